@@ -1,0 +1,105 @@
+"""The seam between this library and a WebAssembly engine.
+
+An engine compiles modules and instantiates them in pairs: a *memory module* (exports one
+memory, filled by its data section) and a *code module* (imports that memory as
+``env.memory``). Everything above talks to an engine through these Protocols only.
+
+Values cross the seam as Python numbers: i32 as 0..2**32-1 (the engine masks what it is
+given), i64 signed, f32 and f64 as float.
+
+Host functions may raise. The exception unwinds the WebAssembly frames and comes out of the
+guest call that was running, unchanged: this is how the guest's C++ exceptions and its
+``exit`` work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+__all__ = ["CompiledModule", "Engine", "GuestFunction", "HostFunction", "Instance", "LinearMemory"]
+
+Number = int | float
+HostFunction = Callable[..., "Number | None"]
+GuestFunction = Callable[..., int]
+
+
+class LinearMemory(Protocol):
+    """One linear memory. ``address`` and ``size`` change only inside :meth:`grow`."""
+
+    #: Host address of the memory's byte 0.
+    address: int
+    #: Current size in bytes.
+    size: int
+
+    def grow(self, pages: int) -> bool:
+        """Grow by ``pages`` of 64 KiB. False, and nothing changed, where a limit forbids it."""
+
+
+class Instance(Protocol):
+    """One code module instantiated on one memory."""
+
+    memory: LinearMemory
+
+    def attach(self, functions: Mapping[str, HostFunction]) -> None:
+        """Give the instance its host functions, by import name. Before the first call."""
+
+    def function(self, name: str) -> GuestFunction:
+        """The exported function ``name``; call it with numbers. KeyError if there is none.
+
+        A call raises what a host function raised, ``GuestTrap`` for a trap and
+        ``InvocationTimeout`` for an overrun deadline. After any of the three the instance's
+        stack pointer is not unwound; unless the caller restores it, discard the instance.
+        """
+
+    def bind(self, name: str, *arguments: int) -> Callable[[], None]:
+        """Like :meth:`function`, with i32 arguments fixed once and the result dropped."""
+
+    def globals(self) -> dict[str, int]:
+        """Values of the exported mutable i32 globals."""
+
+    def set_globals(self, values: Mapping[str, int]) -> None:
+        """Set exported mutable i32 globals."""
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Interrupt guest code that runs past ``seconds`` from now; ``None`` for never."""
+
+    def close(self) -> None:
+        """Free everything native. Idempotent."""
+
+
+class CompiledModule(Protocol):
+    """Machine code for one module, for one engine."""
+
+    #: Names of the imported functions, in module order.
+    imports: Sequence[str]
+
+    def serialize(self) -> bytes:
+        """Bytes for :meth:`Engine.load`; valid for the same :attr:`Engine.fingerprint`."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A WebAssembly engine. Thread-safe; make one and share it."""
+
+    #: ``"wasmtime"``, ``"wasmer"``.
+    name: str
+    #: Version of the engine's package.
+    version: str
+    #: Changes whenever serialized modules stop being valid: version, settings, CPU.
+    fingerprint: str
+
+    def compile(self, wasm: bytes) -> CompiledModule:
+        """Compile a module. ValueError if it is not valid WebAssembly."""
+
+    def load(self, path: Path) -> CompiledModule:
+        """Map a file of :meth:`CompiledModule.serialize`.
+
+        The file is trusted native code: the caller verified it.
+        """
+
+    def instantiate(
+        self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
+    ) -> Instance:
+        """Instantiate ``memory``, then ``code`` on it. ``memory_limit`` is in bytes."""

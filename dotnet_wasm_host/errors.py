@@ -1,0 +1,254 @@
+"""Every error this library raises, in one tree.
+
+::
+
+    DotnetHostError
+     |- ArtifactError
+     |- EngineUnavailable     (ImportError)
+     |- AssemblyLoadError     (ValueError)
+     |   `- HandlerNotFound
+     |- CompilationError      (ValueError)
+     |- FunctionNotLoaded     (KeyError)
+     |- InvocationError
+     |- InvocationTimeout     (TimeoutError)
+     |- GuestOutOfMemory      (MemoryError)
+     |- GuestTerminated
+     |- GuestTrap
+     |- LimitExceeded         (ValueError)
+     |- RuntimeClosed         (ValueError)
+     |- MemoryAccessError     (IndexError)
+     `- MarshallingError      (ValueError)
+         `- MarshallingTypeError  (TypeError)
+
+Each class is also the built-in exception it means, so ``except KeyError`` and
+``except TimeoutError`` keep working. ``str(error)`` is one readable sentence; what a
+program may want to look at is an attribute. A .NET stack trace is the attribute
+``stack_trace`` and, on Python 3.11 and newer, an exception note that tracebacks show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dotnet_wasm_host.options import Diagnostic
+
+__all__ = [
+    "ArtifactError",
+    "AssemblyLoadError",
+    "CompilationError",
+    "DotnetHostError",
+    "EngineUnavailable",
+    "FunctionNotLoaded",
+    "GuestOutOfMemory",
+    "GuestTerminated",
+    "GuestTrap",
+    "HandlerNotFound",
+    "InvocationError",
+    "InvocationTimeout",
+    "LimitExceeded",
+    "MarshallingError",
+    "MarshallingTypeError",
+    "MemoryAccessError",
+    "RuntimeClosed",
+]
+
+
+class DotnetHostError(Exception):
+    """Base of every error raised by dotnet_wasm_host."""
+
+    def _attach_note(self, note: str) -> None:
+        # Exception notes exist since Python 3.11; on 3.10 the attributes carry the same text.
+        add_note = getattr(self, "add_note", None)
+        if add_note is not None and note:
+            add_note(note)
+
+
+class ArtifactError(DotnetHostError):
+    """A runtime artifact is missing, damaged or of a build this version does not know.
+
+    The message says which file, what was expected of it and what to run.
+    """
+
+
+class EngineUnavailable(DotnetHostError, ImportError):
+    """The WebAssembly engine is not installed or does not exist for this Python."""
+
+
+class AssemblyLoadError(DotnetHostError, ValueError):
+    """.NET refused an assembly, or its handler could not be made.
+
+    Attributes:
+        function_id: the id that was being loaded; it is not loaded now.
+        dotnet_type: full name of the .NET exception, for example
+            ``System.BadImageFormatException``.
+        reason: what .NET said.
+        stack_trace: .NET stack trace where user code ran (constructors), else ``""``.
+    """
+
+    def __init__(
+        self, function_id: str, dotnet_type: str, reason: str, stack_trace: str = ""
+    ) -> None:
+        self.function_id = function_id
+        self.dotnet_type = dotnet_type
+        self.reason = reason
+        self.stack_trace = stack_trace
+        super().__init__(f"{function_id!r} could not be loaded: {reason}")
+        self._attach_note(stack_trace)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.dotnet_type, self.reason, self.stack_trace)
+
+
+class HandlerNotFound(AssemblyLoadError):
+    """The assembly loads but has no usable ``MinimalRuntime.IFunctionHandler``."""
+
+
+class CompilationError(DotnetHostError, ValueError):
+    """C# source did not compile. ``diagnostics`` has every error and warning."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        errors = [d for d in self.diagnostics if d.severity == "error"]
+        first = str(errors[0]) if errors else "no diagnostics were given"
+        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        super().__init__(f"{first}{more}")
+        self._attach_note("\n".join(map(str, errors[1:])))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.diagnostics,)
+
+
+class FunctionNotLoaded(DotnetHostError, KeyError):
+    """No function of this id (or of this generation of it) is loaded."""
+
+    def __init__(self, function_id: str, detail: str = "is not loaded") -> None:
+        self.function_id = function_id
+        self.detail = detail
+        super().__init__(f"function {function_id!r} {detail}")
+
+    def __str__(self) -> str:  # KeyError would show the repr of the message.
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.detail)
+
+
+class InvocationError(DotnetHostError):
+    """A .NET exception escaped the handler.
+
+    Attributes:
+        function_id: the function that threw.
+        dotnet_type: full name of the exception type, ``System.ArgumentException``.
+        dotnet_message: its ``Message``.
+        stack_trace: its ``StackTrace`` (innermost frame first), ``""`` if it has none.
+        inner: the ``InnerException`` as another :class:`InvocationError`, or ``None``.
+    """
+
+    def __init__(
+        self,
+        function_id: str,
+        dotnet_type: str,
+        dotnet_message: str,
+        stack_trace: str = "",
+        inner: InvocationError | None = None,
+    ) -> None:
+        self.function_id = function_id
+        self.dotnet_type = dotnet_type
+        self.dotnet_message = dotnet_message
+        self.stack_trace = stack_trace
+        self.inner = inner
+        super().__init__(f"{dotnet_type} in function {function_id!r}: {dotnet_message}")
+        self._attach_note(stack_trace)
+        self.__cause__ = inner
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (
+            self.function_id,
+            self.dotnet_type,
+            self.dotnet_message,
+            self.stack_trace,
+            self.inner,
+        )
+
+
+class InvocationTimeout(DotnetHostError, TimeoutError):
+    """The call overran its deadline; the instance was discarded and replaced."""
+
+
+class GuestOutOfMemory(DotnetHostError, MemoryError):
+    """The guest died because its linear memory limit left no room."""
+
+
+class GuestTerminated(DotnetHostError):
+    """The guest ended itself: ``Environment.Exit``, ``Environment.FailFast`` or ``abort``.
+
+    Attributes:
+        exit_code: the code given to ``exit``; 134 (128 + SIGABRT) for ``abort``.
+    """
+
+    def __init__(self, exit_code: int, message: str | None = None) -> None:
+        self.exit_code = exit_code
+        self._message = message
+        super().__init__(message or f"the guest terminated itself with exit code {exit_code}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.exit_code, self._message)
+
+
+class GuestTrap(DotnetHostError):
+    """WebAssembly trapped: stack overflow, access out of bounds, unreachable code.
+
+    Attributes:
+        trap_message: the engine's own words.
+        wasm_backtrace: WebAssembly frames, innermost first, one a line.
+    """
+
+    def __init__(self, trap_message: str, wasm_backtrace: str = "") -> None:
+        self.trap_message = trap_message
+        self.wasm_backtrace = wasm_backtrace
+        super().__init__(f"the guest trapped: {trap_message}")
+        self._attach_note(wasm_backtrace)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.trap_message, self.wasm_backtrace)
+
+
+class LimitExceeded(DotnetHostError, ValueError):
+    """A payload or result is larger than ``Limits`` allows."""
+
+
+class RuntimeClosed(DotnetHostError, ValueError):
+    """The runtime was closed; make a new one."""
+
+
+class MemoryAccessError(DotnetHostError, IndexError):
+    """A pointer and length do not lie inside linear memory.
+
+    Attributes:
+        ptr: address asked for, in bytes from the start of linear memory.
+        length: number of bytes asked for.
+        memory_size: size of linear memory at that moment, in bytes.
+    """
+
+    def __init__(self, ptr: int, length: int, memory_size: int) -> None:
+        self.ptr = ptr
+        self.length = length
+        self.memory_size = memory_size
+        super().__init__(
+            f"{length} bytes at address {ptr:#x} are outside the {memory_size} bytes "
+            "of linear memory"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.ptr, self.length, self.memory_size)
+
+
+class MarshallingError(DotnetHostError, ValueError):
+    """A value does not fit the type or format it has to cross the boundary in."""
+
+
+class MarshallingTypeError(MarshallingError, TypeError):
+    """A value of the wrong Python type was given where bytes, text or a number must be."""

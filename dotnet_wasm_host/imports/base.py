@@ -1,0 +1,33 @@
+"""What a host import may use: the guest's memory and the guest's exported functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dotnet_wasm_host.engines.base import HostFunction
+    from dotnet_wasm_host.memory import Memory
+
+__all__ = ["Caller", "ImportGroup"]
+
+
+class Caller(Protocol):
+    """The instance that calls a host import."""
+
+    memory: Memory
+
+    def call(self, export: str, *arguments: int) -> int:
+        """Call an exported function of the guest; 0 if it has no result."""
+
+
+class ImportGroup(Protocol):
+    """The imports of one concern, for one instance."""
+
+    def functions(self) -> Mapping[str, HostFunction]:
+        """Import name to the Python function that carries it out.
+
+        i32 parameters arrive as 0..2**32-1, i64 as signed integers; an i32 result may be any
+        integer and is taken modulo 2**32.
+        """

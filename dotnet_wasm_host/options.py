@@ -1,0 +1,174 @@
+"""What a user can set, and the plain values the library gives back. No behaviour."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from os import PathLike, urandom
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Clock", "Diagnostic", "Limits", "RuntimeStats", "SystemClock", "WasiOptions"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+#: WebAssembly core 2.0, 4.2.8: linear memory grows in pages of this many bytes.
+WASM_PAGE = 64 * KIB
+#: The shipped .NET module declares a maximum of 32,768 pages.
+MAX_MEMORY_BYTES = 32768 * WASM_PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one runtime may use.
+
+    Args:
+        memory_bytes: size that linear memory may grow to, 64 MiB..2 GiB, rounded down to
+            whole 64 KiB pages. The guest sees ``OutOfMemoryException`` first.
+        timeout: seconds that a call may take unless it brings its own ``timeout``;
+            ``None`` for no deadline. Loading and unloading count as calls.
+        payload_bytes: largest payload ``invoke`` accepts.
+        result_bytes: largest result a handler may return.
+        files_bytes: total size of the files a guest may hold in its in-memory file system.
+        function_count: number of functions loaded at the same time.
+    """
+
+    memory_bytes: int = 256 * MIB
+    timeout: float | None = None
+    payload_bytes: int = 64 * MIB
+    result_bytes: int = 64 * MIB
+    files_bytes: int = 64 * MIB
+    function_count: int = 10_000
+
+    def __post_init__(self) -> None:
+        if not 64 * MIB <= self.memory_bytes <= MAX_MEMORY_BYTES:
+            raise ValueError(
+                f"memory_bytes is {self.memory_bytes}; .NET needs 64 MiB to start and its "
+                "module allows 2 GiB at most"
+            )
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
+        for name in ("payload_bytes", "result_bytes", "files_bytes", "function_count"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
+
+
+class Clock(Protocol):
+    """The guest's two clocks. Both in seconds."""
+
+    def time(self) -> float:
+        """Seconds since 1970-01-01T00:00:00Z."""
+
+    def monotonic(self) -> float:
+        """Seconds since any fixed point; never goes back."""
+
+
+class SystemClock:
+    """The host's real clocks."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+#: Where guest output goes: a binary stream, or ``"logging"`` for one log record a line.
+OutputSink = IO[bytes] | Literal["logging"]
+
+
+@dataclass(frozen=True, slots=True)
+class WasiOptions:
+    """What the guest sees of the world. By default: nothing of the host but time and entropy.
+
+    Args:
+        args: ``Environment.GetCommandLineArgs()`` after the program name.
+        env: environment variables; none are inherited.
+        stdin: what ``Console.In`` reads; ``b""`` is an empty stream.
+        stdout, stderr: ``"logging"`` (logger ``dotnet_wasm_host.guest``, one record a line:
+            INFO and WARNING) or a binary stream that is written to and never closed.
+        files: files of the in-memory file system, absolute guest path to content.
+        clock: the guest's clocks.
+        random: called with a count, returns that many bytes of entropy.
+    """
+
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    stdin: bytes | IO[bytes] = b""
+    stdout: OutputSink = "logging"
+    stderr: OutputSink = "logging"
+    files: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    clock: Clock = field(default_factory=SystemClock)
+    random: Callable[[int], bytes] = urandom
+
+    def __post_init__(self) -> None:
+        for key, value in self.env.items():
+            if not key or "=" in key or "\0" in key or "\0" in value:
+                raise ValueError(
+                    f"environment variable {key!r} cannot exist: a name is not empty and holds "
+                    "no '=', and neither name nor value holds NUL"
+                )
+        for arg in self.args:
+            if "\0" in arg:
+                raise ValueError(f"argument {arg!r} holds NUL")
+        for path in self.files:
+            if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+                raise ValueError(
+                    f"file {path!r}: give an absolute guest path such as '/data/input.json'"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeStats:
+    """Counters of one runtime since it was made.
+
+    Attributes:
+        linear_memory_bytes: present size of linear memory (it only grows).
+        gc_heap_bytes: live managed heap, as ``GC.GetTotalMemory(false)`` sees it.
+        loads, unloads, invocations: successful operations.
+        failed_invocations: invocations that raised.
+        recycles: times the instance was replaced, on request or after a crash.
+        leaked_bytes_estimate: linear memory held by unloaded functions that .NET's Mono
+            runtime cannot give back; recycling the instance returns it.
+    """
+
+    linear_memory_bytes: int
+    gc_heap_bytes: int
+    loads: int
+    unloads: int
+    invocations: int
+    failed_invocations: int
+    recycles: int
+    leaked_bytes_estimate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message of the C# compiler.
+
+    Attributes:
+        id: ``CS1002`` and the like.
+        severity: ``"error"``, ``"warning"`` or ``"info"``.
+        message: the compiler's words.
+        file: name of the source file as it was given.
+        line, column: position, counted from 1; 0 if the message has none.
+    """
+
+    id: str
+    severity: Literal["error", "warning", "info"]
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}({self.line},{self.column}): " if self.line else ""
+        return f"{where}{self.severity} {self.id}: {self.message}"
+
+
+#: Anything that names an assembly file on disk.
+AssemblyPath = str | PathLike[str]
