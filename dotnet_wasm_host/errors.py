@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dotnet_wasm_host.options import Diagnostic
+    from dotnet_wasm_host.assembly import Diagnostic
 
 __all__ = [
     "ArtifactError",

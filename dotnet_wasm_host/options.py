@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from os import PathLike, urandom
+from os import urandom
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Clock", "Diagnostic", "Limits", "RuntimeStats", "SystemClock", "WasiOptions"]
+__all__ = ["Clock", "Limits", "RuntimeStats", "SystemClock", "WasiOptions"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -35,6 +35,8 @@ class Limits:
         result_bytes: largest result a handler may return.
         files_bytes: total size of the files a guest may hold in its in-memory file system.
         function_count: number of functions loaded at the same time.
+        leaked_bytes: memory of unloaded functions, by estimate, at which the instance is
+            replaced by a fresh one (its functions are loaded again, their statics start afresh).
     """
 
     memory_bytes: int = 256 * MIB
@@ -43,6 +45,7 @@ class Limits:
     result_bytes: int = 64 * MIB
     files_bytes: int = 64 * MIB
     function_count: int = 10_000
+    leaked_bytes: int = 64 * MIB
 
     def __post_init__(self) -> None:
         if not 64 * MIB <= self.memory_bytes <= MAX_MEMORY_BYTES:
@@ -52,7 +55,8 @@ class Limits:
             )
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
-        for name in ("payload_bytes", "result_bytes", "files_bytes", "function_count"):
+        for name in (
+            "payload_bytes", "result_bytes", "files_bytes", "function_count", "leaked_bytes"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
 
@@ -144,31 +148,3 @@ class RuntimeStats:
     failed_invocations: int
     recycles: int
     leaked_bytes_estimate: int
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One message of the C# compiler.
-
-    Attributes:
-        id: ``CS1002`` and the like.
-        severity: ``"error"``, ``"warning"`` or ``"info"``.
-        message: the compiler's words.
-        file: name of the source file as it was given.
-        line, column: position, counted from 1; 0 if the message has none.
-    """
-
-    id: str
-    severity: Literal["error", "warning", "info"]
-    message: str
-    file: str = ""
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        where = f"{self.file}({self.line},{self.column}): " if self.line else ""
-        return f"{where}{self.severity} {self.id}: {self.message}"
-
-
-#: Anything that names an assembly file on disk.
-AssemblyPath = str | PathLike[str]

@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Sequence
+
+T = TypeVar("T")
 
 __all__ = [
     "PAGE",
     "DataSegment",
+    "Export",
     "ExternKind",
+    "FunctionType",
+    "Global",
+    "Import",
     "MalformedModule",
+    "MemoryLimits",
     "Module",
     "Reader",
     "SectionId",
+    "ValueType",
     "memory_module",
     "sleb128",
     "uleb128",
@@ -31,7 +39,11 @@ PREAMBLE = b"\0asm\x01\0\0\0"
 PAGE = 65536
 #: 5.4: opcodes this module writes.
 OP_END = 0x0B
+OP_CALL_INDIRECT = 0x11
+OP_LOCAL_GET = 0x20
 OP_I32_CONST = 0x41
+#: 5.3.6: first byte of a function type.
+FUNCTION_TYPE = 0x60
 
 
 class SectionId(IntEnum):
@@ -50,6 +62,35 @@ class SectionId(IntEnum):
     CODE = 10
     DATA = 11
     DATA_COUNT = 12
+
+
+#: 5.5.16: the order sections stand in; custom sections may stand anywhere.
+SECTION_ORDER = (
+    SectionId.TYPE,
+    SectionId.IMPORT,
+    SectionId.FUNCTION,
+    SectionId.TABLE,
+    SectionId.MEMORY,
+    SectionId.GLOBAL,
+    SectionId.EXPORT,
+    SectionId.START,
+    SectionId.ELEMENT,
+    SectionId.DATA_COUNT,
+    SectionId.CODE,
+    SectionId.DATA,
+)
+
+
+class ValueType(IntEnum):
+    """5.3.1-5.3.4: value types."""
+
+    EXTERNREF = 0x6F
+    FUNCREF = 0x70
+    V128 = 0x7B
+    F64 = 0x7C
+    F32 = 0x7D
+    I64 = 0x7E
+    I32 = 0x7F
 
 
 class ExternKind(IntEnum):
@@ -71,6 +112,83 @@ class DataSegment:
 
     offset: int
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionType:
+    """5.3.6: parameter and result types. ``str()`` is ``(i32 i64) -> (f64)``."""
+
+    params: tuple[ValueType, ...] = ()
+    results: tuple[ValueType, ...] = ()
+
+    def __str__(self) -> str:
+        params, results = (
+            " ".join(value.name.lower() for value in side) for side in (self.params, self.results)
+        )
+        return f"({params}) -> ({results})"
+
+    def encode(self) -> bytes:
+        """The type's bytes."""
+        return bytes([FUNCTION_TYPE]) + vector(bytes(self.params)) + vector(bytes(self.results))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLimits:
+    """5.3.7: size of a memory in pages; ``maximum`` is ``None`` where it declares none."""
+
+    minimum: int
+    maximum: int | None = None
+
+    def encode(self) -> bytes:
+        """The limits' bytes."""
+        if self.maximum is None:
+            return b"\0" + uleb128(self.minimum)
+        return b"\1" + uleb128(self.minimum) + uleb128(self.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """5.5.5: an imported thing.
+
+    ``type`` is the index of a function's type, a memory's limits, or a table's or global's
+    type as it is encoded.
+    """
+
+    module: str
+    name: str
+    kind: ExternKind
+    type: int | MemoryLimits | bytes
+
+    def encode(self) -> bytes:
+        """The import's bytes."""
+        if isinstance(self.type, int):
+            descriptor = uleb128(self.type)
+        elif isinstance(self.type, MemoryLimits):
+            descriptor = self.type.encode()
+        else:
+            descriptor = self.type
+        return name(self.module) + name(self.name) + bytes([self.kind]) + descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """5.5.10: something the module shows, by name and index."""
+
+    name: str
+    kind: ExternKind
+    index: int
+
+    def encode(self) -> bytes:
+        """The export's bytes."""
+        return name(self.name) + bytes([self.kind]) + uleb128(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """5.5.9: a global the module defines, with a constant i32 value."""
+
+    value: int
+    mutable: bool
 
 
 class Reader:
@@ -131,6 +249,38 @@ class Reader:
         """5.1.3: a length and that many bytes."""
         return self.take(self.uleb128())
 
+    def items(self, read: Callable[[Reader], T]) -> list[T]:
+        """5.1.3: a vector whose elements ``read`` takes from this reader."""
+        return [read(self) for _ in range(self.uleb128())]
+
+    def value_types(self) -> tuple[ValueType, ...]:
+        """5.3.5: a result type."""
+        try:
+            return tuple(map(ValueType, self.vector()))
+        except ValueError as error:
+            raise MalformedModule(f"unknown value type at offset {self.pos}") from error
+
+    def function_type(self) -> FunctionType:
+        """5.3.6: a function type."""
+        if self.byte() != FUNCTION_TYPE:
+            raise MalformedModule(f"no function type at offset {self.pos}")
+        return FunctionType(self.value_types(), self.value_types())
+
+    def memory_limits(self) -> MemoryLimits:
+        """5.3.7: limits of a 32-bit, unshared memory or of a table."""
+        flag = self.byte()
+        if flag > 1:
+            raise MalformedModule(f"limits flag {flag:#x} at offset {self.pos}")
+        minimum = self.uleb128()
+        return MemoryLimits(minimum, self.uleb128() if flag else None)
+
+    def extern_kind(self) -> ExternKind:
+        """5.5.5: the kind of an import or export."""
+        try:
+            return ExternKind(self.byte())
+        except ValueError as error:
+            raise MalformedModule(f"unknown extern kind at offset {self.pos}") from error
+
     def name(self) -> str:
         """5.2.4: a UTF-8 name."""
         try:
@@ -141,6 +291,8 @@ class Reader:
 
 def uleb128(value: int) -> bytes:
     """Encode an unsigned integer (5.2.2)."""
+    if value < 0:
+        raise ValueError(f"{value} is negative")
     out = bytearray()
     while True:
         byte = value & 0x7F
@@ -201,35 +353,149 @@ class Module:
         """Body of the first section with this id, ``b""`` if there is none."""
         return next((body for i, body in self.sections if i == section_id), b"")
 
-    def data_segments(self) -> Iterator[DataSegment]:
-        """The active segments of memory 0 with constant offsets (5.5.14)."""
-        reader = Reader(self.section(SectionId.DATA))
-        if reader.at_end:
+    def set_section(self, section_id: SectionId, items: Sequence[bytes]) -> None:
+        """Make the section a vector of ``items``, in its place (5.5.16); none removes it."""
+        if not items:
+            self.remove_sections(section_id)
             return
-        for _ in range(reader.uleb128()):
-            if reader.uleb128() != 0 or reader.byte() != OP_I32_CONST:
-                raise MalformedModule("data segment is not active in memory 0")
-            offset = reader.sleb128() & 0xFFFFFFFF
-            if reader.byte() != OP_END:
-                raise MalformedModule("data segment offset is not a constant")
-            yield DataSegment(offset, reader.vector())
+        entry = (int(section_id), uleb128(len(items)) + b"".join(items))
+        ids = [i for i, _ in self.sections]
+        if section_id in ids:
+            self.sections[ids.index(section_id)] = entry
+        else:
+            earlier = SECTION_ORDER[: SECTION_ORDER.index(section_id)]
+            place = max((n + 1 for n, i in enumerate(ids) if i in earlier), default=0)
+            self.sections.insert(place, entry)
+
+    def remove_sections(self, *section_ids: SectionId) -> None:
+        """Drop every section with one of these ids."""
+        self.sections = [(i, body) for i, body in self.sections if i not in section_ids]
+
+    def types(self) -> list[FunctionType]:
+        """The type section (5.5.4)."""
+        return self._items(SectionId.TYPE, Reader.function_type)
+
+    def imports(self) -> list[Import]:
+        """The import section (5.5.5)."""
+        return self._items(SectionId.IMPORT, _read_import)
+
+    def function_type_indices(self) -> list[int]:
+        """The function section: the type of each function with a body (5.5.6)."""
+        return self._items(SectionId.FUNCTION, Reader.uleb128)
+
+    def memories(self) -> list[MemoryLimits]:
+        """The memory section (5.5.8)."""
+        return self._items(SectionId.MEMORY, Reader.memory_limits)
+
+    def globals(self) -> list[Global]:
+        """The global section (5.5.9), where every global is an i32 with a constant value."""
+        return self._items(SectionId.GLOBAL, _read_global)
+
+    def exports(self) -> list[Export]:
+        """The export section (5.5.10)."""
+        return self._items(SectionId.EXPORT, _read_export)
+
+    def bodies(self) -> list[bytes]:
+        """The code section: each function's locals and instructions (5.5.13)."""
+        return self._items(SectionId.CODE, Reader.vector)
+
+    def append_type(self, function_type: FunctionType) -> int:
+        """Index of ``function_type``, which is appended where the module lacks it."""
+        types = self.types()
+        if function_type not in types:
+            types.append(function_type)
+            self.set_section(SectionId.TYPE, [t.encode() for t in types])
+        return types.index(function_type)
+
+    def append_function(self, function_type: FunctionType, instructions: bytes) -> int:
+        """Append a function without locals; its index. Other indices stay as they are.
+
+        ``instructions`` end before the closing ``end``.
+        """
+        type_index = self.append_type(function_type)
+        type_indices = [*self.function_type_indices(), type_index]
+        bodies = [*self.bodies(), b"\0" + instructions + bytes([OP_END])]
+        if len(type_indices) != len(bodies):
+            raise MalformedModule(f"{len(type_indices)} functions but {len(bodies)} bodies")
+        imported = sum(i.kind is ExternKind.FUNCTION for i in self.imports())
+        self.set_section(SectionId.FUNCTION, [uleb128(i) for i in type_indices])
+        self.set_section(SectionId.CODE, [vector(body) for body in bodies])
+        return imported + len(bodies) - 1
+
+    def data_segments(self) -> list[DataSegment]:
+        """The data section, where all segments are active in memory 0 (5.5.14)."""
+        return self._items(SectionId.DATA, _read_active_segment)
+
+    def passive_segments(self) -> list[bytes]:
+        """The data section, where all segments are passive (5.5.14)."""
+        return self._items(SectionId.DATA, _read_passive_segment)
+
+    def _items(self, section_id: SectionId, read: Callable[[Reader], T]) -> list[T]:
+        body = self.section(section_id)
+        if not body:
+            return []
+        reader = Reader(body)
+        items = reader.items(read)
+        if not reader.at_end:
+            raise MalformedModule(f"{section_id.name} section has bytes after its last element")
+        return items
 
 
 def memory_module(segments: Iterable[DataSegment], pages: int, max_pages: int) -> bytes:
     """A module that is only a memory, exported as ``memory`` and filled by ``segments``."""
     encoded = [
-        b"\0" + bytes([OP_I32_CONST]) + sleb128(_as_i32(s.offset)) + bytes([OP_END])
+        b"\0"
+        + bytes([OP_I32_CONST])
+        + sleb128(_as_i32(s.offset))
+        + bytes([OP_END])
         + vector(s.content)
         for s in segments
     ]
-    limits = b"\x01" + uleb128(pages) + uleb128(max_pages)
-    return Module(
-        [
-            (SectionId.MEMORY, uleb128(1) + limits),
-            (SectionId.EXPORT, uleb128(1) + name("memory") + bytes([ExternKind.MEMORY]) + b"\0"),
-            (SectionId.DATA, uleb128(len(encoded)) + b"".join(encoded)),
-        ]
-    ).emit()
+    module = Module()
+    module.set_section(SectionId.MEMORY, [MemoryLimits(pages, max_pages).encode()])
+    module.set_section(SectionId.EXPORT, [Export("memory", ExternKind.MEMORY, 0).encode()])
+    module.set_section(SectionId.DATA, encoded)
+    return module.emit()
+
+
+def _read_import(reader: Reader) -> Import:
+    module, name_, kind = reader.name(), reader.name(), reader.extern_kind()
+    if kind is ExternKind.FUNCTION:
+        return Import(module, name_, kind, reader.uleb128())
+    if kind is ExternKind.MEMORY:
+        return Import(module, name_, kind, reader.memory_limits())
+    if kind is ExternKind.TABLE:  # 5.3.9: element type, limits
+        return Import(module, name_, kind, reader.take(1) + reader.memory_limits().encode())
+    return Import(module, name_, kind, reader.take(2))  # 5.3.10: value type, mutability
+
+
+def _read_global(reader: Reader) -> Global:
+    value_type, mutable, opcode = reader.byte(), reader.byte(), reader.byte()
+    if value_type != ValueType.I32 or opcode != OP_I32_CONST or mutable > 1:
+        raise MalformedModule("global is not a constant i32")
+    value = reader.sleb128()
+    if reader.byte() != OP_END:
+        raise MalformedModule("global's value is not a constant")
+    return Global(value, bool(mutable))
+
+
+def _read_export(reader: Reader) -> Export:
+    return Export(reader.name(), reader.extern_kind(), reader.uleb128())
+
+
+def _read_active_segment(reader: Reader) -> DataSegment:
+    if reader.uleb128() != 0 or reader.byte() != OP_I32_CONST:
+        raise MalformedModule("data segment is not active in memory 0")
+    offset = reader.sleb128() & 0xFFFFFFFF
+    if reader.byte() != OP_END:
+        raise MalformedModule("data segment offset is not a constant")
+    return DataSegment(offset, reader.vector())
+
+
+def _read_passive_segment(reader: Reader) -> bytes:
+    if reader.uleb128() != 1:
+        raise MalformedModule("data segment is not passive")
+    return reader.vector()
 
 
 def _as_i32(value: int) -> int:

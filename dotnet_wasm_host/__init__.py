@@ -1,0 +1,83 @@
+"""Run C# functions in real .NET 10 inside the Python process.
+
+The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
+
+    import dotnet_wasm_host as dwh
+
+    greeter = dwh.compile_csharp('''
+        using System; using System.Text;
+        public sealed class Greeter : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> input) =>
+                Encoding.UTF8.GetBytes($"Hello, {Encoding.UTF8.GetString(input)}");
+        }''')
+
+    with dwh.Runtime() as runtime:
+        runtime.load_assembly("greet", greeter)
+        runtime.invoke("greet", b"Ada")             # b'Hello, Ada'
+        runtime.unload_assembly("greet")
+"""
+
+from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.csharp import compile_csharp
+from dotnet_wasm_host.errors import (
+    ArtifactError,
+    AssemblyLoadError,
+    CompilationError,
+    DotnetHostError,
+    EngineUnavailable,
+    FunctionNotLoaded,
+    GuestOutOfMemory,
+    GuestTerminated,
+    GuestTrap,
+    HandlerNotFound,
+    InvocationError,
+    InvocationTimeout,
+    LimitExceeded,
+    MarshallingError,
+    MarshallingTypeError,
+    MemoryAccessError,
+    RuntimeClosed,
+)
+from dotnet_wasm_host.image import ImageManifest, RuntimeImage
+from dotnet_wasm_host.memory import Block, Memory
+from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
+from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
+from dotnet_wasm_host.runtime import Runtime
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArtifactError",
+    "Assembly",
+    "AssemblyLoadError",
+    "Block",
+    "Clock",
+    "CompilationError",
+    "Diagnostic",
+    "DotnetHostError",
+    "EngineUnavailable",
+    "FunctionNotLoaded",
+    "FunctionRegistry",
+    "FunctionState",
+    "GuestOutOfMemory",
+    "GuestTerminated",
+    "GuestTrap",
+    "HandlerNotFound",
+    "ImageManifest",
+    "InvocationError",
+    "InvocationTimeout",
+    "LimitExceeded",
+    "Limits",
+    "LoadedFunction",
+    "MarshallingError",
+    "MarshallingTypeError",
+    "Memory",
+    "MemoryAccessError",
+    "Runtime",
+    "RuntimeClosed",
+    "RuntimeImage",
+    "RuntimeStats",
+    "SystemClock",
+    "WasiOptions",
+    "compile_csharp",
+]

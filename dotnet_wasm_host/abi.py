@@ -1,0 +1,166 @@
+"""The bytes that cross between host and guest.
+
+The other half is ``runtime_artifacts/guest/MinimalRuntime/Frame.cs``, ``ErrorRecord.cs`` and
+``EntryPoints.cs``; the two change together. Everything is little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "FRAME",
+    "FRAME_IN",
+    "FRAME_SIZE",
+    "LoadReport",
+    "MalformedRecord",
+    "RecordReader",
+    "RemoteException",
+    "Status",
+    "decode_error",
+    "pack_fields",
+]
+
+#: Handle, Input, InputLength, Status, Output, OutputLength.
+FRAME = struct.Struct("<iIiiIi")
+FRAME_SIZE = FRAME.size
+#: The part the host writes.
+FRAME_IN = struct.Struct("<iIi")
+_I32 = struct.Struct("<i")
+_I64 = struct.Struct("<q")
+#: ``DateTime.Ticks`` counts 100 ns from here.
+_TICKS_EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
+_LONGEST_CHAIN = 64
+
+
+class Status(IntEnum):
+    """How a call ended; ``Status`` of Frame.cs."""
+
+    OK = 0
+    HANDLER_THREW = 1
+    NOT_LOADED = 2
+    HANDLER_NOT_FOUND = 3
+    LOAD_FAILED = 4
+
+
+class MalformedRecord(ValueError):
+    """The guest's answer is not in the agreed form."""
+
+
+def pack_fields(*fields: bytes | int) -> bytes:
+    """Integers as 32 bits, byte strings behind their 32-bit length."""
+    parts = []
+    for item in fields:
+        if isinstance(item, int):
+            parts.append(_I32.pack(item))
+        else:
+            parts.append(_I32.pack(len(item)))
+            parts.append(item)
+    return b"".join(parts)
+
+
+class RecordReader:
+    """Reads what :func:`pack_fields` (or the guest) wrote; never past the end."""
+
+    __slots__ = ("_data", "_pos")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._pos = 0
+
+    def _take(self, count: int) -> bytes:
+        end = self._pos + count
+        if count < 0 or end > len(self._data):
+            raise MalformedRecord(f"{count} bytes wanted at {self._pos} of {len(self._data)}")
+        chunk = self._data[self._pos : end]
+        self._pos = end
+        return chunk
+
+    def byte(self) -> int:
+        return self._take(1)[0]
+
+    def int32(self) -> int:
+        return int(_I32.unpack(self._take(4))[0])
+
+    def int64(self) -> int:
+        return int(_I64.unpack(self._take(8))[0])
+
+    def bytes(self) -> bytes:
+        return self._take(self.int32())
+
+    def text(self) -> str:
+        return self.bytes().decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteException:
+    """A .NET exception as data."""
+
+    type_name: str
+    message: str
+    stack_trace: str
+    inner: RemoteException | None = None
+
+
+def decode_error(record: bytes) -> RemoteException:
+    """The exception chain of an ErrorRecord."""
+    reader = RecordReader(record)
+    count = reader.int32()
+    if not 1 <= count <= _LONGEST_CHAIN:
+        raise MalformedRecord(f"a chain of {count} exceptions")
+    chain = [(reader.text(), reader.text(), reader.text()) for _ in range(count)]
+    inner: RemoteException | None = None
+    for type_name, message, stack_trace in reversed(chain):
+        inner = RemoteException(type_name, message, stack_trace, inner)
+    assert inner is not None
+    return inner
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What the guest tells of a function it loaded."""
+
+    handle: int
+    handler_type: str
+    assembly_name: str
+    loaded_at: datetime
+
+    @classmethod
+    def decode(cls, handle: int, record: bytes) -> LoadReport:
+        """Read ``EntryPoints.Describe``."""
+        reader = RecordReader(record)
+        handler_type, assembly_name = reader.text(), reader.text()
+        try:
+            loaded_at = _TICKS_EPOCH + timedelta(microseconds=reader.int64() // 10)
+        except OverflowError as error:
+            raise MalformedRecord("loading time out of range") from error
+        return cls(handle, handler_type, assembly_name, loaded_at)
+
+
+def pack_load(
+    name: bytes, handler_type: bytes, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+) -> bytes:
+    """Request of ``EntryPoints.Load``."""
+    named = list(dependencies)
+    fields: list[bytes | int] = [name, handler_type, image, len(named)]
+    for dependency, content in named:
+        fields += [dependency.encode(), content]
+    return pack_fields(*fields)
+
+
+def pack_load_capability(
+    name: bytes, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+) -> bytes:
+    """Request of ``EntryPoints.LoadCapability``."""
+    named = list(dependencies)
+    fields: list[bytes | int] = [name, image, len(named)]
+    for dependency, content in named:
+        fields += [dependency.encode(), content]
+    return pack_fields(*fields)

@@ -1,0 +1,144 @@
+"""The user's cache of compiled images: private, content-addressed, verified before use."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import platformdirs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["ImageCache"]
+
+_log = logging.getLogger(__name__)
+#: Set it to put the cache elsewhere; an empty value turns the cache off.
+ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_CACHE"
+
+
+@final
+class ImageCache:
+    """A folder of entries: a JSON description that names the data file it goes with.
+
+    A data file is named by its hash and written before the description that refers to it, so
+    processes that build the same entry at once never see a mixture, and a damaged file is an
+    entry that does not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def locate(cls) -> ImageCache | None:
+        """The user's cache, or ``None`` where there can be none that is private and writable."""
+        configured = os.environ.get(ENVIRONMENT_VARIABLE)
+        if configured == "":
+            return None
+        root = Path(configured or platformdirs.user_cache_dir("dotnet_wasm_host"))
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _require_private(root)
+        except OSError as error:
+            _log.warning("images are not cached: %s", error)
+            return None
+        return cls(root)
+
+    def read(self, key: str) -> tuple[dict[str, Any], Path] | None:
+        """Description and verified data file of an entry; ``None`` if it is not whole."""
+        try:
+            entry = json.loads((self.root / f"{key}.json").read_bytes())
+            path = self._verify(str(entry["sha256"]), int(entry["size"]))
+            return dict(entry["description"]), path
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            _log.warning("cached image %s is damaged (%s); it is built again", key, error)
+            return None
+
+    def write(self, key: str, description: dict[str, Any], content: bytes) -> None:
+        """Store an entry, replacing one of the same key."""
+        digest = hashlib.sha256(content).hexdigest()
+        path = self._data_path(digest)
+        self._replace(path, content)
+        self._remember(path, digest)
+        entry = {"description": description, "sha256": digest, "size": len(content)}
+        self._replace(self.root / f"{key}.json", json.dumps(entry, indent=1).encode())
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        """Key and bytes on disk of every entry."""
+        for path in sorted(self.root.glob("*.json")):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                yield path.stem, int(json.loads(path.read_bytes())["size"])
+
+    def clear(self) -> int:
+        """Remove everything; returns the number of bytes freed."""
+        freed = 0
+        for path in self.root.iterdir():
+            if path.suffix in {".json", ".bin", ".ok", ".tmp"}:
+                with contextlib.suppress(OSError):
+                    freed += path.stat().st_size
+                    path.unlink()
+        return freed
+
+    def _data_path(self, digest: str) -> Path:
+        return self.root / f"{digest[:40]}.bin"
+
+    def _verify(self, digest: str, size: int) -> Path:
+        path = self._data_path(digest)
+        if not digest.isalnum():
+            raise ValueError("hash is malformed")
+        status = path.stat()
+        if status.st_size != size:
+            raise ValueError(f"{path.name} has {status.st_size} bytes instead of {size}")
+        # Hashing tens of megabytes at every start would cost more than the start itself. Any
+        # write changes the inode's ctime, so a file that was verified once stays verified.
+        with contextlib.suppress(OSError):
+            if path.with_suffix(".ok").read_text() == _stamp(path, digest):
+                return path
+        with path.open("rb") as file:
+            found = hashlib.sha256()
+            while chunk := file.read(1 << 20):
+                found.update(chunk)
+        if found.hexdigest() != digest:
+            raise ValueError(f"{path.name} does not have its hash")
+        self._remember(path, digest)
+        return path
+
+    def _remember(self, path: Path, digest: str) -> None:
+        with contextlib.suppress(OSError):
+            self._replace(path.with_suffix(".ok"), _stamp(path, digest).encode())
+
+    def _replace(self, path: Path, content: bytes) -> None:
+        descriptor, temporary = tempfile.mkstemp(dir=self.root, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+def _stamp(path: Path, digest: str) -> str:
+    status = path.stat()
+    return f"{digest} {status.st_dev} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _require_private(root: Path) -> None:
+    # The files are machine code that this process will run.
+    if not hasattr(os, "geteuid"):
+        return
+    status = root.stat()
+    if status.st_uid != os.geteuid():
+        raise PermissionError(f"{root} belongs to another user")
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        raise PermissionError(f"{root} can be written by other users")

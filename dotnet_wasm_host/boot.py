@@ -1,0 +1,89 @@
+"""Starting .NET from nothing: the order of calls that Mono's WebAssembly runtime expects.
+
+The contract (``dotnet.runtime.js`` of .NET 10): run the C constructors, hand over every
+assembly, then start the runtime with its properties. The bytes of an assembly stay where they
+are for as long as the runtime lives.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dotnet_wasm_host.imports.host import Host
+
+__all__ = ["boot", "find_methods"]
+
+#: ``System.Private.CoreLib`` asserts without the first two.
+PROPERTIES: Mapping[str, str] = {
+    "APP_CONTEXT_BASE_DIRECTORY": "/",
+    "RUNTIME_IDENTIFIER": "browser-wasm",
+    # No ICU data is shipped: cultures behave as the invariant one, time zones as UTC.
+    "System.Globalization.Invariant": "true",
+    "System.TimeZoneInfo.Invariant": "true",
+}
+_NO_DEBUGGER = 0
+_ANY_PARAMETER_COUNT = 0xFFFFFFFF
+
+
+def boot(host: Host, assemblies: Iterable[tuple[str, bytes]]) -> None:
+    """Start the runtime with ``assemblies``: file name (``X.dll`` or ``X.wasm``) and content."""
+    host.call("__wasm_call_ctors")
+    for name, content in assemblies:
+        _add_assembly(host, name, content)
+    keys, values = list(PROPERTIES), list(PROPERTIES.values())
+    host.call(
+        "mono_wasm_load_runtime",
+        _NO_DEBUGGER, len(keys), _string_array(host, keys), _string_array(host, values),
+    )  # fmt: skip
+
+
+def find_methods(
+    host: Host, assembly: str, namespace: str, type_name: str, methods: Iterable[str]
+) -> dict[str, int]:
+    """Addresses of static methods, for ``mono_wasm_invoke_jsexport``."""
+    image = host.call("mono_wasm_assembly_load", _c_string(host, assembly))
+    if image == 0:
+        raise ArtifactError(f"the runtime does not find assembly '{assembly}'")
+    class_ = host.call(
+        "mono_wasm_assembly_find_class", image, _c_string(host, namespace), _c_string(host, type_name)
+    )  # fmt: skip
+    if class_ == 0:
+        raise ArtifactError(f"assembly '{assembly}' has no type '{namespace}.{type_name}'")
+    found = {}
+    for method in methods:
+        found[method] = host.call(
+            "mono_wasm_assembly_find_method", class_, _c_string(host, method), _ANY_PARAMETER_COUNT
+        )
+        if found[method] == 0:
+            raise ArtifactError(f"type '{namespace}.{type_name}' has no method '{method}'")
+    return found
+
+
+def _add_assembly(host: Host, name: str, content: bytes) -> None:
+    pointer = _allocate(host, content)
+    host.call("mono_wasm_add_assembly", _c_string(host, name), pointer, len(content))
+
+
+# Boot allocations are never freed: Mono keeps most of them, and the rest is a few kilobytes that
+# every instance of the image shares.
+def _allocate(host: Host, content: bytes) -> int:
+    pointer = host.call("malloc", len(content))
+    if pointer == 0:
+        raise ArtifactError(f"linear memory has no room for {len(content)} bytes of the image")
+    host.memory.write(pointer, content)
+    return pointer
+
+
+def _c_string(host: Host, text: str) -> int:
+    return _allocate(host, text.encode() + b"\0")
+
+
+def _string_array(host: Host, texts: list[str]) -> int:
+    pointers = [_c_string(host, text) for text in texts]
+    return _allocate(host, struct.pack(f"<{len(pointers)}I", *pointers))

@@ -1,0 +1,92 @@
+"""What crosses to the hosted compiler. The C# half is ``runtime_artifacts/guest/Compiler``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import TYPE_CHECKING, Literal
+
+from dotnet_wasm_host.abi import RecordReader, pack_fields
+from dotnet_wasm_host.assembly import Diagnostic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["CompileAnswer", "CompileFlags", "CompileRequest", "reference_request"]
+
+#: ``Microsoft.CodeAnalysis.DiagnosticSeverity``.
+_SEVERITIES: dict[int, Literal["error", "warning", "info"]] = {1: "info", 2: "warning", 3: "error"}
+
+
+class CompileFlags(IntFlag):
+    """``CompileRequest.Flags`` of the C# half."""
+
+    NONE = 0
+    OPTIMIZE = 1
+    NULLABLE = 2
+    WARNINGS_AS_ERRORS = 4
+    #: Emit a reference assembly: public API without bodies.
+    METADATA_ONLY = 8
+    #: Leave the running framework out of the references.
+    NO_FRAMEWORK = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """One compilation.
+
+    Attributes:
+        assembly_name: simple name of the result.
+        sources: file name to text.
+        references: display name to image, beside the framework and the contract.
+        public_key: public-sign with this key (ECMA-335 II.22.2); ``b""`` for none.
+    """
+
+    assembly_name: str
+    sources: Mapping[str, str]
+    references: Sequence[tuple[str, bytes]] = ()
+    flags: CompileFlags = CompileFlags.OPTIMIZE | CompileFlags.NULLABLE
+    public_key: bytes = b""
+
+    def encode(self) -> bytes:
+        """The payload for the compiler."""
+        fields: list[bytes | int] = [
+            int(self.flags),
+            self.assembly_name.encode(),
+            self.public_key,
+            len(self.sources),
+        ]
+        for file, text in self.sources.items():
+            fields += [file.encode(), text.encode()]
+        fields.append(len(self.references))
+        for name, image in self.references:
+            fields += [name.encode(), image]
+        return b"C" + pack_fields(*fields)
+
+
+def reference_request(names: Sequence[str]) -> bytes:
+    """Payload that makes framework assemblies the compiler's references."""
+    return b"R" + pack_fields(len(names), *(name.encode() for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class CompileAnswer:
+    """What the compiler says."""
+
+    success: bool
+    diagnostics: tuple[Diagnostic, ...]
+    image: bytes
+
+    @classmethod
+    def decode(cls, data: bytes) -> CompileAnswer:
+        """Read an answer. :class:`~dotnet_wasm_host.abi.MalformedRecord` if it is not one."""
+        reader = RecordReader(data)
+        success = reader.byte() == 1
+        diagnostics = tuple(_diagnostic(reader) for _ in range(reader.int32()))
+        return cls(success, diagnostics, reader.bytes())
+
+
+def _diagnostic(reader: RecordReader) -> Diagnostic:
+    severity = _SEVERITIES.get(reader.byte(), "info")
+    identifier, message, file = reader.text(), reader.text(), reader.text()
+    return Diagnostic(identifier, severity, message, file, reader.int32(), reader.int32())

@@ -1,0 +1,64 @@
+"""Wall-clock deadlines for engines that interrupt guest code by counting ticks."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from typing import TYPE_CHECKING, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Ticker"]
+
+
+@final
+class Ticker:
+    """Calls ``tick`` every ``period`` seconds, but only while a deadline is armed.
+
+    One thread for one engine, started by the first deadline. A tick never comes early, and a
+    late one is not made up for: a deadline of n ticks means at least n - 1 whole periods.
+    """
+
+    def __init__(self, tick: Callable[[], object], period: float = 0.002) -> None:
+        self.period = period
+        self._tick = tick
+        self._armed = 0
+        self._condition = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    def ticks(self, seconds: float) -> int:
+        """How many ticks pass before ``seconds`` are certainly over."""
+        return math.ceil(seconds / self.period) + 1
+
+    def arm(self) -> None:
+        """A deadline is running: tick until as many :meth:`disarm` calls."""
+        if self._pid != os.getpid():
+            # Threads do not survive fork(); locks may have been held by one of them.
+            self._condition = threading.Condition(threading.Lock())
+            self._thread, self._armed, self._pid = None, 0, os.getpid()
+        with self._condition:
+            self._armed += 1
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="dotnet_wasm_host ticker", daemon=True
+                )
+                self._thread.start()
+            elif self._armed == 1:
+                self._condition.notify()
+
+    def disarm(self) -> None:
+        """That deadline is over."""
+        with self._condition:
+            self._armed = max(0, self._armed - 1)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            with self._condition:
+                while self._armed == 0:
+                    self._condition.wait()
+            pause.wait(self.period)
+            self._tick()

@@ -1,0 +1,405 @@
+"""The default engine: wasmtime, through its public Python API.
+
+:mod:`dotnet_wasm_host.engines.wasmtime_raw` holds the same two operations that matter for
+speed (calling in, being called) on the C API below; ``WasmtimeEngine(raw=False)`` does
+without it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+import threading
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+import wasmtime
+
+from dotnet_wasm_host.engines.deadline import Ticker
+from dotnet_wasm_host.errors import (
+    GuestTrap,
+    InvocationTimeout,
+    LimitExceeded,
+    RuntimeClosed,
+)
+from dotnet_wasm_host.options import WASM_PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from dotnet_wasm_host.engines.base import (
+        CompiledModule,
+        GuestFunction,
+        HostFunction,
+        Number,
+    )
+
+__all__ = ["WasmtimeEngine"]
+
+#: Host stack that guest code may use. Threads have 8 MiB on Linux; Python needs some of it.
+MAX_WASM_STACK = 2 * 1024 * 1024
+#: An epoch that is never reached.
+NEVER = 2**62
+I32_SIGN = 2**31
+I32_RANGE = 2**32
+
+
+class Binding(Protocol):
+    """How calls cross between Python and wasmtime."""
+
+    name: str
+
+    def define(
+        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
+    ) -> None:
+        """Define a host function on the linker."""
+
+    def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
+        """A callable for an exported function."""
+
+    def bind(
+        self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
+    ) -> Callable[[], None]:
+        """A callable for an exported function with fixed arguments."""
+
+
+class Active(threading.local):
+    """Which instance the present thread is inside of.
+
+    Host functions are defined once for an engine, not once for an instance: this is how they
+    find the instance that calls them.
+    """
+
+    instance: WasmtimeInstance | None = None
+
+
+@final
+class WasmtimeEngine:
+    """wasmtime with epoch interruption and copy-on-write memory images.
+
+    Args:
+        raw: call through wasmtime's C API instead of its Python classes, about ten times
+            faster.
+    """
+
+    name = "wasmtime"
+
+    def __init__(self, *, raw: bool = True) -> None:
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        config.max_wasm_stack = MAX_WASM_STACK
+        config.memory_init_cow = True
+        self.version = metadata.version("wasmtime")
+        self.active = Active()
+        self.native = wasmtime.Engine(config)
+        self.ticker = Ticker(self.native.increment_epoch)
+        self.binding: Binding = _raw_binding() if raw else PublicBinding()
+        self.fingerprint = self._fingerprint()
+
+    def _fingerprint(self) -> str:
+        # wasmtime writes its version, settings and the CPU features it compiled for into the
+        # head of every serialized module; a tiny module therefore identifies all of them.
+        probe = self.compile(b"\0asm\x01\0\0\0").serialize()
+        return hashlib.sha256(self.version.encode() + probe).hexdigest()[:16]
+
+    def compile(self, wasm: bytes) -> WasmtimeModule:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`."""
+        try:
+            return WasmtimeModule(self, wasmtime.Module(self.native, wasm))
+        except wasmtime.WasmtimeError as error:
+            raise ValueError(f"not a valid WebAssembly module: {error}") from error
+
+    def load(self, path: Path) -> WasmtimeModule:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.load`."""
+        try:
+            return WasmtimeModule(self, wasmtime.Module.deserialize_file(self.native, str(path)))
+        except wasmtime.WasmtimeError as error:
+            raise ValueError(f"{path} was not compiled by this engine: {error}") from error
+
+    def instantiate(
+        self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
+    ) -> WasmtimeInstance:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
+        if not isinstance(code, WasmtimeModule) or not isinstance(memory, WasmtimeModule):
+            raise TypeError("both modules must come from this engine")
+        return WasmtimeInstance(self, code, memory, memory_limit)
+
+
+@final
+class WasmtimeModule:
+    """A compiled module; a code module also carries the linker with its host functions."""
+
+    def __init__(self, engine: WasmtimeEngine, native: wasmtime.Module) -> None:
+        self.native = native
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._linker: wasmtime.Linker | None = None
+        self._imports: tuple[str, ...] | None = None
+        self._signatures: dict[str, wasmtime.FuncType] | None = None
+
+    @property
+    def imports(self) -> Sequence[str]:
+        """Names of the imported functions, in module order."""
+        if self._imports is None:
+            self._imports = tuple(
+                str(i.name) for i in self.native.imports if isinstance(i.type, wasmtime.FuncType)
+            )
+        return self._imports
+
+    def signature(self, export: str) -> wasmtime.FuncType:
+        """Type of an exported function. KeyError if there is none of this name."""
+        if self._signatures is None:
+            self._signatures = {
+                e.name: e.type
+                for e in self.native.exports
+                if isinstance(e.type, wasmtime.FuncType)
+            }
+        return self._signatures[export]
+
+    def serialize(self) -> bytes:
+        """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
+        return bytes(self.native.serialize())
+
+    def instantiate(self, store: wasmtime.Store, memory: wasmtime.Memory) -> wasmtime.Instance:
+        """Instantiate this code module on a memory of the same store."""
+        # The memory is the one import that differs from instance to instance, so it shadows
+        # the last one's definition; nobody else may come between that and its use.
+        with self._lock:
+            if self._linker is None:
+                self._linker = self._make_linker()
+            self._linker.define(store, "env", "memory", memory)
+            return self._linker.instantiate(store, self.native)
+
+    def _make_linker(self) -> wasmtime.Linker:
+        linker = wasmtime.Linker(self._engine.native)
+        linker.allow_shadowing = True
+        functions = (i for i in self.native.imports if isinstance(i.type, wasmtime.FuncType))
+        for index, declared in enumerate(functions):
+            function = _dispatcher(self._engine.active, index)
+            self._engine.binding.define(linker, declared, function)
+        return linker
+
+
+def _dispatcher(active: Active, index: int) -> HostFunction:
+    def call_host(*arguments: Number) -> Number | None:
+        instance = active.instance
+        if instance is None:
+            raise RuntimeClosed("a guest function ran outside of any call")
+        try:
+            return instance.functions[index](*arguments)
+        except BaseException as error:
+            # wasmtime carries no Python exception across guest frames; the instance does.
+            instance.pending = error
+            raise
+
+    return call_host
+
+
+@final
+class WasmtimeMemory:
+    """Linear memory of one instance. wasmtime reserves its address range, so it never moves."""
+
+    __slots__ = ("_limit", "_memory", "_store", "address", "size")
+
+    def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory, limit: int) -> None:
+        self._store = store
+        self._memory = memory
+        self._limit = limit
+        self.address = 0
+        self.size = 0
+        self._refresh()
+
+    def grow(self, pages: int) -> bool:
+        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
+        if pages < 0 or self.size + pages * WASM_PAGE > self._limit:
+            return False
+        try:
+            self._memory.grow(self._store, pages)
+        except wasmtime.WasmtimeError:
+            return False
+        self._refresh()
+        return True
+
+    def _refresh(self) -> None:
+        self.address = ctypes.addressof(self._memory.data_ptr(self._store).contents)
+        self.size = self._memory.data_len(self._store)
+
+
+@final
+class WasmtimeInstance:
+    """One guest. Not thread-safe: its owner calls it from one thread at a time.
+
+    Closing drops the host functions and refuses further calls; the native memory goes when
+    the last reference does, so a view or a call that is still running stays valid.
+    """
+
+    def __init__(
+        self, engine: WasmtimeEngine, code: WasmtimeModule, memory: WasmtimeModule, limit: int
+    ) -> None:
+        self.engine = engine
+        self.code = code
+        self.store = wasmtime.Store(engine.native)
+        self.store.set_epoch_deadline(NEVER)
+        image = wasmtime.Instance(self.store, memory.native, [])
+        linear = image.exports(self.store)["memory"]
+        if not isinstance(linear, wasmtime.Memory):
+            raise TypeError("the memory module exports no memory")
+        self.memory = WasmtimeMemory(self.store, linear, limit)
+        if self.memory.size > limit:
+            raise LimitExceeded(
+                f"the image needs {self.memory.size} bytes of linear memory to start, more than "
+                f"memory_bytes={limit}"
+            )
+        self.native = code.instantiate(self.store, linear)
+        self.functions: Sequence[HostFunction] = ()
+        self.pending: BaseException | None = None
+        self.closed = False
+        self._deadline_armed = False
+
+    def attach(self, functions: Mapping[str, HostFunction]) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
+        self.functions = [functions[name] for name in self.code.imports]
+
+    def function(self, name: str) -> GuestFunction:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
+        return self.engine.binding.function(self, name)
+
+    def bind(self, name: str, *arguments: int) -> Callable[[], None]:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.bind`."""
+        return self.engine.binding.bind(self, name, arguments)
+
+    def globals(self) -> dict[str, int]:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
+        return {
+            name: int(item.value(self.store)) % I32_RANGE
+            for name, item in self._exported_globals().items()
+        }
+
+    def set_globals(self, values: Mapping[str, int]) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
+        items = self._exported_globals()
+        for name, value in values.items():
+            items[name].set_value(self.store, wasmtime.Val.i32(to_signed(value)))
+
+    def _exported_globals(self) -> dict[str, wasmtime.Global]:
+        exports = self.native.exports(self.store)
+        return {n: item for n, item in exports.items() if isinstance(item, wasmtime.Global)}
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
+        ticker = self.engine.ticker
+        if self._deadline_armed:
+            ticker.disarm()
+            self._deadline_armed = False
+        if seconds is None:
+            self.store.set_epoch_deadline(NEVER)
+            return
+        self.store.set_epoch_deadline(ticker.ticks(seconds))
+        ticker.arm()
+        self._deadline_armed = True
+
+    def close(self) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
+        if not self.closed:
+            self.closed = True
+            self.functions = ()
+            if self._deadline_armed:
+                self.engine.ticker.disarm()
+
+    def failure(self, trap: wasmtime.Trap | wasmtime.WasmtimeError) -> BaseException:
+        """What to raise after a call ended in ``trap``."""
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            return pending
+        if isinstance(trap, wasmtime.WasmtimeError):
+            return GuestTrap(str(trap))
+        if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
+            return InvocationTimeout("the call ran past its deadline and was stopped")
+        return GuestTrap(_cause(trap), _backtrace(trap))
+
+
+def _cause(trap: wasmtime.Trap) -> str:
+    # wasmtime's message is a backtrace, then "Caused by:" and the causes, outermost first.
+    _, _, causes = trap.message.partition("Caused by:")
+    lines = (line.strip() for line in (causes or trap.message).splitlines())
+    texts = [re.sub(r"^\d+: ", "", line).removeprefix("wasm trap: ") for line in lines if line]
+    return "; ".join(texts)
+
+
+def _backtrace(trap: wasmtime.Trap) -> str:
+    # Deep recursion has tens of thousands of frames, all alike.
+    frames = trap.frames[:32]
+    return "\n".join(f"  at function {f.func_index} + {f.func_offset:#x}" for f in frames)
+
+
+def to_signed(value: int) -> int:
+    """The i32 that has the low 32 bits of ``value``."""
+    return (value + I32_SIGN) % I32_RANGE - I32_SIGN
+
+
+@final
+class PublicBinding:
+    """Calls through wasmtime's documented Python classes."""
+
+    name = "public"
+
+    def define(
+        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
+    ) -> None:
+        """See :class:`Binding`."""
+        signature = declared.type
+        assert isinstance(signature, wasmtime.FuncType)
+        narrow = [str(kind) == "i32" for kind in signature.params]
+        i32_result = [str(kind) for kind in signature.results] == ["i32"]
+
+        def call_host(*arguments: Any) -> Any:
+            result = function(
+                *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
+            )
+            return to_signed(int(result or 0)) if i32_result else result
+
+        linker.define_func(declared.module, str(declared.name), signature, call_host)
+
+    def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
+        """See :class:`Binding`."""
+        item = instance.native.exports(instance.store)[name]
+        if not isinstance(item, wasmtime.Func):
+            raise KeyError(name)
+        active = instance.engine.active
+
+        def call_guest(*arguments: int) -> int:
+            if instance.closed:
+                raise RuntimeClosed("the instance is closed")
+            outer, active.instance = active.instance, instance
+            try:
+                result = item(instance.store, *map(to_signed, arguments))
+            except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
+                raise instance.failure(trap) from None
+            except BaseException:
+                # wasmtime-py keeps the last host exception in a module global that threads
+                # share; the instance's own record is the right one.
+                raise instance.failure(wasmtime.WasmtimeError("lost exception")) from None
+            finally:
+                active.instance = outer
+            return int(result or 0) % I32_RANGE
+
+        return call_guest
+
+    def bind(
+        self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
+    ) -> Callable[[], None]:
+        """See :class:`Binding`."""
+        call_guest = self.function(instance, name)
+
+        def call_bound() -> None:
+            call_guest(*arguments)
+
+        return call_bound
+
+
+def _raw_binding() -> Binding:
+    from dotnet_wasm_host.engines.wasmtime_raw import RawBinding  # noqa: PLC0415
+
+    return RawBinding()

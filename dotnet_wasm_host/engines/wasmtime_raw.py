@@ -1,0 +1,210 @@
+"""wasmtime's C API for the hot path. The only file that reaches below wasmtime's public API.
+
+The public classes rebuild a function's type and box every value on every call (10-30 us).
+``wasmtime_func_call_unchecked`` takes a preset array instead (1 us). Values are
+``wasmtime_val_raw_t``: a 16-byte little-endian union (wasmtime's ``include/wasmtime/val.h``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from ctypes import c_size_t, c_uint32, c_void_p
+from typing import TYPE_CHECKING, Any, final
+
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dotnet_wasm_host.engines.base import GuestFunction, HostFunction
+    from dotnet_wasm_host.engines.wasmtime import WasmtimeInstance
+
+__all__ = ["RawBinding"]
+
+VAL_RAW_SIZE = 16
+_FORMATS = {"i32": "I", "i64": "q", "f32": "f", "f64": "d"}
+_RESULTS = {"i32": struct.Struct("<I"), "i64": struct.Struct("<q"), "f64": struct.Struct("<d")}
+_TRAP_MESSAGE = b"host function raised"
+
+
+def _prototype(name: str, result: Any, *arguments: Any) -> Any:
+    # Indexing gives a function object of our own; attribute access would share wasmtime-py's.
+    function = ffi.dll[name]
+    function.restype = result
+    function.argtypes = list(arguments)
+    return function
+
+
+_call_unchecked = _prototype(
+    "wasmtime_func_call_unchecked", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p
+)
+_trap_new = _prototype("wasmtime_trap_new", c_void_p, ctypes.c_char_p, c_size_t)
+_export_get = _prototype(
+    "wasmtime_instance_export_get",
+    ctypes.c_bool, c_void_p, c_void_p, ctypes.c_char_p, c_size_t, c_void_p,
+)  # fmt: skip
+_define_unchecked = _prototype(
+    "wasmtime_linker_define_func_unchecked",
+    c_void_p, c_void_p, ctypes.c_char_p, c_size_t, ctypes.c_char_p, c_size_t,
+    c_void_p, c_void_p, c_void_p, c_void_p,
+)  # fmt: skip
+_Callback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
+
+
+@final
+class RawBinding:
+    """Calls through the C API with preset arrays."""
+
+    name = "raw"
+
+    def __init__(self) -> None:
+        # The linker holds bare pointers to these; they live as long as the engine.
+        self._callbacks: list[Any] = []
+
+    def define(
+        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
+    ) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        signature = declared.type
+        assert isinstance(signature, wasmtime.FuncType)
+        callback = _Callback(_host_callback(signature, function))
+        self._callbacks.append(callback)
+        module, name = declared.module.encode(), str(declared.name).encode()
+        error = _define_unchecked(
+            linker.ptr(), module, len(module), name, len(name),
+            signature.ptr(), ctypes.cast(callback, c_void_p), None, None,
+        )  # fmt: skip
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(
+                ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
+            )
+
+    def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        signature = instance.code.signature(name)
+        kinds = [str(kind) for kind in (*signature.params, *signature.results)]
+        if set(kinds) - {"i32"}:
+            raise KeyError(f"{name}: only i32 crosses the raw binding, not {kinds}")
+        count, has_result = len(signature.params), bool(signature.results)
+        values = (c_uint32 * (4 * max(count, 1)))()
+        call = _Call(instance, name, values, max(count, int(has_result)))
+
+        def call_guest(*arguments: int) -> int:
+            if len(arguments) != count:
+                raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
+            for index, argument in enumerate(arguments):
+                values[4 * index] = argument  # ctypes takes an integer modulo 2**32
+            call()
+            return values[0] if has_result else 0
+
+        return call_guest
+
+    def bind(
+        self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
+    ) -> Callable[[], None]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        signature = instance.code.signature(name)
+        if signature.results:
+            # A result would overwrite the preset arguments.
+            raise TypeError(f"{name} has a result and cannot be bound")
+        values = (c_uint32 * (4 * max(len(arguments), 1)))()
+        for index, argument in enumerate(arguments):
+            values[4 * index] = argument
+        return _Call(instance, name, values, len(arguments)).__call__
+
+
+def _host_callback(signature: wasmtime.FuncType, function: HostFunction) -> Callable[..., Any]:
+    params = [str(kind) for kind in signature.params]
+    layout = struct.Struct("<" + "".join(_padded(_FORMATS[kind]) for kind in params))
+    size, unpack, string_at = layout.size, layout.unpack, ctypes.string_at
+    results = [str(kind) for kind in signature.results]
+
+    if not results:
+
+        def callback(_env: int, _caller: int, values: int, _count: int) -> int | None:
+            try:
+                function(*unpack(string_at(values, size)))
+            except BaseException:  # noqa: BLE001 - the instance keeps it; see _dispatcher
+                return int(_trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+            return None
+
+        return callback
+
+    (kind,) = results
+    pack, width, i32 = _RESULTS[kind].pack, _RESULTS[kind].size, kind == "i32"
+
+    def callback_with_result(_env: int, _caller: int, values: int, _count: int) -> int | None:
+        try:
+            result: Any = function(*unpack(string_at(values, size)))
+            ctypes.memmove(values, pack(int(result or 0) & 0xFFFFFFFF if i32 else result), width)
+        except BaseException:  # noqa: BLE001 - the instance keeps it; see _dispatcher
+            return int(_trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+        return None
+
+    return callback_with_result
+
+
+def _padded(code: str) -> str:
+    return f"{code}{VAL_RAW_SIZE - struct.calcsize('<' + code)}x"
+
+
+class _Call:
+    """One exported function with its argument array, ready to be entered."""
+
+    __slots__ = ("_active", "_context", "_count", "_func", "_instance", "_keep", "_trap",
+                 "_trap_ptr", "_values_ptr")  # fmt: skip
+
+    def __init__(self, instance: WasmtimeInstance, name: str, values: Any, count: int) -> None:
+        context = instance.store._context()
+        extern = ffi.wasmtime_extern_t()
+        encoded = name.encode()
+        found = _export_get(
+            context, ctypes.byref(instance.native._instance), encoded, len(encoded),
+            ctypes.byref(extern),
+        )  # fmt: skip
+        if not found or extern.kind != ffi.WASMTIME_EXTERN_FUNC.value:
+            raise KeyError(name)
+        self._instance = instance
+        self._active = instance.engine.active
+        self._context = ctypes.cast(context, c_void_p).value
+        self._trap = c_void_p()
+        self._trap_ptr = ctypes.addressof(self._trap)
+        self._func = ctypes.addressof(extern.of.func)
+        self._values_ptr = ctypes.addressof(values)
+        self._count = count
+        self._keep = (extern, values)
+
+    def __call__(self) -> None:
+        instance = self._instance
+        if instance.closed:
+            raise RuntimeClosed("the instance is closed")
+        active = self._active
+        outer = active.instance
+        active.instance = instance
+        try:
+            error = _call_unchecked(
+                self._context, self._func, self._values_ptr, self._count, self._trap_ptr
+            )
+        finally:
+            active.instance = outer
+        if error or self._trap.value:
+            self._raise(error)
+
+    def _raise(self, error: int | None) -> None:
+        failure: wasmtime.Trap | wasmtime.WasmtimeError
+        if error:
+            failure = wasmtime.WasmtimeError._from_ptr(
+                ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
+            )
+        else:
+            pointer = ctypes.cast(self._trap.value or 0, ctypes.POINTER(ffi.wasm_trap_t))
+            self._trap.value = None
+            failure = wasmtime.Trap._from_ptr(pointer)
+        exception = self._instance.failure(failure)
+        if isinstance(exception, GuestTrap):
+            raise exception from None
+        raise exception

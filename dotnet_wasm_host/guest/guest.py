@@ -1,0 +1,277 @@
+"""The managed side, called: binds the entry points and moves frames."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host import abi
+from dotnet_wasm_host.errors import (
+    AssemblyLoadError,
+    DotnetHostError,
+    FunctionNotLoaded,
+    GuestOutOfMemory,
+    GuestTerminated,
+    GuestTrap,
+    HandlerNotFound,
+    InvocationError,
+    LimitExceeded,
+    MemoryAccessError,
+)
+from dotnet_wasm_host.imports.host import CxxException
+from dotnet_wasm_host.memory import buffer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from typing_extensions import Buffer
+
+    from dotnet_wasm_host.imports.host import Host
+
+__all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
+
+#: ``MinimalRuntime.EntryPoints``.
+ENTRY_POINTS = ("Invoke", "Load", "Unload", "LoadCapability", "UnloadCapability", "Inspect")
+#: Payloads up to this size use the buffer that every image carries.
+BUFFER_SIZE = 64 * 1024
+_INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestLayout:
+    """Where things are in linear memory; the same in every instance of an image.
+
+    Attributes:
+        methods: entry point to the address of its method.
+        frame: address of the one :data:`abi.FRAME`.
+        buffer: address of the call buffer, :data:`BUFFER_SIZE` bytes.
+    """
+
+    methods: Mapping[str, int]
+    frame: int
+    buffer: int
+
+
+@final
+class Guest:
+    """One running .NET. Not thread-safe: the runtime that owns it holds a lock.
+
+    Methods raise typed errors for what the guest reports. Anything that unwinds the guest
+    (trap, exit, deadline, an exception of a host function) sets :attr:`broken`: the instance
+    must then be discarded.
+    """
+
+    def __init__(self, host: Host, layout: GuestLayout, *, payload_limit: int, result_limit: int):
+        self.host = host
+        self.layout = layout
+        self.broken = False
+        self._payload_limit = payload_limit
+        self._result_limit = result_limit
+        self._linear = host.instance.memory
+        self._heap = host.heap
+        self._entries = {
+            name: host.instance.bind(_INVOKE_JSEXPORT, layout.methods[name], layout.frame)
+            for name in ("Invoke",)
+        }
+        self._invoke = self._entries["Invoke"]
+        self._bind_frame()
+
+    def _bind_frame(self) -> None:
+        base = self._linear.address
+        self._base = base
+        frame = (ctypes.c_ubyte * abi.FRAME_SIZE).from_address(base + self.layout.frame)
+        self._frame = memoryview(frame).cast("B")
+        self._buffer_address = base + self.layout.buffer
+
+    def _entry(self, name: str) -> Callable[[], None]:
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = self._entries[name] = self.host.instance.bind(
+                _INVOKE_JSEXPORT, self.layout.methods[name], self.layout.frame
+            )
+        return entry
+
+    # ---------------------------------------------------------------- calls
+
+    def invoke(self, function_id: str, handle: int, payload: Buffer) -> bytes:
+        """Run the handler of ``handle``; ``function_id`` is for error messages."""
+        block = self._send(handle, payload)
+        self._heap.refused = False
+        try:
+            self._invoke()
+        except BaseException as error:
+            raise self._broke(error) from None
+        if self._linear.address != self._base:
+            self._bind_frame()
+        _, _, _, status, output, length = abi.FRAME.unpack_from(self._frame)
+        if status == abi.Status.OK:
+            if length > self._result_limit:
+                self._free(block)
+                raise LimitExceeded(
+                    f"function {function_id!r} returned {length} bytes; result_bytes is "
+                    f"{self._result_limit}"
+                )
+            if length < 0 or output + length > self._linear.size:
+                raise self._lied(MemoryAccessError(output, length, self._linear.size))
+            result = ctypes.string_at(self._base + output, length)
+            self._free(block)
+            return result
+        record = self._output(output, length)
+        self._free(block)
+        raise self._invocation_error(function_id, status, record)
+
+    def load(
+        self,
+        function_id: str,
+        image: bytes,
+        dependencies: Iterable[tuple[str, bytes]],
+        handler_type: str,
+    ) -> abi.LoadReport:
+        """Load a function, replacing one of the same id."""
+        request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
+        handle, status, output = self._request("Load", request)
+        if status == abi.Status.OK:
+            return self._decode(abi.LoadReport.decode, handle, output)
+        raise self._load_error(function_id, status, output)
+
+    def unload(self, function_id: str) -> bool:
+        """Unload a function; False if the guest does not have it."""
+        _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
+        return self._was_found(function_id, status, output)
+
+    def load_capability(
+        self, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+    ) -> None:
+        """Load a capability, replacing one of the same name."""
+        request = abi.pack_load_capability(name.encode(), image, dependencies)
+        _, status, output = self._request("LoadCapability", request)
+        if status != abi.Status.OK:
+            raise self._load_error(name, status, output)
+
+    def unload_capability(self, name: str) -> bool:
+        """Unload a capability; False if the guest does not have it."""
+        _, status, output = self._request("UnloadCapability", abi.pack_fields(name.encode()))
+        return self._was_found(name, status, output)
+
+    def heap_bytes(self, *, collect: bool = False) -> int:
+        """Live bytes of the managed heap, after a full collection if asked."""
+        _, status, output = self._request("Inspect", b"", handle=int(collect))
+        if status != abi.Status.OK:
+            raise self._invocation_error("(inspect)", status, output)
+        return abi.RecordReader(output).int64()
+
+    def close(self) -> None:
+        """Let the instance go."""
+        self.host.close()
+
+    # ---------------------------------------------------------------- frames
+
+    def _request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
+        block = self._place(handle, memoryview(request))
+        self._heap.refused = False
+        try:
+            self._entry(name)()
+        except BaseException as error:
+            raise self._broke(error) from None
+        if self._linear.address != self._base:
+            self._bind_frame()
+        out_handle, _, _, status, output, length = abi.FRAME.unpack_from(self._frame)
+        answer = self._output(output, length)
+        self._free(block)
+        return out_handle, status, answer
+
+    def _send(self, handle: int, payload: Buffer) -> int:
+        """Like :meth:`_place`, checked against the limit, with a short way for small bytes."""
+        if type(payload) is bytes:
+            size = len(payload)
+            if size <= BUFFER_SIZE and size <= self._payload_limit:
+                ctypes.memmove(self._buffer_address, payload, size)
+                abi.FRAME_IN.pack_into(self._frame, 0, handle, self.layout.buffer, size)
+                return 0
+        view = buffer_of(payload, "payload")
+        if view.nbytes > self._payload_limit:
+            raise LimitExceeded(
+                f"the payload has {view.nbytes} bytes; payload_bytes is {self._payload_limit}"
+            )
+        return self._place(handle, view)
+
+    def _place(self, handle: int, data: memoryview) -> int:
+        """Fill the frame. Returns the block to free after the call, 0 if none was needed."""
+        size, block = data.nbytes, 0
+        if size > BUFFER_SIZE:
+            block = self.host.call("malloc", size)
+            if block == 0:
+                raise GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
+        pointer = block or self.layout.buffer
+        self.host.memory.write(pointer, data)
+        if self._linear.address != self._base:
+            self._bind_frame()
+        abi.FRAME_IN.pack_into(self._frame, 0, handle, pointer, size)
+        return block
+
+    def _free(self, block: int) -> None:
+        if block:
+            self.host.call("free", block)
+
+    def _output(self, output: int, length: int) -> bytes:
+        if length < 0 or output + length > self._linear.size:
+            raise self._lied(MemoryAccessError(output, length, self._linear.size))
+        if length > self._result_limit:
+            raise LimitExceeded(f"the guest answers with {length} bytes")
+        return ctypes.string_at(self._base + output, length)
+
+    # ---------------------------------------------------------------- errors
+
+    def _broke(self, error: BaseException) -> BaseException:
+        self.broken = True
+        if isinstance(error, CxxException):
+            return GuestTrap("a C++ exception was thrown and never caught")
+        if isinstance(error, (GuestTerminated, GuestTrap)) and self._heap.refused:
+            return GuestOutOfMemory(
+                f"the guest ran out of its {self._heap.limit} bytes of linear memory and died"
+            )
+        if isinstance(error, GuestTerminated) and self.host.mono.fatal_message:
+            return GuestTerminated(
+                error.exit_code, f"the .NET runtime aborted: {self.host.mono.fatal_message}"
+            )
+        return error
+
+    def _lied(self, error: DotnetHostError) -> DotnetHostError:
+        self.broken = True
+        return error
+
+    def _decode(self, decode: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return decode(*arguments)
+        except abi.MalformedRecord as error:
+            raise self._lied(GuestTrap(f"the guest's answer is malformed: {error}")) from error
+
+    def _invocation_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
+        if status == abi.Status.NOT_LOADED:
+            return FunctionNotLoaded(function_id)
+        if status != abi.Status.HANDLER_THREW:
+            return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
+        return _invocation_error(function_id, self._decode(abi.decode_error, record))
+
+    def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
+        if status not in {s.value for s in abi.Status} - {abi.Status.OK, abi.Status.NOT_LOADED}:
+            return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
+        error: abi.RemoteException = self._decode(abi.decode_error, record)
+        kind = HandlerNotFound if status == abi.Status.HANDLER_NOT_FOUND else AssemblyLoadError
+        if status == abi.Status.HANDLER_NOT_FOUND:
+            return kind(function_id, error.type_name, error.message)
+        reason = error.message or error.type_name
+        if status == abi.Status.HANDLER_THREW:
+            reason = f"its constructor threw {error.type_name}: {error.message}"
+        return kind(function_id, error.type_name, reason, error.stack_trace)
+
+    def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
+        if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
+            return status == abi.Status.OK
+        raise self._invocation_error(function_id, status, record)
+
+
+def _invocation_error(function_id: str, error: abi.RemoteException) -> InvocationError:
+    inner = _invocation_error(function_id, error.inner) if error.inner else None
+    return InvocationError(function_id, error.type_name, error.message, error.stack_trace, inner)

@@ -1,0 +1,153 @@
+"""Where the guest's standard streams end on the host."""
+
+from __future__ import annotations
+
+import logging
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Protocol, final
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.options import OutputSink
+
+__all__ = ["LINE_BYTES", "InputSource", "LineLogger", "StreamSink", "WriteSink", "open_sink"]
+
+#: Longest piece of a line that becomes one log record.
+LINE_BYTES = 64 * 1024
+
+# UTF-8 (RFC 3629): bytes 0b10xxxxxx continue a character, and at most three follow a first byte.
+_CONTINUATION_MASK, _CONTINUATION = 0b1100_0000, 0b1000_0000
+_MOST_CONTINUATIONS = 3
+
+
+class WriteSink(Protocol):
+    """Takes what the guest writes."""
+
+    def write(self, data: bytes) -> object:
+        """Take all of ``data``."""
+
+    def flush(self) -> object:
+        """Hand on what is held back."""
+
+
+@final
+class LineLogger:
+    """Makes one log record of every line, on the logger ``dotnet_wasm_host.guest``.
+
+    Lines end with LF or CRLF. Text is UTF-8; what is not becomes U+FFFD. A line longer than
+    :data:`LINE_BYTES` becomes several records, cut between characters. The text is the record's
+    only argument, so percent signs mean nothing.
+
+    Args:
+        level: ``logging.INFO`` for stdout, ``logging.WARNING`` for stderr.
+    """
+
+    __slots__ = ("_is_cut", "_level", "_logger", "_pending")
+
+    def __init__(self, level: int) -> None:
+        self._logger = logging.getLogger("dotnet_wasm_host.guest")
+        self._level = level
+        self._pending = bytearray()
+        # Whether a piece of the pending line has been logged.
+        self._is_cut = False
+
+    def write(self, data: bytes) -> None:
+        """Log the lines that ``data`` completes and keep the rest."""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self._extend(line)
+            self._end_line()
+        self._extend(rest)
+
+    def flush(self) -> None:
+        """Log an unfinished line as if it had ended."""
+        if self._pending:
+            self._end_line()
+
+    def _extend(self, data: bytes) -> None:
+        pending = self._pending
+        pending += data
+        while len(pending) > LINE_BYTES:
+            end = _character_end(pending, LINE_BYTES)
+            self._log(bytes(pending[:end]))
+            del pending[:end]
+            self._is_cut = True
+
+    def _end_line(self) -> None:
+        line = bytes(self._pending).removesuffix(b"\r")
+        # The end of a line that was cut just before it is no line of its own.
+        if line or not self._is_cut:
+            self._log(line)
+        self._pending.clear()
+        self._is_cut = False
+
+    def _log(self, line: bytes) -> None:
+        if self._logger.isEnabledFor(self._level):
+            self._logger.log(self._level, "%s", line.decode(errors="replace"))
+
+
+def _character_end(data: bytearray, limit: int) -> int:
+    """The last place up to ``limit`` where no UTF-8 character is cut in two."""
+    for end in range(limit, limit - _MOST_CONTINUATIONS - 1, -1):
+        if data[end] & _CONTINUATION_MASK != _CONTINUATION:
+            return end
+    return limit
+
+
+@final
+class StreamSink:
+    """Writes to a binary stream of the user's, and never closes it.
+
+    What the stream raises goes through the guest to whoever called it.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> None:
+        """Write all of ``data``, in several writes if the stream is a raw one."""
+        written: object = self._stream.write(data)
+        # Home-made streams may return nothing; then they took everything.
+        while isinstance(written, int) and 0 < written < len(data):
+            data = data[written:]
+            written = self._stream.write(data)
+
+    def flush(self) -> None:
+        """Flush the stream, if it can be flushed."""
+        flush = getattr(self._stream, "flush", None)
+        if flush is not None:
+            flush()
+
+
+@final
+class InputSource:
+    """What the guest reads as its standard input."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, source: bytes | IO[bytes]) -> None:
+        self._stream: IO[bytes] = BytesIO(source) if isinstance(source, bytes) else source
+
+    def read(self, size: int) -> bytes | None:
+        """1..``size`` bytes as soon as there are any, none at the end, ``None`` for "not now".
+
+        Raises:
+            TypeError: the stream is not a binary one.
+            ValueError: the stream gave more than it was asked for.
+        """
+        # A buffered stream's read() would wait until all of it has come.
+        read = getattr(self._stream, "read1", self._stream.read)
+        data: object = read(size)
+        if data is None:
+            return None
+        if not isinstance(data, bytes | bytearray):
+            raise TypeError(f"stdin must be a binary stream; it gave {type(data).__name__}")
+        if len(data) > size:
+            raise ValueError(f"stdin gave {len(data)} bytes when {size} were asked for")
+        return bytes(data)
+
+
+def open_sink(sink: OutputSink, level: int) -> WriteSink:
+    """The sink that ``WasiOptions.stdout`` or ``stderr`` asks for."""
+    return LineLogger(level) if sink == "logging" else StreamSink(sink)

@@ -1,0 +1,118 @@
+"""One instance together with everything it imports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
+from dotnet_wasm_host.imports.emscripten import (
+    Calendar,
+    Clocks,
+    Entropy,
+    Heap,
+    Process,
+    Sockets,
+)
+from dotnet_wasm_host.imports.filesystem import FileSystem
+from dotnet_wasm_host.imports.interop import Interop
+from dotnet_wasm_host.imports.mappings import Mappings
+from dotnet_wasm_host.imports.mono import Mono
+from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
+from dotnet_wasm_host.imports.wasi import Wasi
+from dotnet_wasm_host.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance
+    from dotnet_wasm_host.imports.base import ImportGroup
+    from dotnet_wasm_host.options import Limits, WasiOptions
+
+__all__ = ["CxxException", "Host"]
+
+
+@final
+class Host:
+    """The host's side of one instance: its memory, its files, its imports.
+
+    Attributes:
+        instance: the engine's instance.
+        memory: its linear memory.
+        heap: growth of that memory, and whether it was refused.
+        mono: what the runtime has scheduled and last said.
+    """
+
+    def __init__(self, instance: Instance, limits: Limits, wasi: WasiOptions) -> None:
+        self.instance = instance
+        self._options = wasi
+        self._exports: dict[str, GuestFunction] = {}
+        self.memory = Memory(
+            instance.memory,
+            owner=instance,
+            malloc=lambda size: self.call("malloc", size),
+            free=lambda block: self.call("free", block),
+        )
+        self.filesystem = FileSystem(wasi, limits)
+        self.heap = Heap(instance.memory, limits.memory_bytes)
+        self.mono = Mono(self)
+        instance.attach(self._functions())
+
+    def _functions(self) -> Mapping[str, HostFunction]:
+        files = self.filesystem
+        groups: tuple[ImportGroup, ...] = (
+            Calendar(self),
+            Clocks(self._options.clock),
+            CxxExceptions(self),
+            DescriptorCalls(self, files),
+            Entropy(self, files.host),
+            self.heap,
+            Interop(self),
+            Mappings(self, files),
+            self.mono,
+            PathCalls(self, files),
+            Process(),
+            Sockets(files),
+            Wasi(self, files, self._options.env),
+        )
+        return {name: function for g in groups for name, function in g.functions().items()}
+
+    def call(self, export: str, *arguments: int) -> int:
+        """Call an exported function of the guest; 0 if it has no result."""
+        function = self._exports.get(export)
+        if function is None:
+            function = self._exports[export] = self.instance.function(export)
+        return function(*arguments)
+
+    def renew(self) -> None:
+        """Give an instance of an image what the image cannot hold: environment, arguments."""
+        for name, value in self._options.env.items():
+            with (
+                self.memory.allocate_bytes(name.encode() + b"\0") as key,
+                self.memory.allocate_bytes(value.encode() + b"\0") as text,
+            ):
+                self.call("mono_wasm_setenv", key.ptr, text.ptr)
+        if self._options.args:
+            self._set_arguments(["dotnet", *self._options.args])
+
+    def _set_arguments(self, arguments: list[str]) -> None:
+        # The runtime keeps the pointers, so these are never freed.
+        pointers = []
+        for argument in arguments:
+            data = argument.encode() + b"\0"
+            pointer = self.call("malloc", len(data))
+            self.memory.write(pointer, data)
+            pointers.append(pointer)
+        array = self.call("malloc", 4 * len(pointers))
+        for index, pointer in enumerate(pointers):
+            self.memory.write_u32(array + 4 * index, pointer)
+        self.call("mono_wasm_set_main_args", len(arguments), array)
+
+    def close(self) -> None:
+        """Write out what the guest printed last and let the instance go."""
+        try:
+            self.filesystem.host.stdout.flush()
+            self.filesystem.host.stderr.flush()
+        finally:
+            self.memory.close()
+            self.instance.close()
+            self._exports.clear()

@@ -1,0 +1,105 @@
+"""What Mono's WebAssembly runtime asks of its host: scheduling, tracing, the absent JIT."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import DotnetHostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dotnet_wasm_host.engines.base import HostFunction
+    from dotnet_wasm_host.imports.base import Caller
+
+__all__ = ["Mono"]
+
+_log = logging.getLogger("dotnet_wasm_host.mono")
+
+#: What ``mono_interp_tier_prepare_jiterpreter`` answers for "this trace stays interpreted".
+JITERPRETER_NOT_JITTED = 1
+_TRACE_LEVELS = {
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "warning": logging.WARNING,
+    "message": logging.INFO,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
+
+
+@final
+class Mono:
+    """Imports declared by ``src/mono/browser/runtime`` of dotnet/runtime.
+
+    Attributes:
+        background_work: the guest's thread pool has work; call ``mono_background_exec``.
+        timer_due_ms: milliseconds until ``mono_wasm_execute_timer`` wants to run, or ``None``.
+        fatal_message: last words of the runtime before it aborts.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.background_work = False
+        self.timer_due_ms: int | None = None
+        self.fatal_message = ""
+
+    def functions(self) -> Mapping[str, HostFunction]:
+        """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
+        return {
+            "mono_wasm_trace_logger": self.trace,
+            "mono_wasm_schedule_timer": self.schedule_timer,
+            "schedule_background_exec": self.schedule_background_exec,
+            "mono_wasm_asm_loaded": _ignore,
+            "mono_wasm_console_clear": _ignore,
+            "mono_wasm_get_locale_info": _refuse("mono_wasm_get_locale_info"),
+            # The jiterpreter compiles hot traces to WebAssembly in a browser. Saying no once
+            # keeps the interpreter from ever asking for the rest.
+            "mono_interp_tier_prepare_jiterpreter": lambda *_: JITERPRETER_NOT_JITTED,
+            "mono_interp_record_interp_entry": _ignore,
+            "mono_interp_flush_jitcall_queue": _ignore,
+            "mono_interp_jit_wasm_entry_trampoline": lambda *_: 0,
+            "mono_interp_jit_wasm_jit_call_trampoline": _ignore,
+            "mono_interp_invoke_wasm_jit_call_trampoline": _refuse(
+                "mono_interp_invoke_wasm_jit_call_trampoline"
+            ),
+            "mono_wasm_free_method_data": _ignore,
+            # The runtime is started without its debugger agent.
+            "mono_wasm_set_entrypoint_breakpoint": _ignore,
+            "mono_wasm_debugger_log": _ignore,
+            "mono_wasm_add_dbg_command_received": _ignore,
+            "mono_wasm_fire_debugger_agent_message_with_data": _ignore,
+        }
+
+    def trace(self, domain: int, level: int, message: int, fatal: int, _user_data: int) -> None:
+        """A line of Mono's own log; the fatal one is kept for the error that follows it."""
+        text = self._text(message)
+        name = self._text(level)
+        _log.log(_TRACE_LEVELS.get(name, logging.DEBUG), "%s: %s", self._text(domain), text)
+        if fatal:
+            self.fatal_message = text
+
+    def schedule_timer(self, due_ms: int) -> None:
+        """The earliest managed timer is due in ``due_ms`` milliseconds; replaces the last one."""
+        self.timer_due_ms = due_ms
+
+    def schedule_background_exec(self) -> None:
+        """Somebody queued work on the thread pool."""
+        self.background_work = True
+
+    def _text(self, pointer: int) -> str:
+        return self._caller.memory.read_c_string(pointer).decode(errors="replace") if pointer else ""
+
+
+def _ignore(*_arguments: object) -> int:
+    return 0
+
+
+def _refuse(name: str) -> HostFunction:
+    def refuse(*_arguments: object) -> int:
+        raise DotnetHostError(
+            f"the guest called '{name}', which needs a JavaScript engine and is not provided"
+        )
+
+    return refuse

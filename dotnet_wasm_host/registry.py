@@ -1,0 +1,211 @@
+"""The functions of a runtime: collectible AssemblyLoadContext semantics on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import FunctionNotLoaded, MarshallingError, MarshallingTypeError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from typing_extensions import Buffer
+
+__all__ = ["FunctionRegistry", "FunctionState", "LoadedFunction", "check_function_id"]
+
+#: Longest function id, in bytes of UTF-8.
+MAX_ID_BYTES = 1024
+
+
+class FunctionState(Enum):
+    """Where a function is in its life. It only moves downwards."""
+
+    #: Callable.
+    LOADED = "loaded"
+    #: Unload was asked for; a call that runs may finish, new ones are refused.
+    UNLOADING = "unloading"
+    #: Gone. A new load of the same id is a new generation.
+    UNLOADED = "unloaded"
+
+
+def check_function_id(function_id: str) -> str:
+    """The id, if it can be one.
+
+    Raises:
+        MarshallingTypeError: not a string.
+        MarshallingError: empty, longer than 1,024 bytes of UTF-8, holds NUL or a lone surrogate.
+    """
+    if not isinstance(function_id, str):
+        raise MarshallingTypeError(
+            f"a function id is a string, not {type(function_id).__name__}"
+        )
+    if not function_id:
+        raise MarshallingError("a function id cannot be empty")
+    if "\0" in function_id:
+        raise MarshallingError(f"function id {function_id[:80]!r} holds NUL")
+    try:
+        size = len(function_id.encode())
+    except UnicodeEncodeError as error:
+        raise MarshallingError(
+            f"function id {function_id[:80]!r} cannot be UTF-8: lone surrogate at index "
+            f"{error.start}"
+        ) from None
+    if size > MAX_ID_BYTES:
+        raise MarshallingError(
+            f"function id {function_id[:40]!r}... has {size} bytes of UTF-8; "
+            f"{MAX_ID_BYTES} is the most"
+        )
+    return function_id
+
+
+@final
+class LoadedFunction:
+    """One generation of a function, as ``load_assembly`` returned it.
+
+    It stays readable after the function was unloaded or replaced; calling it then raises
+    :class:`~dotnet_wasm_host.FunctionNotLoaded`.
+    """
+
+    __slots__ = ("_assembly_name", "_assembly_sha256", "_function_id", "_generation",
+                 "_handler_type", "_invoke", "_loaded_at", "_size", "_state")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        function_id: str,
+        generation: int,
+        loaded_at: datetime,
+        handler_type: str,
+        assembly_name: str,
+        assembly_sha256: str,
+        size: int,
+        invoke: Callable[[LoadedFunction, Buffer, float | None], bytes],
+    ) -> None:
+        self._function_id = function_id
+        self._generation = generation
+        self._loaded_at = loaded_at
+        self._handler_type = handler_type
+        self._assembly_name = assembly_name
+        self._assembly_sha256 = assembly_sha256
+        self._size = size
+        self._invoke = invoke
+        self._state = FunctionState.LOADED
+
+    @property
+    def function_id(self) -> str:
+        """The id it was loaded under."""
+        return self._function_id
+
+    @property
+    def generation(self) -> int:
+        """1 for the first load of this id, one more for each one after."""
+        return self._generation
+
+    @property
+    def loaded_at(self) -> datetime:
+        """When the guest loaded it, UTC, by the guest's clock."""
+        return self._loaded_at
+
+    @property
+    def state(self) -> FunctionState:
+        """Where it is in its life."""
+        return self._state
+
+    @property
+    def is_alive(self) -> bool:
+        """True while it can be called."""
+        return self._state is FunctionState.LOADED
+
+    @property
+    def handler_type(self) -> str:
+        """Full name of the .NET type that handles calls."""
+        return self._handler_type
+
+    @property
+    def assembly_name(self) -> str:
+        """Simple name of its assembly."""
+        return self._assembly_name
+
+    @property
+    def assembly_sha256(self) -> str:
+        """SHA-256 of the assembly file, in hex."""
+        return self._assembly_sha256
+
+    @property
+    def size(self) -> int:
+        """Size of the assembly file in bytes, without dependencies."""
+        return self._size
+
+    def invoke(self, payload: Buffer = b"", *, timeout: float | None = None) -> bytes:
+        """Call this generation. FunctionNotLoaded once it was unloaded or replaced."""
+        return self._invoke(self, payload, timeout)
+
+    def __repr__(self) -> str:
+        return (
+            f"<LoadedFunction {self._function_id!r} generation {self._generation} "
+            f"({self._handler_type}), {self._state.value}>"
+        )
+
+
+@final
+class FunctionRegistry(Mapping[str, LoadedFunction]):
+    """The loaded functions by id: a live, read-only mapping in order of loading."""
+
+    __slots__ = ("_functions", "_generations")
+
+    def __init__(self) -> None:
+        self._functions: dict[str, LoadedFunction] = {}
+        self._generations: dict[str, int] = {}
+
+    def __getitem__(self, function_id: str) -> LoadedFunction:
+        try:
+            return self._functions[function_id]
+        except (KeyError, TypeError):
+            raise FunctionNotLoaded(function_id) from None
+
+    def __iter__(self) -> Iterator[str]:
+        # A copy: loading from another thread must not break a loop over the registry.
+        return iter(tuple(self._functions))
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def list_functions(self) -> tuple[str, ...]:
+        """Ids of the loaded functions, in order of loading."""
+        return tuple(self._functions)
+
+    def loaded_at(self, function_id: str) -> datetime:
+        """When the function was loaded, UTC."""
+        return self[function_id].loaded_at
+
+    def __repr__(self) -> str:
+        return f"<FunctionRegistry {list(self._functions)}>"
+
+    def _next_generation(self, function_id: str) -> int:
+        return self._generations.get(function_id, 0) + 1
+
+    def _add(self, function: LoadedFunction) -> None:
+        self._functions[function.function_id] = function
+        self._generations[function.function_id] = function.generation
+
+    def _begin_unload(self, function_id: str) -> LoadedFunction | None:
+        try:
+            function = self._functions.get(function_id)
+        except TypeError:
+            return None
+        if function is not None:
+            function._state = FunctionState.UNLOADING
+        return function
+
+    @staticmethod
+    def _keep(function: LoadedFunction) -> None:
+        """The unload did not come about."""
+        if function._state is FunctionState.UNLOADING:
+            function._state = FunctionState.LOADED
+
+    def _remove(self, function_id: str) -> None:
+        function = self._functions.pop(function_id, None)
+        if function is not None:
+            function._state = FunctionState.UNLOADED

@@ -1,0 +1,560 @@
+"""One .NET runtime in one WebAssembly instance."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, final
+
+from dotnet_wasm_host.assembly import (
+    Assembly,
+    AssemblyPath,
+    MalformedImage,
+    identify,
+    read_assembly,
+    read_dependencies,
+)
+from dotnet_wasm_host.errors import (
+    AssemblyLoadError,
+    DotnetHostError,
+    FunctionNotLoaded,
+    LimitExceeded,
+    MarshallingError,
+    MarshallingTypeError,
+    RuntimeClosed,
+)
+from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
+from dotnet_wasm_host.options import Limits, RuntimeStats, WasiOptions
+from dotnet_wasm_host.registry import (
+    FunctionRegistry,
+    LoadedFunction,
+    check_function_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Buffer, Self
+
+    from dotnet_wasm_host.abi import LoadReport
+    from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.guest.guest import Guest
+    from dotnet_wasm_host.memory import Memory
+
+__all__ = ["Runtime"]
+
+T = TypeVar("T")
+#: Linear memory that Mono keeps for an unloaded context besides the copies of its images:
+#: metadata, vtables, interpreter code. Measured over 10,000 cycles (docs/architecture.md).
+LEAK_PER_UNLOAD = 28 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What it takes to load a function (again)."""
+
+    image: bytes
+    dependencies: tuple[tuple[str, bytes], ...]
+    handler_type: str
+
+    @property
+    def leak(self) -> int:
+        images = len(self.image) + sum(len(content) for _, content in self.dependencies)
+        return images + LEAK_PER_UNLOAD
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A function and where the guest has it; no handle after the instance was replaced."""
+
+    function: LoadedFunction
+    handle: int | None
+    source: _Source | None
+
+
+@final
+class Runtime:
+    """A .NET runtime with its own memory, heap, statics, files and functions.
+
+    Args:
+        image: what to start from: ``"full"`` or a :class:`RuntimeImage`.
+        engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
+        limits: memory, time and sizes.
+        wasi: arguments, environment, streams, files, clock and randomness of the guest.
+
+    Thread-safe: calls are carried out one after the other. Use it as a context manager, or
+    call :meth:`close`; a runtime that is forgotten warns and is freed by the garbage collector.
+
+    When the guest traps, exits, aborts or overruns its deadline, the call raises and the
+    instance is replaced by a fresh one of the same image. The loaded functions stay loaded:
+    each is loaded again at its next call, and its statics start afresh.
+    """
+
+    def __init__(
+        self,
+        image: str | RuntimeImage = "full",
+        *,
+        engine: str | Engine | None = None,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+    ) -> None:
+        self._closed = True  # so that __del__ is right if the lines below raise
+        if isinstance(image, str):
+            image = RuntimeImage.load(image, engine=engine)
+        elif engine is not None:
+            raise ValueError("the image belongs to its engine already; leave engine out")
+        self._image = image
+        self._limits = limits if limits is not None else Limits()
+        self._wasi = wasi if wasi is not None else WasiOptions()
+        self._lock = threading.RLock()
+        self._calling = False
+        self._registry = FunctionRegistry()
+        self._entries: dict[str, _Entry] = {}
+        # No source for those that are part of the image.
+        self._capabilities: dict[str, _Source | None] = dict.fromkeys(image.capabilities)
+        self._loads = self._unloads = self._recycles = 0
+        self._invocations = self._failed = 0
+        self._leaked = 0
+        self._guest: Guest = self._start()
+        for frozen in image.functions:
+            self._adopt(frozen)
+        self._closed = False
+
+    # ---------------------------------------------------------------- functions
+
+    def load_assembly(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        handler_type: str | None = None,
+    ) -> LoadedFunction:
+        """Load a function under an id; one that is loaded under it is unloaded first.
+
+        Args:
+            function_id: 1..1,024 bytes of UTF-8 without NUL.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that only this function sees, or a folder of them. An
+                assembly of the base library among them is left out: those are shared.
+            handler_type: full name of the handler; without it the first
+                ``IFunctionHandler`` in metadata order is taken.
+
+        Raises:
+            MarshallingError: the id cannot be one.
+            AssemblyLoadError: the bytes are no .NET assembly (then nothing has changed), or
+                .NET refused it, or the handler's constructor threw (then the id is not loaded).
+            HandlerNotFound: no usable handler; the id is not loaded.
+            LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
+        """
+        check_function_id(function_id)
+        source = self._read_source(function_id, assembly, dependencies, handler_type)
+        with self._entered():
+            self._require_room(function_id)
+            self._forget(function_id)
+            report = self._load(function_id, source)
+            function = self._register(function_id, source, report)
+            self._loads += 1
+            return function
+
+    def invoke(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes:
+        """Call a function with bytes, and get the bytes it returns.
+
+        Args:
+            function_id: the id it was loaded under.
+            payload: anything with the buffer protocol.
+            timeout: seconds this call may take; ``None`` for the runtime's own limit.
+
+        Raises:
+            FunctionNotLoaded: no function has this id.
+            InvocationError: a .NET exception escaped the handler.
+            InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap: the guest died of
+                the call and was replaced.
+            LimitExceeded: payload or result are larger than allowed.
+            MarshallingTypeError: the payload has no buffer protocol.
+        """
+        with self._lock:
+            entry = self._entry(function_id)
+            return self._invoke(entry, payload, timeout)
+
+    def invoke_many(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
+        """Call a function once for each payload, under one lock. The first error ends it."""
+        with self._lock:
+            return [self._invoke(self._entry(function_id), p, None) for p in payloads]
+
+    def unload_assembly(self, function_id: str) -> bool:
+        """Unload a function. False when the id was not loaded, which is no error.
+
+        A call of it that runs in another thread is allowed to finish; new ones are refused.
+        """
+        self._require_open()
+        function = self._registry._begin_unload(function_id)
+        if function is None:
+            return False
+        with self._lock:
+            if self._calling:
+                self._registry._keep(function)
+            self._require_open()
+            self._require_idle()
+            # Somebody may have replaced it meanwhile; what they loaded is not ours to unload.
+            entry = self._entries.get(function_id)
+            if entry is not None and entry.function is function:
+                self._forget(function_id)
+            return True
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        """The loaded functions, a live mapping by id."""
+        return self._registry
+
+    # ---------------------------------------------------------------- capabilities
+
+    def load_capability(
+        self, name: str, assembly: Buffer | AssemblyPath | Assembly
+    ) -> None:
+        """Load an assembly that every function loaded later may refer to.
+
+        One that is loaded under the name is unloaded first; functions that use it keep it.
+        """
+        check_function_id(name)
+        source = self._read_source(name, assembly, (), None)
+        with self._entered():
+            self._capabilities.pop(name, None)
+            self._run(lambda: self._guest.load_capability(name, source.image, ()))
+            self._capabilities[name] = source
+
+    def unload_capability(self, name: str) -> bool:
+        """Unload a capability. False when it was not loaded."""
+        with self._entered():
+            if self._capabilities.pop(name, None) is None:
+                return False
+            return self._run(lambda: self._guest.unload_capability(name))
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Names of the loaded capabilities."""
+        return tuple(self._capabilities)
+
+    # ---------------------------------------------------------------- the instance
+
+    @property
+    def image(self) -> RuntimeImage:
+        """What the runtime starts from."""
+        return self._image
+
+    @property
+    def memory(self) -> Memory:
+        """Linear memory of the present instance; take it again after a crash or recycle."""
+        self._require_open()
+        return self._guest.host.memory
+
+    def snapshot(self, name: str | None = None) -> RuntimeImage:
+        """Freeze the runtime, functions included, into an image.
+
+        Instances of it start with these functions loaded and with their statics as they are
+        now. Open files and unread input are not part of it.
+        """
+        with self._entered():
+            for entry in self._entries.values():
+                self._handle(entry)
+            self._run(lambda: self._guest.heap_bytes(collect=True))
+            frozen = [_freeze(entry) for entry in self._entries.values()]
+            return self._image.freeze(self._guest, frozen, tuple(self._capabilities), name)
+
+    def recycle(self) -> None:
+        """Replace the instance by a fresh one now. Functions stay loaded, statics start afresh."""
+        with self._entered():
+            self._replace()
+
+    def stats(self) -> RuntimeStats:
+        """Counters and sizes."""
+        with self._entered():
+            heap = self._run(self._guest.heap_bytes)
+            return RuntimeStats(
+                linear_memory_bytes=self._guest.host.memory.size,
+                gc_heap_bytes=heap,
+                loads=self._loads,
+                unloads=self._unloads,
+                invocations=self._invocations,
+                failed_invocations=self._failed,
+                recycles=self._recycles,
+                leaked_bytes_estimate=self._leaked,
+            )
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close`."""
+        return self._closed
+
+    def close(self) -> None:
+        """Unload everything and free the instance. Waits for a running call. Idempotent."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._calling:
+                raise DotnetHostError("a runtime cannot be closed from within its own call")
+            self._closed = True
+            for function_id in self._registry.list_functions():
+                self._registry._remove(function_id)
+            self._entries.clear()
+            self._guest.close()
+
+    def __enter__(self) -> Self:
+        self._require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
+            self._closed = True
+            self._guest.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{len(self._registry)} functions"
+        return f"<Runtime on {self._image.name!r}: {state}>"
+
+    # ---------------------------------------------------------------- calling the guest
+
+    def _invoke(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes:
+        handle = entry.handle
+        if handle is None or self._calling:
+            self._require_idle()
+            handle = self._handle(entry)
+        if timeout is None:
+            timeout = self._limits.timeout
+        guest = self._guest
+        self._calling = True
+        if timeout is not None:
+            guest.host.instance.set_deadline(_check_timeout(timeout))
+        self._invocations += 1
+        try:
+            return guest.invoke(entry.function.function_id, handle, payload)
+        except BaseException:
+            self._failed += 1
+            raise
+        finally:
+            self._calling = False
+            if timeout is not None:
+                guest.host.instance.set_deadline(None)
+            if guest.broken:
+                self._replace()
+
+    def _run(self, operation: Callable[[], T], timeout: float | None = None) -> T:
+        """Carry out a guest operation other than invoke, within the runtime's deadline."""
+        guest = self._guest
+        seconds = timeout if timeout is not None else self._limits.timeout
+        guest.host.instance.set_deadline(seconds)
+        self._calling = True
+        try:
+            return operation()
+        finally:
+            self._calling = False
+            guest.host.instance.set_deadline(None)
+            if guest.broken:
+                self._replace()
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        with self._lock:
+            self._require_open()
+            self._require_idle()
+            yield
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RuntimeClosed("the runtime is closed; make a new one")
+
+    def _require_idle(self) -> None:
+        if self._calling:
+            raise DotnetHostError(
+                "the runtime is in the middle of a call on this thread (a stream, clock or "
+                "random source of its WasiOptions called back into it); use another Runtime"
+            )
+
+    def _start(self) -> Guest:
+        return self._image.start(self._limits, self._wasi)
+
+    def _replace(self) -> None:
+        """Throw the instance away and take a fresh one; functions load at their next call."""
+        self._guest.close()
+        self._guest = self._start()
+        self._recycles += 1
+        self._leaked = 0
+        frozen = {f.function_id: f for f in self._image.functions}
+        for function_id, entry in self._entries.items():
+            entry.handle = None
+            if entry.source is None:
+                entry.handle = frozen[function_id].handle
+        for name, source in self._capabilities.items():
+            if source is not None:
+                self._guest.load_capability(name, source.image, ())
+
+    # ---------------------------------------------------------------- bookkeeping
+
+    def _entry(self, function_id: str) -> _Entry:
+        try:
+            entry = self._entries[function_id]
+        except (KeyError, TypeError):
+            self._require_open()
+            raise FunctionNotLoaded(function_id) from None
+        if not entry.function.is_alive:
+            raise FunctionNotLoaded(function_id, "is being unloaded")
+        return entry
+
+    def _invoke_generation(
+        self, function: LoadedFunction, payload: Buffer, timeout: float | None
+    ) -> bytes:
+        with self._lock:
+            self._require_open()
+            entry = self._entries.get(function.function_id)
+            if entry is None or entry.function is not function or not function.is_alive:
+                raise FunctionNotLoaded(
+                    function.function_id,
+                    f"generation {function.generation} is no longer loaded",
+                )
+            return self._invoke(entry, payload, timeout)
+
+    def _handle(self, entry: _Entry) -> int:
+        """The function's handle, after loading it into a fresh instance if need be."""
+        if entry.handle is None:
+            assert entry.source is not None
+            try:
+                entry.handle = self._load(entry.function.function_id, entry.source).handle
+            except BaseException:
+                self._drop(entry.function.function_id)
+                raise
+        return entry.handle
+
+    def _load(self, function_id: str, source: _Source) -> LoadReport:
+        return self._run(
+            lambda: self._guest.load(
+                function_id, source.image, source.dependencies, source.handler_type
+            )
+        )
+
+    def _register(
+        self, function_id: str, source: _Source, report: LoadReport
+    ) -> LoadedFunction:
+        function = LoadedFunction(
+            function_id=function_id,
+            generation=self._registry._next_generation(function_id),
+            loaded_at=report.loaded_at,
+            handler_type=report.handler_type,
+            assembly_name=report.assembly_name,
+            assembly_sha256=hashlib.sha256(source.image).hexdigest(),
+            size=len(source.image),
+            invoke=self._invoke_generation,
+        )
+        self._entries[function_id] = _Entry(function, report.handle, source)
+        self._registry._add(function)
+        return function
+
+    def _adopt(self, frozen: FrozenFunction) -> None:
+        function = LoadedFunction(
+            function_id=frozen.function_id,
+            generation=1,
+            loaded_at=frozen.loaded_at,
+            handler_type=frozen.handler_type,
+            assembly_name=frozen.assembly_name,
+            assembly_sha256=frozen.assembly_sha256,
+            size=frozen.size,
+            invoke=self._invoke_generation,
+        )
+        self._entries[frozen.function_id] = _Entry(function, frozen.handle, None)
+        self._registry._add(function)
+
+    def _forget(self, function_id: str) -> bool:
+        """Unload on both sides; False if there was nothing."""
+        entry = self._entries.get(function_id)
+        if entry is None:
+            return False
+        handle = entry.handle
+        self._drop(function_id)
+        self._unloads += 1
+        if handle is not None:
+            self._run(lambda: self._guest.unload(function_id))
+            self._leaked += entry.source.leak if entry.source else LEAK_PER_UNLOAD
+            if self._leaked > self._limits.leaked_bytes:
+                self._replace()
+        return True
+
+    def _drop(self, function_id: str) -> None:
+        del self._entries[function_id]
+        self._registry._remove(function_id)
+
+    def _require_room(self, function_id: str) -> None:
+        limit = self._limits.function_count
+        if function_id not in self._entries and len(self._entries) >= limit:
+            raise LimitExceeded(f"{limit} functions are loaded, as many as function_count allows")
+
+    def _read_source(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath,
+        handler_type: str | None,
+    ) -> _Source:
+        """Read and check everything before anything changes."""
+        try:
+            image = read_assembly(assembly)
+            identify(image)
+            named = {
+                identity.name: content for identity, content in read_dependencies(dependencies)
+            }
+        except MalformedImage as error:
+            raise AssemblyLoadError(
+                function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
+            ) from error
+        except OSError as error:
+            raise AssemblyLoadError(
+                function_id, "System.IO.FileNotFoundException", f"cannot be read: {error}"
+            ) from error
+        shared = self._image.assembly_names
+        own = tuple((name, content) for name, content in named.items() if name not in shared)
+        return _Source(image, own, _check_handler_type(handler_type))
+
+
+def _check_timeout(seconds: float) -> float:
+    if not isinstance(seconds, (int, float)):
+        raise MarshallingTypeError(f"timeout is seconds, not {type(seconds).__name__}")
+    if not seconds > 0:
+        raise MarshallingError(f"timeout is {seconds}; give seconds above zero, or None")
+    return seconds
+
+
+def _check_handler_type(name: str | None) -> str:
+    if name is None:
+        return ""
+    if not isinstance(name, str):
+        raise MarshallingTypeError(f"handler_type is a string, not {type(name).__name__}")
+    if not name or not name.isprintable():
+        raise MarshallingError(f"handler_type {name!r} is not the full name of a type")
+    return name
+
+
+def _freeze(entry: _Entry) -> FrozenFunction:
+    function = entry.function
+    assert entry.handle is not None
+    return FrozenFunction(
+        function_id=function.function_id,
+        handle=entry.handle,
+        handler_type=function.handler_type,
+        assembly_name=function.assembly_name,
+        assembly_sha256=function.assembly_sha256,
+        size=function.size,
+        loaded_at=function.loaded_at,
+    )

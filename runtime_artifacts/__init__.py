@@ -1,0 +1,1 @@
+"""How the .NET artifacts are made. Not part of the installed package."""

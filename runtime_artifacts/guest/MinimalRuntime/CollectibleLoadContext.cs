@@ -1,0 +1,29 @@
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Reflection;
+using System.Runtime.Loader;
+
+namespace MinimalRuntime;
+
+/// <summary>
+/// The collectible context of one function or capability. It resolves the function's own
+/// dependencies first, so two functions may bring different versions of one library; the base
+/// library and the contract are not among them (the host leaves them out) and stay shared.
+/// </summary>
+/// <param name="name">Shown by debuggers and in error messages.</param>
+/// <param name="dependencies">Images by simple name; loaded when something refers to them.</param>
+internal sealed class CollectibleLoadContext(string name, Dictionary<string, byte[]> dependencies)
+    : AssemblyLoadContext(name, isCollectible: true)
+{
+    public Assembly LoadFromBytes(byte[] image)
+    {
+        using var stream = new MemoryStream(image, writable: false);
+        return this.LoadFromStream(stream);
+    }
+
+    protected override Assembly? Load(AssemblyName assemblyName) =>
+        assemblyName.Name is not { } simpleName ? null
+        : dependencies.Remove(simpleName, out var image) ? this.LoadFromBytes(image)
+        : CapabilityLoader.Resolve(simpleName);
+}

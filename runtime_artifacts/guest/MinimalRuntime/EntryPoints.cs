@@ -1,0 +1,174 @@
+using System;
+using System.Buffers.Binary;
+using System.Collections.Generic;
+using System.IO;
+
+namespace MinimalRuntime;
+
+/// <summary>
+/// What the host calls. Each method takes the address of a <see cref="Frame"/>; an exception that
+/// left one would abort the whole runtime, so each catches everything.
+/// </summary>
+public static unsafe class EntryPoints
+{
+    /// <summary>Handle and payload in; result, or the error of the handler, out.</summary>
+    public static void Invoke(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            if (FunctionDispatcher.Find(frame->Handle) is { } function)
+            {
+                frame->Return(function.Execute(frame->InputSpan));
+            }
+            else
+            {
+                frame->Status = Status.NotLoaded;
+                frame->OutputLength = 0;
+            }
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    /// <summary>
+    /// Request in: id, handler type or "", image, count of dependencies, name and image of each.
+    /// Out: the handle; handler type, assembly name and UTC ticks of loading.
+    /// </summary>
+    public static void Load(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            var request = new RequestReader(frame->InputSpan);
+            var function = FunctionDispatcher.LoadFunction(
+                functionId: request.Text(),
+                handlerType: request.Text(),
+                image: request.Bytes().ToArray(),
+                dependencies: ReadDependencies(ref request));
+            frame->Handle = function.Handle;
+            frame->Return(Describe(function));
+        }
+        catch (HandlerNotFoundException exception)
+        {
+            frame->Fail(Status.HandlerNotFound, exception);
+        }
+        catch (HandlerConstructionException exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception.InnerException!);
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.LoadFailed, exception);
+        }
+    }
+
+    /// <summary>Id in. Status NotLoaded when there was nothing to unload.</summary>
+    public static void Unload(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            var request = new RequestReader(frame->InputSpan);
+            var found = FunctionDispatcher.UnloadFunction(request.Text());
+            frame->Return([]);
+            frame->Status = found ? Status.Ok : Status.NotLoaded;
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    /// <summary>Request in: name, image, count of dependencies, name and image of each.</summary>
+    public static void LoadCapability(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            var request = new RequestReader(frame->InputSpan);
+            CapabilityLoader.LoadCapability(
+                name: request.Text(),
+                image: request.Bytes().ToArray(),
+                dependencies: ReadDependencies(ref request));
+            frame->Return([]);
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.LoadFailed, exception);
+        }
+    }
+
+    /// <summary>Name in. Status NotLoaded when there was nothing to unload.</summary>
+    public static void UnloadCapability(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            var request = new RequestReader(frame->InputSpan);
+            var found = CapabilityLoader.UnloadCapability(request.Text());
+            frame->Return([]);
+            frame->Status = found ? Status.Ok : Status.NotLoaded;
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    /// <summary>
+    /// Out: live bytes of the managed heap and number of collections, 64 bits each. A non-zero
+    /// handle asks for a full collection first.
+    /// </summary>
+    public static void Inspect(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            if (frame->Handle != 0)
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+
+            var result = new byte[2 * sizeof(long)];
+            BinaryPrimitives.WriteInt64LittleEndian(result, GC.GetTotalMemory(false));
+            BinaryPrimitives.WriteInt64LittleEndian(result.AsSpan(sizeof(long)), GC.CollectionCount(0));
+            frame->Return(result);
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    private static Dictionary<string, byte[]> ReadDependencies(ref RequestReader request)
+    {
+        var count = request.Int32();
+        var dependencies = new Dictionary<string, byte[]>(StringComparer.OrdinalIgnoreCase);
+        for (var i = 0; i < count; i++)
+        {
+            dependencies[request.Text()] = request.Bytes().ToArray();
+        }
+
+        return dependencies;
+    }
+
+    private static byte[] Describe(LoadedFunction function)
+    {
+        var output = new MemoryStream();
+        using var writer = new BinaryWriter(output);
+        foreach (var text in (ReadOnlySpan<string?>)[
+            function.Handler.GetType().FullName, function.Assembly.GetName().Name])
+        {
+            var bytes = System.Text.Encoding.UTF8.GetBytes(text ?? "");
+            writer.Write(bytes.Length);
+            writer.Write(bytes);
+        }
+
+        writer.Write(function.LoadedAt.Ticks);
+        return output.ToArray();
+    }
+}

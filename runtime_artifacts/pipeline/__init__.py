@@ -1,0 +1,1 @@
+"""Fetch the pinned upstream packages and turn them into ``runtime_artifacts/dist``."""

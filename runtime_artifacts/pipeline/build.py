@@ -1,0 +1,211 @@
+"""Make ``runtime_artifacts/dist`` out of the upstream packages."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host import wasm
+from dotnet_wasm_host.artifacts import manifest as manifest_module
+from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest, NativeContract
+from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
+from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.wasm import MalformedModule
+from runtime_artifacts.pipeline import (
+    assembly_metadata,
+    code_module,
+    fetch,
+    native_module,
+    upstream,
+    webcil,
+)
+from runtime_artifacts.pipeline.progress import step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Sources", "build", "inputs_fingerprint", "up_to_date"]
+
+#: Names the inputs a dist folder was made from; no part of the artifacts themselves.
+STAMP_NAME = ".inputs"
+#: Builds that run at the same time swap their results in one after the other.
+SWAP_ATTEMPTS = 10
+ASSEMBLY_SUFFIXES = (".webcil", ".dll")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a build takes things from and puts them."""
+
+    root: Path
+
+    @classmethod
+    def of_checkout(cls) -> Sources:
+        """The ``runtime_artifacts`` folder this package lives in."""
+        return cls(Path(__file__).resolve().parents[1])
+
+    @property
+    def lock_file(self) -> Path:
+        """The npm lock file that pins the upstream packages."""
+        return self.root / "package-lock.json"
+
+    @property
+    def cache(self) -> Path:
+        """Verified tarballs, and what is under construction."""
+        return self.root / ".cache"
+
+    @property
+    def dist(self) -> Path:
+        """The finished artifacts."""
+        return self.root / "dist"
+
+    @property
+    def guest(self) -> Path:
+        """The built C# side."""
+        return self.root / "guest" / "bin"
+
+    @property
+    def licenses(self) -> Path:
+        """Licences of what is shipped."""
+        return self.root / "licenses"
+
+    @property
+    def known_builds(self) -> Path:
+        """Contracts of the native builds the host implements."""
+        return self.root / "native_builds"
+
+    def package(self, name: str) -> fetch.PinnedPackage:
+        """The package as the lock file pins it."""
+        for package in fetch.read_lock(self.lock_file):
+            if package.name == name:
+                return package
+        raise ArtifactError(f"{self.lock_file} does not pin {name}")
+
+    def fetch(self, name: str) -> Path:
+        """Path of the package's verified tarball."""
+        return fetch.fetch(self.package(name), self.cache)
+
+
+def build(sources: Sources, *, force: bool = False) -> Manifest:
+    """Bring ``sources.dist`` up to date. Nothing is written where it is already."""
+    stamp = inputs_fingerprint(sources)
+    if not force and up_to_date(sources, stamp):
+        return ArtifactStore.open(sources.dist).manifest
+    with step("building runtime_artifacts/dist"):
+        contents = _collect(sources)
+        contents[STAMP_NAME] = stamp.encode()
+        _publish(contents, sources)
+    return ArtifactStore.open(sources.dist).manifest
+
+
+def up_to_date(sources: Sources, stamp: str) -> bool:
+    """Whether dist was made from these inputs and every file is there in its size."""
+    try:
+        if (sources.dist / STAMP_NAME).read_text(encoding="utf-8") != stamp:
+            return False
+        store = ArtifactStore.open(sources.dist)
+        for name in store.names():
+            store.path(name)
+    except (OSError, ValueError, ArtifactError):
+        return False
+    return True
+
+
+def inputs_fingerprint(sources: Sources) -> str:
+    """Hash of all that decides what dist holds: pins, contracts, guest, licences and code."""
+    inputs = {"lock": sources.lock_file}
+    code = [
+        Path(wasm.__file__),
+        Path(manifest_module.__file__),
+        *Path(__file__).parent.glob("*.py"),
+    ]
+    inputs |= {f"code/{path.name}": path for path in code}
+    for folder in (sources.guest, sources.licenses, sources.known_builds):
+        files = (path for path in folder.rglob("*") if path.is_file())
+        inputs |= {path.relative_to(sources.root).as_posix(): path for path in files}
+    digest = hashlib.sha256()
+    for label, path in sorted(inputs.items()):
+        digest.update(f"{label}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _collect(sources: Sources) -> dict[str, bytes]:
+    """Every file of dist by name, the manifest among them."""
+    runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
+    native = native_module.identify(runtime.native, runtime.script, sources.known_builds)
+    roslyn = upstream.read_compiler(sources.fetch(upstream.COMPILER_PACKAGE))
+    contents = _split(runtime.native)
+    for name, content in runtime.assemblies.items():
+        contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
+    contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
+    contents |= _tree(sources.guest, "guest/", "*.dll")
+    contents |= _tree(sources.licenses, "licenses/", "*.txt")
+    files = {name: _describe(name, content) for name, content in contents.items()}
+    manifest = Manifest(
+        dotnet_version=native.dotnet_version,
+        roslyn_version=str(files["roslyn/Microsoft.CodeAnalysis.dll"].version),
+        native=NativeContract(native.imports, native.imports_sha256, native.exports_sha256),
+        files=files,
+    )
+    contents[MANIFEST_NAME] = manifest.to_bytes()
+    return contents
+
+
+def _split(native: bytes) -> dict[str, bytes]:
+    try:
+        halves = code_module.split(native)
+    except MalformedModule as error:
+        raise ArtifactError(f"dotnet.native.wasm cannot be split: {error}") from error
+    return {"dotnet.code.wasm": halves.code, "dotnet.data.wasm": halves.data}
+
+
+def _tree(folder: Path, prefix: str, pattern: str) -> dict[str, bytes]:
+    return {
+        prefix + path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob(pattern))
+        if path.is_file()
+    }
+
+
+def _describe(name: str, content: bytes) -> ArtifactFile:
+    file = ArtifactFile(name, hashlib.sha256(content).hexdigest(), len(content))
+    if not name.endswith(ASSEMBLY_SUFFIXES):
+        return file
+    identity = assembly_metadata.identify(content)
+    if identity.name != Path(name).stem:
+        raise ArtifactError(f"{name} holds the assembly {identity}")
+    return replace(file, assembly=identity.name, version=identity.version, mvid=str(identity.mvid))
+
+
+def _publish(contents: Mapping[str, bytes], sources: Sources) -> None:
+    """Write a whole new dist beside the old one, then swap them: none is ever half-written."""
+    sources.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=sources.cache, prefix="dist-") as staging:
+        fresh = Path(staging) / "fresh"
+        _write(contents, fresh)
+        for attempt in range(SWAP_ATTEMPTS):
+            _move_away(sources.dist, Path(staging) / f"retired-{attempt}")
+            try:
+                fresh.rename(sources.dist)
+            except OSError:
+                # Another build put its own there in between; replace that one too.
+                if attempt == SWAP_ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+
+def _move_away(dist: Path, retired: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        dist.rename(retired)
+
+
+def _write(contents: Mapping[str, bytes], folder: Path) -> None:
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

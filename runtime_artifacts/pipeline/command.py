@@ -1,0 +1,65 @@
+"""The command line of the pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.errors import ArtifactError
+from runtime_artifacts.pipeline import fetch, native_module, upstream
+from runtime_artifacts.pipeline.build import Sources, build
+from runtime_artifacts.pipeline.progress import note
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, or 1 after an :class:`ArtifactError`."""
+    options = _parser().parse_args(arguments)
+    sources = Sources.of_checkout()
+    try:
+        _run(options, sources)
+    except ArtifactError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m runtime_artifacts.pipeline",
+        description="Make the .NET artifacts from the pinned upstream packages.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.required = False
+    parser.set_defaults(command="build", force=False)
+    build_parser = commands.add_parser("build", help="bring runtime_artifacts/dist up to date")
+    build_parser.add_argument("--force", action="store_true", help="build even if up to date")
+    commands.add_parser("fetch", help="fetch and verify the upstream packages")
+    commands.add_parser("verify", help="check every file of runtime_artifacts/dist")
+    commands.add_parser("describe", help="print the contract of the fetched native module")
+    return parser
+
+
+def _run(options: argparse.Namespace, sources: Sources) -> None:
+    if options.command == "fetch":
+        for package in fetch.read_lock(sources.lock_file):
+            note(f"{package}: {fetch.fetch(package, sources.cache)}")
+    elif options.command == "verify":
+        store = ArtifactStore.open(sources.dist)
+        files = list(store.verify())
+        note(f"{len(files)} files, {sum(file.size for file in files):,} bytes, all intact")
+    elif options.command == "describe":
+        runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
+        sys.stdout.write(native_module.describe(runtime.native, runtime.script).text)
+    else:
+        manifest = build(sources, force=options.force)
+        note(
+            f".NET {manifest.dotnet_version}, Roslyn {manifest.roslyn_version}: "
+            f"{len(manifest.files)} files in {sources.dist}"
+        )
