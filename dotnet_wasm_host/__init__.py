@@ -38,7 +38,7 @@ from dotnet_wasm_host.errors import (
     MemoryAccessError,
     RuntimeClosed,
 )
-from dotnet_wasm_host.image import ImageManifest, RuntimeImage
+from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
 from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
@@ -56,6 +56,7 @@ __all__ = [
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
+    "FrozenFunction",
     "FunctionNotLoaded",
     "FunctionRegistry",
     "FunctionState",

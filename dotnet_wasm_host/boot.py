@@ -51,8 +51,11 @@ def find_methods(
     if image == 0:
         raise ArtifactError(f"the runtime does not find assembly '{assembly}'")
     class_ = host.call(
-        "mono_wasm_assembly_find_class", image, _c_string(host, namespace), _c_string(host, type_name)
-    )  # fmt: skip
+        "mono_wasm_assembly_find_class",
+        image,
+        _c_string(host, namespace),
+        _c_string(host, type_name),
+    )
     if class_ == 0:
         raise ArtifactError(f"assembly '{assembly}' has no type '{namespace}.{type_name}'")
     found = {}

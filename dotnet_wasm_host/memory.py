@@ -8,8 +8,12 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError, MemoryAccessError
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.errors import (
+    MarshallingError,
+    MarshallingTypeError,
+    MemoryAccessError,
+    RuntimeClosed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +72,8 @@ class Block:
         """Length in bytes."""
         return self._size
 
-    def _release(self) -> int:
+    def release(self) -> int:
+        """Give up the address. For the memory that made the block."""
         ptr, self._ptr = self.ptr, 0
         return ptr
 
@@ -119,7 +124,7 @@ class Memory:
         """
         with self._lock:
             array = (ctypes.c_ubyte * length).from_address(self._check(ptr, length))
-            array._owner = self._owner
+            array.owner = self._owner  # type: ignore[attr-defined]
             return memoryview(array).cast("B")
 
     def write(self, ptr: int, data: Buffer) -> None:
@@ -136,7 +141,7 @@ class Memory:
         with self._lock:
             return layout.unpack(ctypes.string_at(self._check(ptr, layout.size), layout.size))
 
-    def write_struct(self, layout: struct.Struct, ptr: int, *values: Any) -> None:
+    def write_struct(self, layout: struct.Struct, ptr: int, *values: object) -> None:
         """Pack ``values`` by ``layout`` at ``ptr``."""
         try:
             data = layout.pack(*values)
@@ -272,7 +277,7 @@ class Memory:
             yield block
         finally:
             with self._lock:
-                ptr = block._release()
+                ptr = block.release()
                 # A replaced instance took its heap with it; there is nothing to free then.
                 if self._linear is linear:
                     self._free(ptr)

@@ -56,7 +56,12 @@ class Limits:
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
         for name in (
-            "payload_bytes", "result_bytes", "files_bytes", "function_count", "leaked_bytes"):
+            "payload_bytes",
+            "result_bytes",
+            "files_bytes",
+            "function_count",
+            "leaked_bytes",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
 
@@ -75,9 +80,11 @@ class SystemClock:
     """The host's real clocks."""
 
     def time(self) -> float:
+        """Seconds since the Unix epoch, by ``time.time``."""
         return time.time()
 
     def monotonic(self) -> float:
+        """Seconds by ``time.monotonic``."""
         return time.monotonic()
 
 

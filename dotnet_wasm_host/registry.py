@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, final
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["FunctionRegistry", "FunctionState", "LoadedFunction", "check_function_id"]
+__all__ = [
+    "FunctionLife",
+    "FunctionRegistry",
+    "FunctionState",
+    "FunctionTable",
+    "LoadedFunction",
+    "check_function_id",
+]
 
 #: Longest function id, in bytes of UTF-8.
 MAX_ID_BYTES = 1024
@@ -38,9 +46,7 @@ def check_function_id(function_id: str) -> str:
         MarshallingError: empty, longer than 1,024 bytes of UTF-8, holds NUL or a lone surrogate.
     """
     if not isinstance(function_id, str):
-        raise MarshallingTypeError(
-            f"a function id is a string, not {type(function_id).__name__}"
-        )
+        raise MarshallingTypeError(f"a function id is a string, not {type(function_id).__name__}")
     if not function_id:
         raise MarshallingError("a function id cannot be empty")
     if "\0" in function_id:
@@ -60,6 +66,13 @@ def check_function_id(function_id: str) -> str:
     return function_id
 
 
+@dataclass(slots=True)
+class FunctionLife:
+    """The one part of a loaded function that changes; its runtime holds on to it."""
+
+    state: FunctionState = FunctionState.LOADED
+
+
 @final
 class LoadedFunction:
     """One generation of a function, as ``load_assembly`` returned it.
@@ -69,7 +82,7 @@ class LoadedFunction:
     """
 
     __slots__ = ("_assembly_name", "_assembly_sha256", "_function_id", "_generation",
-                 "_handler_type", "_invoke", "_loaded_at", "_size", "_state")  # fmt: skip
+                 "_handler_type", "_invoke", "_life", "_loaded_at", "_size")  # fmt: skip
 
     def __init__(
         self,
@@ -81,6 +94,7 @@ class LoadedFunction:
         assembly_name: str,
         assembly_sha256: str,
         size: int,
+        life: FunctionLife,
         invoke: Callable[[LoadedFunction, Buffer, float | None], bytes],
     ) -> None:
         self._function_id = function_id
@@ -90,8 +104,8 @@ class LoadedFunction:
         self._assembly_name = assembly_name
         self._assembly_sha256 = assembly_sha256
         self._size = size
+        self._life = life
         self._invoke = invoke
-        self._state = FunctionState.LOADED
 
     @property
     def function_id(self) -> str:
@@ -111,12 +125,12 @@ class LoadedFunction:
     @property
     def state(self) -> FunctionState:
         """Where it is in its life."""
-        return self._state
+        return self._life.state
 
     @property
     def is_alive(self) -> bool:
         """True while it can be called."""
-        return self._state is FunctionState.LOADED
+        return self._life.state is FunctionState.LOADED
 
     @property
     def handler_type(self) -> str:
@@ -145,67 +159,60 @@ class LoadedFunction:
     def __repr__(self) -> str:
         return (
             f"<LoadedFunction {self._function_id!r} generation {self._generation} "
-            f"({self._handler_type}), {self._state.value}>"
+            f"({self._handler_type}), {self.state.value}>"
         )
+
+
+class FunctionTable:
+    """What a registry shows; only the runtime that owns it writes to it."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, LoadedFunction] = {}
+        self._generations: dict[str, int] = {}
+
+    def next_generation(self, function_id: str) -> int:
+        """Generation of the load that comes next."""
+        return self._generations.get(function_id, 0) + 1
+
+    def add(self, function: LoadedFunction) -> None:
+        """A function was loaded."""
+        self.functions[function.function_id] = function
+        self._generations[function.function_id] = function.generation
+
+    def remove(self, function_id: str) -> None:
+        """A function was unloaded."""
+        self.functions.pop(function_id, None)
 
 
 @final
 class FunctionRegistry(Mapping[str, LoadedFunction]):
     """The loaded functions by id: a live, read-only mapping in order of loading."""
 
-    __slots__ = ("_functions", "_generations")
+    __slots__ = ("_table",)
 
-    def __init__(self) -> None:
-        self._functions: dict[str, LoadedFunction] = {}
-        self._generations: dict[str, int] = {}
+    def __init__(self, table: FunctionTable) -> None:
+        self._table = table
 
     def __getitem__(self, function_id: str) -> LoadedFunction:
         try:
-            return self._functions[function_id]
+            return self._table.functions[function_id]
         except (KeyError, TypeError):
             raise FunctionNotLoaded(function_id) from None
 
     def __iter__(self) -> Iterator[str]:
         # A copy: loading from another thread must not break a loop over the registry.
-        return iter(tuple(self._functions))
+        return iter(tuple(self._table.functions))
 
     def __len__(self) -> int:
-        return len(self._functions)
+        return len(self._table.functions)
 
     def list_functions(self) -> tuple[str, ...]:
         """Ids of the loaded functions, in order of loading."""
-        return tuple(self._functions)
+        return tuple(self._table.functions)
 
     def loaded_at(self, function_id: str) -> datetime:
         """When the function was loaded, UTC."""
         return self[function_id].loaded_at
 
     def __repr__(self) -> str:
-        return f"<FunctionRegistry {list(self._functions)}>"
-
-    def _next_generation(self, function_id: str) -> int:
-        return self._generations.get(function_id, 0) + 1
-
-    def _add(self, function: LoadedFunction) -> None:
-        self._functions[function.function_id] = function
-        self._generations[function.function_id] = function.generation
-
-    def _begin_unload(self, function_id: str) -> LoadedFunction | None:
-        try:
-            function = self._functions.get(function_id)
-        except TypeError:
-            return None
-        if function is not None:
-            function._state = FunctionState.UNLOADING
-        return function
-
-    @staticmethod
-    def _keep(function: LoadedFunction) -> None:
-        """The unload did not come about."""
-        if function._state is FunctionState.UNLOADING:
-            function._state = FunctionState.LOADED
-
-    def _remove(self, function_id: str) -> None:
-        function = self._functions.pop(function_id, None)
-        if function is not None:
-            function._state = FunctionState.UNLOADED
+        return f"<FunctionRegistry {list(self._table.functions)}>"

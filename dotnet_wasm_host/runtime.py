@@ -29,7 +29,10 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
 from dotnet_wasm_host.options import Limits, RuntimeStats, WasiOptions
 from dotnet_wasm_host.registry import (
+    FunctionLife,
     FunctionRegistry,
+    FunctionState,
+    FunctionTable,
     LoadedFunction,
     check_function_id,
 )
@@ -72,6 +75,7 @@ class _Entry:
     """A function and where the guest has it; no handle after the instance was replaced."""
 
     function: LoadedFunction
+    life: FunctionLife
     handle: int | None
     source: _Source | None
 
@@ -112,7 +116,8 @@ class Runtime:
         self._wasi = wasi if wasi is not None else WasiOptions()
         self._lock = threading.RLock()
         self._calling = False
-        self._registry = FunctionRegistry()
+        self._table = FunctionTable()
+        self._registry = FunctionRegistry(self._table)
         self._entries: dict[str, _Entry] = {}
         # No source for those that are part of the image.
         self._capabilities: dict[str, _Source | None] = dict.fromkeys(image.capabilities)
@@ -121,7 +126,7 @@ class Runtime:
         self._leaked = 0
         self._guest: Guest = self._start()
         for frozen in image.functions:
-            self._adopt(frozen)
+            self._add(frozen, None)
         self._closed = False
 
     # ---------------------------------------------------------------- functions
@@ -194,17 +199,19 @@ class Runtime:
         A call of it that runs in another thread is allowed to finish; new ones are refused.
         """
         self._require_open()
-        function = self._registry._begin_unload(function_id)
-        if function is None:
+        try:
+            entry = self._entries.get(function_id)
+        except TypeError:
             return False
+        if entry is None:
+            return False
+        entry.life.state = FunctionState.UNLOADING
         with self._lock:
             if self._calling:
-                self._registry._keep(function)
-            self._require_open()
-            self._require_idle()
+                entry.life.state = FunctionState.LOADED
+                self._require_idle()
             # Somebody may have replaced it meanwhile; what they loaded is not ours to unload.
-            entry = self._entries.get(function_id)
-            if entry is not None and entry.function is function:
+            if self._entries.get(function_id) is entry:
                 self._forget(function_id)
             return True
 
@@ -215,9 +222,7 @@ class Runtime:
 
     # ---------------------------------------------------------------- capabilities
 
-    def load_capability(
-        self, name: str, assembly: Buffer | AssemblyPath | Assembly
-    ) -> None:
+    def load_capability(self, name: str, assembly: Buffer | AssemblyPath | Assembly) -> None:
         """Load an assembly that every function loaded later may refer to.
 
         One that is loaded under the name is unloaded first; functions that use it keep it.
@@ -300,9 +305,8 @@ class Runtime:
             if self._calling:
                 raise DotnetHostError("a runtime cannot be closed from within its own call")
             self._closed = True
-            for function_id in self._registry.list_functions():
-                self._registry._remove(function_id)
-            self._entries.clear()
+            for function_id in self._registry:
+                self._drop(function_id)
             self._guest.close()
 
     def __enter__(self) -> Self:
@@ -446,36 +450,36 @@ class Runtime:
             )
         )
 
-    def _register(
-        self, function_id: str, source: _Source, report: LoadReport
-    ) -> LoadedFunction:
-        function = LoadedFunction(
-            function_id=function_id,
-            generation=self._registry._next_generation(function_id),
-            loaded_at=report.loaded_at,
-            handler_type=report.handler_type,
-            assembly_name=report.assembly_name,
-            assembly_sha256=hashlib.sha256(source.image).hexdigest(),
-            size=len(source.image),
-            invoke=self._invoke_generation,
+    def _register(self, function_id: str, source: _Source, report: LoadReport) -> LoadedFunction:
+        return self._add(
+            FrozenFunction(
+                function_id=function_id,
+                handle=report.handle,
+                handler_type=report.handler_type,
+                assembly_name=report.assembly_name,
+                assembly_sha256=hashlib.sha256(source.image).hexdigest(),
+                size=len(source.image),
+                loaded_at=report.loaded_at,
+            ),
+            source,
         )
-        self._entries[function_id] = _Entry(function, report.handle, source)
-        self._registry._add(function)
-        return function
 
-    def _adopt(self, frozen: FrozenFunction) -> None:
+    def _add(self, frozen: FrozenFunction, source: _Source | None) -> LoadedFunction:
+        life = FunctionLife()
         function = LoadedFunction(
             function_id=frozen.function_id,
-            generation=1,
+            generation=self._table.next_generation(frozen.function_id),
             loaded_at=frozen.loaded_at,
             handler_type=frozen.handler_type,
             assembly_name=frozen.assembly_name,
             assembly_sha256=frozen.assembly_sha256,
             size=frozen.size,
+            life=life,
             invoke=self._invoke_generation,
         )
-        self._entries[frozen.function_id] = _Entry(function, frozen.handle, None)
-        self._registry._add(function)
+        self._entries[frozen.function_id] = _Entry(function, life, frozen.handle, source)
+        self._table.add(function)
+        return function
 
     def _forget(self, function_id: str) -> bool:
         """Unload on both sides; False if there was nothing."""
@@ -493,8 +497,8 @@ class Runtime:
         return True
 
     def _drop(self, function_id: str) -> None:
-        del self._entries[function_id]
-        self._registry._remove(function_id)
+        self._entries.pop(function_id).life.state = FunctionState.UNLOADED
+        self._table.remove(function_id)
 
     def _require_room(self, function_id: str) -> None:
         limit = self._limits.function_count

@@ -1,0 +1,1 @@
+"""What the runtime is made of: found, verified, cached."""

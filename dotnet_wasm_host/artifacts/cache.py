@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -22,6 +23,8 @@ __all__ = ["ImageCache"]
 _log = logging.getLogger(__name__)
 #: Set it to put the cache elsewhere; an empty value turns the cache off.
 ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_CACHE"
+#: An entry that was not read for this long is dropped when another is written.
+UNUSED_SECONDS = 30 * 24 * 3600
 
 
 @final
@@ -53,15 +56,19 @@ class ImageCache:
 
     def read(self, key: str) -> tuple[dict[str, Any], Path] | None:
         """Description and verified data file of an entry; ``None`` if it is not whole."""
+        file = self.root / f"{key}.json"
         try:
-            entry = json.loads((self.root / f"{key}.json").read_bytes())
+            entry = json.loads(file.read_bytes())
             path = self._verify(str(entry["sha256"]), int(entry["size"]))
-            return dict(entry["description"]), path
+            description = dict(entry["description"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, ArithmeticError) as error:
             _log.warning("cached image %s is damaged (%s); it is built again", key, error)
             return None
+        with contextlib.suppress(OSError):
+            os.utime(file)
+        return description, path
 
     def write(self, key: str, description: dict[str, Any], content: bytes) -> None:
         """Store an entry, replacing one of the same key."""
@@ -71,6 +78,7 @@ class ImageCache:
         self._remember(path, digest)
         entry = {"description": description, "sha256": digest, "size": len(content)}
         self._replace(self.root / f"{key}.json", json.dumps(entry, indent=1).encode())
+        self._prune()
 
     def entries(self) -> Iterator[tuple[str, int]]:
         """Key and bytes on disk of every entry."""
@@ -87,6 +95,22 @@ class ImageCache:
                     freed += path.stat().st_size
                     path.unlink()
         return freed
+
+    def _prune(self) -> None:
+        """Drop what no process has used for a while: older versions leave images behind."""
+        oldest = time.time() - UNUSED_SECONDS
+        used = set()
+        for path in self.root.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                else:
+                    used.add(self._data_path(str(json.loads(path.read_bytes())["sha256"])).stem)
+        for path in self.root.iterdir():
+            if path.suffix in {".bin", ".ok", ".tmp"} and path.stem not in used:
+                with contextlib.suppress(OSError):
+                    if path.stat().st_mtime < oldest:
+                        path.unlink()
 
     def _data_path(self, digest: str) -> Path:
         return self.root / f"{digest[:40]}.bin"

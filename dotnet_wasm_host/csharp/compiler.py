@@ -57,7 +57,10 @@ public sealed class Handler : MinimalRuntime.IFunctionHandler {
         try { return Encoding.UTF8.GetBytes(Compute(sum).GetAwaiter().GetResult()); }
         catch (FormatException e) when (e.Message.Length > 0) { throw new Exception("x", e); }
     }
-    private static async Task<string> Compute(int n) { await Task.CompletedTask; return n switch { 0 => "none", _ => n.ToString() }; }
+    private static async Task<string> Compute(int n) {
+        await Task.CompletedTask;
+        return n switch { 0 => "none", _ => n.ToString() };
+    }
     private IEnumerable<int> Numbers() { for (var i = 0; i < 3; i++) yield return i; }
 }
 """
@@ -182,9 +185,8 @@ def _check_sources(source: str | Mapping[str, str]) -> dict[str, str]:
         raise MarshallingTypeError(
             f"source is text, or file names with their texts, not {type(source).__name__}"
         )
-    for file, text in sources.items():
-        if not isinstance(file, str) or not isinstance(text, str):
-            raise MarshallingTypeError(f"source file {file!r} is not text under a name")
+    if not all(isinstance(part, str) for item in sources.items() for part in item):
+        raise MarshallingTypeError("every source file is text under a name that is text")
     if not sources:
         raise MarshallingError("there is no source to compile")
     return dict(sources)

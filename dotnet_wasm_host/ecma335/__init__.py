@@ -1,0 +1,1 @@
+""".NET assembly files: containers and metadata."""

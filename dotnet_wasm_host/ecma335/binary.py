@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import struct
 
 __all__ = ["BinaryView", "MalformedImage", "align"]
 

@@ -5,7 +5,6 @@ Sources: ECMA-335 6th edition II.22 (tables), II.24 (physical layout), II.25.3.3
 
 from __future__ import annotations
 
-import struct
 import uuid
 from dataclasses import dataclass
 from enum import IntEnum

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from dotnet_wasm_host.wasm import MalformedModule, Module
 from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
+from dotnet_wasm_host.wasm import MalformedModule, Module
 
 __all__ = ["Image", "Section", "from_pe", "parse_pe", "parse_webcil", "to_pe", "unwrap"]
 

@@ -25,9 +25,9 @@ def get_engine(engine: str | Engine | None = None) -> Engine:
         return _wasmtime()
     if engine == "wasmer":
         raise EngineUnavailable(_why_no_wasmer())
-    if isinstance(engine, str):
-        raise ValueError(f"there is no engine {engine!r}; choose 'wasmtime'")
-    return engine
+    if not isinstance(engine, str):
+        return engine
+    raise ValueError(f"there is no engine {engine!r}; choose 'wasmtime'")
 
 
 @cache

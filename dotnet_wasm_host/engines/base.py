@@ -15,8 +15,10 @@ guest call that was running, unchanged: this is how the guest's C++ exceptions a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["CompiledModule", "Engine", "GuestFunction", "HostFunction", "Instance", "LinearMemory"]
 
@@ -28,10 +30,13 @@ GuestFunction = Callable[..., int]
 class LinearMemory(Protocol):
     """One linear memory. ``address`` and ``size`` change only inside :meth:`grow`."""
 
-    #: Host address of the memory's byte 0.
-    address: int
-    #: Current size in bytes.
-    size: int
+    @property
+    def address(self) -> int:
+        """Host address of the memory's byte 0."""
+
+    @property
+    def size(self) -> int:
+        """Current size in bytes."""
 
     def grow(self, pages: int) -> bool:
         """Grow by ``pages`` of 64 KiB. False, and nothing changed, where a limit forbids it."""
@@ -40,7 +45,9 @@ class LinearMemory(Protocol):
 class Instance(Protocol):
     """One code module instantiated on one memory."""
 
-    memory: LinearMemory
+    @property
+    def memory(self) -> LinearMemory:
+        """The memory it runs on."""
 
     def attach(self, functions: Mapping[str, HostFunction]) -> None:
         """Give the instance its host functions, by import name. Before the first call."""
@@ -72,8 +79,9 @@ class Instance(Protocol):
 class CompiledModule(Protocol):
     """Machine code for one module, for one engine."""
 
-    #: Names of the imported functions, in module order.
-    imports: Sequence[str]
+    @property
+    def imports(self) -> Sequence[str]:
+        """Names of the imported functions, in module order."""
 
     def serialize(self) -> bytes:
         """Bytes for :meth:`Engine.load`; valid for the same :attr:`Engine.fingerprint`."""
@@ -83,12 +91,20 @@ class CompiledModule(Protocol):
 class Engine(Protocol):
     """A WebAssembly engine. Thread-safe; make one and share it."""
 
-    #: ``"wasmtime"``, ``"wasmer"``.
-    name: str
-    #: Version of the engine's package.
-    version: str
-    #: Changes whenever serialized modules stop being valid: version, settings, CPU.
-    fingerprint: str
+    @property
+    def name(self) -> str:
+        """``"wasmtime"``, for example."""
+
+    @property
+    def version(self) -> str:
+        """Version of the engine's package."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever serialized modules stop being valid: version, settings, CPU."""
+
+    def __hash__(self) -> int:
+        """By identity: images are kept for each engine."""
 
     def compile(self, wasm: bytes) -> CompiledModule:
         """Compile a module. ValueError if it is not valid WebAssembly."""

@@ -12,7 +12,7 @@ import hashlib
 import re
 import threading
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import wasmtime
 
@@ -63,6 +63,9 @@ class Binding(Protocol):
         self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
     ) -> Callable[[], None]:
         """A callable for an exported function with fixed arguments."""
+
+    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
+        """Set an exported i32 global. KeyError if there is none of this name."""
 
 
 class Active(threading.local):
@@ -127,7 +130,6 @@ class WasmtimeEngine:
         return WasmtimeInstance(self, code, memory, memory_limit)
 
 
-@final
 class WasmtimeModule:
     """A compiled module; a code module also carries the linker with its host functions."""
 
@@ -152,9 +154,7 @@ class WasmtimeModule:
         """Type of an exported function. KeyError if there is none of this name."""
         if self._signatures is None:
             self._signatures = {
-                e.name: e.type
-                for e in self.native.exports
-                if isinstance(e.type, wasmtime.FuncType)
+                e.name: e.type for e in self.native.exports if isinstance(e.type, wasmtime.FuncType)
             }
         return self._signatures[export]
 
@@ -274,18 +274,14 @@ class WasmtimeInstance:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
         return {
             name: int(item.value(self.store)) % I32_RANGE
-            for name, item in self._exported_globals().items()
+            for name, item in self.native.exports(self.store).items()
+            if isinstance(item, wasmtime.Global)
         }
 
     def set_globals(self, values: Mapping[str, int]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
-        items = self._exported_globals()
         for name, value in values.items():
-            items[name].set_value(self.store, wasmtime.Val.i32(to_signed(value)))
-
-    def _exported_globals(self) -> dict[str, wasmtime.Global]:
-        exports = self.native.exports(self.store)
-        return {n: item for n, item in exports.items() if isinstance(item, wasmtime.Global)}
+            self.engine.binding.set_global(self, name, value)
 
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
@@ -354,7 +350,7 @@ class PublicBinding:
         narrow = [str(kind) == "i32" for kind in signature.params]
         i32_result = [str(kind) for kind in signature.results] == ["i32"]
 
-        def call_host(*arguments: Any) -> Any:
+        def call_host(*arguments: Number) -> Number | None:
             result = function(
                 *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
             )
@@ -377,7 +373,7 @@ class PublicBinding:
                 result = item(instance.store, *map(to_signed, arguments))
             except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
                 raise instance.failure(trap) from None
-            except BaseException:
+            except BaseException:  # noqa: BLE001 - replaced by the right one
                 # wasmtime-py keeps the last host exception in a module global that threads
                 # share; the instance's own record is the right one.
                 raise instance.failure(wasmtime.WasmtimeError("lost exception")) from None
@@ -397,6 +393,13 @@ class PublicBinding:
             call_guest(*arguments)
 
         return call_bound
+
+    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
+        """See :class:`Binding`."""
+        item = instance.native.exports(instance.store)[name]
+        if not isinstance(item, wasmtime.Global):
+            raise KeyError(name)
+        item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
 
 
 def _raw_binding() -> Binding:

@@ -47,6 +47,7 @@ _export_get = _prototype(
     "wasmtime_instance_export_get",
     ctypes.c_bool, c_void_p, c_void_p, ctypes.c_char_p, c_size_t, c_void_p,
 )  # fmt: skip
+_global_set = _prototype("wasmtime_global_set", c_void_p, c_void_p, c_void_p, c_void_p)
 _define_unchecked = _prototype(
     "wasmtime_linker_define_func_unchecked",
     c_void_p, c_void_p, ctypes.c_char_p, c_size_t, ctypes.c_char_p, c_size_t,
@@ -79,9 +80,7 @@ class RawBinding:
             signature.ptr(), ctypes.cast(callback, c_void_p), None, None,
         )  # fmt: skip
         if error:
-            raise wasmtime.WasmtimeError._from_ptr(
-                ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
-            )
+            raise _error(error)
 
     def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
         """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
@@ -115,6 +114,34 @@ class RawBinding:
         for index, argument in enumerate(arguments):
             values[4 * index] = argument
         return _Call(instance, name, values, len(arguments)).__call__
+
+    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        extern = _export(instance, name, ffi.WASMTIME_EXTERN_GLOBAL)
+        val = ffi.wasmtime_val_t(kind=ffi.WASMTIME_I32.value)
+        val.of.i32 = value  # ctypes takes an integer modulo 2**32
+        error = _global_set(
+            instance.store._context(), ctypes.addressof(extern.of.global_), ctypes.byref(val)
+        )
+        if error:
+            raise _error(error)
+
+
+def _export(instance: WasmtimeInstance, name: str, kind: ctypes.c_uint8) -> Any:
+    extern = ffi.wasmtime_extern_t()
+    encoded = name.encode()
+    found = _export_get(
+        instance.store._context(), ctypes.byref(instance.native._instance),
+        encoded, len(encoded), ctypes.byref(extern),
+    )  # fmt: skip
+    if not found or int(extern.kind) != kind.value:
+        raise KeyError(name)
+    return extern
+
+
+def _error(pointer: int) -> wasmtime.WasmtimeError:
+    error_type = ctypes.POINTER(ffi.wasmtime_error_t)
+    return wasmtime.WasmtimeError._from_ptr(ctypes.cast(pointer, error_type))
 
 
 def _host_callback(signature: wasmtime.FuncType, function: HostFunction) -> Callable[..., Any]:
@@ -159,18 +186,10 @@ class _Call:
                  "_trap_ptr", "_values_ptr")  # fmt: skip
 
     def __init__(self, instance: WasmtimeInstance, name: str, values: Any, count: int) -> None:
-        context = instance.store._context()
-        extern = ffi.wasmtime_extern_t()
-        encoded = name.encode()
-        found = _export_get(
-            context, ctypes.byref(instance.native._instance), encoded, len(encoded),
-            ctypes.byref(extern),
-        )  # fmt: skip
-        if not found or extern.kind != ffi.WASMTIME_EXTERN_FUNC.value:
-            raise KeyError(name)
+        extern = _export(instance, name, ffi.WASMTIME_EXTERN_FUNC)
         self._instance = instance
         self._active = instance.engine.active
-        self._context = ctypes.cast(context, c_void_p).value
+        self._context = ctypes.cast(instance.store._context(), c_void_p).value
         self._trap = c_void_p()
         self._trap_ptr = ctypes.addressof(self._trap)
         self._func = ctypes.addressof(extern.of.func)
@@ -197,9 +216,7 @@ class _Call:
     def _raise(self, error: int | None) -> None:
         failure: wasmtime.Trap | wasmtime.WasmtimeError
         if error:
-            failure = wasmtime.WasmtimeError._from_ptr(
-                ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
-            )
+            failure = _error(error)
         else:
             pointer = ctypes.cast(self._trap.value or 0, ctypes.POINTER(ffi.wasm_trap_t))
             self._trap.value = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host import abi
 from dotnet_wasm_host.errors import (
@@ -35,6 +35,7 @@ __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 ENTRY_POINTS = ("Invoke", "Load", "Unload", "LoadCapability", "UnloadCapability", "Inspect")
 #: Payloads up to this size use the buffer that every image carries.
 BUFFER_SIZE = 64 * 1024
+T = TypeVar("T")
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 
 
@@ -62,7 +63,9 @@ class Guest:
     must then be discarded.
     """
 
-    def __init__(self, host: Host, layout: GuestLayout, *, payload_limit: int, result_limit: int):
+    def __init__(
+        self, host: Host, layout: GuestLayout, *, payload_limit: int, result_limit: int
+    ) -> None:
         self.host = host
         self.layout = layout
         self.broken = False
@@ -100,7 +103,7 @@ class Guest:
         self._heap.refused = False
         try:
             self._invoke()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
             raise self._broke(error) from None
         if self._linear.address != self._base:
             self._bind_frame()
@@ -132,7 +135,7 @@ class Guest:
         request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
         handle, status, output = self._request("Load", request)
         if status == abi.Status.OK:
-            return self._decode(abi.LoadReport.decode, handle, output)
+            return self._decode(lambda: abi.LoadReport.decode(handle, output))
         raise self._load_error(function_id, status, output)
 
     def unload(self, function_id: str) -> bool:
@@ -172,7 +175,7 @@ class Guest:
         self._heap.refused = False
         try:
             self._entry(name)()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
             raise self._broke(error) from None
         if self._linear.address != self._base:
             self._bind_frame()
@@ -241,9 +244,9 @@ class Guest:
         self.broken = True
         return error
 
-    def _decode(self, decode: Callable[..., Any], *arguments: Any) -> Any:
+    def _decode(self, decode: Callable[[], T]) -> T:
         try:
-            return decode(*arguments)
+            return decode()
         except abi.MalformedRecord as error:
             raise self._lied(GuestTrap(f"the guest's answer is malformed: {error}")) from error
 
@@ -252,12 +255,12 @@ class Guest:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        return _invocation_error(function_id, self._decode(abi.decode_error, record))
+        return _invocation_error(function_id, self._decode(lambda: abi.decode_error(record)))
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
         if status not in {s.value for s in abi.Status} - {abi.Status.OK, abi.Status.NOT_LOADED}:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        error: abi.RemoteException = self._decode(abi.decode_error, record)
+        error = self._decode(lambda: abi.decode_error(record))
         kind = HandlerNotFound if status == abi.Status.HANDLER_NOT_FOUND else AssemblyLoadError
         if status == abi.Status.HANDLER_NOT_FOUND:
             return kind(function_id, error.type_name, error.message)

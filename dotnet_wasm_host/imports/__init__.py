@@ -1,0 +1,1 @@
+"""What the guest imports, a module for each concern."""

@@ -113,8 +113,8 @@ class Descriptors:
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         """At most ``size`` bytes at ``offset``."""
-        file = self._file(fd)
         _check_offset(offset)
+        file = self._file(fd)
         node = self._readable(file)
         if not node.seekable:
             raise FileSystemError(Errno.ESPIPE)
@@ -129,13 +129,15 @@ class Descriptors:
         offset = node.size if file.flags & O_APPEND else file.position
         _check_extent(offset, len(data))
         written = node.write(offset, data)
-        file.position = offset + written
+        # Nothing written leaves the position alone, with O_APPEND too.
+        if written:
+            file.position = offset + written
         return written
 
     def pwrite(self, fd: int, data: bytes, offset: int) -> int:
         """Write at ``offset``, with O_APPEND too: as POSIX and Emscripten, unlike Linux."""
-        file = self._file(fd)
         _check_offset(offset)
+        file = self._file(fd)
         node = self._writable(file)
         if not node.seekable:
             raise FileSystemError(Errno.ESPIPE)
@@ -166,9 +168,8 @@ class Descriptors:
 
     def truncate(self, fd: int, size: int) -> None:
         """Cut or extend the open file to ``size`` bytes."""
+        _check_offset(size)
         file = self._file(fd)
-        if size < 0:
-            raise FileSystemError(Errno.EINVAL)
         node = file.node
         if not file.is_writable or not isinstance(node, FileNode):
             raise FileSystemError(Errno.EINVAL)

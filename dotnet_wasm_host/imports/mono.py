@@ -89,7 +89,9 @@ class Mono:
         self.background_work = True
 
     def _text(self, pointer: int) -> str:
-        return self._caller.memory.read_c_string(pointer).decode(errors="replace") if pointer else ""
+        return (
+            self._caller.memory.read_c_string(pointer).decode(errors="replace") if pointer else ""
+        )
 
 
 def _ignore(*_arguments: object) -> int:

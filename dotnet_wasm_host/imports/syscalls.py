@@ -266,7 +266,7 @@ class DescriptorCalls:
 
     @syscall
     def fstatfs64(self, fd: int, size: int, buffer: int) -> int:
-        """How full the file system is; ``size`` is what the caller takes the structure's size to be."""
+        """How full the file system is; ``size`` is what the caller takes for the structure's."""
         usage = self._filesystem.node(fd).usage()
         if size != STATFS.size:
             raise FileSystemError(Errno.EINVAL)

@@ -13,16 +13,10 @@ from dotnet_wasm_host import wasm
 from dotnet_wasm_host.artifacts import manifest as manifest_module
 from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest, NativeContract
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
+from dotnet_wasm_host.ecma335 import metadata, webcil
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm import MalformedModule
-from runtime_artifacts.pipeline import (
-    assembly_metadata,
-    code_module,
-    fetch,
-    native_module,
-    upstream,
-    webcil,
-)
+from runtime_artifacts.pipeline import code_module, fetch, native_module, upstream
 from runtime_artifacts.pipeline.progress import step
 
 if TYPE_CHECKING:
@@ -118,11 +112,8 @@ def up_to_date(sources: Sources, stamp: str) -> bool:
 def inputs_fingerprint(sources: Sources) -> str:
     """Hash of all that decides what dist holds: pins, contracts, guest, licences and code."""
     inputs = {"lock": sources.lock_file}
-    code = [
-        Path(wasm.__file__),
-        Path(manifest_module.__file__),
-        *Path(__file__).parent.glob("*.py"),
-    ]
+    package = (wasm.__file__, manifest_module.__file__, metadata.__file__, webcil.__file__)
+    code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
     inputs |= {f"code/{path.name}": path for path in code}
     for folder in (sources.guest, sources.licenses, sources.known_builds):
         files = (path for path in folder.rglob("*") if path.is_file())
@@ -175,7 +166,7 @@ def _describe(name: str, content: bytes) -> ArtifactFile:
     file = ArtifactFile(name, hashlib.sha256(content).hexdigest(), len(content))
     if not name.endswith(ASSEMBLY_SUFFIXES):
         return file
-    identity = assembly_metadata.identify(content)
+    identity = metadata.identify(content)
     if identity.name != Path(name).stem:
         raise ArtifactError(f"{name} holds the assembly {identity}")
     return replace(file, assembly=identity.name, version=identity.version, mvid=str(identity.mvid))

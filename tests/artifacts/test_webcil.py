@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotnet_wasm_host.ecma335 import metadata, webcil
+from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage
 from dotnet_wasm_host.errors import ArtifactError
-from runtime_artifacts.pipeline import assembly_metadata, webcil
-from runtime_artifacts.pipeline.binary import BinaryView, MalformedImage
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.artifacts.store import ArtifactStore
@@ -27,7 +27,7 @@ def payload(store: ArtifactStore) -> bytes:
 
 
 def read_everything(image: bytes) -> None:
-    assembly_metadata.identify(image)
+    metadata.identify(image)
     if image[:2] == b"MZ":
         webcil.from_pe(image)
     else:
@@ -40,9 +40,9 @@ def test_every_shipped_assembly_round_trips(runtime_files: RuntimeFiles) -> None
         payload = webcil.unwrap(wrapped)
         pe = webcil.to_pe(payload)
         assert webcil.from_pe(pe) == payload, name
-        identity = assembly_metadata.identify(payload)
+        identity = metadata.identify(payload)
         assert identity.name == name
-        assert assembly_metadata.identify(pe) == identity
+        assert metadata.identify(pe) == identity
 
 
 def test_raw_webcil_is_left_as_it_is(payload: bytes) -> None:
@@ -50,7 +50,7 @@ def test_raw_webcil_is_left_as_it_is(payload: bytes) -> None:
 
 
 def test_identity_of_a_pe_file(store: ArtifactStore) -> None:
-    identity = assembly_metadata.identify(store.read("roslyn/Microsoft.CodeAnalysis.dll"))
+    identity = metadata.identify(store.read("roslyn/Microsoft.CodeAnalysis.dll"))
     assert str(identity) == "Microsoft.CodeAnalysis 4.8.0.0"
     assert identity.mvid.int
 
@@ -99,7 +99,7 @@ def test_mutations_raise_nothing_else(data: st.DataObject, payload: bytes) -> No
 def test_random_bytes_are_refused(data: bytes) -> None:
     for prefix in (b"", b"MZ", b"WbIL\0\0\0\0\1\0"):
         with pytest.raises(MalformedImage):
-            assembly_metadata.identify(prefix + data)
+            metadata.identify(prefix + data)
         with pytest.raises(MalformedImage):
             read_everything(webcil.unwrap(prefix + data))
 
@@ -134,7 +134,7 @@ def test_a_native_dll_is_told_apart(payload: bytes) -> None:
     directory = 0x80 + webcil.COFF_HEADER_SIZE + webcil.DATA_DIRECTORIES[0x10B] + 14 * 8
     pe[directory : directory + 8] = bytes(8)
     with pytest.raises(MalformedImage, match="native PE"):
-        assembly_metadata.identify(bytes(pe))
+        metadata.identify(bytes(pe))
 
 
 def test_malformed_image_is_an_artifact_error() -> None:

@@ -89,7 +89,7 @@ def test_a_line_is_not_logged_before_it_ends() -> None:
         ([b""], []),
         ([b"100%s %d %\n"], ["100%s %d %"]),
         ([b"bad \xff\xfe utf-8\n"], ["bad \ufffd\ufffd utf-8"]),
-        (["gr".encode(), b"\xc3", b"\xbc\xc3", b"\x9f\n"], ["gr\u00fc\u00df"]),
+        ([b"gr", b"\xc3", b"\xbc\xc3", b"\x9f\n"], ["gr\u00fc\u00df"]),
         ([b"cut \xe2\x82"], ["cut \ufffd"]),
     ],
 )

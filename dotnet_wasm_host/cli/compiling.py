@@ -1,0 +1,63 @@
+"""``compile`` and ``contract``: from C# to assemblies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.cli.console import progress
+from dotnet_wasm_host.csharp import CSharpCompiler
+
+__all__ = ["compile_sources", "contract"]
+
+CONTRACT = "MinimalRuntime.dll"
+
+
+def compile_sources(
+    files: Annotated[list[Path], typer.Argument(help="C# source files.", exists=True)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File or folder to write to.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Simple name of the assembly.")] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option("--reference", "-r", help="A DLL the source uses; repeatable."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Compile without optimisation.")] = False,
+) -> None:
+    """Compile C# 12 sources into one assembly. Diagnostics go to stderr."""
+    sources = {}
+    for file in files:
+        try:
+            sources[str(file)] = file.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(f"{file} cannot be read as UTF-8 text: {error}") from error
+    assembly = CSharpCompiler.load(progress=progress).compile(
+        sources,
+        assembly_name=name or files[0].stem,
+        references=reference or [],
+        optimize=not debug,
+    )
+    for diagnostic in assembly.diagnostics:
+        typer.echo(str(diagnostic), err=True)
+    target = output or Path(f"{assembly.name}.dll")
+    if target.is_dir():
+        target /= f"{assembly.name}.dll"
+    assembly.save(target)
+    typer.echo(f"{target}: {len(assembly.data)} bytes")
+
+
+def contract(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File or folder to write to.")
+    ] = Path(CONTRACT),
+) -> None:
+    """Write the contract assembly, to reference from a project built with the .NET SDK."""
+    content = ArtifactStore.locate().read(f"guest/contract/{CONTRACT}")
+    target = output / CONTRACT if output.is_dir() else output
+    target.write_bytes(content)
+    typer.echo(f"{target}: {len(content)} bytes")
+    typer.echo(f'<Reference Include="MinimalRuntime" HintPath="{target}" Private="false" />')

@@ -1,0 +1,60 @@
+"""What all commands share: progress on stderr, errors as exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from dotnet_wasm_host.errors import (
+    ArtifactError,
+    AssemblyLoadError,
+    CompilationError,
+    DotnetHostError,
+    EngineUnavailable,
+    InvocationError,
+)
+
+__all__ = ["EXIT_CODES", "print_json", "progress", "report_error"]
+
+EXIT_CODES = (
+    "Exit codes: 0 success; 1 the function failed (exception, trap, exit, timeout, limit); "
+    "2 wrong usage; 3 C# did not compile; 4 the assembly could not be loaded; "
+    "5 the runtime's artifacts or engine are missing or damaged."
+)
+
+
+def progress(text: str) -> None:
+    """Tell what is going on, out of the way of the output."""
+    typer.secho(text, err=True, dim=True)
+
+
+def print_json(value: object) -> None:
+    """For programs that read the output."""
+    typer.echo(json.dumps(value, indent=2))
+
+
+def report_error(error: DotnetHostError) -> int:
+    """Print the error for a person; returns the exit code."""
+    if isinstance(error, CompilationError):
+        for diagnostic in error.diagnostics:
+            typer.echo(str(diagnostic), err=True)
+        return 3
+    typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
+    if isinstance(error, InvocationError):
+        _print_trace(error)
+    if isinstance(error, AssemblyLoadError):
+        return 4
+    if isinstance(error, (ArtifactError, EngineUnavailable)):
+        return 5
+    return 1
+
+
+def _print_trace(error: InvocationError) -> None:
+    current: InvocationError | None = error
+    while current is not None:
+        if current is not error:
+            typer.echo(f" ---> {current.dotnet_type}: {current.dotnet_message}", err=True)
+        if current.stack_trace:
+            typer.echo(current.stack_trace, err=True)
+        current = current.inner

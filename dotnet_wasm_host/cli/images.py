@@ -1,0 +1,54 @@
+"""``images``: the cache of compiled images."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dotnet_wasm_host.artifacts.cache import ImageCache
+from dotnet_wasm_host.cli.console import print_json, progress
+from dotnet_wasm_host.csharp import CSharpCompiler
+from dotnet_wasm_host.image import RuntimeImage
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List, build or clear the cached images.", no_args_is_help=True)
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_images(as_json: _Json = False) -> None:
+    """Show what is cached."""
+    cache = ImageCache.locate()
+    entries = list(cache.entries()) if cache else []
+    if as_json:
+        print_json(
+            {
+                "folder": str(cache.root) if cache else None,
+                "entries": [{"key": key, "bytes": size} for key, size in entries],
+            }
+        )
+        return
+    if cache is None:
+        typer.echo("there is no cache folder; images are built in memory")
+        return
+    typer.echo(str(cache.root))
+    for key, size in entries:
+        typer.echo(f"{size / 1e6:10.1f} MB  {key}")
+
+
+@app.command()
+def build() -> None:
+    """Build everything that is built on first use, so that no first use waits."""
+    RuntimeImage.load(progress=progress)
+    CSharpCompiler.load(progress=progress)
+    typer.echo("images are ready")
+
+
+@app.command()
+def clear() -> None:
+    """Delete the cache. Running processes keep what they have mapped."""
+    cache = ImageCache.locate()
+    freed = cache.clear() if cache else 0
+    typer.echo(f"{freed / 1e6:.1f} MB freed")

@@ -1,0 +1,205 @@
+"""Making images: boot .NET once, warm it, freeze it; or take all that from the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.abi import FRAME_SIZE
+from dotnet_wasm_host.artifacts.cache import ImageCache
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
+from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
+from dotnet_wasm_host.image_state import ImageManifest, ImageState, freeze
+from dotnet_wasm_host.imports.host import Host
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dotnet_wasm_host.engines.base import CompiledModule, Engine
+
+    Progress = Callable[[str], object]
+
+__all__ = ["ImageBuilder", "ImageParts"]
+
+_log = logging.getLogger(__name__)
+#: Changes when images cached by the last version of this library stop being usable.
+CACHE_FORMAT = 2
+_BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageParts:
+    """What an image consists of."""
+
+    code: CompiledModule
+    memory: CompiledModule
+    state: ImageState
+
+
+@final
+class ImageBuilder:
+    """Makes images for one engine, through the cache where there is one."""
+
+    def __init__(self, engine: Engine, progress: Progress) -> None:
+        self.engine = engine
+        self.store = ArtifactStore.locate()
+        self._progress = progress
+        self._cache = ImageCache.locate()
+        self.code_sha256 = self.store.manifest.files["dotnet.code.wasm"].sha256
+        # Everything that a compiled file depends on. The engine's fingerprint covers its version,
+        # its settings and the CPU.
+        self._code_key = _digest(
+            str(CACHE_FORMAT), engine.name, engine.fingerprint, self.code_sha256
+        )
+        self.key = _digest(
+            self._code_key, self.store.fingerprint, *(f"{k}={v}" for k, v in PROPERTIES.items())
+        )
+
+    def code(self) -> CompiledModule:
+        """The code module, compiled."""
+        return self.compiled(
+            f"code-{self._code_key}",
+            "the .NET runtime",
+            lambda: self.store.read("dotnet.code.wasm"),
+        )
+
+    def compiled(self, key: str, what: str, source: Callable[[], bytes]) -> CompiledModule:
+        """A module from the cache, or compiled and put there."""
+        found = self._cache.read(key) if self._cache else None
+        if found is not None:
+            with contextlib.suppress(ValueError):
+                return self.engine.load(found[1])
+        with self.step(f"compiling {what} for {self.engine.name}"):
+            module = self.engine.compile(source())
+            self._write(key, module)
+        return module
+
+    def image(self, name: str) -> ImageParts:
+        """A built-in image."""
+        return self.cached(name, self._build)
+
+    def cached(self, name: str, make: Callable[[], ImageParts]) -> ImageParts:
+        """What ``make`` gives, from the cache or made and put there under ``name``."""
+        key = f"image-{name}-{self.key}"
+        found = self._cached_image(key)
+        if found is None:
+            parts = make()
+            self._write(key, parts.memory, parts.state)
+            return parts
+        memory, state = found
+        return ImageParts(self.code(), memory, state)
+
+    def opened(self, module: bytes, state: ImageState) -> ImageParts:
+        """An image from its memory module, compiled through the cache."""
+        digest = hashlib.sha256(module).hexdigest()[:16]
+        memory = self.compiled(f"opened-{self._code_key}-{digest}", "an image", lambda: module)
+        return ImageParts(self.code(), memory, state)
+
+    def _build(self) -> ImageParts:
+        code = self.code()
+        with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
+            guest = self._boot(code)
+        try:
+            with self.step("freezing its memory into an image"):
+                origin = ImageState(guest.layout, {}, (), (), self._manifest(), self.code_sha256)
+                module, state = freeze(guest, (), (), origin)
+                return ImageParts(code, self.engine.compile(module), state)
+        finally:
+            guest.close()
+
+    def _boot(self, code: CompiledModule) -> Guest:
+        data = self.engine.compile(self.store.read("dotnet.data.wasm"))
+        instance = self.engine.instantiate(code, data, memory_limit=MAX_MEMORY_BYTES)
+        host = Host(instance, _BUILD_LIMITS, WasiOptions())
+        boot(host, ((name, self.store.read(path)) for name, path in self._assemblies()))
+        layout = GuestLayout(
+            methods=find_methods(
+                host, "MinimalRuntime", "MinimalRuntime", "EntryPoints", ENTRY_POINTS
+            ),
+            frame=host.call("malloc", FRAME_SIZE),
+            buffer=host.call("malloc", BUFFER_SIZE),
+        )
+        limit = MAX_MEMORY_BYTES
+        guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
+        self._warm_up(guest)
+        return guest
+
+    def _warm_up(self, guest: Guest) -> None:
+        """Run every path a function's life takes, so that instances start with them warm."""
+        sample = self.store.read("guest/MinimalRuntime.WarmUp.dll")
+        function_id = "warm-up"
+        report = guest.load(function_id, sample, (), "")
+        for payload in (b"", b"echo", b"json", b"throw", b"echo"):
+            try:
+                guest.invoke(function_id, report.handle, payload)
+            except DotnetHostError:
+                if guest.broken or payload != b"throw":
+                    raise
+        guest.unload(function_id)
+        guest.heap_bytes(collect=True)
+
+    def _assemblies(self) -> list[tuple[str, str]]:
+        framework = [(f"{Path(path).stem}.wasm", path) for path in self.store.names("framework/")]
+        return [*framework, ("MinimalRuntime.dll", "guest/MinimalRuntime.dll")]
+
+    def _manifest(self) -> ImageManifest:
+        files = {name: self.store.manifest.files[path] for name, path in self._assemblies()}
+        return ImageManifest(
+            dotnet_version=self.store.manifest.dotnet_version,
+            assemblies={name: file.size for name, file in files.items()},
+            hashes={name: file.sha256 for name, file in files.items()},
+            memory_bytes=0,
+            image_bytes=0,
+        )
+
+    def _cached_image(self, key: str) -> tuple[CompiledModule, ImageState] | None:
+        found = self._cache.read(key) if self._cache else None
+        if found is None:
+            return None
+        description, path = found
+        try:
+            return self.engine.load(path), ImageState.from_json(description)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            _log.warning("cached image %s cannot be used (%s); it is built again", key, error)
+            return None
+
+    def _write(self, key: str, module: CompiledModule, state: ImageState | None = None) -> None:
+        if self._cache is None:
+            return
+        try:
+            self._cache.write(key, state.to_json() if state else {}, module.serialize())
+        except OSError as error:
+            _log.warning("image %s could not be cached: %s", key, error)
+
+    def step(self, what: str) -> _Step:
+        """A context manager that reports the work in it."""
+        return _Step(what, self._progress)
+
+
+class _Step:
+    """Reports what is being done, and how long it took."""
+
+    def __init__(self, what: str, progress: Progress) -> None:
+        self._what = what
+        self._progress = progress
+        self._start = 0.0
+
+    def __enter__(self) -> None:
+        self._progress(f"{self._what} ...")
+        self._start = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._progress(f"{self._what}: {time.perf_counter() - self._start:.1f} s")

@@ -1,0 +1,121 @@
+"""What an image is besides machine code: where things are, and what is inside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dotnet_wasm_host import wasm
+from dotnet_wasm_host.guest.guest import GuestLayout
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dotnet_wasm_host.guest.guest import Guest
+
+__all__ = ["FrozenFunction", "ImageManifest", "ImageState", "freeze", "memory_module"]
+
+_MAX_PAGES = MAX_MEMORY_BYTES // wasm.PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenFunction:
+    """A function that is loaded inside an image."""
+
+    function_id: str
+    handle: int
+    handler_type: str
+    assembly_name: str
+    assembly_sha256: str
+    size: int
+    loaded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ImageManifest:
+    """What an image is made of.
+
+    Attributes:
+        dotnet_version: for example ``"10.0.10"``.
+        assemblies: file name to size in bytes of every assembly inside.
+        hashes: file name to SHA-256 of the same files.
+        memory_bytes: linear memory a fresh instance has.
+        image_bytes: how much of it the image fills; shared by all instances.
+        functions: ids of the functions loaded inside.
+    """
+
+    dotnet_version: str
+    assemblies: Mapping[str, int]
+    hashes: Mapping[str, str]
+    memory_bytes: int
+    image_bytes: int
+    functions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageState:
+    """What a memory module needs beside it to be an image."""
+
+    layout: GuestLayout
+    globals: Mapping[str, int]
+    functions: tuple[FrozenFunction, ...]
+    capabilities: tuple[str, ...]
+    manifest: ImageManifest
+    code_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For a file; :meth:`from_json` reads it."""
+        data = asdict(self)
+        for function in data["functions"]:
+            function["loaded_at"] = function["loaded_at"].isoformat()
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ImageState:
+        """Read :meth:`to_json`. ValueError, TypeError or KeyError if it is something else."""
+        functions = tuple(
+            FrozenFunction(**{**f, "loaded_at": datetime.fromisoformat(f["loaded_at"])})
+            for f in data["functions"]
+        )
+        manifest = ImageManifest(
+            **{**data["manifest"], "functions": tuple(data["manifest"]["functions"])}
+        )
+        return cls(
+            GuestLayout(**data["layout"]), data["globals"], functions,
+            tuple(data["capabilities"]), manifest, str(data["code_sha256"]),
+        )  # fmt: skip
+
+
+def freeze(
+    guest: Guest,
+    functions: Sequence[FrozenFunction],
+    capabilities: tuple[str, ...],
+    origin: ImageState,
+) -> tuple[bytes, ImageState]:
+    """The memory module of a guest at rest that started from ``origin``, and its state."""
+    memory = guest.host.memory
+    content = memory.read(0, memory.size)
+    manifest = replace(
+        origin.manifest,
+        memory_bytes=memory.size,
+        image_bytes=len(content.rstrip(b"\0")),
+        functions=tuple(f.function_id for f in functions),
+    )
+    state = ImageState(
+        layout=guest.layout,
+        globals=guest.host.instance.globals(),
+        functions=tuple(functions),
+        capabilities=capabilities,
+        manifest=manifest,
+        code_sha256=origin.code_sha256,
+    )
+    return memory_module(content), state
+
+
+def memory_module(content: bytes) -> bytes:
+    """A module that is a linear memory with this content."""
+    # One dense segment: engines map such an image copy-on-write, and copy a sparse one.
+    segment = wasm.DataSegment(0, content.rstrip(b"\0"))
+    return wasm.memory_module([segment], len(content) // wasm.PAGE, _MAX_PAGES)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import functools
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any, final
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import dotnet_wasm_host as dwh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Real .NET answers in microseconds, but a shared machine may stop for seconds.
+settings.register_profile("real-dotnet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("real-dotnet")
+
+
+@final
+class CompiledSources:
+    """Compiles C# once for each source and remembers the assembly for the session."""
+
+    def __init__(self) -> None:
+        self._assemblies: dict[object, dwh.Assembly] = {}
+
+    def __call__(
+        self,
+        source: str | Mapping[str, str],
+        *,
+        assembly_name: str | None = None,
+        references: tuple[dwh.Assembly, ...] = (),
+    ) -> dwh.Assembly:
+        text = source if isinstance(source, str) else tuple(source.items())
+        key = (text, assembly_name, tuple(r.sha256 for r in references))
+        if key not in self._assemblies:
+            self._assemblies[key] = dwh.compile_csharp(
+                source, assembly_name=assembly_name, references=references
+            )
+        return self._assemblies[key]
+
+
+@pytest.fixture(scope="session")
+def compiled() -> CompiledSources:
+    return CompiledSources()
+
+
+@pytest.fixture(scope="session")
+def image() -> dwh.RuntimeImage:
+    return dwh.RuntimeImage.load()
+
+
+@pytest.fixture
+def runtime(image: dwh.RuntimeImage) -> Iterator[dwh.Runtime]:
+    with dwh.Runtime(image) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="session")
+def made_runtimes() -> Iterator[weakref.WeakSet[dwh.Runtime]]:
+    """Every runtime made during the session that still exists."""
+    made: weakref.WeakSet[dwh.Runtime] = weakref.WeakSet()
+    initialise = dwh.Runtime.__init__
+
+    @functools.wraps(initialise)
+    def initialise_and_register(self: dwh.Runtime, *args: Any, **options: Any) -> None:
+        initialise(self, *args, **options)
+        made.add(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dwh.Runtime, "__init__", initialise_and_register)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def every_runtime_is_closed(made_runtimes: weakref.WeakSet[dwh.Runtime]) -> Iterator[None]:
+    """A test closes what it opens; runtimes of wider fixtures were there before it."""
+    before = {id(runtime) for runtime in made_runtimes if not runtime.closed}
+    yield
+    still_open = [r for r in made_runtimes if not r.closed and id(r) not in before]
+    if still_open:
+        gc.collect()  # Some may only wait to be freed, which warns, and warnings are errors.
+    assert not still_open, f"left open: {still_open}"

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dotnet_wasm_host.artifacts.cache import ENVIRONMENT_VARIABLE, UNUSED_SECONDS, ImageCache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> ImageCache:
+    return ImageCache(tmp_path)
+
+
+def test_what_was_written_is_read(cache: ImageCache) -> None:
+    cache.write("key", {"a": 1}, b"content")
+    found = cache.read("key")
+    assert found is not None
+    description, path = found
+    assert description == {"a": 1}
+    assert path.read_bytes() == b"content"
+    assert cache.read("other") is None
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "extend", "remove"])
+def test_a_damaged_file_is_an_entry_that_does_not_exist(cache: ImageCache, damage: str) -> None:
+    cache.write("key", {}, b"content" * 1000)
+    found = cache.read("key")
+    assert found is not None
+    path = found[1]
+    data = bytearray(path.read_bytes())
+    if damage == "remove":
+        path.unlink()
+    else:
+        if damage == "flip":
+            data[3000] ^= 1
+        elif damage == "truncate":
+            del data[-1]
+        else:
+            data.append(0)
+        path.write_bytes(data)
+    assert cache.read("key") is None
+    cache.write("key", {}, b"content" * 1000)
+    assert cache.read("key") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"sha256": 5, "size": "x", "description": {}}',
+        '{"sha256": "../../etc/passwd", "size": 1, "description": {}}',
+        '{"sha256": "00", "size": 1e400, "description": null}',
+    ],
+)
+def test_a_damaged_description_is_an_entry_that_does_not_exist(
+    cache: ImageCache, text: str
+) -> None:
+    (cache.root / "key.json").write_text(text)
+    assert cache.read("key") is None
+
+
+def test_concurrent_writers_leave_a_whole_entry(cache: ImageCache) -> None:
+    contents = [bytes([n]) * 50_000 for n in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda c: cache.write("key", {"first": c[0]}, c), contents * 5))
+    found = cache.read("key")
+    assert found is not None
+    description, path = found
+    assert path.read_bytes() == bytes([description["first"]]) * 50_000
+    assert not list(cache.root.glob("*.tmp"))
+
+
+def test_entries_and_clear(cache: ImageCache) -> None:
+    cache.write("one", {}, b"1" * 10)
+    cache.write("two", {}, b"2" * 20)
+    assert list(cache.entries()) == [("one", 10), ("two", 20)]
+    (cache.root / "unrelated.txt").write_text("kept")
+    assert cache.clear() > 30
+    assert [path.name for path in cache.root.iterdir()] == ["unrelated.txt"]
+
+
+def test_unused_entries_are_dropped_by_the_next_write(cache: ImageCache) -> None:
+    cache.write("old", {}, b"old")
+    past = time.time() - UNUSED_SECONDS - 60
+    for path in cache.root.iterdir():
+        os.utime(path, (past, past))
+    cache.write("new", {}, b"new")
+    assert [key for key, _ in cache.entries()] == ["new"]
+    assert len(list(cache.root.glob("*.bin"))) == 1
+
+
+def test_reading_keeps_an_entry(cache: ImageCache) -> None:
+    cache.write("used", {}, b"used")
+    past = time.time() - UNUSED_SECONDS - 60
+    for path in cache.root.iterdir():
+        os.utime(path, (past, past))
+    assert cache.read("used") is not None
+    cache.write("new", {}, b"new")
+    assert [key for key, _ in cache.entries()] == ["new", "used"]
+
+
+def test_the_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
+    located = ImageCache.locate()
+    assert located is not None
+    assert located.root.stat().st_mode & 0o777 == 0o700
+    located.write("key", {}, b"content")
+    assert all(path.stat().st_mode & 0o077 == 0 for path in located.root.iterdir())
+
+
+def test_a_folder_that_others_can_write_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o777)
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    assert ImageCache.locate() is None
+    assert "can be written by other users" in caplog.text
+
+
+def test_an_empty_setting_turns_the_cache_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
+    assert ImageCache.locate() is None
+
+
+def test_descriptions_are_readable_json(cache: ImageCache) -> None:
+    cache.write("key", {"a": 1}, b"content")
+    assert json.loads((cache.root / "key.json").read_text())["description"] == {"a": 1}

@@ -1,0 +1,47 @@
+"""Every import of the module is there, under its own name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dotnet_wasm_host import Limits, RuntimeImage, WasiOptions
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.wasm import ExternKind, Module
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.imports.host import Host
+
+
+def imported_functions() -> list[str]:
+    module = Module.parse(ArtifactStore.locate().read("dotnet.code.wasm"))
+    return [i.name for i in module.imports() if i.kind is ExternKind.FUNCTION]
+
+
+@pytest.fixture(scope="module")
+def host() -> Host:
+    return RuntimeImage.load().start(Limits(), WasiOptions()).host
+
+
+def test_the_module_has_85_imports_and_all_are_provided(host: Host) -> None:
+    imported = imported_functions()
+    assert len(imported) == len(set(imported)) == 85
+    assert set(host._functions()) == set(imported)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mono_wasm_invoke_jsimport_ST",
+        "mono_wasm_invoke_js_function",
+        "mono_wasm_resolve_or_reject_promise",
+        "mono_wasm_cancel_promise",
+        "mono_wasm_get_locale_info",
+        "mono_interp_invoke_wasm_jit_call_trampoline",
+    ],
+)
+def test_imports_that_need_javascript_fail_with_their_own_name(host: Host, name: str) -> None:
+    with pytest.raises(DotnetHostError, match=name):
+        host._functions()[name](1, 2, 3, 4, 5)
