@@ -91,7 +91,8 @@ def format_time(pattern: str, time: BrokenDownTime) -> str:
     return _CONVERSION.sub(convert, pattern)
 
 
-_CONVERSION = re.compile(r"%[EO]?(.)", re.DOTALL)
+# A modifier counts only before the conversions that have it.
+_CONVERSION = re.compile(r"%(?:E(?=[cCxXyY])|O(?=[deHImMSuUVwWy]))?(.)", re.DOTALL)
 
 
 def _full_year(time: BrokenDownTime) -> int:
@@ -130,6 +131,9 @@ def _days_of(year: int) -> int:
 
 
 def _zone_offset(time: BrokenDownTime) -> str:
+    # A negative is_dst says that nothing is known about the zone.
+    if time.is_dst < 0:
+        return ""
     hours, minutes = divmod(abs(time.offset) // 60, 60)
     return f"{'-' if time.offset < 0 else '+'}{hours:02}{minutes:02}"
 
@@ -185,4 +189,5 @@ _CONVERSIONS: Mapping[str, Callable[[BrokenDownTime], str]] = {
     "w": lambda time: f"{time.weekday}",
     "x": _sequence("%m/%d/%y"),
     "y": lambda time: f"{_full_year(time) % 100:02}",
+    "z": _zone_offset,
 }

@@ -60,7 +60,10 @@ class HostEnds:
 
     def now(self) -> int:
         """Nanoseconds since the epoch, on the guest's clock."""
-        return int(self.clock.time() * _NANOSECONDS)
+        seconds = self.clock.time()
+        whole = int(seconds)
+        # The fraction by itself, for it would lose digits beside the whole.
+        return whole * _NANOSECONDS + int((seconds - whole) * _NANOSECONDS)
 
     def entropy(self, count: int) -> bytes:
         """``count`` random bytes. ValueError if ``WasiOptions.random`` gives another number."""

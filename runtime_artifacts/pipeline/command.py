@@ -42,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     build_parser.add_argument("--force", action="store_true", help="build even if up to date")
     commands.add_parser("fetch", help="fetch and verify the upstream packages")
     commands.add_parser("verify", help="check every file of runtime_artifacts/dist")
+    guest_parser = commands.add_parser("guest", help="compile the guest's C# into guest/bin")
+    guest_parser.add_argument("--check", action="store_true", help="only say what is stale")
     commands.add_parser("describe", help="print the contract of the fetched native module")
     return parser
 
@@ -54,6 +56,8 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
         store = ArtifactStore.open(sources.dist)
         files = list(store.verify())
         note(f"{len(files)} files, {sum(file.size for file in files):,} bytes, all intact")
+    elif options.command == "guest":
+        _build_guest(sources, check=options.check)
     elif options.command == "describe":
         runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
         sys.stdout.write(native_module.describe(runtime.native, runtime.script).text)
@@ -63,3 +67,24 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
             f".NET {manifest.dotnet_version}, Roslyn {manifest.roslyn_version}: "
             f"{len(manifest.files)} files in {sources.dist}"
         )
+
+
+def _build_guest(sources: Sources, *, check: bool) -> None:
+    # The compiler runs on an engine, which the other commands do without.
+    from runtime_artifacts.pipeline.guest import BIN, build_guest, stale_files  # noqa: PLC0415
+
+    build(sources)
+    built = build_guest()
+    stale = stale_files(built)
+    if check and stale:
+        raise ArtifactError(
+            f"{', '.join(stale)} in {BIN} are not what their sources compile to; "
+            "run 'python -m runtime_artifacts.pipeline guest'"
+        )
+    for name in stale:
+        target = BIN / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(built[name])
+        note(f"guest/bin/{name}: {len(built[name])} bytes, changed")
+    note(f"{len(built)} guest assemblies, {len(stale)} changed")
+    build(sources)

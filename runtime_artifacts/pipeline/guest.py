@@ -9,14 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.csharp.compiler import CSharpCompiler
 from dotnet_wasm_host.csharp.protocol import CompileFlags, CompileRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["BIN", "build_guest", "stale_files"]
 
@@ -102,13 +98,3 @@ def stale_files(built: dict[str, bytes]) -> list[str]:
         for name, content in built.items()
         if not (BIN / name).is_file() or (BIN / name).read_bytes() != content
     ]
-
-
-def write_guest(report: Callable[[str], object]) -> None:
-    """Build and put everything into ``bin``."""
-    built = build_guest()
-    for name in stale_files(built):
-        target = BIN / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(built[name])
-        report(f"{name}: {len(built[name])} bytes, new")

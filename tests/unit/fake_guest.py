@@ -85,7 +85,9 @@ class FakeGuest:
     def iovs(self, *vectors: tuple[int, int]) -> int:
         """Address of an array of iovecs."""
         return self.put(
-            b"".join(ptr.to_bytes(4, "little") + size.to_bytes(4, "little") for ptr, size in vectors)
+            b"".join(
+                ptr.to_bytes(4, "little") + size.to_bytes(4, "little") for ptr, size in vectors
+            )
         )
 
     def _align(self, alignment: int, size: int) -> int:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import io
 import logging
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import Self
 
 from dotnet_wasm_host.imports.console import (
     LINE_BYTES,
@@ -19,7 +21,7 @@ NAME = "dotnet_wasm_host.guest"
 
 
 class Records(logging.Handler):
-    """Collects what is logged."""
+    """Collects what is logged, as long as it is entered."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +30,7 @@ class Records(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.records.append(record)
 
-    def __enter__(self) -> Records:
+    def __enter__(self) -> Self:
         logger = logging.getLogger(NAME)
         self._level = logger.level
         logger.setLevel(logging.DEBUG)
@@ -104,7 +106,7 @@ def test_lines(writes: list[bytes], lines: list[str]) -> None:
 def test_it_does_not_matter_how_the_bytes_are_split(text: str, cuts: list[int]) -> None:
     data = (text.replace(" ", "\n") + "\n").encode()
     edges = sorted({0, *(min(cut, len(data)) for cut in cuts), len(data)})
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(edges)]
     assert logged(*pieces) == text.replace(" ", "\n").split("\n")
 
 
@@ -224,14 +226,12 @@ def test_input_comes_as_soon_as_there_is_some() -> None:
             buffer[: len(piece)] = piece
             return len(piece)
 
-    source = InputSource(io.BufferedReader(Slow()))
+    source = InputSource(io.BufferedReader(Slow()))  # type: ignore[type-var]
     assert source.read(100) == b"one"
     assert source.read(100) == b"two"
 
 
-@pytest.mark.parametrize(
-    ("given_data", "error"), [("text", TypeError), (b"too much", ValueError)]
-)
+@pytest.mark.parametrize(("given_data", "error"), [("text", TypeError), (b"too much", ValueError)])
 def test_a_bad_input_stream_is_named(given_data: object, error: type[Exception]) -> None:
     class Stream:
         def read(self, _: int) -> object:

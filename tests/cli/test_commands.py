@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dotnet_wasm_host as dwh
+
+GREET = """
+using System; using System.Text;
+public sealed class Greeter : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        Console.WriteLine("greeting");
+        return Encoding.UTF8.GetBytes("Hello, " + Encoding.UTF8.GetString(input));
+    }
+}
+"""
+FAIL = """
+using System;
+public sealed class Failing : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) =>
+        throw new InvalidOperationException("outer", new FormatException("inner"));
+}
+"""
+LOOP = """
+using System;
+public sealed class Looping : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) { while (true) { } }
+}
+"""
+
+
+class Command:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", **environment: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        program = "from dotnet_wasm_host.cli.main import main; main()"
+        return subprocess.run(
+            [sys.executable, "-W", "error", "-c", program, *arguments],
+            cwd=self.folder,
+            input=stdin,
+            capture_output=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **environment},
+        )
+
+    def write(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return name
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def test_demo_shows_a_function_from_source_to_result(command: Command) -> None:
+    done = command("demo")
+    assert done.returncode == 0, done.stderr
+    output = done.stdout.decode()
+    for step in ("IFunctionHandler", "compiled to", "loaded Greeter", "unloaded"):
+        assert step in output
+    assert output.rstrip().endswith("Hello, Ada (adA), from .NET 10.0.10")
+
+
+def test_run_separates_the_result_from_what_is_printed(command: Command) -> None:
+    done = command("run", command.write("greet.cs", GREET), "--payload", "Zoë")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Hello, Zoë".encode()
+    assert b"greeting" in done.stderr
+
+
+def test_run_reads_the_payload_from_a_file_or_stdin(command: Command) -> None:
+    source = command.write("greet.cs", GREET)
+    command.write("payload.bin", "file")
+    assert command("run", source, "--payload-file", "payload.bin").stdout == b"Hello, file"
+    assert command("run", source, "--payload-file", "-", stdin=b"pipe").stdout == b"Hello, pipe"
+
+
+def test_run_takes_an_assembly_with_dependencies_and_a_handler(command: Command) -> None:
+    library = dwh.compile_csharp(
+        'namespace Lib; public static class L { public static string V => "lib"; }',
+        assembly_name="Lib",
+    )
+    library.save(command.folder)
+    dwh.compile_csharp(
+        """
+        using System; using System.Text;
+        public sealed class A : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> i) => Encoding.UTF8.GetBytes("A"); }
+        public sealed class B : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> i) => Encoding.UTF8.GetBytes(Lib.L.V); }
+        """,
+        assembly_name="Two",
+        references=[library],
+    ).save(command.folder)
+    assert command("run", "Two.dll").stdout == b"A"
+    done = command("run", "Two.dll", "--handler", "B", "-d", "Lib.dll")
+    assert done.stdout == b"lib", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "code", "message"),
+    [
+        (FAIL, (), 1, "System.InvalidOperationException"),
+        (LOOP, ("--timeout", "0.2"), 1, "deadline"),
+        ("class C { int F() => x; }", (), 3, "error CS0103"),
+        ("class C { }", (), 4, "IFunctionHandler"),
+        (GREET, ("--handler", "Nobody"), 4, "Nobody"),
+        (GREET, ("--payload", "a", "--payload-file", "b"), 2, "not both"),
+        (GREET, ("--payload-file", "missing"), 2, "cannot be read"),
+    ],
+)
+def test_failures_have_their_exit_code_and_no_traceback(
+    command: Command, source: str, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = command("run", command.write("function.cs", source), *arguments)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == b""
+
+
+def test_a_failing_function_shows_its_inner_exception_and_stack(command: Command) -> None:
+    stderr = command("run", command.write("f.cs", FAIL)).stderr.decode()
+    assert "at Failing.Execute" in stderr
+    assert "---> System.FormatException: inner" in stderr
+
+
+def test_damaged_artifacts_have_exit_code_5(command: Command, tmp_path: Path) -> None:
+    program = (
+        "import dotnet_wasm_host.artifacts.store as s, pathlib; "
+        f"s._WHEEL_DATA = s._CHECKOUT = pathlib.Path({str(tmp_path)!r}); "
+        "from dotnet_wasm_host.cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "info"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5
+    assert "run '" in done.stderr
+
+
+def test_compile_writes_an_assembly_and_diagnostics(command: Command) -> None:
+    warned = GREET.replace("Console.WriteLine", 'string? unused = null; Console.WriteLine')
+    done = command("compile", command.write("greet.cs", warned), "-o", "out.dll", "--name", "G")
+    assert done.returncode == 0, done.stderr
+    assert "greet.cs(5,17): warning CS0219" in done.stderr.decode()
+    with dwh.Runtime() as runtime:
+        runtime.load_assembly("g", command.folder / "out.dll")
+        assert runtime.functions["g"].assembly_name == "G"
+        assert runtime.invoke("g", b"you") == b"Hello, you"
+
+
+def test_compile_joins_files_and_uses_references(command: Command) -> None:
+    command.write("lib.cs", "namespace Lib; public class Thing { public int N => 7; }")
+    assert command("compile", "lib.cs").returncode == 0
+    command.write("a.cs", "public partial class P { public int A => new Lib.Thing().N; }")
+    command.write("b.cs", "public partial class P { public int B => A; }")
+    done = command("compile", "a.cs", "b.cs", "-r", "lib.dll", "-o", ".")
+    assert done.returncode == 0, done.stderr
+    assert (command.folder / "a.dll").is_file()
+
+
+def test_contract_is_written(command: Command) -> None:
+    done = command("contract")
+    assert done.returncode == 0
+    assert b"<Reference Include=" in done.stdout
+    assert (command.folder / "MinimalRuntime.dll").read_bytes()[:2] == b"MZ"
+
+
+def test_info_as_json(command: Command) -> None:
+    facts = json.loads(command("info", "--json").stdout)
+    assert facts["dotnet"] == "10.0.10"
+    assert facts["version"] == dwh.__version__
+    assert facts["engine"].startswith("wasmtime ")
+    assert b"10.0.10" in command("info").stdout
+
+
+def test_images_are_listed_and_cleared(command: Command, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    setting = {"DOTNET_WASM_HOST_CACHE": str(cache)}
+    assert json.loads(command("images", "list", "--json", **setting).stdout)["entries"] == []
+    (cache / "key.json").write_text('{"sha256": "00", "size": 5, "description": {}}')
+    listed = json.loads(command("images", "list", "--json", **setting).stdout)
+    assert listed == {"folder": str(cache), "entries": [{"key": "key", "bytes": 5}]}
+    assert b"MB freed" in command("images", "clear", **setting).stdout
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("demo",), ("run",), ("compile",), ("contract",), ("info",), ("images",)]
+)
+def test_every_command_explains_itself(command: Command, arguments: tuple[str, ...]) -> None:
+    done = command(*arguments, "--help")
+    assert done.returncode == 0
+    assert b"Usage:" in done.stdout
