@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import weakref
 from typing import TYPE_CHECKING, Any, final
 
@@ -76,9 +75,7 @@ def made_runtimes() -> Iterator[weakref.WeakSet[dwh.Runtime]]:
 @pytest.fixture(autouse=True)
 def every_runtime_is_closed(made_runtimes: weakref.WeakSet[dwh.Runtime]) -> Iterator[None]:
     """A test closes what it opens; runtimes of wider fixtures were there before it."""
-    before = {id(runtime) for runtime in made_runtimes if not runtime.closed}
+    before = weakref.WeakSet(runtime for runtime in made_runtimes if not runtime.closed)
     yield
-    still_open = [r for r in made_runtimes if not r.closed and id(r) not in before]
-    if still_open:
-        gc.collect()  # Some may only wait to be freed, which warns, and warnings are errors.
-    assert not still_open, f"left open: {still_open}"
+    left = [r for r in made_runtimes if not r.closed and r not in before]
+    assert not left, f"left open: {left}"

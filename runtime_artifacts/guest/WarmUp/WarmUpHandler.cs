@@ -1,5 +1,5 @@
 using System;
-using System.Collections.Generic;
+using System.IO;
 using System.Text;
 using System.Text.Json;
 
@@ -14,8 +14,21 @@ public sealed class WarmUpHandler : IFunctionHandler
     public byte[] Execute(ReadOnlySpan<byte> input) => Encoding.UTF8.GetString(input) switch
     {
         "throw" => throw new InvalidOperationException("warm-up"),
-        "json" => JsonSerializer.SerializeToUtf8Bytes(
-            JsonSerializer.Deserialize<Dictionary<string, int>>("{\"a\": 1}")),
+        "json" => CopyJson("{\"name\": \"value\", \"numbers\": [1, 2.5, true, null]}"),
         var text => Encoding.UTF8.GetBytes($"{text} {text.Length}"),
     };
+
+    // Not JsonSerializer: it draws the process-wide hash seeds, which would then be the same in
+    // every instance of the image.
+    private static byte[] CopyJson(string json)
+    {
+        using var document = JsonDocument.Parse(json);
+        using var output = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(output))
+        {
+            document.RootElement.WriteTo(writer);
+        }
+
+        return output.ToArray();
+    }
 }
