@@ -25,6 +25,7 @@ from dotnet_wasm_host.image_state import (
     FrozenFunction,
     ImageManifest,
     ImageState,
+    check_memory_module,
     freeze,
     memory_module,
 )
@@ -111,14 +112,16 @@ class RuntimeImage:
 
         return Runtime(self, limits=limits, wasi=wasi)
 
-    def start(self, limits: Limits, wasi: WasiOptions) -> Guest:
-        """A fresh guest. For :class:`~dotnet_wasm_host.Runtime`."""
+    def start(
+        self, limits: Limits, wasi: WasiOptions, lock: threading.RLock | None = None
+    ) -> Guest:
+        """A fresh guest, every use of which ``lock`` guards. For the runtime."""
         parts = self.parts
         instance = self.engine.instantiate(
             parts.code, parts.memory, memory_limit=limits.memory_bytes
         )
         instance.set_globals(parts.state.globals)
-        host = Host(instance, limits, wasi)
+        host = Host(instance, limits, wasi, lock)
         host.renew()
         return Guest(
             host,
@@ -219,9 +222,12 @@ def _read_file(path: AssemblyPath) -> tuple[str, bytes, ImageState]:
             description = json.loads(archive.read("image.json"))
             if description["format"] != FILE_FORMAT:
                 raise ValueError(f"format {description['format']} is not {FILE_FORMAT}")
+            if archive.getinfo("memory.wasm").file_size > MAX_MEMORY_BYTES:
+                raise ValueError("memory.wasm is larger than any memory")
             module = archive.read("memory.wasm")
         if hashlib.sha256(module).hexdigest() != description["memory_sha256"]:
             raise ValueError("memory.wasm does not have its hash")
+        check_memory_module(module)
         return str(description["name"]), module, ImageState.from_json(description["state"])
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
         raise ArtifactError(f"{path} is not a readable runtime image: {error}") from error

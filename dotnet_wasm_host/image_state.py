@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.guest.guest import Guest
 
-__all__ = ["FrozenFunction", "ImageManifest", "ImageState", "freeze", "memory_module"]
+__all__ = [
+    "FrozenFunction",
+    "ImageManifest",
+    "ImageState",
+    "check_memory_module",
+    "freeze",
+    "memory_module",
+]
 
 _MAX_PAGES = MAX_MEMORY_BYTES // wasm.PAGE
 
@@ -119,3 +126,10 @@ def memory_module(content: bytes) -> bytes:
     # One dense segment: engines map such an image copy-on-write, and copy a sparse one.
     segment = wasm.DataSegment(0, content.rstrip(b"\0"))
     return wasm.memory_module([segment], len(content) // wasm.PAGE, _MAX_PAGES)
+
+
+def check_memory_module(module: bytes) -> None:
+    """ValueError unless the module is one that :func:`memory_module` could have made."""
+    sections = [section for section, _ in wasm.Module.parse(module).sections]
+    if sections != [wasm.SectionId.MEMORY, wasm.SectionId.EXPORT, wasm.SectionId.DATA]:
+        raise ValueError("memory.wasm is not a plain memory")

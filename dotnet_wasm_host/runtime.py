@@ -338,36 +338,36 @@ class Runtime:
         if handle is None or self._calling:
             self._require_idle()
             handle = self._handle(entry)
-        if timeout is None:
-            timeout = self._limits.timeout
+        seconds = self._limits.timeout if timeout is None else _check_timeout(timeout)
         guest = self._guest
         self._calling = True
-        if timeout is not None:
-            guest.host.instance.set_deadline(_check_timeout(timeout))
         self._invocations += 1
         try:
+            if seconds is not None:
+                guest.host.instance.set_deadline(seconds)
             return guest.invoke(entry.function.function_id, handle, payload)
         except BaseException:
             self._failed += 1
             raise
         finally:
             self._calling = False
-            if timeout is not None:
+            if seconds is not None:
                 guest.host.instance.set_deadline(None)
             if guest.broken:
                 self._replace()
 
-    def _run(self, operation: Callable[[], T], timeout: float | None = None) -> T:
+    def _run(self, operation: Callable[[], T]) -> T:
         """Carry out a guest operation other than invoke, within the runtime's deadline."""
-        guest = self._guest
-        seconds = timeout if timeout is not None else self._limits.timeout
-        guest.host.instance.set_deadline(seconds)
+        guest, seconds = self._guest, self._limits.timeout
         self._calling = True
         try:
+            if seconds is not None:
+                guest.host.instance.set_deadline(seconds)
             return operation()
         finally:
             self._calling = False
-            guest.host.instance.set_deadline(None)
+            if seconds is not None:
+                guest.host.instance.set_deadline(None)
             if guest.broken:
                 self._replace()
 
@@ -390,7 +390,7 @@ class Runtime:
             )
 
     def _start(self) -> Guest:
-        return self._image.start(self._limits, self._wasi)
+        return self._image.start(self._limits, self._wasi, self._lock)
 
     def _replace(self) -> None:
         """Throw the instance away and take a fresh one; functions load at their next call."""

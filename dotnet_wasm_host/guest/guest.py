@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host import abi
 from dotnet_wasm_host.errors import (
+    ArtifactError,
     AssemblyLoadError,
     DotnetHostError,
     FunctionNotLoaded,
@@ -81,6 +82,9 @@ class Guest:
         self._bind_frame()
 
     def _bind_frame(self) -> None:
+        end = max(self.layout.frame + abi.FRAME_SIZE, self.layout.buffer + BUFFER_SIZE)
+        if min(self.layout.frame, self.layout.buffer) <= 0 or end > self._linear.size:
+            raise ArtifactError("the image's frame or buffer is not inside its memory")
         base = self._linear.address
         self._base = base
         frame = (ctypes.c_ubyte * abi.FRAME_SIZE).from_address(base + self.layout.frame)

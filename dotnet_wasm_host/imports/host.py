@@ -22,6 +22,7 @@ from dotnet_wasm_host.imports.wasi import Wasi
 from dotnet_wasm_host.memory import Memory
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance
@@ -42,7 +43,13 @@ class Host:
         mono: what the runtime has scheduled and last said.
     """
 
-    def __init__(self, instance: Instance, limits: Limits, wasi: WasiOptions) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        limits: Limits,
+        wasi: WasiOptions,
+        lock: threading.RLock | None = None,
+    ) -> None:
         self.instance = instance
         self._options = wasi
         self._exports: dict[str, GuestFunction] = {}
@@ -51,6 +58,7 @@ class Host:
             owner=instance,
             malloc=lambda size: self.call("malloc", size),
             free=lambda block: self.call("free", block),
+            lock=lock,
         )
         self.filesystem = FileSystem(wasi, limits)
         self.heap = Heap(instance.memory, limits.memory_bytes)
