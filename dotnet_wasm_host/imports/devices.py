@@ -178,10 +178,9 @@ class OutputDevice(Device):
         self._sink().flush()
 
     def release(self) -> None:
-        # The last descriptor takes an unfinished line with it; the stream stays open.
+        # An unfinished line goes with the last descriptor; the user's stream stays open.
         try:
-            if self.users == 1:
-                self.sync()
+            self.sync()
         finally:
             super().release()
 

@@ -310,10 +310,12 @@ class FileSystem(Descriptors):
         source.check_alterable()
         target.check_alterable()
         if target.node is not None:
-            _check_replaceable(target.node, is_directory=is_directory)
+            _check_same_kind(target.node, is_directory=is_directory)
         # Its ".." changes, which is a write to the directory itself.
         if is_directory and source.directory is not target.directory and not node.permits(WRITE):
             raise FileSystemError(Errno.EACCES)
+        if isinstance(target.node, DirectoryNode) and not target.node.is_empty:
+            raise FileSystemError(Errno.ENOTEMPTY)
         source.directory.move(source.name, target.directory, target.name)
 
     def _line(self, directory: DirectoryNode) -> list[DirectoryNode]:
@@ -331,12 +333,9 @@ class FileSystem(Descriptors):
         return resolve(path, start, self._root, follow=follow)
 
 
-def _check_replaceable(node: Node, *, is_directory: bool) -> None:
-    """Whether a rename may put a directory, or something else, in the place of ``node``."""
-    if not isinstance(node, DirectoryNode):
-        if is_directory:
-            raise FileSystemError(Errno.ENOTDIR)
-    elif not is_directory:
+def _check_same_kind(replaced: Node, *, is_directory: bool) -> None:
+    """A directory takes the place of a directory only, and another node that of another node."""
+    if isinstance(replaced, DirectoryNode) and not is_directory:
         raise FileSystemError(Errno.EISDIR)
-    elif not node.is_empty:
-        raise FileSystemError(Errno.ENOTEMPTY)
+    if not isinstance(replaced, DirectoryNode) and is_directory:
+        raise FileSystemError(Errno.ENOTDIR)

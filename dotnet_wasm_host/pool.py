@@ -1,0 +1,483 @@
+"""Many runtimes behind one object: threads, asyncio, three degrees of isolation."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from os import cpu_count
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.registry import (
+    FunctionLife,
+    FunctionRegistry,
+    FunctionState,
+    FunctionTable,
+    LoadedFunction,
+    check_function_id,
+)
+from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.slots import FairSlots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Buffer, Self
+
+    from dotnet_wasm_host.assembly import Assembly, AssemblyPath
+    from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.options import Limits, WasiOptions
+
+__all__ = ["Isolation", "PoolStats", "RuntimePool"]
+
+
+class Isolation(Enum):
+    """What calls share."""
+
+    #: All functions share an instance for each worker. Statics live as long as the instance, and
+    #: each worker has its own.
+    SHARED = "shared"
+    #: Every function has an instance of its own; calls of one function come one after the other.
+    PER_FUNCTION = "per function"
+    #: Every call has a pristine instance, frozen right after the function was loaded.
+    PER_INVOCATION = "per invocation"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A moment of a pool.
+
+    Attributes:
+        size: calls that can run at the same time.
+        running, waiting: calls that run, and that wait for a place.
+        runtimes: instances that exist, spares included.
+        invocations, failed_invocations: calls since the pool was made.
+        linear_memory_bytes: linear memory of the idle instances.
+    """
+
+    size: int
+    running: int
+    waiting: int
+    runtimes: int
+    invocations: int
+    failed_invocations: int
+    linear_memory_bytes: int
+
+
+@dataclass(slots=True)
+class _Deployment:
+    """One generation of a function in the pool."""
+
+    function: LoadedFunction
+    life: FunctionLife
+    load: Callable[[Runtime], LoadedFunction]
+    #: PER_FUNCTION: its instance.
+    runtime: Runtime | None = None
+    #: PER_INVOCATION: what calls start from, and instances that have started already.
+    image: RuntimeImage | None = None
+    spares: deque[Runtime] = field(default_factory=deque)
+
+
+@final
+class RuntimePool:
+    """Runs functions on several runtimes at once. Thread-safe; usable from asyncio.
+
+    Args:
+        image: what every instance starts from.
+        size: calls that run at the same time; the number of CPUs if not given.
+        isolation: what calls share.
+        max_waiting: calls that may wait for a place; one more raises ``LimitExceeded``.
+        spares: PER_INVOCATION: instances kept ready for each function.
+        engine, limits, wasi: as for :class:`~dotnet_wasm_host.Runtime`.
+
+    Functions that wait take turns: one that is called a thousand times at once does not hold up
+    another one's single call. A call that crashes or overruns its deadline costs its own
+    instance and nobody else's.
+    """
+
+    def __init__(
+        self,
+        image: str | RuntimeImage = "full",
+        *,
+        size: int | None = None,
+        isolation: Isolation = Isolation.SHARED,
+        max_waiting: int = 10_000,
+        spares: int = 2,
+        engine: str | Engine | None = None,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+    ) -> None:
+        if size is not None and size < 1:
+            raise ValueError(f"size is {size}; a pool runs at least one call at a time")
+        self._image = RuntimeImage.load(image, engine=engine) if isinstance(image, str) else image
+        self._isolation = isolation
+        self._limits = limits
+        self._wasi = wasi
+        self._size = size or cpu_count() or 1
+        self._spares = spares
+        self._slots = FairSlots(self._size, max_waiting)
+        self._threads = ThreadPoolExecutor(self._size, "dotnet_wasm_host pool")
+        self._keeper = ThreadPoolExecutor(1, "dotnet_wasm_host spares")
+        self._lock = threading.Lock()
+        self._deploying = threading.Lock()
+        self._table = FunctionTable()
+        self._registry = FunctionRegistry(self._table)
+        self._deployments: dict[str, _Deployment] = {}
+        self._workers: deque[_Worker] = deque()
+        self._runtimes = 0
+        self._invocations = self._failed = 0
+        self._closed = False
+
+    # ---------------------------------------------------------------- functions
+
+    def load_assembly(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        handler_type: str | None = None,
+    ) -> LoadedFunction:
+        """Load a function; see :meth:`Runtime.load_assembly`.
+
+        One that is loaded under the id goes on serving until the new one is ready, and stays if
+        the new one cannot be loaded.
+        """
+        check_function_id(function_id)
+        if not isinstance(dependencies, (str, bytes)) and not hasattr(dependencies, "__fspath__"):
+            dependencies = list(dependencies)  # an iterator would be empty for the next worker
+
+        def load(runtime: Runtime) -> LoadedFunction:
+            return runtime.load_assembly(
+                function_id, assembly, dependencies=dependencies, handler_type=handler_type
+            )
+
+        with self._deploying:
+            self._require_open()
+            deployment = self._deploy(function_id, load)
+            with self._lock:
+                old = self._deployments.get(function_id)
+                self._deployments[function_id] = deployment
+                self._table.add(deployment.function)
+            if old is not None:
+                self._retire(old)
+        return deployment.function
+
+    def unload_assembly(self, function_id: str) -> bool:
+        """Unload a function; False when it was not loaded. Running calls of it finish."""
+        with self._deploying:
+            self._require_open()
+            with self._lock:
+                try:
+                    deployment = self._deployments.pop(function_id, None)
+                except TypeError:
+                    return False
+                if deployment is None:
+                    return False
+                deployment.life.state = FunctionState.UNLOADING
+                self._table.remove(function_id)
+            self._retire(deployment)
+            return True
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        """The loaded functions, a live mapping by id."""
+        return self._registry
+
+    # ---------------------------------------------------------------- calls
+
+    def invoke(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes:
+        """Call a function in the calling thread, as soon as there is a place.
+
+        See :meth:`Runtime.invoke`; ``timeout`` starts when the call does.
+        """
+        self._deployment(function_id)
+        return self._invoke_when_free(function_id, None, payload, timeout)
+
+    async def invoke_async(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes:
+        """Call a function from asyncio; the event loop goes on meanwhile.
+
+        Cancelling a call that waits takes it out of the queue. One that runs is not stopped by
+        it; give a ``timeout``.
+        """
+        self._deployment(function_id)
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[bytes] = loop.create_future()
+
+        def run() -> None:
+            try:
+                value = self._run(function_id, None, payload, timeout)
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                loop.call_soon_threadsafe(_settle, result, None, error)
+            else:
+                loop.call_soon_threadsafe(_settle, result, value, None)
+            finally:
+                self._slots.release()
+
+        ticket = self._slots.request(
+            function_id,
+            grant=lambda: self._threads.submit(run),
+            refuse=lambda error: loop.call_soon_threadsafe(_settle, result, None, error),
+        )
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if not ticket.granted:
+                self._slots.cancel(ticket)
+            raise
+
+    def stats(self) -> PoolStats:
+        """Counters and sizes."""
+        with self._lock:
+            idle = [worker.runtime for worker in self._workers]
+            for deployment in self._deployments.values():
+                idle += deployment.spares
+            return PoolStats(
+                size=self._size,
+                running=self._slots.taken,
+                waiting=self._slots.waiting,
+                runtimes=self._runtimes,
+                invocations=self._invocations,
+                failed_invocations=self._failed,
+                linear_memory_bytes=sum(r.memory.size for r in idle if not r.closed),
+            )
+
+    def close(self) -> None:
+        """Refuse calls that wait, let those that run finish, free everything. Idempotent."""
+        with self._deploying:
+            if self._closed:
+                return
+            self._closed = True
+        self._slots.close()
+        self._threads.shutdown()
+        self._keeper.shutdown()
+        for deployment in self._deployments.values():
+            self._retire(deployment)
+        self._deployments.clear()
+        for function_id in self._registry:
+            self._table.remove(function_id)
+        for worker in self._workers:
+            worker.runtime.close()
+        self._workers.clear()
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close`."""
+        return self._closed
+
+    def __enter__(self) -> Self:
+        self._require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<RuntimePool of {self._size} on {self._image.name!r}, {self._isolation.value}: "
+            f"{'closed' if self._closed else f'{len(self._registry)} functions'}>"
+        )
+
+    # ---------------------------------------------------------------- deploying
+
+    def _deploy(self, function_id: str, load: Callable[[Runtime], LoadedFunction]) -> _Deployment:
+        """Load the function once: that checks it and says what it is."""
+        runtime = self._new_runtime(self._image)
+        kept = False
+        try:
+            deployment = self._describe(load(runtime), load)
+            if self._isolation is Isolation.PER_FUNCTION:
+                deployment.runtime, kept = runtime, True
+            elif self._isolation is Isolation.PER_INVOCATION:
+                deployment.image = runtime.snapshot(function_id)
+        finally:
+            if not kept:
+                self._discard(runtime)
+        if deployment.image is not None:
+            self._refill(deployment)
+        return deployment
+
+    def _describe(
+        self, loaded: LoadedFunction, load: Callable[[Runtime], LoadedFunction]
+    ) -> _Deployment:
+        life = FunctionLife()
+        function = LoadedFunction(
+            function_id=loaded.function_id,
+            generation=self._table.next_generation(loaded.function_id),
+            loaded_at=loaded.loaded_at,
+            handler_type=loaded.handler_type,
+            assembly_name=loaded.assembly_name,
+            assembly_sha256=loaded.assembly_sha256,
+            size=loaded.size,
+            life=life,
+            invoke=self._invoke_generation,
+        )
+        return _Deployment(function, life, load)
+
+    def _retire(self, deployment: _Deployment) -> None:
+        deployment.life.state = FunctionState.UNLOADED
+        if deployment.runtime is not None:
+            self._discard(deployment.runtime)
+        with self._lock:
+            spares = list(deployment.spares)
+            deployment.spares.clear()
+        for runtime in spares:
+            self._discard(runtime)
+
+    # ---------------------------------------------------------------- running
+
+    def _invoke_generation(
+        self, function: LoadedFunction, payload: Buffer, timeout: float | None
+    ) -> bytes:
+        return self._invoke_when_free(function.function_id, function, payload, timeout)
+
+    def _invoke_when_free(
+        self,
+        function_id: str,
+        generation: LoadedFunction | None,
+        payload: Buffer,
+        timeout: float | None,
+    ) -> bytes:
+        self._slots.acquire(function_id)
+        try:
+            return self._run(function_id, generation, payload, timeout)
+        finally:
+            self._slots.release()
+
+    def _run(
+        self,
+        function_id: str,
+        generation: LoadedFunction | None,
+        payload: Buffer,
+        timeout: float | None,
+    ) -> bytes:
+        self._invocations += 1
+        try:
+            while True:
+                # Whoever waited for a place gets what is loaded now, not what was then.
+                deployment = self._deployment(function_id)
+                if generation is not None and deployment.function is not generation:
+                    raise FunctionNotLoaded(
+                        function_id, f"generation {generation.generation} is no longer loaded"
+                    )
+                try:
+                    with self._borrowed(deployment) as runtime:
+                        return runtime.invoke(function_id, payload, timeout=timeout)
+                except RuntimeClosed:
+                    if deployment.function.is_alive:
+                        raise
+        except BaseException:
+            self._failed += 1
+            raise
+
+    @contextmanager
+    def _borrowed(self, deployment: _Deployment) -> Iterator[Runtime]:
+        """A runtime in which the function is loaded, for one call."""
+        if deployment.runtime is not None:
+            yield deployment.runtime
+        elif deployment.image is not None:
+            runtime = self._take_spare(deployment)
+            try:
+                yield runtime
+            finally:
+                self._discard(runtime)
+                self._keeper.submit(self._refill, deployment)
+        else:
+            worker = self._take_worker()
+            try:
+                worker.prepare(deployment, self._deployments)
+                yield worker.runtime
+            finally:
+                self._workers.append(worker)
+
+    def _take_worker(self) -> _Worker:
+        try:
+            return self._workers.pop()
+        except IndexError:
+            return _Worker(self._new_runtime(self._image))
+
+    def _take_spare(self, deployment: _Deployment) -> Runtime:
+        assert deployment.image is not None
+        try:
+            return deployment.spares.popleft()
+        except IndexError:
+            return self._new_runtime(deployment.image)
+
+    def _refill(self, deployment: _Deployment) -> None:
+        assert deployment.image is not None
+        while len(deployment.spares) < self._spares and deployment.function.is_alive:
+            if self._closed:
+                return
+            deployment.spares.append(self._new_runtime(deployment.image))
+        if not deployment.function.is_alive:
+            self._retire(deployment)
+
+    def _new_runtime(self, image: RuntimeImage) -> Runtime:
+        runtime = Runtime(image, limits=self._limits, wasi=self._wasi)
+        with self._lock:
+            self._runtimes += 1
+        return runtime
+
+    def _discard(self, runtime: Runtime) -> None:
+        runtime.close()
+        with self._lock:
+            self._runtimes -= 1
+
+    def _deployment(self, function_id: str) -> _Deployment:
+        try:
+            return self._deployments[function_id]
+        except (KeyError, TypeError):
+            self._require_open()
+            raise FunctionNotLoaded(function_id) from None
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RuntimeClosed("the pool is closed; make a new one")
+
+
+@final
+class _Worker:
+    """A shared runtime, and which generations are loaded in it."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._loaded: dict[str, _Deployment] = {}
+
+    def prepare(self, deployment: _Deployment, current: dict[str, _Deployment]) -> None:
+        """Have this generation loaded, and nothing that the pool has no more."""
+        function_id = deployment.function.function_id
+        if self._loaded.get(function_id) is deployment:
+            return
+        # Seldom enough to look at everything: a function's first call in this worker.
+        for stale in [i for i, d in self._loaded.items() if current.get(i) is not d]:
+            del self._loaded[stale]
+            self.runtime.unload_assembly(stale)
+        deployment.load(self.runtime)
+        self._loaded[function_id] = deployment
+
+
+def _settle(
+    future: asyncio.Future[bytes], value: bytes | None, error: BaseException | None
+) -> None:
+    if future.done():  # cancelled meanwhile
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(value or b"")
