@@ -41,6 +41,7 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
 from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
+from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
 
@@ -67,6 +68,7 @@ __all__ = [
     "ImageManifest",
     "InvocationError",
     "InvocationTimeout",
+    "Isolation",
     "LimitExceeded",
     "Limits",
     "LoadedFunction",
@@ -74,9 +76,11 @@ __all__ = [
     "MarshallingTypeError",
     "Memory",
     "MemoryAccessError",
+    "PoolStats",
     "Runtime",
     "RuntimeClosed",
     "RuntimeImage",
+    "RuntimePool",
     "RuntimeStats",
     "SystemClock",
     "WasiOptions",

@@ -148,7 +148,7 @@ class ImageBuilder:
                 if guest.broken or payload != b"throw":
                     raise
         guest.unload(function_id)
-        guest.heap_bytes(collect=True)
+        guest.rest()
 
     def _assemblies(self) -> list[tuple[str, str]]:
         framework = [(f"{Path(path).stem}.wasm", path) for path in self.store.names("framework/")]

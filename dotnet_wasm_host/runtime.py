@@ -263,12 +263,14 @@ class Runtime:
         """Freeze the runtime, functions included, into an image.
 
         Instances of it start with these functions loaded and with their statics as they are
-        now. Open files and unread input are not part of it.
+        now. ``Random.Shared`` is seeded anew in each; the seeds of ``GetHashCode`` are not, once
+        the runtime has used them, because tables inside were filled with them. Files, open
+        streams and unread input are not part of it.
         """
         with self._entered():
             for entry in self._entries.values():
                 self._handle(entry)
-            self._run(lambda: self._guest.heap_bytes(collect=True))
+            self._run(self._guest.rest)
             frozen = [_freeze(entry) for entry in self._entries.values()]
             return self._image.freeze(self._guest, frozen, tuple(self._capabilities), name)
 

@@ -33,7 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 
 #: ``MinimalRuntime.EntryPoints``.
-ENTRY_POINTS = ("Invoke", "Load", "Unload", "LoadCapability", "UnloadCapability", "Inspect")
+ENTRY_POINTS = (
+    "Invoke",
+    "Load",
+    "Unload",
+    "LoadCapability",
+    "UnloadCapability",
+    "Inspect",
+    "Rest",
+)
 #: Payloads up to this size use the buffer that every image carries.
 BUFFER_SIZE = 64 * 1024
 T = TypeVar("T")
@@ -161,12 +169,18 @@ class Guest:
         _, status, output = self._request("UnloadCapability", abi.pack_fields(name.encode()))
         return self._was_found(name, status, output)
 
-    def heap_bytes(self, *, collect: bool = False) -> int:
-        """Live bytes of the managed heap, after a full collection if asked."""
-        _, status, output = self._request("Inspect", b"", handle=int(collect))
+    def heap_bytes(self) -> int:
+        """Live bytes of the managed heap."""
+        _, status, output = self._request("Inspect", b"")
         if status != abi.Status.OK:
             raise self._invocation_error("(inspect)", status, output)
-        return abi.RecordReader(output).int64()
+        return self._decode(lambda: abi.RecordReader(output).int64())
+
+    def rest(self) -> None:
+        """Collect garbage and drop random state, so that memory can be frozen."""
+        _, status, output = self._request("Rest", b"")
+        if status != abi.Status.OK:
+            raise self._invocation_error("(rest)", status, output)
 
     def close(self) -> None:
         """Let the instance go."""
@@ -174,8 +188,8 @@ class Guest:
 
     # ---------------------------------------------------------------- frames
 
-    def _request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
-        block = self._place(handle, memoryview(request))
+    def _request(self, name: str, request: bytes) -> tuple[int, int, bytes]:
+        block = self._place(0, memoryview(request))
         self._heap.refused = False
         try:
             self._entry(name)()

@@ -281,6 +281,9 @@ def test_appending_goes_to_the_end_whatever_the_position(fs: FileSystem) -> None
     assert fs.seek(fd, 0, 1) == 6
     fs.pwrite(fd, b"ON", 0)
     assert content(fs, b"/f") == b"ONetwo"
+    fs.seek(fd, 1, 0)
+    assert fs.write(fd, b"") == 0
+    assert fs.read(fd, 2) == b"Ne"
 
 
 def test_an_unlinked_file_lives_until_it_is_closed() -> None:
@@ -451,6 +454,17 @@ def test_links_to_the_root(fs: FileSystem) -> None:
     assert names(fs, b"/tmp/root/tmp/root/tmp") == [b".", b"..", b"root"]
 
 
+def test_a_slash_at_the_end_of_a_link_concerns_the_link_only(fs: FileSystem) -> None:
+    fs.symlink(b"tmp/", b"/l")
+    write_file(fs, b"/tmp/f", b"data")
+    assert content(fs, b"/l/f") == b"data"
+    fs.symlink(b"tmp/f/", b"/m")
+    with fails(Errno.ENOTDIR):
+        fs.stat(b"/m")
+    with fails(Errno.ENOTDIR):
+        fs.stat(b"/tmp/f/")
+
+
 def test_the_root_is_its_own_parent(fs: FileSystem) -> None:
     assert fs.stat(b"/..").ino == fs.stat(b"/").ino
     assert fs.stat(b"../../tmp/../..").ino == fs.stat(b"/").ino
@@ -469,6 +483,85 @@ def test_the_root_stays(fs: FileSystem) -> None:
     ):
         with fails(code):
             call()
+
+
+def test_only_permission_bits_and_the_sticky_bit_of_a_new_directory_count(fs: FileSystem) -> None:
+    fs.mkdir(b"/d", 0o177_777)
+    assert fs.stat(b"/d").mode == stat.S_IFDIR | 0o1777
+
+
+# Renaming
+
+
+def test_a_renamed_directory_keeps_its_content_and_finds_its_new_parent(fs: FileSystem) -> None:
+    fs.mkdir(b"/a")
+    fs.mkdir(b"/a/d")
+    write_file(fs, b"/a/d/f", b"data")
+    fs.rename(b"/a/d", b"/tmp/e")
+    assert content(fs, b"/tmp/e/f") == b"data"
+    assert fs.stat(b"/tmp/e/..").ino == fs.stat(b"/tmp").ino
+    assert (fs.stat(b"/a").links, fs.stat(b"/tmp").links) == (2, 3)
+    fs.rmdir(b"/a")
+
+
+def test_what_a_rename_replaces_is_gone() -> None:
+    fs = make(limit=100)
+    write_file(fs, b"/old", b"x" * 50)
+    write_file(fs, b"/new", b"y" * 50)
+    nodes = fs.find(b"/").usage().nodes
+    fs.rename(b"/new", b"/old")
+    assert content(fs, b"/old") == b"y" * 50
+    assert fs.find(b"/").usage()[1:3] == (50, nodes - 1)
+    fs.mkdir(b"/d")
+    fs.mkdir(b"/e")
+    links = fs.stat(b"/").links
+    fs.rename(b"/d", b"/e")
+    assert fs.stat(b"/").links == links - 1
+    assert fs.find(b"/").usage().nodes == nodes
+
+
+def test_a_replaced_file_lives_on_while_it_is_open(fs: FileSystem) -> None:
+    write_file(fs, b"/old", b"old")
+    write_file(fs, b"/new", b"new")
+    fd = fs.open(b"/old", guest.O_RDONLY)
+    fs.rename(b"/new", b"/old")
+    assert fs.read(fd, 10) == b"old"
+    assert content(fs, b"/old") == b"new"
+
+
+def test_renames_that_cannot_be(fs: FileSystem) -> None:
+    fs.mkdir(b"/d")
+    fs.mkdir(b"/d/e")
+    fs.mkdir(b"/d/e/f")
+    fs.mkdir(b"/read_only", 0o500)
+    write_file(fs, b"/file")
+    for old, new, code in (
+        (b"/d", b"/d", None),
+        (b"/d", b"/d/x", Errno.EINVAL),
+        (b"/d", b"/d/e/f", Errno.EINVAL),
+        (b"/d", b"/d/e/f/x", Errno.EINVAL),
+        (b"/d/e/f", b"/d", Errno.ENOTEMPTY),
+        (b"/d/e", b"/d", Errno.ENOTEMPTY),
+        (b"/file", b"/d/e", Errno.EISDIR),
+        (b"/d/e", b"/file", Errno.ENOTDIR),
+        (b"/d/e/f", b"/file/x", Errno.ENOTDIR),
+        (b"/file", b"/x/", Errno.ENOTDIR),
+        (b"/file/", b"/x", Errno.ENOTDIR),
+        (b"/none", b"/x", Errno.ENOENT),
+        (b"/file", b"/none/x", Errno.ENOENT),
+        (b"/d/.", b"/x", Errno.EBUSY),
+        (b"/d/e", b"/d/..", Errno.EBUSY),
+        (b"/file", b"/read_only/x", Errno.EACCES),
+        (b"/read_only", b"/d/x", Errno.EACCES),
+        (b"/read_only", b"/d/e", Errno.EACCES),
+        (b"/read_only", b"/x", None),
+    ):
+        if code is None:
+            fs.rename(old, new)
+        else:
+            with fails(code):
+                fs.rename(old, new)
+    assert names(fs, b"/d/e") == [b".", b"..", b"f"]
 
 
 def test_paths_relative_to_a_descriptor(fs: FileSystem) -> None:
@@ -571,7 +664,12 @@ def test_times_come_from_the_clock() -> None:
     assert fs.stat(b"/f")[6:] == (300 * second, 200 * second, 200 * second)
     fs.find(b"/f").set_times(-1, None)
     assert fs.stat(b"/f")[6:] == (-1, 200 * second, 400 * second)
+    clock.seconds = 450.0
+    fs.rename(b"/f", b"/tmp/f")
+    assert fs.node(fd).stat()[7:] == (200 * second, 450 * second)
+    assert fs.stat(b"/").mtime == fs.stat(b"/tmp").mtime == 450 * second
     clock.seconds = 500.0
+    fs.rename(b"/tmp/f", b"/f")
     fs.unlink(b"/f")
     assert fs.stat(b"/").mtime == 500 * second
     assert fs.node(fd).stat().ctime == 500 * second

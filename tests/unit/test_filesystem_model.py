@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from hypothesis.stateful import (
 from dotnet_wasm_host.imports import descriptors as guest
 from dotnet_wasm_host.imports.filesystem import FileSystem
 from dotnet_wasm_host.imports.nodes import DirectoryNode, Stat
-from dotnet_wasm_host.imports.volume import MAX_NODES, RegularFile, Symlink
+from dotnet_wasm_host.imports.volume import MAX_NODES, Directory, RegularFile, Symlink
 from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
 from dotnet_wasm_host.options import Limits, WasiOptions
 
@@ -165,6 +166,7 @@ class LinuxComparison(RuleBasedStateMachine):
     def teardown(self) -> None:
         for _, linux_fd in self.open:
             os.close(linux_fd)
+        self.check_links()
         ours = self.tree(self.base)
         theirs = linux_tree(self.base)
         self.linux.close()
@@ -210,6 +212,30 @@ class LinuxComparison(RuleBasedStateMachine):
         visit(self.fs.find(path), path)
         return found
 
+    def check_links(self) -> None:
+        """What fsck would do: all nodes are reachable, or in use, and know their links."""
+        names: Counter[int] = Counter()
+        subdirectories: Counter[int] = Counter()
+        nodes = self.fs._volume.nodes
+        for directory in nodes.values():
+            if isinstance(directory, Directory):
+                for entry in directory.entries(2, MAX_NODES):
+                    names[entry.ino] += 1
+                    if stat.S_ISDIR(entry.mode):
+                        subdirectories[directory.ino] += 1
+                        child = nodes[entry.ino]
+                        assert isinstance(child, Directory)
+                        assert child.parent is directory
+                        assert child.name == entry.name
+        root = self.fs.stat(b"/").ino
+        for ino, node in nodes.items():
+            is_named = names[ino] == 1 or ino == root
+            assert is_named or (names[ino] == 0 and node.users)
+            if isinstance(node, Directory):
+                assert node.links == (2 + subdirectories[ino] if is_named else 0)
+            else:
+                assert node.links == names[ino]
+
     def our_attributes(self, attributes: Stat) -> tuple[int, ...]:
         return self.comparable(attributes.mode, attributes.size, attributes.links)
 
@@ -241,6 +267,10 @@ class LinuxComparison(RuleBasedStateMachine):
     def rename(self, old: tuple[bool, bytes], new: tuple[bool, bytes]) -> None:
         source, target = self.path(old), self.path(new)
         self.same(lambda: self.fs.rename(source, target), lambda: os.rename(source, target))
+
+    @rule(old=plain_paths, new=plain_paths)
+    def rename_plainly(self, old: bytes, new: bytes) -> None:
+        self.rename((False, old), (False, new))
 
     @rule(link_target=targets, path=paths)
     def symlink(self, link_target: tuple[bool, bytes], path: tuple[bool, bytes]) -> None:
@@ -469,7 +499,7 @@ TestLinuxComparison = pytest.mark.skipif(sys.platform != "linux", reason="compar
     LinuxComparison.TestCase
 )
 TestLinuxComparison.settings = settings(
-    max_examples=150,
+    max_examples=250,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

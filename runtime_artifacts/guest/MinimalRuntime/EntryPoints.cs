@@ -119,24 +119,34 @@ public static unsafe class EntryPoints
     }
 
     /// <summary>
-    /// Out: live bytes of the managed heap and number of collections, 64 bits each. A non-zero
-    /// handle asks for a full collection first.
+    /// Out: live bytes of the managed heap and number of collections, 64 bits each.
     /// </summary>
     public static void Inspect(void* address)
     {
         var frame = (Frame*)address;
         try
         {
-            if (frame->Handle != 0)
-            {
-                GC.Collect();
-                GC.WaitForPendingFinalizers();
-            }
-
             var result = new byte[2 * sizeof(long)];
             BinaryPrimitives.WriteInt64LittleEndian(result, GC.GetTotalMemory(false));
             BinaryPrimitives.WriteInt64LittleEndian(result.AsSpan(sizeof(long)), GC.CollectionCount(0));
             frame->Return(result);
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    /// <summary>Come to rest before memory is frozen: no garbage, no random state to share.</summary>
+    public static void Rest(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            FrozenState.Drop();
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            frame->Return([]);
         }
         catch (Exception exception)
         {

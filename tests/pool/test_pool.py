@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host import Isolation, RuntimePool
+
+COUNTER = """
+using System; using System.Text; using System.Threading;
+public sealed class Counter : MinimalRuntime.IFunctionHandler {
+    static int calls;
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var text = Encoding.UTF8.GetString(input);
+        if (text == "loop") while (true) { }
+        if (text == "exit") Environment.Exit(3);
+        if (text == "throw") throw new InvalidOperationException("thrown");
+        if (text == "sleep") Thread.Sleep(50);
+        return Encoding.UTF8.GetBytes($"VERSION {++calls} {text}");
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def counter() -> dwh.Assembly:
+    return dwh.compile_csharp(COUNTER)
+
+
+@pytest.fixture(scope="module")
+def second_counter() -> dwh.Assembly:
+    return dwh.compile_csharp(COUNTER.replace("VERSION", "SECOND"))
+
+
+@pytest.fixture(params=Isolation, ids=lambda isolation: isolation.name)
+def pool(request: pytest.FixtureRequest) -> Iterator[RuntimePool]:
+    with RuntimePool(size=2, isolation=request.param) as pool:
+        yield pool
+
+
+def test_functions_are_loaded_called_replaced_and_unloaded(
+    pool: RuntimePool, counter: dwh.Assembly, second_counter: dwh.Assembly
+) -> None:
+    first = pool.load_assembly("f", counter)
+    assert pool.invoke("f", b"a").startswith(b"VERSION")
+    second = pool.load_assembly("f", second_counter)
+    assert (first.generation, second.generation) == (1, 2)
+    assert (first.is_alive, second.is_alive) == (False, True)
+    assert pool.invoke("f", b"a").startswith(b"SECOND")
+    with pytest.raises(dwh.FunctionNotLoaded):
+        first.invoke(b"a")
+    assert second.invoke(b"a").startswith(b"SECOND")
+    assert dict(pool.functions) == {"f": second}
+    assert pool.unload_assembly("f")
+    assert not pool.unload_assembly("f")
+    assert len(pool.functions) == 0
+    with pytest.raises(dwh.FunctionNotLoaded):
+        pool.invoke("f", b"a")
+
+
+def test_a_bad_replacement_leaves_the_old_one_serving(
+    pool: RuntimePool, counter: dwh.Assembly
+) -> None:
+    function = pool.load_assembly("f", counter)
+    with pytest.raises(dwh.AssemblyLoadError):
+        pool.load_assembly("f", b"junk")
+    with pytest.raises(dwh.HandlerNotFound):
+        pool.load_assembly("f", dwh.compile_csharp("class Nothing { }"))
+    assert pool.functions["f"] is function
+    assert pool.invoke("f", b"a").startswith(b"VERSION")
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        (b"throw", dwh.InvocationError),
+        (b"exit", dwh.GuestTerminated),
+        (b"loop", dwh.InvocationTimeout),
+    ],
+)
+def test_failures_are_typed_and_cost_nobody_else(
+    pool: RuntimePool, counter: dwh.Assembly, payload: bytes, error: type[Exception]
+) -> None:
+    pool.load_assembly("f", counter)
+    pool.load_assembly("g", counter)
+    for _ in range(5):
+        with pytest.raises(error):
+            pool.invoke("f", payload, timeout=0.1)
+        assert pool.invoke("g", b"x").endswith(b"x")
+        assert pool.invoke("f", b"x").endswith(b"x")
+    assert pool.stats().failed_invocations == 5
+
+
+def test_many_threads_get_their_own_answers(pool: RuntimePool, counter: dwh.Assembly) -> None:
+    pool.load_assembly("f", counter)
+
+    def call(number: int) -> bool:
+        return pool.invoke("f", b"%d" % number).endswith(b" %d" % number)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(call, range(200)))
+    stats = pool.stats()
+    assert (stats.running, stats.waiting, stats.invocations) == (0, 0, 200)
+
+
+def test_asyncio_interleaves_more_calls_than_threads(
+    pool: RuntimePool, counter: dwh.Assembly
+) -> None:
+    pool.load_assembly("f", counter)
+
+    async def main() -> list[bytes]:
+        return await asyncio.gather(*(pool.invoke_async("f", b"%d" % n) for n in range(200)))
+
+    answers = asyncio.run(main())
+    assert [answer.rpartition(b" ")[2] for answer in answers] == [b"%d" % n for n in range(200)]
+
+
+def test_asyncio_gets_the_same_errors(pool: RuntimePool, counter: dwh.Assembly) -> None:
+    pool.load_assembly("f", counter)
+
+    async def main() -> None:
+        with pytest.raises(dwh.InvocationError, match="thrown"):
+            await pool.invoke_async("f", b"throw")
+        with pytest.raises(dwh.FunctionNotLoaded):
+            await pool.invoke_async("missing")
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_call_that_waits_never_runs(counter: dwh.Assembly) -> None:
+    with RuntimePool(size=1) as pool:
+        pool.load_assembly("f", counter)
+
+        async def main() -> bytes:
+            busy = asyncio.create_task(pool.invoke_async("f", b"sleep"))
+            await asyncio.sleep(0)
+            waiting = asyncio.create_task(pool.invoke_async("f", b"never"))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            await busy
+            return await pool.invoke_async("f", b"last")
+
+        assert asyncio.run(main()) == b"VERSION 2 last"
+
+
+def test_statics_are_as_isolated_as_asked_for(counter: dwh.Assembly) -> None:
+    def counts(isolation: Isolation) -> list[bytes]:
+        with RuntimePool(size=1, isolation=isolation) as pool:
+            pool.load_assembly("f", counter)
+            return [pool.invoke("f", b"x").split()[1] for _ in range(3)]
+
+    assert counts(Isolation.SHARED) == [b"1", b"2", b"3"]
+    assert counts(Isolation.PER_FUNCTION) == [b"1", b"2", b"3"]
+    assert counts(Isolation.PER_INVOCATION) == [b"1", b"1", b"1"]
+
+
+def test_a_stuck_call_blocks_its_own_place_only(pool: RuntimePool, counter: dwh.Assembly) -> None:
+    pool.load_assembly("stuck", counter)
+    pool.load_assembly("f", counter)
+    ended = threading.Event()
+
+    def get_stuck() -> None:
+        with pytest.raises(dwh.InvocationTimeout):
+            pool.invoke("stuck", b"loop", timeout=1.0)
+        ended.set()
+
+    thread = threading.Thread(target=get_stuck)
+    thread.start()
+    answered = 0
+    while not ended.is_set() and answered < 50:
+        assert pool.invoke("f", b"x").endswith(b"x")
+        answered += 1
+    assert answered == 50
+    thread.join()
+
+
+def test_replacing_under_load_loses_no_call(
+    pool: RuntimePool, counter: dwh.Assembly, second_counter: dwh.Assembly
+) -> None:
+    pool.load_assembly("f", counter)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                pool.invoke("f", b"x")
+            except BaseException as error:
+                failures.append(error)
+                return
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for assembly in (second_counter, counter, second_counter):
+        pool.load_assembly("f", assembly)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert pool.invoke("f", b"x").startswith(b"SECOND")
+
+
+def test_close_is_final_and_idempotent(counter: dwh.Assembly) -> None:
+    pool = RuntimePool(size=1)
+    pool.load_assembly("f", counter)
+    pool.close()
+    pool.close()
+    assert pool.closed
+    assert len(pool.functions) == 0
+    for use in (
+        lambda: pool.invoke("f"),
+        lambda: pool.load_assembly("g", counter),
+        lambda: pool.unload_assembly("f"),
+        pool.__enter__,
+    ):
+        with pytest.raises(dwh.RuntimeClosed):
+            use()
+
+
+def test_backpressure_refuses_instead_of_queueing_without_end(counter: dwh.Assembly) -> None:
+    with RuntimePool(size=1, max_waiting=2) as pool:
+        pool.load_assembly("f", counter)
+
+        async def main() -> list[object]:
+            calls = [pool.invoke_async("f", b"sleep") for _ in range(5)]
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        outcomes = asyncio.run(main())
+    refused = [outcome for outcome in outcomes if isinstance(outcome, dwh.LimitExceeded)]
+    assert len(refused) == 2
+    assert sum(isinstance(outcome, bytes) for outcome in outcomes) == 3
+
+
+def test_a_pool_needs_a_place() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        RuntimePool(size=0)
