@@ -39,8 +39,9 @@ class Command:
         self.folder = folder
 
     def __call__(
-        self, *arguments: str, stdin: bytes = b"", **environment: str
+        self, *arguments: str, stdin: bytes = b"", cache: Path | None = None
     ) -> subprocess.CompletedProcess[bytes]:
+        setting = {"DOTNET_WASM_HOST_CACHE": str(cache)} if cache else {}
         program = "from dotnet_wasm_host.cli.main import main; main()"
         return subprocess.run(
             [sys.executable, "-W", "error", "-c", program, *arguments],
@@ -49,7 +50,7 @@ class Command:
             capture_output=True,
             timeout=120,
             check=False,
-            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **environment},
+            env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **setting},
         )
 
     def write(self, name: str, text: str) -> str:
@@ -149,7 +150,7 @@ def test_damaged_artifacts_have_exit_code_5(command: Command, tmp_path: Path) ->
 
 
 def test_compile_writes_an_assembly_and_diagnostics(command: Command) -> None:
-    warned = GREET.replace("Console.WriteLine", 'string? unused = null; Console.WriteLine')
+    warned = GREET.replace("Console.WriteLine", "string? unused = null; Console.WriteLine")
     done = command("compile", command.write("greet.cs", warned), "-o", "out.dll", "--name", "G")
     assert done.returncode == 0, done.stderr
     assert "greet.cs(5,17): warning CS0219" in done.stderr.decode()
@@ -187,12 +188,11 @@ def test_info_as_json(command: Command) -> None:
 def test_images_are_listed_and_cleared(command: Command, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
-    setting = {"DOTNET_WASM_HOST_CACHE": str(cache)}
-    assert json.loads(command("images", "list", "--json", **setting).stdout)["entries"] == []
+    assert json.loads(command("images", "list", "--json", cache=cache).stdout)["entries"] == []
     (cache / "key.json").write_text('{"sha256": "00", "size": 5, "description": {}}')
-    listed = json.loads(command("images", "list", "--json", **setting).stdout)
+    listed = json.loads(command("images", "list", "--json", cache=cache).stdout)
     assert listed == {"folder": str(cache), "entries": [{"key": "key", "bytes": 5}]}
-    assert b"MB freed" in command("images", "clear", **setting).stdout
+    assert b"MB freed" in command("images", "clear", cache=cache).stdout
     assert list(cache.iterdir()) == []
 
 

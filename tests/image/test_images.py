@@ -29,7 +29,14 @@ public sealed class Randomness : MinimalRuntime.IFunctionHandler {
         "text".GetHashCode(), HashCode.Combine(1, 2), RandomNumberGenerator.GetHexString(16)));
 }
 """
-SOURCES = ("Guid", "Random.Shared", "new Random", "string hash", "HashCode", "RandomNumberGenerator")
+SOURCES = (
+    "Guid",
+    "Random.Shared",
+    "new Random",
+    "string hash",
+    "HashCode",
+    "RandomNumberGenerator",
+)
 USE = """
 import dotnet_wasm_host as dwh
 image = dwh.RuntimeImage.load(progress=lambda text: print(text))
