@@ -33,6 +33,7 @@ class Limits:
             ``None`` for no deadline. Loading and unloading count as calls.
         payload_bytes: largest payload ``invoke`` accepts.
         result_bytes: largest result a handler may return.
+        output_bytes: what one call may print to standard output and error together.
         files_bytes: total size of the files a guest may hold in its in-memory file system.
         function_count: number of functions loaded at the same time.
         leaked_bytes: memory of unloaded functions, by estimate, at which the instance is
@@ -43,6 +44,7 @@ class Limits:
     timeout: float | None = None
     payload_bytes: int = 64 * MIB
     result_bytes: int = 64 * MIB
+    output_bytes: int = 16 * MIB
     files_bytes: int = 64 * MIB
     function_count: int = 10_000
     leaked_bytes: int = 64 * MIB
@@ -58,6 +60,7 @@ class Limits:
         for name in (
             "payload_bytes",
             "result_bytes",
+            "output_bytes",
             "files_bytes",
             "function_count",
             "leaked_bytes",

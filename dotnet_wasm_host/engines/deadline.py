@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ __all__ = ["Ticker"]
 class Ticker:
     """Calls ``tick`` every ``period`` seconds, but only while a deadline is armed.
 
-    One thread for one engine, started by the first deadline. A tick never comes early, and a
-    late one is not made up for: a deadline of n ticks means at least n - 1 whole periods.
+    One thread for one engine, started by the first deadline. Ticks belong to points in time that
+    are a period apart. One comes at its point or later, never earlier; points that were missed
+    have none. So n ticks in a row take at least n - 2 whole periods, however late the first is.
     """
 
     def __init__(self, tick: Callable[[], object], period: float = 0.002) -> None:
@@ -31,7 +33,7 @@ class Ticker:
 
     def ticks(self, seconds: float) -> int:
         """How many ticks pass before ``seconds`` are certainly over."""
-        return math.ceil(seconds / self.period) + 1
+        return math.ceil(seconds / self.period) + 2
 
     def arm(self) -> None:
         """A deadline is running: tick until as many :meth:`disarm` calls."""
@@ -55,10 +57,14 @@ class Ticker:
             self._armed = max(0, self._armed - 1)
 
     def _run(self) -> None:
-        pause = threading.Event()
+        point = 0.0
         while True:
             with self._condition:
                 while self._armed == 0:
                     self._condition.wait()
-            pause.wait(self.period)
+            now = time.monotonic()
+            point += self.period
+            if point <= now:
+                point = now + self.period
+            time.sleep(point - now)
             self._tick()

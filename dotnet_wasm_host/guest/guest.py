@@ -82,6 +82,7 @@ class Guest:
         self._result_limit = result_limit
         self._linear = host.instance.memory
         self._heap = host.heap
+        self._printed = host.output
         self._entries = {
             name: host.instance.bind(_INVOKE_JSEXPORT, layout.methods[name], layout.frame)
             for name in ("Invoke",)
@@ -113,6 +114,8 @@ class Guest:
         """Run the handler of ``handle``; ``function_id`` is for error messages."""
         block = self._send(handle, payload)
         self._heap.refused = False
+        if self._printed.written or self._printed.traced:
+            self._printed.begin()
         try:
             self._invoke()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
@@ -191,6 +194,7 @@ class Guest:
     def _request(self, name: str, request: bytes) -> tuple[int, int, bytes]:
         block = self._place(0, memoryview(request))
         self._heap.refused = False
+        self._printed.begin()
         try:
             self._entry(name)()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
@@ -252,9 +256,10 @@ class Guest:
             return GuestOutOfMemory(
                 f"the guest ran out of its {self._heap.limit} bytes of linear memory and died"
             )
-        if isinstance(error, GuestTerminated) and self.host.mono.fatal_message:
+        cause = self._printed.cause_of_death()
+        if isinstance(error, GuestTerminated) and cause:
             return GuestTerminated(
-                error.exit_code, f"the .NET runtime aborted: {self.host.mono.fatal_message}"
+                error.exit_code, f"the guest ended with exit code {error.exit_code}: {cause}"
             )
         return error
 

@@ -15,6 +15,7 @@ from dotnet_wasm_host.imports.emscripten import (
 )
 from dotnet_wasm_host.imports.filesystem import FileSystem
 from dotnet_wasm_host.imports.interop import Interop
+from dotnet_wasm_host.imports.last_words import CallOutput, MeteredSink
 from dotnet_wasm_host.imports.mappings import Mappings
 from dotnet_wasm_host.imports.mono import Mono
 from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
@@ -40,7 +41,8 @@ class Host:
         instance: the engine's instance.
         memory: its linear memory.
         heap: growth of that memory, and whether it was refused.
-        mono: what the runtime has scheduled and last said.
+        mono: what the runtime has scheduled.
+        output: what the present call has printed.
     """
 
     def __init__(
@@ -61,8 +63,12 @@ class Host:
             lock=lock,
         )
         self.filesystem = FileSystem(wasi, limits)
+        self.output = CallOutput(limits.output_bytes)
+        ends = self.filesystem.host
+        ends.stdout = MeteredSink(ends.stdout, self.output, is_error=False)
+        ends.stderr = MeteredSink(ends.stderr, self.output, is_error=True)
         self.heap = Heap(instance.memory, limits.memory_bytes)
-        self.mono = Mono(self)
+        self.mono = Mono(self, self.output)
         instance.attach(self._functions())
 
     def _functions(self) -> Mapping[str, HostFunction]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.base import Caller
+    from dotnet_wasm_host.imports.last_words import CallOutput
 
 __all__ = ["Mono"]
 
@@ -36,14 +37,13 @@ class Mono:
     Attributes:
         background_work: the guest's thread pool has work; call ``mono_background_exec``.
         timer_due_ms: milliseconds until ``mono_wasm_execute_timer`` wants to run, or ``None``.
-        fatal_message: last words of the runtime before it aborts.
     """
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, output: CallOutput) -> None:
         self._caller = caller
+        self._output = output
         self.background_work = False
         self.timer_due_ms: int | None = None
-        self.fatal_message = ""
 
     def functions(self) -> Mapping[str, HostFunction]:
         """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
@@ -72,13 +72,12 @@ class Mono:
             "mono_wasm_fire_debugger_agent_message_with_data": _ignore,
         }
 
-    def trace(self, domain: int, level: int, message: int, fatal: int, _user_data: int) -> None:
-        """A line of Mono's own log; the fatal one is kept for the error that follows it."""
+    def trace(self, domain: int, level: int, message: int, _fatal: int, _user_data: int) -> None:
+        """A line of Mono's own log, kept for the error that may follow it."""
         text = self._text(message)
         name = self._text(level)
         _log.log(_TRACE_LEVELS.get(name, logging.DEBUG), "%s: %s", self._text(domain), text)
-        if fatal:
-            self.fatal_message = text
+        self._output.traced = (*self._output.traced[-7:], text)
 
     def schedule_timer(self, due_ms: int) -> None:
         """The earliest managed timer is due in ``due_ms`` milliseconds; replaces the last one."""

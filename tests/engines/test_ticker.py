@@ -26,20 +26,28 @@ def test_it_ticks_only_while_armed() -> None:
     ticker.disarm()
 
 
-def test_ticks_never_come_early() -> None:
+def test_ticks_never_come_early_however_late_some_are() -> None:
     ticks: list[float] = []
-    ticker = Ticker(lambda: ticks.append(time.monotonic()), period=0.005)
+
+    def tick() -> None:
+        ticks.append(time.monotonic())
+        if len(ticks) % 4 == 0:
+            time.sleep(0.012)
+
+    ticker = Ticker(tick, period=0.005)
     ticker.arm()
-    while len(ticks) < 6:
+    while len(ticks) < 20:
         time.sleep(0.001)
     ticker.disarm()
-    assert all(b - a >= 0.005 * 0.99 for a, b in itertools.pairwise(ticks))
+    for count in range(2, 20):
+        spans = [b - a for a, b in zip(ticks, ticks[count - 1 :], strict=False)]
+        assert min(spans) >= (count - 2) * 0.005 * 0.99
 
 
 def test_a_deadline_in_ticks_covers_the_seconds() -> None:
     ticker = Ticker(lambda: None, period=0.002)
     for seconds in (0.0001, 0.002, 0.5, 3.0):
-        assert (ticker.ticks(seconds) - 1) * ticker.period >= seconds
+        assert (ticker.ticks(seconds) - 2) * ticker.period >= seconds
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -70,3 +71,21 @@ def ask(programs: Programs, image: dwh.RuntimeImage) -> Iterator[Conversation]:
 def moody(programs: Programs) -> dwh.Assembly:
     """A handler that echoes, counts, fails or dies as its payload says."""
     return programs["moody"]
+
+
+@pytest.fixture(scope="session")
+def native_dll() -> bytes:
+    """A well-formed 64-bit Windows library without managed code: headers and one section."""
+    dos = bytearray(64)
+    dos[:2] = b"MZ"
+    dos[0x3C:0x40] = (64).to_bytes(4, "little")
+    coff = struct.pack("<HHIIIHH", 0x8664, 1, 0, 0, 0, 240, 0x2022)
+    # PE32+ (Microsoft's PE format, "Optional Header"), with 16 empty data directories.
+    optional = struct.pack(
+        "<HBBIIIIIQIIHHHHHHIIIIHHQQQQII",
+        0x20B, 14, 0, 512, 0, 0, 0x1000, 0x1000, 0x1_8000_0000, 0x1000, 512, 6, 0, 0, 0, 6, 0,
+        0, 0x2000, 512, 0, 2, 0x160, 1 << 20, 1 << 12, 1 << 20, 1 << 12, 0, 16,
+    )  # fmt: skip
+    section = struct.pack("<8sIIIIIIHHI", b".text", 16, 0x1000, 512, 512, 0, 0, 0, 0, 0x60000020)
+    headers = bytes(dos) + b"PE\0\0" + coff + optional + bytes(128) + section
+    return headers.ljust(512, b"\0") + b"\xc3".ljust(512, b"\xcc")
