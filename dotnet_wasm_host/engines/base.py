@@ -49,8 +49,12 @@ class Instance(Protocol):
     def memory(self) -> LinearMemory:
         """The memory it runs on."""
 
-    def attach(self, functions: Mapping[str, HostFunction]) -> None:
-        """Give the instance its host functions, by import name. Before the first call."""
+    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
+        """Give the instance its host functions, by import name. Before the first call.
+
+        ``provide`` is called when the guest first calls one of them: many instances answer a
+        call or two and never do.
+        """
 
     def function(self, name: str) -> GuestFunction:
         """The exported function ``name``; call it with numbers. KeyError if there is none.

@@ -188,7 +188,7 @@ def _dispatcher(active: Active, index: int) -> HostFunction:
         if instance is None:
             raise RuntimeClosed("a guest function ran outside of any call")
         try:
-            return instance.functions[index](*arguments)
+            return instance.host_function(index)(*arguments)
         except BaseException as error:
             # wasmtime carries no Python exception across guest frames; the instance does.
             instance.pending = error
@@ -253,14 +253,24 @@ class WasmtimeInstance:
                 f"memory_bytes={limit}"
             )
         self.native = code.instantiate(self.store, linear)
-        self.functions: Sequence[HostFunction] = ()
+        self._functions: Sequence[HostFunction] = ()
+        self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
         self.pending: BaseException | None = None
         self.closed = False
         self._deadline_armed = False
 
-    def attach(self, functions: Mapping[str, HostFunction]) -> None:
+    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
-        self.functions = [functions[name] for name in self.code.imports]
+        self._provide = provide
+
+    def host_function(self, index: int) -> HostFunction:
+        """The function behind an import."""
+        if not self._functions:
+            if self.closed or self._provide is None:
+                raise RuntimeClosed("the instance is closed")
+            functions = self._provide()
+            self._functions = [functions[name] for name in self.code.imports]
+        return self._functions[index]
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
@@ -300,7 +310,8 @@ class WasmtimeInstance:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
         if not self.closed:
             self.closed = True
-            self.functions = ()
+            self._functions = ()
+            self._provide = None
             if self._deadline_armed:
                 self.engine.ticker.disarm()
 

@@ -62,16 +62,25 @@ class Host:
             free=lambda block: self.call("free", block),
             lock=lock,
         )
-        self.filesystem = FileSystem(wasi, limits)
+        self._limits = limits
+        self._files: FileSystem | None = None
         self.output = CallOutput(limits.output_bytes)
-        ends = self.filesystem.host
-        ends.stdout = MeteredSink(ends.stdout, self.output, is_error=False)
-        ends.stderr = MeteredSink(ends.stderr, self.output, is_error=True)
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(self, self.output)
-        instance.attach(self._functions())
+        instance.attach(self.functions)
 
-    def _functions(self) -> Mapping[str, HostFunction]:
+    @property
+    def filesystem(self) -> FileSystem:
+        """The guest's files and streams, made when they are first needed."""
+        if self._files is None:
+            self._files = FileSystem(self._options, self._limits)
+            ends = self._files.host
+            ends.stdout = MeteredSink(ends.stdout, self.output, is_error=False)
+            ends.stderr = MeteredSink(ends.stderr, self.output, is_error=True)
+        return self._files
+
+    def functions(self) -> Mapping[str, HostFunction]:
+        """Everything the guest imports, by name."""
         files = self.filesystem
         groups: tuple[ImportGroup, ...] = (
             Calendar(self),
@@ -124,8 +133,9 @@ class Host:
     def close(self) -> None:
         """Write out what the guest printed last and let the instance go."""
         try:
-            self.filesystem.host.stdout.flush()
-            self.filesystem.host.stderr.flush()
+            if self._files is not None:
+                self._files.host.stdout.flush()
+                self._files.host.stderr.flush()
         finally:
             self.memory.close()
             self.instance.close()

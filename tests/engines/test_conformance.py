@@ -73,7 +73,7 @@ def start(engine: Engine) -> Callable[..., Instance]:
     def make(limit: int = 8 * PAGE, **functions: Any) -> Instance:
         instance = engine.instantiate(code, memory, memory_limit=limit)
         defaults = dict.fromkeys(code.imports, _unexpected)
-        instance.attach({**defaults, **functions})
+        instance.attach(lambda: {**defaults, **functions})
         return instance
 
     return make

@@ -445,6 +445,8 @@ def test_forty_links_are_followed(fs: FileSystem) -> None:
         fs.stat(b"/loop")
     with fails(Errno.ELOOP):
         fs.mkdir(b"/loop/x")
+    with fails(Errno.EISDIR):
+        fs.open(b"/loop/", CREATE)
 
 
 def test_links_to_the_root(fs: FileSystem) -> None:
@@ -599,8 +601,10 @@ def test_a_removed_current_directory(fs: FileSystem) -> None:
     fs.rmdir(b"/tmp/z")
     with fails(Errno.ENOENT):
         fs.stat(b"..")
+    nodes = fs.find(b"/").usage().nodes
     fs.chdir(b"/")
     assert fs.getcwd() == b"/"
+    assert fs.find(b"/").usage().nodes == nodes - 1
 
 
 def test_a_current_directory_may_be_too_deep_to_say(fs: FileSystem) -> None:

@@ -28,7 +28,7 @@ def host() -> Host:
 def test_the_module_has_85_imports_and_all_are_provided(host: Host) -> None:
     imported = imported_functions()
     assert len(imported) == len(set(imported)) == 85
-    assert set(host._functions()) == set(imported)
+    assert set(host.functions()) == set(imported)
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_the_module_has_85_imports_and_all_are_provided(host: Host) -> None:
 )
 def test_imports_that_need_javascript_fail_with_their_own_name(host: Host, name: str) -> None:
     with pytest.raises(DotnetHostError, match=name):
-        host._functions()[name](1, 2, 3, 4, 5)
+        host.functions()[name](1, 2, 3, 4, 5)

@@ -509,6 +509,33 @@ def test_a_mapping_outlives_its_descriptor_and_name(setup: Setup) -> None:
     assert len(setup.files._volume.nodes) == nodes - 1
 
 
+def test_a_mapping_alone_keeps_a_file(setup: Setup) -> None:
+    fd = setup.files.open(b"/f", flags.O_RDWR)
+    first = map_file(setup, fd, 10, how=SHARED)
+    second = map_file(setup, fd, 10, how=SHARED)
+    setup.files.close(fd)
+    setup.files.unlink(b"/f")
+    usage = setup.files.find(b"/").usage
+    nodes, available = usage().nodes, usage().available
+    assert setup.mappings.munmap(first, 10, READ_WRITE, SHARED, fd, 0) == 0
+    assert (usage().nodes, usage().available) == (nodes, available)
+    assert setup.mappings.munmap(second, 10, READ_WRITE, SHARED, fd, 0) == 0
+    assert (usage().nodes, usage().available) == (nodes - 1, available + 10)
+
+
+def test_a_block_that_is_mapped_again_forgets_its_former_file(setup: Setup) -> None:
+    fd = setup.files.open(b"/f", flags.O_RDWR)
+    block = setup.guest.allocate(WASM_PAGE, WASM_PAGE)
+    setup.guest.exports["emscripten_builtin_memalign"] = lambda *_: block
+    for _ in range(3):
+        assert map_file(setup, fd, 10, how=SHARED) == block
+    setup.files.close(fd)
+    setup.files.unlink(b"/f")
+    nodes = setup.files.find(b"/").usage().nodes
+    assert setup.mappings.munmap(block, 10, READ_WRITE, SHARED, fd, 0) == 0
+    assert setup.files.find(b"/").usage().nodes == nodes - 1
+
+
 def test_a_shared_mapping_for_reading_is_not_written_back(setup: Setup) -> None:
     fd = setup.files.open(b"/f", flags.O_RDONLY)
     address = map_file(setup, fd, 10, how=SHARED, prot=READ_ONLY)
