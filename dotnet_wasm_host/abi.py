@@ -26,6 +26,7 @@ __all__ = [
     "Status",
     "decode_error",
     "pack_fields",
+    "unpack_results",
 ]
 
 #: Handle, Input, InputLength, Status, Output, OutputLength.
@@ -83,6 +84,10 @@ class RecordReader:
         self._pos = end
         return chunk
 
+    @property
+    def at_end(self) -> bool:
+        return self._pos == len(self._data)
+
     def byte(self) -> int:
         return self._take(1)[0]
 
@@ -97,6 +102,15 @@ class RecordReader:
 
     def text(self) -> str:
         return self.bytes().decode(errors="replace")
+
+
+def unpack_results(data: bytes) -> list[bytes]:
+    """The results of ``EntryPoints.InvokeMany``."""
+    reader = RecordReader(data)
+    results = []
+    while not reader.at_end:
+        results.append(reader.bytes())
+    return results
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from dotnet_wasm_host.imports.host import CxxException
 from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from typing_extensions import Buffer
 
@@ -35,6 +35,7 @@ __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 #: ``MinimalRuntime.EntryPoints``.
 ENTRY_POINTS = (
     "Invoke",
+    "InvokeMany",
     "Load",
     "Unload",
     "LoadCapability",
@@ -139,6 +140,20 @@ class Guest:
         self._free(block)
         raise self._invocation_error(function_id, status, record)
 
+    def invoke_many(self, function_id: str, handle: int, payloads: Sequence[bytes]) -> list[bytes]:
+        """Run the handler for the first payloads in one call of the guest.
+
+        Returns the results of as many as it got through, one at least.
+        """
+        request = abi.pack_fields(len(payloads), *payloads)
+        _, status, output = self._request("InvokeMany", request, handle)
+        if status != abi.Status.OK:
+            raise self._invocation_error(function_id, status, output)
+        results = self._decode(lambda: abi.unpack_results(output))
+        if not 0 < len(results) <= len(payloads):
+            raise self._lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
+        return results
+
     def load(
         self,
         function_id: str,
@@ -191,8 +206,8 @@ class Guest:
 
     # ---------------------------------------------------------------- frames
 
-    def _request(self, name: str, request: bytes) -> tuple[int, int, bytes]:
-        block = self._place(0, memoryview(request))
+    def _request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
+        block = self._place(handle, memoryview(request))
         self._heap.refused = False
         self._printed.begin()
         try:

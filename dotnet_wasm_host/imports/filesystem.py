@@ -157,8 +157,8 @@ class FileSystem(Descriptors):
 
     def _create(self, path: bytes, flags: int, mode: int, at: int) -> Node | None:
         """The file that ``O_CREAT`` makes, or ``None`` if there is something already."""
-        follow = not (flags & (O_EXCL | O_NOFOLLOW) or path.endswith(b"/"))
-        place = self._place(path, at, follow=follow)
+        follow = not flags & (O_EXCL | O_NOFOLLOW)
+        place = self._place(path, at, follow=follow, creating=True)
         if place.slash and place.is_named:
             raise FileSystemError(Errno.EISDIR)
         if place.node is None:
@@ -298,25 +298,15 @@ class FileSystem(Descriptors):
         node = source.node
         if node is None:
             raise FileSystemError(Errno.ENOENT)
-        is_directory = isinstance(node, DirectoryNode)
-        if (source.slash or target.slash) and not is_directory:
+        if (source.slash or target.slash) and not isinstance(node, DirectoryNode):
             raise FileSystemError(Errno.ENOTDIR)
         if node in self._line(target.directory):
             raise FileSystemError(Errno.EINVAL)
         if target.node is not None and target.node in self._line(source.directory):
             raise FileSystemError(Errno.ENOTEMPTY)
-        if node is target.node:
-            return
-        source.check_alterable()
-        target.check_alterable()
-        if target.node is not None:
-            _check_same_kind(target.node, is_directory=is_directory)
-        # Its ".." changes, which is a write to the directory itself.
-        if is_directory and source.directory is not target.directory and not node.permits(WRITE):
-            raise FileSystemError(Errno.EACCES)
-        if isinstance(target.node, DirectoryNode) and not target.node.is_empty:
-            raise FileSystemError(Errno.ENOTEMPTY)
-        source.directory.move(source.name, target.directory, target.name)
+        if node is not target.node:
+            _check_movable(node, source, target)
+            source.directory.move(source.name, target.directory, target.name)
 
     def _line(self, directory: DirectoryNode) -> list[DirectoryNode]:
         """The directory and everything above it."""
@@ -326,16 +316,23 @@ class FileSystem(Descriptors):
             line.append(directory)
         return line
 
-    def _place(self, path: bytes, at: int, *, follow: bool) -> Place:
+    def _place(self, path: bytes, at: int, *, follow: bool, creating: bool = False) -> Place:
         start: Node = self._cwd
         if at != AT_FDCWD and not path.startswith(b"/"):
             start = self._file(at).node
-        return resolve(path, start, self._root, follow=follow)
+        return resolve(path, start, self._root, follow=follow, creating=creating)
 
 
-def _check_same_kind(replaced: Node, *, is_directory: bool) -> None:
-    """A directory takes the place of a directory only, and another node that of another node."""
-    if isinstance(replaced, DirectoryNode) and not is_directory:
-        raise FileSystemError(Errno.EISDIR)
-    if not isinstance(replaced, DirectoryNode) and is_directory:
-        raise FileSystemError(Errno.ENOTDIR)
+def _check_movable(node: Node, source: Place, target: Place) -> None:
+    """Whether permissions, and what is at the target, let ``node`` go there."""
+    source.check_alterable()
+    target.check_alterable()
+    is_directory = isinstance(node, DirectoryNode)
+    replaced = target.node
+    if replaced is not None and isinstance(replaced, DirectoryNode) != is_directory:
+        raise FileSystemError(Errno.ENOTDIR if is_directory else Errno.EISDIR)
+    # Its ".." changes, which is a write to the directory itself.
+    if is_directory and source.directory is not target.directory and not node.permits(WRITE):
+        raise FileSystemError(Errno.EACCES)
+    if isinstance(replaced, DirectoryNode) and not replaced.is_empty:
+        raise FileSystemError(Errno.ENOTEMPTY)

@@ -55,18 +55,22 @@ class Place(NamedTuple):
             raise FileSystemError(Errno.EACCES)
 
 
-def resolve(path: bytes, start: Node, root: DirectoryNode, *, follow: bool) -> Place:
+def resolve(
+    path: bytes, start: Node, root: DirectoryNode, *, follow: bool, creating: bool = False
+) -> Place:
     """Walk ``path`` from ``start``, or from ``root`` if it is absolute.
 
-    ``follow`` says what to do about a symbolic link at the very end. The last name may be
-    missing, every other must lead to a directory that can be searched.
+    ``follow`` says what to do about a symbolic link at the very end; if a file is to be created
+    there, one with a slash behind it is not followed. The last name may be missing, every other
+    must lead to a directory that can be searched.
     """
     walk = _Walk(path, start, root)
     while walk.pending:
         directory = _searchable(walk.current)
         name = walk.pending.pop()
         node = _step(directory, name)
-        if isinstance(node, LinkNode) and (walk.pending or follow):
+        is_followed = follow and not (creating and walk.slash)
+        if isinstance(node, LinkNode) and (walk.pending or is_followed):
             walk.follow(node, directory)
         elif not walk.pending:
             return Place(directory, name, node, walk.slash)

@@ -5,6 +5,7 @@ import struct
 import sys
 import time
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,9 @@ from dotnet_wasm_host.imports.wasi_errno import Errno
 from dotnet_wasm_host.options import MIB, WASM_PAGE, WasiOptions
 from tests.unit.fake_guest import FakeClock, FakeGuest, FakeLinearMemory
 
+if TYPE_CHECKING:
+    from dotnet_wasm_host.imports.base import ImportGroup
+
 OUTSIDE = 0x8000_0000
 
 
@@ -26,7 +30,7 @@ def guest() -> FakeGuest:
 
 
 def test_the_imports_of_the_module(guest: FakeGuest) -> None:
-    groups = [
+    groups: list[ImportGroup] = [
         Clocks(FakeClock()),
         Calendar(guest),
         Heap(guest.linear, MIB),

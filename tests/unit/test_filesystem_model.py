@@ -499,7 +499,7 @@ TestLinuxComparison = pytest.mark.skipif(sys.platform != "linux", reason="compar
     LinuxComparison.TestCase
 )
 TestLinuxComparison.settings = settings(
-    max_examples=250,
+    max_examples=200,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -34,6 +34,37 @@ public static unsafe class EntryPoints
     }
 
     /// <summary>
+    /// Handle and a count of payloads in; the results out, each behind its 32-bit length. The first
+    /// exception ends it, and so do results that are large together: the host asks for the rest.
+    /// </summary>
+    public static void InvokeMany(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            if (FunctionDispatcher.Find(frame->Handle) is not { } function)
+            {
+                frame->Status = Status.NotLoaded;
+                frame->OutputLength = 0;
+                return;
+            }
+
+            var request = new RequestReader(frame->InputSpan);
+            var results = new ResultWriter();
+            for (var count = request.Int32(); count > 0 && !results.IsLarge; count--)
+            {
+                results.Append(function.Execute(request.Bytes()));
+            }
+
+            frame->Return(results.ToArray());
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    /// <summary>
     /// Request in: id, handler type or "", image, count of dependencies, name and image of each.
     /// Out: the handle; handler type, assembly name and UTC ticks of loading.
     /// </summary>
