@@ -143,8 +143,9 @@ class RuntimeStats:
     Attributes:
         linear_memory_bytes: present size of linear memory (it only grows).
         gc_heap_bytes: live managed heap, as ``GC.GetTotalMemory(false)`` sees it.
-        loads, unloads, invocations: successful operations.
-        failed_invocations: invocations that raised.
+        loads, unloads: functions loaded and unloaded; replacing one counts as both.
+        invocations: calls, those that failed included.
+        failed_invocations: calls that raised.
         recycles: times the instance was replaced, on request or after a crash.
         leaked_bytes_estimate: linear memory held by unloaded functions that .NET's Mono
             runtime cannot give back; recycling the instance returns it.

@@ -1,0 +1,6 @@
+using System;
+
+public sealed class Function : MinimalRuntime.IFunctionHandler
+{
+    public byte[] Execute(ReadOnlySpan<byte> input) => input.ToArray();
+}
