@@ -324,6 +324,7 @@ class Runtime:
             for function_id in self._registry:
                 self._drop(function_id)
             self._guest.close()
+            del self._guest  # a closed runtime may be kept, its tens of megabytes not
 
     def __enter__(self) -> Self:
         self._require_open()

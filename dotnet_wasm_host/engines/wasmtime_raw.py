@@ -222,6 +222,11 @@ class _Call:
             self._trap.value = None
             failure = wasmtime.Trap._from_ptr(pointer)
         exception = self._instance.failure(failure)
-        if isinstance(exception, GuestTrap):
-            raise exception from None
-        raise exception
+        try:
+            if isinstance(exception, GuestTrap):
+                raise exception from None
+            raise exception
+        finally:
+            # The traceback holds this frame; the frame must not hold the exception, or the two
+            # keep the instance until the garbage collector finds them.
+            del exception

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
 from dotnet_wasm_host.imports.emscripten import (
     Calendar,
@@ -38,7 +40,6 @@ class Host:
     """The host's side of one instance: its memory, its files, its imports.
 
     Attributes:
-        instance: the engine's instance.
         memory: its linear memory.
         heap: growth of that memory, and whether it was refused.
         mono: what the runtime has scheduled.
@@ -52,22 +53,33 @@ class Host:
         wasi: WasiOptions,
         lock: threading.RLock | None = None,
     ) -> None:
-        self.instance = instance
+        self._instance: Instance | None = instance
         self._options = wasi
         self._exports: dict[str, GuestFunction] = {}
+        # What belongs to this object must not keep it alive: an instance is tens of megabytes
+        # and goes with its last reference, not with the next garbage collection.
+        caller: Host = weakref.proxy(self)
+        self._caller = caller
         self.memory = Memory(
             instance.memory,
             owner=instance,
-            malloc=lambda size: self.call("malloc", size),
-            free=lambda block: self.call("free", block),
+            malloc=lambda size: caller.call("malloc", size),
+            free=lambda block: caller.call("free", block),
             lock=lock,
         )
         self._limits = limits
         self._files: FileSystem | None = None
         self.output = CallOutput(limits.output_bytes)
         self.heap = Heap(instance.memory, limits.memory_bytes)
-        self.mono = Mono(self, self.output)
-        instance.attach(self.functions)
+        self.mono = Mono(caller, self.output)
+        instance.attach(lambda: caller.functions())
+
+    @property
+    def instance(self) -> Instance:
+        """The engine's instance."""
+        if self._instance is None:
+            raise RuntimeClosed("the instance is closed")
+        return self._instance
 
     @property
     def filesystem(self) -> FileSystem:
@@ -81,21 +93,21 @@ class Host:
 
     def functions(self) -> Mapping[str, HostFunction]:
         """Everything the guest imports, by name."""
-        files = self.filesystem
+        files, caller = self.filesystem, self._caller
         groups: tuple[ImportGroup, ...] = (
-            Calendar(self),
+            Calendar(caller),
             Clocks(self._options.clock),
-            CxxExceptions(self),
-            DescriptorCalls(self, files),
-            Entropy(self, files.host),
+            CxxExceptions(caller),
+            DescriptorCalls(caller, files),
+            Entropy(caller, files.host),
             self.heap,
-            Interop(self),
-            Mappings(self, files),
+            Interop(caller),
+            Mappings(caller, files),
             self.mono,
-            PathCalls(self, files),
+            PathCalls(caller, files),
             Process(),
             Sockets(files),
-            Wasi(self, files, self._options.env),
+            Wasi(caller, files, self._options.env),
         )
         return {name: function for g in groups for name, function in g.functions().items()}
 
@@ -138,5 +150,7 @@ class Host:
                 self._files.host.stderr.flush()
         finally:
             self.memory.close()
-            self.instance.close()
             self._exports.clear()
+            if self._instance is not None:
+                self._instance.close()
+                self._instance = None

@@ -1,0 +1,1 @@
+"""The contestants, each as the code that runs in its own process."""
