@@ -47,7 +47,7 @@ class Limits:
     output_bytes: int = 16 * MIB
     files_bytes: int = 64 * MIB
     function_count: int = 10_000
-    leaked_bytes: int = 64 * MIB
+    leaked_bytes: int = 4 * MIB
 
     def __post_init__(self) -> None:
         if not 64 * MIB <= self.memory_bytes <= MAX_MEMORY_BYTES:

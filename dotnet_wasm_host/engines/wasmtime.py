@@ -7,12 +7,14 @@ without it.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import re
 import threading
+import weakref
 from importlib import metadata
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import wasmtime
 
@@ -46,6 +48,12 @@ I32_SIGN = 2**31
 I32_RANGE = 2**32
 
 
+def _leave_natives(reference: weakref.ref[WasmtimeEngine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.leave_natives()
+
+
 class Binding(Protocol):
     """How calls cross between Python and wasmtime."""
 
@@ -66,6 +74,9 @@ class Binding(Protocol):
 
     def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
         """Set an exported i32 global. KeyError if there is none of this name."""
+
+    def leave(self, native: wasmtime.Managed[Any]) -> None:
+        """Let a native object live on without its Python owner, where that can be done."""
 
 
 class Active(threading.local):
@@ -99,7 +110,15 @@ class WasmtimeEngine:
         self.native = wasmtime.Engine(config)
         self.ticker = Ticker(self.native.increment_epoch)
         self.binding: Binding = _raw_binding() if raw else PublicBinding()
+        self._natives: weakref.WeakSet[WasmtimeModule | WasmtimeInstance] = weakref.WeakSet()
         self.fingerprint = self._fingerprint()
+        atexit.register(_leave_natives, weakref.ref(self))
+
+    def leave_natives(self) -> None:
+        """The interpreter exits: from now on wasmtime's finalizers must not run."""
+        for item in tuple(self._natives):
+            item.leave_native()
+        self.binding.leave(self.native)
 
     def _fingerprint(self) -> str:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
@@ -110,16 +129,21 @@ class WasmtimeEngine:
     def compile(self, wasm: bytes) -> WasmtimeModule:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`."""
         try:
-            return WasmtimeModule(self, wasmtime.Module(self.native, wasm))
+            return self._module(wasmtime.Module(self.native, wasm))
         except wasmtime.WasmtimeError as error:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
     def load(self, path: Path) -> WasmtimeModule:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.load`."""
         try:
-            return WasmtimeModule(self, wasmtime.Module.deserialize_file(self.native, str(path)))
+            return self._module(wasmtime.Module.deserialize_file(self.native, str(path)))
         except wasmtime.WasmtimeError as error:
             raise ValueError(f"{path} was not compiled by this engine: {error}") from error
+
+    def _module(self, native: wasmtime.Module) -> WasmtimeModule:
+        module = WasmtimeModule(self, native)
+        self._natives.add(module)
+        return module
 
     def instantiate(
         self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
@@ -127,7 +151,9 @@ class WasmtimeEngine:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
         if not isinstance(code, WasmtimeModule) or not isinstance(memory, WasmtimeModule):
             raise TypeError("both modules must come from this engine")
-        return WasmtimeInstance(self, code, memory, memory_limit)
+        instance = WasmtimeInstance(self, code, memory, memory_limit)
+        self._natives.add(instance)
+        return instance
 
 
 class WasmtimeModule:
@@ -157,6 +183,13 @@ class WasmtimeModule:
                 e.name: e.type for e in self.native.exports if isinstance(e.type, wasmtime.FuncType)
             }
         return self._signatures[export]
+
+    def leave_native(self) -> None:
+        """See :meth:`WasmtimeEngine.leave_natives`."""
+        self._signatures = None
+        self._engine.binding.leave(self.native)
+        if self._linker is not None:
+            self._engine.binding.leave(self._linker)
 
     def serialize(self) -> bytes:
         """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
@@ -315,6 +348,10 @@ class WasmtimeInstance:
             if self._deadline_armed:
                 self.engine.ticker.disarm()
 
+    def leave_native(self) -> None:
+        """See :meth:`WasmtimeEngine.leave_natives`."""
+        self.engine.binding.leave(self.store)
+
     def failure(self, trap: wasmtime.Trap | wasmtime.WasmtimeError) -> BaseException:
         """What to raise after a call ended in ``trap``."""
         pending, self.pending = self.pending, None
@@ -411,6 +448,9 @@ class PublicBinding:
         if not isinstance(item, wasmtime.Global):
             raise KeyError(name)
         item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
+
+    def leave(self, native: wasmtime.Managed[Any]) -> None:
+        """See :class:`Binding`: the public API cannot."""
 
 
 def _raw_binding() -> Binding:

@@ -7,6 +7,7 @@ The public classes rebuild a function's type and box every value on every call (
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import struct
 from ctypes import c_size_t, c_uint32, c_void_p
@@ -125,6 +126,11 @@ class RawBinding:
         )
         if error:
             raise _error(error)
+
+    def leave(self, native: wasmtime.Managed[Any]) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        with contextlib.suppress(ValueError):  # closed already
+            native._consume()
 
 
 def _export(instance: WasmtimeInstance, name: str, kind: ctypes.c_uint8) -> Any:

@@ -72,7 +72,8 @@ class Host:
         self.output = CallOutput(limits.output_bytes)
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
-        instance.attach(lambda: caller.functions())
+        # A bound method would refer to this object itself.
+        instance.attach(lambda: caller.functions())  # noqa: PLW0108
 
     @property
     def instance(self) -> Instance:

@@ -201,7 +201,7 @@ def test_files_that_do_not_fit_at_the_start_are_refused(image: dwh.RuntimeImage)
             image,
             limits=dwh.Limits(files_bytes=10),
             wasi=dwh.WasiOptions(files={"/big": bytes(11)}),
-        )
+        ).close()
 
 
 def test_devices_are_what_they_are_on_linux(start: Callable[..., Any]) -> None:

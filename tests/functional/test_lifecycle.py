@@ -405,6 +405,34 @@ def test_unloading_and_loading_for_ever_recycles_by_itself(
         assert runtime.functions["steady"].generation == 1
 
 
+@pytest.mark.parametrize("kind", ["no handler", "throwing constructor", "capability"])
+def test_what_fails_to_load_or_is_replaced_leaks_no_more_than_allowed(
+    image: dwh.RuntimeImage, compiled: CompiledSources, kind: str
+) -> None:
+    # Mono keeps the assembly of a failed load as it keeps that of an unloaded function.
+    members = "".join(f'public const string M{i} = "{"x" * 60}{i}"; ' for i in range(500))
+    handler = (
+        " : MinimalRuntime.IFunctionHandler { public Bulky() => throw new System.Exception(); "
+        "public byte[] Execute(System.ReadOnlySpan<byte> i) => []; "
+    )
+    bulky = compiled(
+        f"public class Bulky {handler if kind == 'throwing constructor' else '{'} {members} }}"
+    )
+    assert len(bulky.data) > 50_000
+    with dwh.Runtime(image, limits=dwh.Limits(leaked_bytes=2 << 20)) as runtime:
+        start = runtime.memory.size
+        for _ in range(200):
+            if kind == "capability":
+                runtime.load_capability("c", bulky)
+            else:
+                with pytest.raises(dwh.AssemblyLoadError):
+                    runtime.load_assembly("f", bulky)
+
+        assert runtime.stats().recycles > 0
+        assert runtime.stats().leaked_bytes_estimate <= 2 << 20
+        assert runtime.memory.size - start < 16 << 20
+
+
 # ---------------------------------------------------------------- closing
 
 CALLS: dict[str, Callable[[dwh.Runtime], object]] = {
@@ -484,7 +512,7 @@ def test_a_runtime_that_could_not_start_leaves_no_trace(image: dwh.RuntimeImage)
             image,
             limits=dwh.Limits(files_bytes=0),
             wasi=dwh.WasiOptions(files={"/x": b"x"}),
-        )
+        ).close()
     gc.collect()  # A half-made runtime must not complain that it was never closed.
 
 

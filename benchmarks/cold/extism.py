@@ -1,0 +1,26 @@
+"""Extism in a new process."""
+
+import time
+
+STARTED = time.perf_counter_ns()
+
+import sys  # noqa: E402 - what comes first is measured
+from pathlib import Path  # noqa: E402
+
+import extism  # noqa: E402
+
+IMPORTED = time.perf_counter_ns()
+
+
+def main(folder: str) -> None:
+    plugin = extism.Plugin(Path(folder, "extism_echo.wasm").read_bytes())
+    made = time.perf_counter_ns()
+    result = plugin.call("echo", b"hello")
+    answered = time.perf_counter_ns()
+    print(
+        f"{result.decode()} import={IMPORTED - STARTED} plugin={made - IMPORTED} "
+        f"call={answered - made}"
+    )
+
+
+main(sys.argv[1])
