@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["INSTANCE", "LOAD", "PROCESS", "echo_case", "rate_case"]
+__all__ = ["INSTANCE", "LOAD", "MANY", "MEMORY", "PROCESS", "TRIVIAL", "echo_case", "rate_case"]
 
 
 class PROCESS:
     """Workload ``process``."""
 
     WALL = "new process to first result and exit"
-    BOOT = "inside: interpreter's first line to first result"
+    EMPTY = "empty program: start and exit"
+    INSIDE = "inside: {part}"
 
 
 class INSTANCE:
@@ -31,6 +32,20 @@ class LOAD:
     UNLOAD = "unload it"
 
 
+class MEMORY:
+    """Workloads ``functions``, ``instances`` and ``reload``."""
+
+    EACH = "private memory of each further one"
+    TABLES = "kernel's page tables of each further one"
+    TOTAL = "private memory of {count} above none"
+    RELOAD = "private memory"
+    RELOAD_SMALL = "private memory, leaked_bytes = 4 MiB"
+    GROWTH = "growth after the first tenth"
+    GROWTH_SMALL = "growth after the first tenth, leaked_bytes = 4 MiB"
+    CYCLE = "time of a cycle"
+
+
+#: Workload ``echo``.
 TRIVIAL = "trivial call, no payload"
 MANY = "100 B, in one batch of 1,000"
 

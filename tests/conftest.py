@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # Real .NET answers in microseconds, but a shared machine may stop for seconds.
-settings.register_profile("real-dotnet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "real-dotnet", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("real-dotnet")
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from wasmtime._managed import Managed
+
     from dotnet_wasm_host.engines.base import (
         CompiledModule,
         GuestFunction,
@@ -75,7 +77,7 @@ class Binding(Protocol):
     def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
         """Set an exported i32 global. KeyError if there is none of this name."""
 
-    def leave(self, native: wasmtime.Managed[Any]) -> None:
+    def leave(self, native: Managed[Any]) -> None:
         """Let a native object live on without its Python owner, where that can be done."""
 
 
@@ -449,7 +451,7 @@ class PublicBinding:
             raise KeyError(name)
         item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
 
-    def leave(self, native: wasmtime.Managed[Any]) -> None:
+    def leave(self, native: Managed[Any]) -> None:
         """See :class:`Binding`: the public API cannot."""
 
 

@@ -21,6 +21,8 @@ from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wasmtime._managed import Managed
+
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction
     from dotnet_wasm_host.engines.wasmtime import WasmtimeInstance
 
@@ -127,7 +129,7 @@ class RawBinding:
         if error:
             raise _error(error)
 
-    def leave(self, native: wasmtime.Managed[Any]) -> None:
+    def leave(self, native: Managed[Any]) -> None:
         """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
         with contextlib.suppress(ValueError):  # closed already
             native._consume()

@@ -55,9 +55,7 @@ NOT_ASSEMBLIES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", NOT_ASSEMBLIES)
-def test_what_is_no_assembly_is_refused(
-    calm: dwh.Runtime, moody: dwh.Assembly, kind: str
-) -> None:
+def test_what_is_no_assembly_is_refused(calm: dwh.Runtime, moody: dwh.Assembly, kind: str) -> None:
     content = NOT_ASSEMBLIES[kind](moody.data)
     assert content != moody.data
 
@@ -91,9 +89,7 @@ def test_a_module_without_a_manifest_is_refused(calm: dwh.Runtime, moody: dwh.As
 
 
 @pytest.mark.parametrize("name", ["missing.dll", "missing/missing.dll", "."])
-def test_a_file_that_cannot_be_read_is_named(
-    calm: dwh.Runtime, tmp_path: Path, name: str
-) -> None:
+def test_a_file_that_cannot_be_read_is_named(calm: dwh.Runtime, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
 
     with pytest.raises(dwh.AssemblyLoadError) as caught:
@@ -202,9 +198,7 @@ def test_a_handler_type_that_cannot_be_a_name_is_refused(
         calm.load_assembly("new", moody, handler_type=handler_type)
 
 
-def test_a_handler_type_of_another_type_is_refused(
-    calm: dwh.Runtime, moody: dwh.Assembly
-) -> None:
+def test_a_handler_type_of_another_type_is_refused(calm: dwh.Runtime, moody: dwh.Assembly) -> None:
     with pytest.raises(dwh.MarshallingTypeError, match=r"handler_type .* int"):
         calm.load_assembly("new", moody, handler_type=5)  # type: ignore[arg-type]
 
@@ -231,6 +225,7 @@ def test_a_handler_type_of_another_type_is_refused(
             "'many' was not in a correct format",
         ),
     ],
+    ids=["constructor", "null reference", "static initialiser"],
 )
 def test_a_constructor_that_throws_is_a_failed_load(
     calm: dwh.Runtime, compiled: CompiledSources, body: str, kind: str, reason: str
@@ -251,7 +246,8 @@ def test_a_constructor_that_throws_is_a_failed_load(
 def test_a_failed_replacement_leaves_the_id_unloaded(
     calm: dwh.Runtime, compiled: CompiledSources, moody: dwh.Assembly
 ) -> None:
-    throwing = compiled(f"public class C : {HANDLER} {{ public C() => int.Parse(null!); {EXECUTE} }}")
+    constructor = "public C() => int.Parse(null!);"
+    throwing = compiled(f"public class C : {HANDLER} {{ {constructor} {EXECUTE} }}")
     for content, error in (
         (compiled(NO_HANDLERS["none"][0]), dwh.HandlerNotFound),
         (throwing, dwh.AssemblyLoadError),
@@ -322,9 +318,7 @@ def test_the_limit_of_results_does_not_limit_the_protocol(
             runtime.load_assembly("g", moody, handler_type="Missing")
 
 
-def test_a_payload_over_the_limit_is_refused(
-    image: dwh.RuntimeImage, moody: dwh.Assembly
-) -> None:
+def test_a_payload_over_the_limit_is_refused(image: dwh.RuntimeImage, moody: dwh.Assembly) -> None:
     with dwh.Runtime(image, limits=dwh.Limits(payload_bytes=10)) as runtime:
         runtime.load_assembly("f", moody)
         assert runtime.invoke("f", b"echo 12345") == b"12345"
@@ -350,7 +344,7 @@ def test_a_guest_that_prints_megabytes_is_stopped_at_the_limit(
 ) -> None:
     endless = compiled(
         f"public class C : {HANDLER} {{ public byte[] Execute(System.ReadOnlySpan<byte> i) {{"
-        ' while (true) System.Console.WriteLine(new string(\'x\', 999)); } }'
+        " while (true) System.Console.WriteLine(new string((char)120, 999)); } }"
     )
     out = io.BytesIO()
     with dwh.Runtime(

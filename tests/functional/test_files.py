@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
     from tests.functional.conftest import Programs
 
-Steps = list[list[Any]]
-Do = "Callable[..., list[Any]]"
-
 
 @pytest.fixture
-def start(programs: Programs, image: dwh.RuntimeImage) -> Iterator[Callable[..., Do]]:
+def start(programs: Programs, image: dwh.RuntimeImage) -> Iterator[Callable[..., Any]]:
     """Start a guest with options; the result carries out file operations in it."""
     runtimes = []
 

@@ -202,5 +202,3 @@ def test_each_load_has_statics_of_its_own(runtime: dwh.Runtime, moody: dwh.Assem
 
     assert runtime.invoke("f", b"count") == b"10"
     assert runtime.invoke("g", b"count") == b"1"
-
-

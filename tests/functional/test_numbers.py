@@ -206,9 +206,7 @@ def test_dates_and_spans_agree_with_python(
         ("{0:C}", 12, "¤12.00"),
     ],
 )
-def test_composite_formats(
-    ask: Conversation, format_: str, value: float, expected: str
-) -> None:
+def test_composite_formats(ask: Conversation, format_: str, value: float, expected: str) -> None:
     answer = ask("numbers", "Formatting", {"format": format_, "value": value})
 
     # .NET writes the percent sign after a space in the invariant culture.

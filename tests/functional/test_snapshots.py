@@ -162,9 +162,7 @@ def separate_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("separate_cache")
-def test_a_saved_image_opens_with_its_functions(
-    snapshot: dwh.RuntimeImage, tmp_path: Path
-) -> None:
+def test_a_saved_image_opens_with_its_functions(snapshot: dwh.RuntimeImage, tmp_path: Path) -> None:
     path = tmp_path / "functions.image"
     snapshot.save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["functions.image"]

@@ -25,9 +25,7 @@ def test_spans_sort_reverse_and_sum(ask: Conversation, payload: bytes) -> None:
 
 @settings(max_examples=60)
 @given(numbers=st.lists(st.integers(0, 2**32 - 1), max_size=40))
-def test_pointers_vectors_and_reinterpretation_agree(
-    ask: Conversation, numbers: list[int]
-) -> None:
+def test_pointers_vectors_and_reinterpretation_agree(ask: Conversation, numbers: list[int]) -> None:
     answer = ask("spans", "Words", numbers)
 
     total = sum(numbers) % 2**32

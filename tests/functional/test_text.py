@@ -79,7 +79,9 @@ def test_a_string_builder_edits_like_slices(
     assert ask("text", "Builder", steps) == {"Text": text, "Length": len(text)}
 
 
-@pytest.mark.parametrize("text", ["", " banana 😀 <é>&\"' ", "Grüße  aus\tÄgypten", "ananas", "日本 語"])
+@pytest.mark.parametrize(
+    "text", ["", " banana 😀 <é>&\"' ", "Grüße  aus\tÄgypten", "ananas", "日本 語"]
+)
 def test_string_members(ask: Conversation, text: str) -> None:
     answer = ask("text", "Strings", text)
 
@@ -121,9 +123,7 @@ def test_string_members(ask: Conversation, text: str) -> None:
     ),
     text=st.text("abc1- ", max_size=25),
 )
-def test_regular_expressions_match_as_in_python(
-    ask: Conversation, pattern: str, text: str
-) -> None:
+def test_regular_expressions_match_as_in_python(ask: Conversation, pattern: str, text: str) -> None:
     answers = ask("text", "RegexMatches", {"pattern": pattern, "text": text})
 
     matches = list(re.finditer(pattern, text))

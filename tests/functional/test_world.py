@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.functional.conftest import Programs
 
 GUEST_LOGGER = "dotnet_wasm_host.guest"
-Ask = "Callable[..., Any]"
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def test_any_buffer_is_a_payload(runtime: dwh.Runtime, size: int, seed: int) -> 
 
 
 def test_items_wider_than_a_byte_cross_as_their_memory(runtime: dwh.Runtime) -> None:
-    table = np.arange(30_000, dtype=np.float64).reshape(100, 300)
+    table: Any = np.arange(30_000, dtype=np.float64).reshape(100, 300)
 
     result = np.frombuffer(runtime.invoke("echo", table), np.float64).reshape(100, 300)
     assert np.array_equal(result, table)
@@ -238,9 +238,9 @@ def test_ids_that_differ_in_any_way_are_different(
 
 @settings(max_examples=40)
 @given(
-    function_id=st.text(
-        st.characters(exclude_categories=[]) | st.just("\0"), max_size=20
-    ).filter(lambda t: not t or "\0" in t or any("\ud800" <= c <= "\udfff" for c in t))
+    function_id=st.text(st.characters(exclude_categories=[]) | st.just("\0"), max_size=20).filter(
+        lambda t: not t or "\0" in t or any("\ud800" <= c <= "\udfff" for c in t)
+    )
 )
 def test_text_that_no_dotnet_name_can_be_is_refused(
     runtime: dwh.Runtime, compiled: CompiledSources, function_id: str

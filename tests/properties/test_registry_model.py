@@ -75,30 +75,28 @@ class Assemblies:
     #: Refused by .NET: the id ends up empty.
     refused: list[tuple[bytes, type[dwh.DotnetHostError]]]
     #: Kills the guest while it is loaded.
-    fatal: list[tuple[bytes, type[dwh.DotnetHostError]]]
+    fatal: tuple[bytes, type[dwh.DotnetHostError]]
 
 
 @pytest.fixture(scope="module")
 def assemblies(compiled: CompiledSources) -> Assemblies:
+    def handler(constructor: str) -> bytes:
+        return compiled(HANDLER.format(constructor)).data
+
     good = {name: compiled(GOOD.format(name=name)) for name in ("Alpha", "Beta")}
     base = compiled("public class Base;", assembly_name="Missing")
+    derived = compiled(HANDLER.format("").replace(": ", ": Base, "), references=(base,))
     return Assemblies(
         good=good,
         unreadable=[b"", b"junk" * 50, good["Alpha"].data[:-700]],
         refused=[
             (compiled("public class C;").data, dwh.HandlerNotFound),
-            (compiled(HANDLER.format("C(int i) {}")).data, dwh.HandlerNotFound),
-            (compiled(HANDLER.format("public C() => int.Parse(null!);")).data, dwh.AssemblyLoadError),
-            (
-                compiled(HANDLER.format("").replace(": ", ": Base, "), references=(base,)).data,
-                dwh.AssemblyLoadError,
-            ),
+            (handler("C(int i) {}"), dwh.HandlerNotFound),
+            (handler("public C() => int.Parse(null!);"), dwh.AssemblyLoadError),
+            (derived.data, dwh.AssemblyLoadError),
         ],
-        fatal=[
-            (compiled(HANDLER.format("public C() => System.Environment.Exit(5);")).data,
-             dwh.GuestTerminated),
-        ],
-    )  # fmt: skip
+        fatal=(handler("public C() => System.Environment.Exit(5);"), dwh.GuestTerminated),
+    )
 
 
 @dataclass
@@ -125,7 +123,7 @@ class Model:
 
     def load(self, function_id: str, name: str) -> dwh.LoadedFunction:
         unloads = function_id in self.loaded
-        handle = self._noticing_recycles(
+        handle: dwh.LoadedFunction = self._noticing_recycles(
             lambda: self.runtime.load_assembly(function_id, self.assemblies.good[name])
         )
         self.counters["loads"] += 1
@@ -158,9 +156,7 @@ class Model:
         self.counters["unloads"] += expected
 
     def invoke(self, function_id: str, payload: bytes) -> None:
-        self._call(
-            self.loaded.get(function_id), lambda: self.runtime.invoke(function_id, payload)
-        )
+        self._call(self.loaded.get(function_id), lambda: self.runtime.invoke(function_id, payload))
 
     def invoke_handle(self, handle: dwh.LoadedFunction) -> None:
         entry = self.loaded.get(handle.function_id)
@@ -266,7 +262,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(function_id=ids)
     def load_what_kills_the_guest(self, function_id: str) -> None:
-        content, error = self.assemblies.fatal[0]
+        content, error = self.assemblies.fatal
         self.model.fail_to_load(function_id, content, error, unloads=True)
 
     @rule(function_id=ids)
@@ -299,9 +295,7 @@ class RegistryMachine(RuleBasedStateMachine):
             self.model.compare()
 
 
-def test_a_runtime_behaves_like_its_model(
-    image: dwh.RuntimeImage, assemblies: Assemblies
-) -> None:
+def test_a_runtime_behaves_like_its_model(image: dwh.RuntimeImage, assemblies: Assemblies) -> None:
     class Machine(RegistryMachine):
         pass
 
@@ -323,70 +317,92 @@ def resident_bytes() -> int:
     return int(status.read_text().split()[1]) * 4096 if status.exists() else 0
 
 
+class Traffic:
+    """Random operations on a model, mostly calls, in the mixture of a rough day."""
+
+    def __init__(self, model: Model, seed: int) -> None:
+        self.model = model
+        self.peak = 0
+        self.names = [f"function {i}" for i in range(12)]
+        self._dice = random.Random(seed)
+        #: Operations with how often they come.
+        self._actions: dict[Callable[[str], object], float] = {
+            self._invoke: 80,
+            self._throw: 8,
+            self._kill: 2,
+            self._load: 4,
+            model.unload: 2,
+            self._load_junk: 1,
+            self._load_refused: 2,
+            self._load_fatal: 0.5,
+            lambda _: model.recycle(): 0.5,
+        }
+
+    def steps(self, count: int) -> None:
+        """That many operations, compared with the model now and then."""
+        actions, weights = list(self._actions), list(self._actions.values())
+        for number in range(count):
+            action = self._dice.choices(actions, weights)[0]
+            action(self._dice.choice(self.names))
+            self.peak = max(self.peak, self.model.runtime.memory.size)
+            if number % 500 == 0:
+                self.model.compare()
+        self.model.compare()
+
+    def rest(self) -> dwh.RuntimeStats:
+        """Bring the runtime into a state that is the same every time."""
+        for name in self.names:
+            self.model.load(name, "Alpha")
+        self.model.recycle()
+        for name in self.names:
+            self.model.invoke(name, b"")
+        gc.collect()
+        return self.model.runtime.stats()
+
+    def _invoke(self, function_id: str) -> None:
+        size = self._dice.choice([0, 1, 100, 5000, 65_537, 300_000])
+        self.model.invoke(function_id, bytes(size))
+
+    def _throw(self, function_id: str) -> None:
+        self.model.fail_in_call(function_id, self._dice.choice([*THROWS]))
+
+    def _kill(self, function_id: str) -> None:
+        self.model.fail_in_call(function_id, self._dice.choice([b"exit", b"failfast", b"wild"]))
+
+    def _load(self, function_id: str) -> None:
+        self.model.load(function_id, self._dice.choice(["Alpha", "Beta"]))
+
+    def _load_junk(self, function_id: str) -> None:
+        content = self._dice.choice(self.model.assemblies.unreadable)
+        self.model.fail_to_load(function_id, content, dwh.AssemblyLoadError, unloads=False)
+
+    def _load_refused(self, function_id: str) -> None:
+        content, error = self._dice.choice(self.model.assemblies.refused)
+        self.model.fail_to_load(function_id, content, error, unloads=True)
+
+    def _load_fatal(self, function_id: str) -> None:
+        content, error = self.model.assemblies.fatal
+        self.model.fail_to_load(function_id, content, error, unloads=True)
+
+
 @pytest.mark.slow
 def test_ten_thousand_mixed_calls_leave_nothing_behind(
     image: dwh.RuntimeImage, assemblies: Assemblies
 ) -> None:
-    dice = random.Random(2026)
-    names = [f"function {i}" for i in range(12)]
-    sizes = [0, 1, 100, 5000, 65_537, 300_000]
-    peak = 0
-
-    def step(model: Model) -> None:
-        nonlocal peak
-        function_id = dice.choice(names)
-        action = dice.random()
-        if action < 0.80:
-            model.invoke(function_id, bytes(dice.choice(sizes)))
-        elif action < 0.88:
-            model.fail_in_call(function_id, dice.choice([*THROWS]))
-        elif action < 0.90:
-            model.fail_in_call(function_id, dice.choice([b"exit", b"failfast", b"wild"]))
-        elif action < 0.94:
-            model.load(function_id, dice.choice(["Alpha", "Beta"]))
-        elif action < 0.96:
-            model.unload(function_id)
-        elif action < 0.97:
-            content = dice.choice(assemblies.unreadable)
-            model.fail_to_load(function_id, content, dwh.AssemblyLoadError, unloads=False)
-        elif action < 0.99:
-            content, error = dice.choice(assemblies.refused)
-            model.fail_to_load(function_id, content, error, unloads=True)
-        elif action < 0.995:
-            content, error = assemblies.fatal[0]
-            model.fail_to_load(function_id, content, error, unloads=True)
-        else:
-            model.recycle()
-        peak = max(peak, model.runtime.memory.size)
-
-    def at_rest(model: Model) -> dwh.RuntimeStats:
-        for name in names:
-            model.load(name, "Alpha")
-        model.recycle()
-        for name in names:
-            model.invoke(name, b"")
-        gc.collect()
-        return model.runtime.stats()
-
     limits = dwh.Limits(timeout=60, leaked_bytes=2 * MIB)
     wasi = dwh.WasiOptions(stdout=io.BytesIO(), stderr=io.BytesIO())
     with dwh.Runtime(image, limits=limits, wasi=wasi) as runtime:
-        model = Model(runtime, assemblies, leaks=True)
-        for _ in range(1500):
-            step(model)
-        before = at_rest(model)
+        traffic = Traffic(Model(runtime, assemblies, leaks=True), seed=2026)
+        traffic.steps(1500)
+        before = traffic.rest()
         objects, resident = len(gc.get_objects()), resident_bytes()
 
-        for number in range(10_000):
-            step(model)
-            if number % 500 == 0:
-                model.compare()
-        model.compare()
-        assert min(model.counters.values()) > 200, "the run was not mixed"
+        traffic.steps(10_000)
+        assert min(traffic.model.counters.values()) > 200, "the run was not mixed"
 
-        after = at_rest(model)
+        after = traffic.rest()
         assert len(gc.get_objects()) - objects < 500
         assert resident_bytes() - resident < 64 * MIB
         assert after.gc_heap_bytes - before.gc_heap_bytes < 256 * 1024
         assert after.linear_memory_bytes == before.linear_memory_bytes
-        assert peak - before.linear_memory_bytes < 48 * MIB
+        assert traffic.peak - before.linear_memory_bytes < 48 * MIB

@@ -164,13 +164,13 @@ class LinuxComparison(RuleBasedStateMachine):
             self.symlink(target, (False, path))
 
     def teardown(self) -> None:
-        for _, linux_fd in self.open:
-            os.close(linux_fd)
-        self.check_links()
-        ours = self.tree(self.base)
-        theirs = linux_tree(self.base)
-        self.linux.close()
-        assert ours == theirs
+        try:
+            for _, linux_fd in self.open:
+                os.close(linux_fd)
+            self.check_links()
+            assert self.tree(self.base) == linux_tree(self.base)
+        finally:
+            self.linux.close()
 
     def path(self, choice: tuple[bool, bytes]) -> bytes:
         is_absolute, relative = choice
