@@ -38,11 +38,13 @@ class MEMORY:
     EACH = "private memory of each further one"
     TABLES = "kernel's page tables of each further one"
     TOTAL = "private memory of {count} above none"
-    RELOAD = "private memory"
-    RELOAD_SMALL = "private memory, leaked_bytes = 4 MiB"
-    GROWTH = "growth after the first tenth"
-    GROWTH_SMALL = "growth after the first tenth, leaked_bytes = 4 MiB"
-    CYCLE = "time of a cycle"
+    RELOAD = "default limits"
+    RELOAD_SMALL = "leaked_bytes = 4 MiB"
+    GROWTH = "private memory, growth after the first tenth, default limits"
+    GROWTH_SMALL = "private memory, growth after the first tenth, leaked_bytes = 4 MiB"
+    CYCLE = "a cycle, {case}"
+    IDLE = "a runtime and nothing loaded"
+    ABOVE_NONE = "private memory above none"
 
 
 #: Workload ``echo``.

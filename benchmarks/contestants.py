@@ -74,9 +74,7 @@ def _filled(command: tuple[str, ...], folder: Path) -> list[str]:
     return [words.get(word, word) for word in command]
 
 
-def _python(
-    name: str, title: str, *, once: str = "", needs: tuple[str, ...] = ()
-) -> Contestant:
+def _python(name: str, title: str, *, once: str = "", needs: tuple[str, ...] = ()) -> Contestant:
     command = (sys.executable, "-m", "benchmarks.worker", name, FOLDER)
     script = (sys.executable, str(HERE / "cold" / f"{once}.py"), FOLDER) if once else ()
     return Contestant(name, title, command, script, needs)
@@ -94,7 +92,7 @@ CONTESTANTS = (
     ),
     _python("coreclr", "pythonnet on CoreCLR", once="coreclr", needs=_PYTHONNET),
     _python("coreclr-array", "pythonnet on CoreCLR, Byte[]", needs=_PYTHONNET),
-    _python("extism", "Extism", once="extism", needs=("extism",)),
+    _python("extism", "Extism", once="extism_plugin", needs=("extism",)),
     _python("extism-hand-back", "Extism, nothing copied", needs=("extism",)),
     _python("wasmtime", "bare wasmtime", once="bare_wasmtime"),
     _python("python", "pure Python"),

@@ -86,9 +86,7 @@ class Results:
     def find(self, workload: str, case: str, contestant: str) -> Figure | None:
         """The figure with these names."""
         wanted = (workload, case, contestant)
-        return next(
-            (f for f in self.figures if (f.workload, f.case, f.contestant) == wanted), None
-        )
+        return next((f for f in self.figures if (f.workload, f.case, f.contestant) == wanted), None)
 
     def median(self, workload: str, case: str, contestant: str) -> float | None:
         """The median of a figure, None if it was not measured."""

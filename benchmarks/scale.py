@@ -21,7 +21,7 @@ class Scale:
         warm_seconds: calls before the first measurement, so that what compiles has compiled.
         rate_rounds, rate_seconds: of each throughput.
         computations: calls of each computing function a round.
-        held: numbers of functions and instances at which memory is read.
+        held: numbers of functions and instances at which memory is read, three at least.
         cycles, cycle_step: load, call, unload; memory is read after every step.
     """
 
@@ -66,7 +66,7 @@ QUICK = Scale(
     rate_rounds=2,
     rate_seconds=0.05,
     computations=1,
-    held=(1, 5, 20),
+    held=(1, 10, 30),
     cycles=200,
     cycle_step=20,
 )

@@ -112,13 +112,19 @@ def read_dependencies(
     """
     if isinstance(source, (str, os.PathLike)):
         for path in sorted(Path(source).iterdir()):
-            if path.suffix.lower() == ".dll":
+            if path.suffix.lower() == ".dll" and path.is_file():
                 content = path.read_bytes()
                 try:
                     yield identify(content), content
                 except MalformedImage:
                     continue
         return
+    if isinstance(source, (Assembly, bytes, bytearray, memoryview)) or not hasattr(
+        source, "__iter__"
+    ):
+        raise MarshallingTypeError(
+            f"dependencies are a list of assemblies or a folder, not {type(source).__name__}"
+        )
     for item in source:
         content = read_assembly(item)
         yield identify(content), content

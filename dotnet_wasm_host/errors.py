@@ -160,7 +160,8 @@ class InvocationError(DotnetHostError):
         self.dotnet_message = dotnet_message
         self.stack_trace = stack_trace
         self.inner = inner
-        super().__init__(f"{dotnet_type} in function {function_id!r}: {dotnet_message}")
+        said = f": {dotnet_message}" if dotnet_message.strip() else ", without a message"
+        super().__init__(f"{dotnet_type} in function {function_id!r}{said}")
         self._attach_note(stack_trace)
         self.__cause__ = inner
 
@@ -233,17 +234,19 @@ class MemoryAccessError(DotnetHostError, IndexError):
         memory_size: size of linear memory at that moment, in bytes.
     """
 
-    def __init__(self, ptr: int, length: int, memory_size: int) -> None:
+    def __init__(self, ptr: int, length: int, memory_size: int, reason: str | None = None) -> None:
         self.ptr = ptr
         self.length = length
         self.memory_size = memory_size
+        self._reason = reason
         super().__init__(
-            f"{length} bytes at address {ptr:#x} are outside the {memory_size} bytes "
+            reason
+            or f"{length} bytes at address {ptr:#x} are outside the {memory_size} bytes "
             "of linear memory"
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.ptr, self.length, self.memory_size)
+        return type(self), (self.ptr, self.length, self.memory_size, self._reason)
 
 
 class MarshallingError(DotnetHostError, ValueError):

@@ -124,6 +124,7 @@ class ImageBuilder:
         instance = self.engine.instantiate(code, data, memory_limit=MAX_MEMORY_BYTES)
         host = Host(instance, _BUILD_LIMITS, WasiOptions())
         boot(host, ((name, self.store.read(path)) for name, path in self._assemblies()))
+        host.set_arguments([])
         layout = GuestLayout(
             methods=find_methods(
                 host, "MinimalRuntime", "MinimalRuntime", "EntryPoints", ENTRY_POINTS
@@ -133,6 +134,7 @@ class ImageBuilder:
         )
         limit = MAX_MEMORY_BYTES
         guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
+        guest.initialize()
         self._warm_up(guest)
         return guest
 

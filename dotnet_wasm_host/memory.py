@@ -6,9 +6,11 @@ import ctypes
 import struct
 import threading
 from contextlib import contextmanager
+from operator import index
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import (
+    GuestOutOfMemory,
     MarshallingError,
     MarshallingTypeError,
     MemoryAccessError,
@@ -64,7 +66,7 @@ class Block:
     def ptr(self) -> int:
         """Address in linear memory. MemoryAccessError once the block was freed."""
         if self._ptr == 0:
-            raise MemoryAccessError(0, self._size, 0)
+            raise MemoryAccessError(0, self._size, 0, "the block was freed already")
         return self._ptr
 
     @property
@@ -123,7 +125,8 @@ class Memory:
         there. The view keeps the memory mapped, so a stale one reads old bytes, never faults.
         """
         with self._lock:
-            array = (ctypes.c_ubyte * length).from_address(self._check(ptr, length))
+            address = self._check(ptr, length)
+            array = (ctypes.c_ubyte * length).from_address(address)
             array.owner = self._owner  # type: ignore[attr-defined]
             return memoryview(array).cast("B")
 
@@ -263,15 +266,17 @@ class Memory:
 
         Raises:
             MarshallingError: ``size`` is negative or above 2**31-1.
-            MemoryError: the guest's heap cannot grow that far.
+            MarshallingTypeError: ``size`` is no integer.
+            GuestOutOfMemory: the guest's heap cannot grow that far.
         """
+        size = _integer(size)
         if not 0 <= size < 2**31:
             raise MarshallingError(f"cannot allocate {size} bytes; give 0..2**31-1")
         with self._lock:
             linear = self._live()
             ptr = self._malloc(max(size, 1))
             if ptr == 0:
-                raise MemoryError(f"the guest's heap has no room for {size} bytes")
+                raise GuestOutOfMemory(f"the guest's heap has no room for {size} bytes")
         block = Block(ptr, size)
         try:
             yield block
@@ -293,6 +298,8 @@ class Memory:
     @contextmanager
     def allocate_utf8(self, text: str) -> Iterator[Block]:
         """A block that holds ``text`` as UTF-8, without a terminator."""
+        if not isinstance(text, str):
+            raise MarshallingTypeError(f"text must be a string, not {type(text).__name__}")
         try:
             data = text.encode()
         except UnicodeEncodeError as error:
@@ -316,6 +323,16 @@ class Memory:
 
     def _check(self, ptr: int, length: int) -> int:
         linear = self._live()
+        ptr, length = _integer(ptr), _integer(length)
         if ptr < 0 or length < 0 or ptr + length > linear.size:
             raise MemoryAccessError(ptr, length, linear.size)
         return linear.address + ptr
+
+
+def _integer(value: int) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise MarshallingTypeError(
+            f"an address or length is an integer, not {type(value).__name__}"
+        ) from None

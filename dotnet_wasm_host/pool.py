@@ -20,7 +20,7 @@ from dotnet_wasm_host.registry import (
     FunctionState,
     FunctionTable,
     LoadedFunction,
-    check_function_id,
+    check_name,
 )
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.slots import FairSlots
@@ -150,7 +150,7 @@ class RuntimePool:
         One that is loaded under the id goes on serving until the new one is ready, and stays if
         the new one cannot be loaded.
         """
-        check_function_id(function_id)
+        check_name(function_id)
         if not isinstance(dependencies, (str, bytes)) and not hasattr(dependencies, "__fspath__"):
             dependencies = list(dependencies)  # an iterator would be empty for the next worker
 

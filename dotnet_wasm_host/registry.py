@@ -20,7 +20,7 @@ __all__ = [
     "FunctionState",
     "FunctionTable",
     "LoadedFunction",
-    "check_function_id",
+    "check_name",
 ]
 
 #: Longest function id, in bytes of UTF-8.
@@ -38,32 +38,30 @@ class FunctionState(Enum):
     UNLOADED = "unloaded"
 
 
-def check_function_id(function_id: str) -> str:
-    """The id, if it can be one.
+def check_name(name: str, what: str = "function id") -> str:
+    """A function's id, or a capability's name, if it can be one.
 
     Raises:
         MarshallingTypeError: not a string.
         MarshallingError: empty, longer than 1,024 bytes of UTF-8, holds NUL or a lone surrogate.
     """
-    if not isinstance(function_id, str):
-        raise MarshallingTypeError(f"a function id is a string, not {type(function_id).__name__}")
-    if not function_id:
-        raise MarshallingError("a function id cannot be empty")
-    if "\0" in function_id:
-        raise MarshallingError(f"function id {function_id[:80]!r} holds NUL")
+    if not isinstance(name, str):
+        raise MarshallingTypeError(f"a {what} is a string, not {type(name).__name__}")
+    if not name:
+        raise MarshallingError(f"a {what} cannot be empty")
+    if "\0" in name:
+        raise MarshallingError(f"{what} {name[:80]!r} holds NUL")
     try:
-        size = len(function_id.encode())
+        size = len(name.encode())
     except UnicodeEncodeError as error:
         raise MarshallingError(
-            f"function id {function_id[:80]!r} cannot be UTF-8: lone surrogate at index "
-            f"{error.start}"
+            f"{what} {name[:80]!r} cannot be UTF-8: lone surrogate at index {error.start}"
         ) from None
     if size > MAX_ID_BYTES:
         raise MarshallingError(
-            f"function id {function_id[:40]!r}... has {size} bytes of UTF-8; "
-            f"{MAX_ID_BYTES} is the most"
+            f"{what} {name[:40]!r}... has {size} bytes of UTF-8; {MAX_ID_BYTES} is the most"
         )
-    return function_id
+    return name
 
 
 @dataclass(slots=True)

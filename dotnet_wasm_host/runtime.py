@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import warnings
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ from dotnet_wasm_host.registry import (
     FunctionState,
     FunctionTable,
     LoadedFunction,
-    check_function_id,
+    check_name,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 #: What ``invoke_many`` sends to the guest at once, at most.
 BATCH_CALLS = 1024
 BATCH_BYTES = 1024 * 1024
@@ -119,6 +121,8 @@ class Runtime:
         self._limits = limits if limits is not None else Limits()
         self._wasi = wasi if wasi is not None else WasiOptions()
         self._lock = threading.RLock()
+        # Guards the step to UNLOADING, which must not wait for a running call.
+        self._life_lock = threading.Lock()
         self._calling = False
         self._table = FunctionTable()
         self._registry = FunctionRegistry(self._table)
@@ -160,7 +164,7 @@ class Runtime:
             HandlerNotFound: no usable handler; the id is not loaded.
             LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
         """
-        check_function_id(function_id)
+        check_name(function_id)
         source = self._read_source(function_id, assembly, dependencies, handler_type)
         with self._entered():
             self._require_room(function_id)
@@ -219,7 +223,10 @@ class Runtime:
             return False
         if entry is None:
             return False
-        entry.life.state = FunctionState.UNLOADING
+        with self._life_lock:
+            if entry.life.state is not FunctionState.LOADED:
+                return False
+            entry.life.state = FunctionState.UNLOADING
         with self._lock:
             if self._calling:
                 entry.life.state = FunctionState.LOADED
@@ -241,19 +248,21 @@ class Runtime:
 
         One that is loaded under the name is unloaded first; functions that use it keep it.
         """
-        check_function_id(name)
+        check_name(name, "capability name")
         source = self._read_source(name, assembly, (), None)
         with self._entered():
-            self._capabilities.pop(name, None)
-            self._run(lambda: self._guest.load_capability(name, source.image, ()))
+            if name in self._capabilities:
+                self._forget_capability(name)
+            self._run_load(source, lambda: self._guest.load_capability(name, source.image, ()))
             self._capabilities[name] = source
 
     def unload_capability(self, name: str) -> bool:
         """Unload a capability. False when it was not loaded."""
         with self._entered():
-            if self._capabilities.pop(name, None) is None:
+            if name not in self._capabilities:
                 return False
-            return self._run(lambda: self._guest.unload_capability(name))
+            self._forget_capability(name)
+            return True
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -456,6 +465,9 @@ class Runtime:
             entry.handle = None
             if entry.source is None:
                 entry.handle = frozen[function_id].handle
+        for name in self._image.capabilities:
+            if name not in self._capabilities:
+                self._guest.unload_capability(name)
         for name, source in self._capabilities.items():
             if source is not None:
                 self._guest.load_capability(name, source.image, ())
@@ -497,11 +509,20 @@ class Runtime:
         return entry.handle
 
     def _load(self, function_id: str, source: _Source) -> LoadReport:
-        return self._run(
+        return self._run_load(
+            source,
             lambda: self._guest.load(
                 function_id, source.image, source.dependencies, source.handler_type
-            )
+            ),
         )
+
+    def _run_load(self, source: _Source, operation: Callable[[], T]) -> T:
+        """Carry out a load; one that fails leaves as much behind as one that was unloaded."""
+        try:
+            return self._run(operation)
+        except AssemblyLoadError:
+            self._count_leak(source)
+            raise
 
     def _register(self, function_id: str, source: _Source, report: LoadReport) -> LoadedFunction:
         return self._add(
@@ -543,11 +564,27 @@ class Runtime:
         self._drop(function_id)
         self._unloads += 1
         if handle is not None:
-            self._run(lambda: self._guest.unload(function_id))
-            self._leaked += entry.source.leak if entry.source else LEAK_PER_UNLOAD
-            if self._leaked > self._limits.leaked_bytes:
-                self._replace()
+            self._unload_from_guest(function_id, lambda: self._guest.unload(function_id))
+            self._count_leak(entry.source)
         return True
+
+    def _unload_from_guest(self, name: str, unload: Callable[[], object]) -> None:
+        """Unload, whatever the Unloading handlers of the context do."""
+        try:
+            self._run(unload)
+        except DotnetHostError as error:
+            _log.warning("unloading %r failed and its instance is replaced: %s", name, error)
+            self._replace()
+
+    def _forget_capability(self, name: str) -> None:
+        source = self._capabilities.pop(name)
+        self._unload_from_guest(name, lambda: self._guest.unload_capability(name))
+        self._count_leak(source)
+
+    def _count_leak(self, source: _Source | None) -> None:
+        self._leaked += source.leak if source else LEAK_PER_UNLOAD
+        if self._leaked > self._limits.leaked_bytes:
+            self._replace()
 
     def _drop(self, function_id: str) -> None:
         self._entries.pop(function_id).life.state = FunctionState.UNLOADED

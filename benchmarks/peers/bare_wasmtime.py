@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import wasmtime
 
-from benchmarks.peers.base import CannotMeasure, Peer
+from benchmarks.peers.base import NO_LIBRARY, CannotMeasure, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class _Instance:
 
     def function(self, name: str) -> wasmtime.Func:
         if name in {"json", "regex"}:
-            raise CannotMeasure("it would take a library compiled to WebAssembly; none is made here")
+            raise CannotMeasure(NO_LIBRARY)
         found = self._exports[name]
         assert isinstance(found, wasmtime.Func)
         return found

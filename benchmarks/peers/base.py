@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CannotMeasure", "Payload", "Peer", "payload_of"]
+__all__ = ["NO_LIBRARY", "CannotMeasure", "Payload", "Peer", "payload_of"]
 
 #: A payload is so many bytes, or a text.
 Payload = int | str
@@ -26,6 +26,10 @@ Payload = int | str
 
 class CannotMeasure(Exception):
     """The contestant has nothing that corresponds to the operation; the text says why."""
+
+
+#: Why the peers without .NET take no part in JSON and regular expressions.
+NO_LIBRARY = "that would take a library compiled to WebAssembly"
 
 
 class Peer(ABC):

@@ -15,7 +15,6 @@ const SMALL = new TextEncoder().encode("hello");
 const CANNOT = {
   start: "its JavaScript hosts one runtime in a process",
   hold_instances: "its JavaScript hosts one runtime in a process",
-  rate: "it has one thread; Node's worker threads were not tried",
 };
 
 const [folder, once] = process.argv.slice(2);
@@ -25,6 +24,8 @@ console.log = console.info = console.warn = console.debug = console.error;
 
 const nanoseconds = (milliseconds) => Math.round(milliseconds * 1e6);
 const read = (name) => fs.readFileSync(`${folder}/${name}`);
+
+class Cannot extends Error {}
 
 class Runtime {
   static async start() {
@@ -160,6 +161,12 @@ class Peer {
     return times;
   }
 
+  rate({ function: name, payload, threads, seconds }) {
+    if (threads > 1) throw new Cannot("it has one thread; Node's worker threads were not tried");
+    const started = performance.now();
+    return this.warm({ function: name, payload, seconds }) / ((performance.now() - started) / 1000);
+  }
+
   load({ times }) {
     const { runtime } = this, stages = { load: [], first: [], second: [], unload: [] };
     for (let index = 0; index < times; index++) {
@@ -201,7 +208,7 @@ async function serve() {
     try {
       answer = CANNOT[operation] ? { cannot: CANNOT[operation] } : { value: peer[operation](options) };
     } catch (error) {
-      answer = { error: String(error) };
+      answer = error instanceof Cannot ? { cannot: error.message } : { error: String(error) };
     }
     process.stdout.write(JSON.stringify(answer) + "\n");
   }
@@ -209,8 +216,10 @@ async function serve() {
 
 async function answerOnce() {
   const runtime = await Runtime.start();
+  const running = performance.now();
   const result = runtime.invoke(runtime.load("echo", read("echo.dll")), SMALL);
-  process.stdout.write(`${decode(result)} ${nanoseconds(performance.now() - started)}\n`);
+  const [boot, call] = [running - started, performance.now() - running].map(nanoseconds);
+  process.stdout.write(`${decode(result)} runtime=${boot} load+call=${call}\n`);
 }
 
 await (once ? answerOnce() : serve());

@@ -8,7 +8,7 @@ import platform
 import re
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.base import CannotMeasure, Peer
+from benchmarks.peers.base import CannotMeasure, Payload, Peer, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +76,11 @@ class Memcpy(Peer):
 
     def versions(self) -> dict[str, str]:
         return {"libc": " ".join(platform.libc_ver())}
+
+    def check(self, function: str, payload: Payload) -> str:
+        data = payload_of(payload)
+        self._call(function)(data)
+        return self._target[: len(data)].decode()
 
     def _open(self, function: str) -> Callable[[bytes], object]:
         if function != "echo":

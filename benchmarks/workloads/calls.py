@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import MANY, TRIVIAL, echo_case
@@ -39,7 +40,8 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
         "ours", "node", "coreclr", "coreclr-array", "extism", "extism-hand-back", "wasmtime",
         "python", "memcpy",
     )  # fmt: skip
-    with session.workers(notebook, *names) as workers:
+    with session.workers(notebook, *names) as started:
+        workers = _agreeing(notebook, started, "echo", '"hello"')
         for size, calls in scale.echoes.items():
             taking_part = [w for w in workers if _can_take(notebook, w, size)]
             _measure(
@@ -51,7 +53,9 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
             lambda w: w.ask("sample_batch", function="echo", payload=100, calls=scale.batch),
         )  # fmt: skip
         for name, batches in many.items():
-            notebook.nanoseconds(MANY, name, sum(batches, []), "time of the batch / its calls")
+            notebook.nanoseconds(
+                MANY, name, chain.from_iterable(batches), "time of the batch / its calls"
+            )
         bare = [w for w in workers if w.name == "wasmtime"]
         _measure(session, notebook, TRIVIAL, bare, "nop", 0, max(scale.echoes.values()))
 
@@ -95,7 +99,7 @@ def _measure(
         lambda w: w.ask("sample", function=function, payload=payload, calls=calls, seconds=TURN),
     )  # fmt: skip
     for name, batches in answers.items():
-        notebook.nanoseconds(case, name, sum(batches, []), _NOTES.get(name, ""))
+        notebook.nanoseconds(case, name, chain.from_iterable(batches), _NOTES.get(name, ""))
 
 
 def _agreeing(

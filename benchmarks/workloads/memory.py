@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import MEMORY
 from benchmarks.processes import MemoryUse, NotAvailable, Worker
+from benchmarks.session import take_turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,13 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["measure_functions", "measure_instances", "measure_reloads"]
 
 SMALL_LEAK = 4 << 20
+_FUNCTIONS, _INSTANCES = "hold_functions", "hold_instances"
 
 
 def measure_functions(session: Session, notebook: Notebook) -> None:
     """1 to 1,000 loaded functions, each called once."""
     with session.workers(notebook, "ours", "node", "coreclr") as workers:
         for worker in workers:
-            _hold(notebook, worker, "hold_functions", session.scale.held, "functions")
+            _hold(notebook, worker, _FUNCTIONS, session.scale.held)
 
 
 def measure_instances(session: Session, notebook: Notebook) -> None:
@@ -30,70 +34,81 @@ def measure_instances(session: Session, notebook: Notebook) -> None:
     names = ("ours", "node", "coreclr", "extism", "wasmtime")
     with session.workers(notebook, *names) as workers:
         for worker in workers:
-            _hold(notebook, worker, "hold_instances", session.scale.held, "instances")
+            _hold(notebook, worker, _INSTANCES, session.scale.held)
 
 
-def _hold(
-    notebook: Notebook, worker: Worker, operation: str, counts: Sequence[int], what: str
-) -> None:
+def _hold(notebook: Notebook, worker: Worker, operation: str, counts: Sequence[int]) -> None:
     """Memory at each count. The slope is taken after the first: what is shared is shared then."""
-    uses: list[tuple[int, MemoryUse]] = []
+    uses: dict[int, MemoryUse] = {}
     try:
-        worker.ask(operation, count=0)
-        uses.append((0, worker.memory()))
-        for count in counts:
+        for count in (0, *counts):
             worker.ask(operation, count=count)
-            uses.append((count, worker.memory()))
+            uses[count] = worker.memory()
     except NotAvailable as error:
         notebook.absent(MEMORY.EACH, worker.name, str(error))
         return
-    none = uses[0][1]
-    for count, use in uses[1:]:
+    none = uses.pop(0)
+    if operation == _FUNCTIONS:
+        notebook.record(MEMORY.IDLE, worker.name, "B", [none.private], "the whole process")
+    for count, use in uses.items():
         total = MEMORY.TOTAL.format(count=count)
         notebook.record(total, worker.name, "B", [use.private - none.private])
-    (first, before), (last, after) = uses[1], uses[-1]
-    span = last - first
-    each = (after.private - before.private) / span
-    tables = (after.page_tables - before.page_tables) / span
-    note = f"slope from {first} to {last}"
-    notebook.record(MEMORY.EACH, worker.name, "B", [each], note)
-    notebook.record(MEMORY.TABLES, worker.name, "B", [tables], note)
-    points = [(float(count), float(use.private - none.private)) for count, use in uses[1:]]
-    notebook.draw("private memory above none", worker.name, what, "B", points)
+    # The first ones pay for what all share, and pages that only one maps count as private.
+    _, first, *_, last = uses
+    for case, grown in (
+        (MEMORY.EACH, uses[last].private - uses[first].private),
+        (MEMORY.TABLES, uses[last].page_tables - uses[first].page_tables),
+    ):
+        slope = grown / (last - first)
+        notebook.record(case, worker.name, "B", [slope], f"slope from {first} to {last}")
+    points = [(float(count), float(use.private - none.private)) for count, use in uses.items()]
+    notebook.draw(MEMORY.ABOVE_NONE, worker.name, operation.removeprefix("hold_"), "B", points)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one turn of cycles took and left behind."""
+
+    seconds: float
+    private: int
+    recycles: int | None
 
 
 def measure_reloads(session: Session, notebook: Notebook) -> None:
     """Cycles of load, call and unload, with memory after every step of them."""
+    scale = session.scale
     for case, growth, names, options in (
         (MEMORY.RELOAD, MEMORY.GROWTH, ("ours", "node", "coreclr"), {}),
         (MEMORY.RELOAD_SMALL, MEMORY.GROWTH_SMALL, ("ours",), {"leaked_bytes": SMALL_LEAK}),
     ):
+        session.progress(f"  {case}")
         with session.workers(notebook, *names) as workers:
-            for worker in workers:
-                session.progress(f"  {worker.name}: {case}")
-                try:
-                    _cycle(session, notebook, worker, case, growth, options)
-                except NotAvailable as error:
-                    notebook.absent(case, worker.name, str(error))
+            answers = take_turns(
+                notebook, case, workers, scale.cycles // scale.cycle_step,
+                partial(_step, scale.cycle_step, options),
+            )  # fmt: skip
+        for name, steps in answers.items():
+            _report_steps(notebook, name, case, growth, steps, scale.cycle_step)
 
 
-def _cycle(
-    session: Session,
-    notebook: Notebook,
-    worker: Worker,
-    case: str,
-    growth: str,
-    options: dict[str, int],
+def _step(cycles: int, options: dict[str, int], worker: Worker) -> _Step:
+    started = time.perf_counter()
+    answer = worker.ask("cycle", times=cycles, **options)
+    seconds = (time.perf_counter() - started) / cycles
+    return _Step(seconds, worker.memory().private, answer.get("recycles"))
+
+
+def _report_steps(
+    notebook: Notebook, name: str, case: str, growth: str, steps: Sequence[_Step], size: int
 ) -> None:
-    scale = session.scale
-    points, times, answer = [], [], {}
-    for done in range(0, scale.cycles, scale.cycle_step):
-        started = time.perf_counter_ns()
-        answer = worker.ask("cycle", times=scale.cycle_step, **options)
-        times.append((time.perf_counter_ns() - started) // scale.cycle_step)
-        points.append((float(done + scale.cycle_step), float(worker.memory().private)))
-    notebook.draw(case, worker.name, "cycles", "B", points)
-    settled = [value for cycles, value in points if cycles >= scale.cycles / 10]
-    recycles = f"{answer['recycles']} recycles" if "recycles" in answer else ""
-    notebook.record(growth, worker.name, "B", [max(settled) - settled[0]], recycles)
-    notebook.nanoseconds(f"{MEMORY.CYCLE} ({case})", worker.name, times, "mean of each step")
+    if not steps:
+        return
+    points = [(float((i + 1) * size), float(step.private)) for i, step in enumerate(steps)]
+    notebook.draw(case, name, "cycles", "B", points)
+    settled = [step.private for step in steps[max(len(steps) // 10 - 1, 0) :]]
+    recycles = steps[-1].recycles
+    note = "" if recycles is None else f"{recycles} instances replaced"
+    notebook.record(growth, name, "B", [max(settled) - settled[0]], note)
+    notebook.record(
+        MEMORY.CYCLE.format(case=case), name, "s", [s.seconds for s in steps], "means of steps"
+    )

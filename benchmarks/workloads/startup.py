@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import INSTANCE, LOAD, PROCESS
@@ -77,9 +78,7 @@ def measure_instances(session: Session, notebook: Notebook) -> None:
         "close": INSTANCE.SNAPSHOT_CLOSE,
     }
     scale = session.scale
-    with session.workers(
-        notebook, "ours", "node", "coreclr", "extism", "wasmtime"
-    ) as workers:
+    with session.workers(notebook, "ours", "node", "coreclr", "extism", "wasmtime") as workers:
         take_turns(notebook, INSTANCE.SNAPSHOT, workers, 1, lambda w: w.ask("start", times=2))
         answers = take_turns(
             notebook, INSTANCE.SNAPSHOT, workers, scale.rounds,
@@ -94,7 +93,7 @@ def measure_instances(session: Session, notebook: Notebook) -> None:
             lambda w: w.ask("start_and_load", times=scale.instances),
         )  # fmt: skip
         for name, batches in loading.items():
-            notebook.nanoseconds(INSTANCE.BASE, name, sum(batches, []))
+            notebook.nanoseconds(INSTANCE.BASE, name, chain.from_iterable(batches))
 
 
 def measure_loads(session: Session, notebook: Notebook) -> None:

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import rate_case
 from benchmarks.session import take_turns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.processes import Worker
     from benchmarks.session import Notebook, Session
 
 __all__ = ["FIB", "MODES", "ONE_CORE", "measure_rates"]
 
 #: Modes of our own; the peers have one, called "".
-MODES = ("runtime", "shared", "per_function", "per_invocation")
 ONE_CORE = "per_invocation on one core"
+MODES = ("runtime", "shared", "per_function", "per_invocation", ONE_CORE)
 #: 0.4 ms of computing: fib(20).
 FIB = "fib(20)"
-_PAYLOADS: dict[str, tuple[str, int | str]] = {
-    FIB: ("fib", "20"),
-    "echo 100 B": ("echo", 100),
+_REQUESTS: dict[str, dict[str, object]] = {
+    FIB: {"function": "fib", "payload": "20"},
+    "echo 100 B": {"function": "echo", "payload": 100},
 }
 
 
 def measure_rates(session: Session, notebook: Notebook) -> None:
     """Threads of one process that call as fast as they can."""
-    scale = session.scale
     names = ("ours", "node", "coreclr", "extism", "wasmtime", "python")
     with session.workers(notebook, *names) as workers:
-        for label, (function, payload) in _PAYLOADS.items():
+        for label, request in _REQUESTS.items():
             session.progress(f"  {label}")
-            found: dict[tuple[str, str], list[float]] = {}
-            for mode, threads in _settings():
-                taking_part = [w for w in workers if (w.name == "ours") == bool(mode)]
-                case = rate_case(label, mode or "one function", threads)
-                answers = take_turns(
-                    notebook, case, taking_part, scale.rate_rounds,
-                    lambda w, mode=mode, threads=threads: w.ask(
-                        "rate", function=function, payload=payload, threads=threads,
-                        seconds=scale.rate_seconds, mode=mode,
-                    ),
-                )  # fmt: skip
-                found |= {(case, name): rates for name, rates in answers.items()}
-            for (case, name), rates in found.items():
-                notebook.record(case, name, "calls/s", rates)
+            asks = {"seconds": session.scale.rate_seconds, **request}
+            for mode in MODES:
+                ours = [w for w in workers if w.name == "ours"]
+                _compare_threads(session, notebook, ours, label, {"mode": mode, **asks})
+            peers = [w for w in workers if w.name != "ours"]
+            _compare_threads(session, notebook, peers, label, asks)
 
 
-def _settings() -> list[tuple[str, int]]:
-    ours = [(mode, threads) for mode in MODES for threads in (1, 2)]
-    return [*ours, (ONE_CORE, 1), ("", 1), ("", 2)]
+def _compare_threads(
+    session: Session,
+    notebook: Notebook,
+    workers: Sequence[Worker],
+    label: str,
+    request: dict[str, object],
+) -> None:
+    """One and two threads, taking turns with each other too."""
+    mode = str(request.get("mode", "one function"))
+    cases = {rate_case(label, mode, threads): threads for threads in (1, 2)}
+    if mode == ONE_CORE:
+        cases = {rate_case(label, mode, 1): 1}
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(session.scale.rate_rounds):
+        for case, threads in cases.items():
+            answers = take_turns(
+                notebook, case, workers, 1, partial(_rate, {**request, "threads": threads})
+            )
+            for name, rates in answers.items():
+                found.setdefault((case, name), []).extend(rates)
+    for case in cases:
+        for worker in workers:
+            notebook.record(case, worker.name, "calls/s", found[case, worker.name])
+
+
+def _rate(request: dict[str, object], worker: Worker) -> float:
+    return float(worker.ask("rate", **request))

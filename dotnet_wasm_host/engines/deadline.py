@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Ticker"]
 
+#: Thirty years, where a float still counts ticks; nothing waits longer.
+_LONGEST = 1e9
+
 
 @final
 class Ticker:
@@ -33,7 +36,7 @@ class Ticker:
 
     def ticks(self, seconds: float) -> int:
         """How many ticks pass before ``seconds`` are certainly over."""
-        return math.ceil(seconds / self.period) + 2
+        return math.ceil(min(seconds, _LONGEST) / self.period) + 2
 
     def arm(self) -> None:
         """A deadline is running: tick until as many :meth:`disarm` calls."""

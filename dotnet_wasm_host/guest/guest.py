@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, final
 
@@ -34,6 +35,7 @@ __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 
 #: ``MinimalRuntime.EntryPoints``.
 ENTRY_POINTS = (
+    "Initialize",
     "Invoke",
     "InvokeMany",
     "Load",
@@ -46,6 +48,7 @@ ENTRY_POINTS = (
 #: Payloads up to this size use the buffer that every image carries.
 BUFFER_SIZE = 64 * 1024
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 
 
@@ -83,6 +86,7 @@ class Guest:
         self._result_limit = result_limit
         self._linear = host.instance.memory
         self._heap = host.heap
+        self._mono = host.mono
         self._printed = host.output
         self._entries = {
             name: host.instance.bind(_INVOKE_JSEXPORT, layout.methods[name], layout.frame)
@@ -135,6 +139,8 @@ class Guest:
                 raise self._lied(MemoryAccessError(output, length, self._linear.size))
             result = ctypes.string_at(self._base + output, length)
             self._free(block)
+            if self._mono.background_work:
+                self._run_background_work()
             return result
         record = self._output(output, length)
         self._free(block)
@@ -150,6 +156,10 @@ class Guest:
         if status != abi.Status.OK:
             raise self._invocation_error(function_id, status, output)
         results = self._decode(lambda: abi.unpack_results(output))
+        if max(map(len, results), default=0) > self._result_limit:
+            raise LimitExceeded(
+                f"function {function_id!r} returned more than result_bytes={self._result_limit}"
+            )
         if not 0 < len(results) <= len(payloads):
             raise self._lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
         return results
@@ -187,6 +197,12 @@ class Guest:
         _, status, output = self._request("UnloadCapability", abi.pack_fields(name.encode()))
         return self._was_found(name, status, output)
 
+    def initialize(self) -> None:
+        """Prepare the managed side of an image that is being built."""
+        _, status, output = self._request("Initialize", b"")
+        if status != abi.Status.OK:
+            raise self._invocation_error("(initialize)", status, output)
+
     def heap_bytes(self) -> int:
         """Live bytes of the managed heap."""
         _, status, output = self._request("Inspect", b"")
@@ -219,7 +235,21 @@ class Guest:
         out_handle, _, _, status, output, length = abi.FRAME.unpack_from(self._frame)
         answer = self._output(output, length)
         self._free(block)
+        if self._mono.background_work:
+            self._run_background_work()
         return out_handle, status, answer
+
+    def _run_background_work(self) -> None:
+        """Finalizers and queued work items, for which there is no other thread."""
+        self._mono.background_work = False
+        try:
+            self.host.call("mono_background_exec")
+        except DotnetHostError as error:
+            # The call before it has its result; only the instance is lost.
+            _log.warning("background work of the guest failed: %s", self._broke(error))
+        except BaseException:
+            self.broken = True
+            raise
 
     def _send(self, handle: int, payload: Buffer) -> int:
         """Like :meth:`_place`, checked against the limit, with a short way for small bytes."""
@@ -240,7 +270,7 @@ class Guest:
         """Fill the frame. Returns the block to free after the call, 0 if none was needed."""
         size, block = data.nbytes, 0
         if size > BUFFER_SIZE:
-            block = self.host.call("malloc", size)
+            block = self._heap_call("malloc", size)
             if block == 0:
                 raise GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
         pointer = block or self.layout.buffer
@@ -252,13 +282,18 @@ class Guest:
 
     def _free(self, block: int) -> None:
         if block:
-            self.host.call("free", block)
+            self._heap_call("free", block)
+
+    def _heap_call(self, export: str, argument: int) -> int:
+        try:
+            return self.host.call(export, argument)
+        except BaseException as error:  # noqa: BLE001 - a deadline may end this call too
+            raise self._broke(error) from None
 
     def _output(self, output: int, length: int) -> bytes:
+        """An answer of the protocol, which no limit of the user's applies to."""
         if length < 0 or output + length > self._linear.size:
             raise self._lied(MemoryAccessError(output, length, self._linear.size))
-        if length > self._result_limit:
-            raise LimitExceeded(f"the guest answers with {length} bytes")
         return ctypes.string_at(self._base + output, length)
 
     # ---------------------------------------------------------------- errors
@@ -304,13 +339,22 @@ class Guest:
             return kind(function_id, error.type_name, error.message)
         reason = error.message or error.type_name
         if status == abi.Status.HANDLER_THREW:
-            reason = f"its constructor threw {error.type_name}: {error.message}"
+            reason = f"its constructor threw {_sentence(error)}"
         return kind(function_id, error.type_name, reason, error.stack_trace)
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
             return status == abi.Status.OK
         raise self._invocation_error(function_id, status, record)
+
+
+def _sentence(error: abi.RemoteException) -> str:
+    """The exception and the one at the root of it, which usually says more."""
+    root = error
+    while root.inner is not None:
+        root = root.inner
+    said = f"{error.type_name}: {error.message}"
+    return said if root is error else f"{said} ({root.type_name}: {root.message})"
 
 
 def _invocation_error(function_id: str, error: abi.RemoteException) -> InvocationError:

@@ -26,7 +26,7 @@ from dotnet_wasm_host.memory import Memory
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance
     from dotnet_wasm_host.imports.base import ImportGroup
@@ -128,9 +128,11 @@ class Host:
             ):
                 self.call("mono_wasm_setenv", key.ptr, text.ptr)
         if self._options.args:
-            self._set_arguments(["dotnet", *self._options.args])
+            self.set_arguments(self._options.args)
 
-    def _set_arguments(self, arguments: list[str]) -> None:
+    def set_arguments(self, arguments: Sequence[str]) -> None:
+        """What ``Environment.GetCommandLineArgs`` gives after the program's name."""
+        arguments = ("dotnet", *arguments)
         # The runtime keeps the pointers, so these are never freed.
         pointers = []
         for argument in arguments:

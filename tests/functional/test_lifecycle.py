@@ -241,6 +241,35 @@ def test_unloading_leaves_others_alone(runtime: dwh.Runtime, moody: dwh.Assembly
     assert runtime.invoke("a", b"count") == b"1"
 
 
+@pytest.mark.parametrize(
+    ("body", "recycles"),
+    [('throw new Exception("not me");', 0), ("Environment.Exit(3);", 1)],
+    ids=["throws", "exits"],
+)
+def test_a_function_cannot_resist_its_unloading(
+    runtime: dwh.Runtime,
+    compiled: CompiledSources,
+    moody: dwh.Assembly,
+    body: str,
+    recycles: int,
+) -> None:
+    stubborn = compiled(f"""
+        using System; using System.Runtime.Loader;
+        public class Stubborn : MinimalRuntime.IFunctionHandler {{
+            public Stubborn() => AssemblyLoadContext.GetLoadContext(typeof(Stubborn).Assembly)!
+                .Unloading += _ => {{ {body} }};
+            public byte[] Execute(ReadOnlySpan<byte> input) => [];
+        }}""")
+    function = runtime.load_assembly("f", stubborn)
+    assert runtime.unload_assembly("f") is True
+    assert function.state is dwh.FunctionState.UNLOADED
+    assert runtime.stats().recycles == recycles
+
+    runtime.load_assembly("f", stubborn)
+    assert runtime.load_assembly("f", moody).generation == 3
+    assert runtime.invoke("f", b"count") == b"1"
+
+
 def test_a_handle_does_not_keep_the_runtime_open(
     image: dwh.RuntimeImage, moody: dwh.Assembly
 ) -> None:
@@ -433,6 +462,46 @@ def test_what_fails_to_load_or_is_replaced_leaks_no_more_than_allowed(
         assert runtime.stats().recycles > 0
         assert runtime.stats().leaked_bytes_estimate <= 2 << 20
         assert runtime.memory.size - start < 16 << 20
+
+
+def test_replacing_a_function_never_runs_out_of_memory(
+    image: dwh.RuntimeImage, compiled: CompiledSources
+) -> None:
+    # What the unloaded ones leave behind must be given back before memory is full, however
+    # small memory is: no more than one of them is loaded at any time.
+    bulky = compiled(
+        "public class Bulky : MinimalRuntime.IFunctionHandler {"
+        "public byte[] Execute(System.ReadOnlySpan<byte> i) => [7];"
+        + "".join(f'public const string M{i} = "{"x" * 60}{i}"; ' for i in range(2500))
+        + "}"
+    )
+    with dwh.Runtime(image, limits=dwh.Limits(memory_bytes=80 << 20)) as runtime:
+        for _ in range(150):
+            runtime.load_assembly("f", bulky)
+            assert runtime.invoke("f") == b"\7"
+
+
+def test_objects_with_finalizers_are_freed(runtime: dwh.Runtime, compiled: CompiledSources) -> None:
+    # Finalizers are background work of the runtime; without them 600 MB would pile up here.
+    forgetful = compiled("""
+        using System; using System.Text;
+        public class Large {
+            public static int Finalized;
+            public readonly byte[] Content = new byte[1 << 20];
+            ~Large() { Finalized++; }
+        }
+        public class Forgetful : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> input) {
+                for (var i = 0; i < 10; i++) { new Large().Content[0] = 1; }
+                return Encoding.ASCII.GetBytes(Large.Finalized.ToString());
+            }
+        }""")
+    runtime.load_assembly("f", forgetful)
+
+    finalized = [int(runtime.invoke("f")) for _ in range(60)]
+
+    assert finalized[-1] > 300
+    assert runtime.memory.size < 200 << 20
 
 
 # ---------------------------------------------------------------- closing

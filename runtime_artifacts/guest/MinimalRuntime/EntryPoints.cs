@@ -11,6 +11,21 @@ namespace MinimalRuntime;
 /// </summary>
 public static unsafe class EntryPoints
 {
+    /// <summary>Called once, when an image is built.</summary>
+    public static void Initialize(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            StandardInput.Install();
+            frame->Return([]);
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
     /// <summary>Handle and payload in; result, or the error of the handler, out.</summary>
     public static void Invoke(void* address)
     {
