@@ -41,6 +41,8 @@ def boot(host: Host, assemblies: Iterable[tuple[str, bytes]]) -> None:
         "mono_wasm_load_runtime",
         _NO_DEBUGGER, len(keys), _string_array(host, keys), _string_array(host, values),
     )  # fmt: skip
+    # The first round of background work starts the finalizer, which has no thread of its own.
+    host.call("mono_background_exec")
 
 
 def find_methods(

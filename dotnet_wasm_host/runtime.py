@@ -564,22 +564,24 @@ class Runtime:
         self._drop(function_id)
         self._unloads += 1
         if handle is not None:
-            self._unload_from_guest(function_id, lambda: self._guest.unload(function_id))
-            self._count_leak(entry.source)
+            self._unload(entry.source, lambda: self._guest.unload(function_id))
         return True
 
-    def _unload_from_guest(self, name: str, unload: Callable[[], object]) -> None:
-        """Unload, whatever the Unloading handlers of the context do."""
+    def _unload(self, source: _Source | None, operation: Callable[[], object]) -> None:
+        """Unload from the guest, whatever the Unloading handlers of the context do."""
+        guest = self._guest
         try:
-            self._run(unload)
+            self._run(operation)
         except DotnetHostError as error:
-            _log.warning("unloading %r failed and its instance is replaced: %s", name, error)
-            self._replace()
+            _log.warning("an Unloading handler failed, its instance is replaced: %s", error)
+            if self._guest is guest:
+                self._replace()
+        else:
+            self._count_leak(source)
 
     def _forget_capability(self, name: str) -> None:
         source = self._capabilities.pop(name)
-        self._unload_from_guest(name, lambda: self._guest.unload_capability(name))
-        self._count_leak(source)
+        self._unload(source, lambda: self._guest.unload_capability(name))
 
     def _count_leak(self, source: _Source | None) -> None:
         self._leaked += source.leak if source else LEAK_PER_UNLOAD
