@@ -184,7 +184,7 @@ def _reload(results: Results, figure: Any) -> bool:  # noqa: ANN401
     axes = figure.subplots()
     for series in results.series:
         if series.workload == "reload":
-            special = series.case == MEMORY.RELOAD_SMALL
+            special = series.case == MEMORY.RELOAD_LARGE
             label = results.title(series.contestant) + (f", {series.case}" if special else "")
             axes.plot(
                 [x for x, _ in series.points], [y / 1e6 for _, y in series.points],

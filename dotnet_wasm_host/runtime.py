@@ -573,10 +573,9 @@ class Runtime:
         try:
             self._run(operation)
         except DotnetHostError as error:
-            _log.warning("an Unloading handler failed, its instance is replaced: %s", error)
-            if self._guest is guest:
-                self._replace()
-        else:
+            # The dispatcher forgets a function before it unloads the context.
+            _log.warning("an Unloading handler failed: %s", error)
+        if self._guest is guest:
             self._count_leak(source)
 
     def _forget_capability(self, name: str) -> None:

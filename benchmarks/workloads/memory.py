@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_functions", "measure_instances", "measure_reloads"]
 
-SMALL_LEAK = 4 << 20
+LARGE_LEAK = 64 << 20
 _FUNCTIONS, _INSTANCES = "hold_functions", "hold_instances"
 
 
@@ -79,7 +79,7 @@ def measure_reloads(session: Session, notebook: Notebook) -> None:
     scale = session.scale
     for case, growth, names, options in (
         (MEMORY.RELOAD, MEMORY.GROWTH, ("ours", "node", "coreclr"), {}),
-        (MEMORY.RELOAD_SMALL, MEMORY.GROWTH_SMALL, ("ours",), {"leaked_bytes": SMALL_LEAK}),
+        (MEMORY.RELOAD_LARGE, MEMORY.GROWTH_LARGE, ("ours",), {"leaked_bytes": LARGE_LEAK}),
     ):
         session.progress(f"  {case}")
         with session.workers(notebook, *names) as workers:

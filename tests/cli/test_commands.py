@@ -136,7 +136,7 @@ def test_a_failing_function_shows_its_inner_exception_and_stack(command: Command
     assert "---> System.FormatException: inner" in stderr
 
 
-def test_damaged_artifacts_have_exit_code_5(command: Command, tmp_path: Path) -> None:
+def test_damaged_artifacts_have_exit_code_5(tmp_path: Path) -> None:
     program = (
         "import dotnet_wasm_host.artifacts.store as s, pathlib; "
         f"s._WHEEL_DATA = s._CHECKOUT = pathlib.Path({str(tmp_path)!r}); "

@@ -80,7 +80,7 @@ def test_recycling_frees_the_old_instance(busy: dwh.Assembly) -> None:
         assert instance() is None
 
 
-def test_a_view_keeps_its_memory_mapped(busy: dwh.Assembly) -> None:
+def test_a_view_keeps_its_memory_mapped() -> None:
     runtime = dwh.Runtime()
     with runtime.memory.allocate_bytes(b"still here") as block:
         view = runtime.memory.view(block.ptr, block.size)
