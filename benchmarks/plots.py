@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from benchmarks.results import Results
+    from benchmarks.results import Results, Unit
 
 __all__ = ["PlottingUnavailable", "draw_plots"]
 
@@ -70,21 +70,23 @@ def _bars(
     title: str,
     wanted: Iterable[tuple[str, str, str, str]],
 ) -> bool:
-    """Horizontal bars: (workload, case, contestant, label), the ones that were measured."""
-    found = [
-        (label, figure, contestant)
-        for workload, case, contestant, label in wanted
-        if (figure := results.find(workload, case, contestant))
-    ]
-    for position, (_, figure, contestant) in enumerate(reversed(found)):
-        axes.barh(position, figure.p50, color=_COLOURS[contestant])
-        axes.text(figure.p50, position, f" {show(figure.p50, figure.unit)}", va="center")
-    axes.set_yticks(range(len(found)), [label for label, _, _ in reversed(found)])
+    """Horizontal bars: (workload, case, contestant, label), with gaps for what is missing."""
+    rows = list(reversed(list(wanted)))
+    drawn = False
+    for position, (workload, case, contestant, _) in enumerate(rows):
+        figure = results.find(workload, case, contestant)
+        if figure:
+            drawn = True
+            axes.barh(position, figure.p50, color=_COLOURS[contestant])
+            axes.text(figure.p50, position, f" {show(figure.p50, figure.unit)}", va="center")
+    axes.set_yticks(range(len(rows)), [label for *_, label in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_title(title, loc="left")
     axes.set_xscale("log")
-    axes.margins(x=0.25)
+    _label_ticks(axes.xaxis, "s")
+    axes.margins(x=0.3)
     axes.tick_params(axis="y", length=0)
-    return bool(found)
+    return drawn
 
 
 def _startup(results: Results, figure: Any) -> bool:  # noqa: ANN401
@@ -121,7 +123,7 @@ def _echo(results: Results, figure: Any) -> bool:  # noqa: ANN401
                 *zip(*points, strict=True), style,
                 color=colour, label=results.title(name), markersize=4,
             )  # fmt: skip
-    return _finish(axes, "Warm echo: median time of a call", "payload, bytes", "seconds")
+    return _finish(axes, "Warm echo: median time of a call", "payload, bytes", "", "s")
 
 
 def _compute(results: Results, figure: Any) -> bool:  # noqa: ANN401
@@ -155,6 +157,7 @@ def _threads(results: Results, figure: Any) -> bool:  # noqa: ANN401
         labels.append(label)
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xscale("log")
+    _label_ticks(axes.xaxis, "calls/s")
     axes.margins(x=0.15)
     axes.set_title(f"{FIB}, calls a second: 1 thread (light) and 2 (dark)", loc="left")
     return bool(labels)
@@ -169,14 +172,12 @@ def _memory(results: Results, figure: Any) -> bool:  # noqa: ANN401
     ):  # fmt: skip
         for series in results.series:
             if series.workload == workload:
-                points = [(x, y / 1e6) for x, y in series.points if y > 0]
+                points = [(x, y) for x, y in series.points if y > 0]
                 axes.plot(
                     *zip(*points, strict=True), "o-", markersize=4,
                     color=_COLOURS[series.contestant], label=results.title(series.contestant),
                 )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        drawn = _finish(axes, title, workload, "private MB above none") or drawn
+        drawn = _finish(axes, title, workload, "private memory above none", "B") or drawn
     return drawn
 
 
@@ -192,7 +193,7 @@ def _reload(results: Results, figure: Any) -> bool:  # noqa: ANN401
             )  # fmt: skip
     axes.set_ylim(bottom=0)
     title = "Load, call, unload: private memory of the process"
-    return _finish(axes, title, "cycles", "MB", logarithmic=False)
+    return _finish(axes, title, "cycles", "MB")
 
 
 def _finish(
@@ -200,20 +201,33 @@ def _finish(
     title: str,
     x: str,
     y: str,
-    *,
-    logarithmic: bool = True,
+    logarithmic: Unit | None = None,
 ) -> bool:
+    """Titles, grid and legend; logarithmic axes if the unit of the vertical one is given."""
     if not axes.lines:
         return False
     if logarithmic:
         axes.set_xscale("log")
         axes.set_yscale("log")
+        _label_ticks(axes.xaxis, None)
+        _label_ticks(axes.yaxis, logarithmic)
     axes.set_title(title, loc="left")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(visible=True, alpha=0.3)
     axes.legend(frameon=False, fontsize=8)
     return True
+
+
+def _label_ticks(axis: Any, unit: Unit | None) -> None:  # noqa: ANN401
+    """Powers of ten as people write them."""
+
+    def text(value: float, _position: int) -> str:
+        shown = show(value, unit) if unit else f"{value:,.0f}"
+        return shown.replace(".00", "").replace(".0", "")
+
+    axis.set_major_formatter(text)
+    axis.set_minor_formatter(lambda _value, _position: "")
 
 
 _PLOTS: dict[str, Callable[[Results, Any], bool]] = {

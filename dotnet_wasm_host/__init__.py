@@ -17,8 +17,9 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
         runtime.unload_assembly("greet")
 """
 
+from typing import TYPE_CHECKING
+
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
-from dotnet_wasm_host.csharp import compile_csharp
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -41,9 +42,12 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
 from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
-from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.csharp import compile_csharp
+    from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool
 
 __version__ = "0.1.0"
 
@@ -86,3 +90,26 @@ __all__ = [
     "WasiOptions",
     "compile_csharp",
 ]
+
+#: Imported at first use: a process that only calls functions starts faster without them.
+_LAZY = {
+    "Isolation": "dotnet_wasm_host.pool",
+    "PoolStats": "dotnet_wasm_host.pool",
+    "RuntimePool": "dotnet_wasm_host.pool",
+    "compile_csharp": "dotnet_wasm_host.csharp",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - needed here only
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import threading
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -174,6 +173,8 @@ class RuntimeImage:
             "memory_sha256": hashlib.sha256(module).hexdigest(),
             "state": self.parts.state.to_json(),
         }
+        import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+
         target = Path(path)
         temporary = target.with_name(f".{target.name}.tmp")
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -219,6 +220,8 @@ class RuntimeImage:
 
 
 def _read_file(path: AssemblyPath) -> tuple[str, bytes, ImageState]:
+    import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+
     try:
         with zipfile.ZipFile(path) as archive:
             description = json.loads(archive.read("image.json"))

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import stat
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -141,6 +140,8 @@ class ImageCache:
             self._replace(path.with_suffix(".ok"), _stamp(path, digest).encode())
 
     def _replace(self, path: Path, content: bytes) -> None:
+        import tempfile  # noqa: PLC0415 - slow to import, needed where something is built
+
         descriptor, temporary = tempfile.mkstemp(dir=self.root, suffix=".tmp")
         try:
             with os.fdopen(descriptor, "wb") as file:

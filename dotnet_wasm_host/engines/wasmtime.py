@@ -13,7 +13,6 @@ import hashlib
 import re
 import threading
 import weakref
-from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 import wasmtime
@@ -107,7 +106,6 @@ class WasmtimeEngine:
         config.epoch_interruption = True
         config.max_wasm_stack = MAX_WASM_STACK
         config.memory_init_cow = True
-        self.version = metadata.version("wasmtime")
         self.active = Active()
         self.native = wasmtime.Engine(config)
         self.ticker = Ticker(self.native.increment_epoch)
@@ -126,7 +124,14 @@ class WasmtimeEngine:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
         # head of every serialized module; a tiny module therefore identifies all of them.
         probe = self.compile(b"\0asm\x01\0\0\0").serialize()
-        return hashlib.sha256(self.version.encode() + probe).hexdigest()[:16]
+        return hashlib.sha256(probe).hexdigest()[:16]
+
+    @property
+    def version(self) -> str:
+        """Version of the wasmtime package."""
+        from importlib import metadata  # noqa: PLC0415 - slow to import, seldom asked
+
+        return metadata.version("wasmtime")
 
     def compile(self, wasm: bytes) -> WasmtimeModule:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`."""

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.ecma335.metadata import identify
+
+EMPTY = "public class Empty { }"
+ECHO = """
+using System;
+public class Echo : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) => input.ToArray();
+}
+"""
+
+
+def errors(source: str) -> list[dwh.Diagnostic]:
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp(source)
+    return [d for d in caught.value.diagnostics if d.severity == "error"]
+
+
+def test_an_assembly_knows_what_it_is() -> None:
+    assembly = dwh.compile_csharp(ECHO, assembly_name="My.Echo")
+    assert assembly.name == "My.Echo"
+    assert assembly.diagnostics == ()
+    assert assembly.sha256 == hashlib.sha256(assembly.data).hexdigest()
+    assert identify(assembly.data).name == "My.Echo"
+
+
+def test_the_same_source_gives_the_same_bytes() -> None:
+    assert dwh.compile_csharp(ECHO) == dwh.compile_csharp(ECHO)
+    assert dwh.compile_csharp(ECHO).name != dwh.compile_csharp(ECHO + " ").name
+
+
+def test_diagnostics_have_their_position() -> None:
+    source = "class C {\n    int F() => missing;\n    void G() { int unused = 1; }\n}\n"
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp({"dir/some file.cs": source})
+    error, warning = caught.value.diagnostics
+    assert (error.id, error.severity, error.file) == ("CS0103", "error", "dir/some file.cs")
+    assert (error.line, error.column) == (2, 16)
+    assert (warning.id, warning.severity, warning.line) == ("CS0219", "warning", 3)
+    assert str(caught.value).startswith("dir/some file.cs(2,16): error CS0103: The name 'missing'")
+
+
+def test_all_errors_are_told() -> None:
+    assert [d.id for d in errors("class C { int A => x; int B => y; }")] == ["CS0103"] * 2
+    assert errors("class C {")[0].id == "CS1513"
+    assert errors("using Nothing.Here; class C { }")[0].id == "CS0246"
+
+
+def test_warnings_do_not_stop_the_assembly() -> None:
+    assembly = dwh.compile_csharp("#warning look here\n" + EMPTY)
+    (warning,) = assembly.diagnostics
+    assert (warning.id, warning.severity, warning.line) == ("CS1030", "warning", 1)
+    assert "look here" in warning.message
+
+
+def test_nullable_types_are_on_unless_turned_off() -> None:
+    source = "public class C { public string F() => null; }"
+    assert [d.id for d in dwh.compile_csharp(source).diagnostics] == ["CS8603"]
+    assert dwh.compile_csharp(source, nullable=False).diagnostics == ()
+
+
+def test_debug_code_differs_from_release_code() -> None:
+    source = "public class C { public int F(int a) { var b = a; var c = b; return c; } }"
+    release, debug = dwh.compile_csharp(source), dwh.compile_csharp(source, optimize=False)
+    assert release.data != debug.data
+
+
+def test_several_files_are_one_assembly(runtime: dwh.Runtime) -> None:
+    assembly = dwh.compile_csharp(
+        {
+            "handler.cs": """
+                using System; using System.Text;
+                public class Handler : MinimalRuntime.IFunctionHandler {
+                    public byte[] Execute(ReadOnlySpan<byte> input) =>
+                        Encoding.UTF8.GetBytes(Text.Value);
+                }""",
+            "text.cs": 'static partial class Text { public static string Value => Part + "b"; }',
+            "part.cs": 'static partial class Text { static string Part => "a"; }',
+        }
+    )
+    runtime.load_assembly("f", assembly)
+    assert runtime.invoke("f") == b"ab"
+
+
+@pytest.mark.parametrize("form", ["assembly", "bytes", "path", "str"])
+def test_references_in_every_form(form: str, tmp_path: Path, runtime: dwh.Runtime) -> None:
+    library = dwh.compile_csharp(
+        "namespace Lib; public static class L { public static byte V => 42; }", assembly_name="Lib"
+    )
+    library.save(tmp_path)
+    path = tmp_path / "Lib.dll"
+    forms: dict[str, dwh.Assembly | bytes | Path | str] = {
+        "assembly": library,
+        "bytes": library.data,
+        "path": path,
+        "str": str(path),
+    }
+    reference = forms[form]
+    assembly = dwh.compile_csharp(
+        """
+        using System;
+        public class User : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> input) => [Lib.L.V];
+        }""",
+        references=[reference],
+    )
+    runtime.load_assembly("f", assembly, dependencies=[reference])
+    assert runtime.invoke("f") == bytes([42])
+
+
+def test_csharp_12_is_understood_and_13_is_not() -> None:
+    dwh.compile_csharp(
+        """
+        using Pair = (int, string);
+        public class Primary(int n) { public int[] Values => [n, .. new[] { 1 }]; }
+        public class Uses { public Pair P => (1, "a"); public int D(int a = 2) => a; }
+        """
+    )
+    assert errors("public class C { public string P { get => field; set; } }")
+
+
+def test_the_whole_base_library_can_be_referenced() -> None:
+    dwh.compile_csharp(
+        """
+        using System; using System.Collections.Immutable; using System.IO.Compression;
+        using System.Linq.Expressions; using System.Net.Http; using System.Numerics;
+        using System.Reflection.Emit; using System.Security.Cryptography; using System.Text.Json;
+        using System.Text.RegularExpressions; using System.Threading.Channels;
+        using System.Threading.Tasks.Dataflow; using System.Xml.Linq; using System.Data;
+        public class C {
+            ImmutableArray<int> a; GZipStream b; Expression c; HttpClient d; BigInteger e;
+            DynamicMethod f; SHA256 g; JsonElement h; Regex i; Channel<int> j; XDocument l;
+            DataTable m;
+        }
+        """,
+        nullable=False,
+    )
+
+
+def test_internals_of_the_runtime_are_not_accessible() -> None:
+    assert errors("class C { object F() => typeof(MinimalRuntime.FunctionDispatcher); }")
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ({}, dwh.MarshallingError, "no source"),
+        (b"class C { }", dwh.MarshallingTypeError, "bytes"),
+        (None, dwh.MarshallingTypeError, "NoneType"),
+        ({"a.cs": b"class C { }"}, dwh.MarshallingTypeError, "text"),
+        ({5: "class C { }"}, dwh.MarshallingTypeError, "text"),
+        ("class C { } // \ud800", dwh.MarshallingError, "UTF-8"),
+    ],
+)
+def test_what_is_no_source_is_refused(source: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        dwh.compile_csharp(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a\\b", "a\0b", "a,b", "a=b", "\n", "a:b", ".."])
+def test_what_is_no_assembly_name_is_refused(name: str) -> None:
+    with pytest.raises(dwh.MarshallingError, match="simple name"):
+        dwh.compile_csharp(EMPTY, assembly_name=name)
+
+
+@pytest.mark.parametrize("reference", [b"", b"junk", b"MZ" + bytes(200), "missing.dll"])
+def test_what_is_no_reference_is_refused(reference: bytes | str) -> None:
+    with pytest.raises(dwh.MarshallingError, match="a reference"):
+        dwh.compile_csharp(EMPTY, references=[reference])
+
+
+def test_compilations_share_nothing() -> None:
+    dwh.compile_csharp("public class Left { }", assembly_name="Same")
+    assert errors("class C { Left l; }")[0].id == "CS0246"
+
+
+def test_threads_compile_at_the_same_time() -> None:
+    def compile_one(number: int) -> bool:
+        assembly = dwh.compile_csharp(f"public class C{number} {{ }}")
+        return f"C{number}".encode() in assembly.data
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(compile_one, range(12)))
+
+
+def test_errors_can_be_pickled() -> None:
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp("class C { int F() => x; }")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.diagnostics) == (str(caught.value), caught.value.diagnostics)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_any_text_compiles_or_is_a_compilation_error(text: str) -> None:
+    try:
+        dwh.compile_csharp(text)
+    except dwh.CompilationError as error:
+        assert any(d.severity == "error" for d in error.diagnostics)
