@@ -12,8 +12,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-import platformdirs
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,7 +42,7 @@ class ImageCache:
         configured = os.environ.get(ENVIRONMENT_VARIABLE)
         if configured == "":
             return None
-        root = Path(configured or platformdirs.user_cache_dir("dotnet_wasm_host"))
+        root = Path(configured) if configured else _default_folder()
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_private(root)
@@ -151,6 +149,12 @@ class ImageCache:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+
+def _default_folder() -> Path:
+    import platformdirs  # noqa: PLC0415 - slow to import, not needed where the place is given
+
+    return Path(platformdirs.user_cache_dir("dotnet_wasm_host"))
 
 
 def _stamp(path: Path, digest: str) -> str:
