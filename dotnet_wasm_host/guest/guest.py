@@ -48,6 +48,17 @@ ENTRY_POINTS = (
 #: Payloads up to this size use the buffer that every image carries.
 BUFFER_SIZE = 64 * 1024
 T = TypeVar("T")
+# The hot path has no attribute look-ups that could be done once.
+_OK = int(abi.Status.OK)
+_LOAD_FAILURES = (
+    abi.Status.HANDLER_THREW,
+    abi.Status.HANDLER_NOT_FOUND,
+    abi.Status.LOAD_FAILED,
+)
+_pack_input = abi.FRAME_IN.pack_into
+_unpack_frame = abi.FRAME.unpack_from
+_copy_in = ctypes.memmove
+_copy_out = ctypes.string_at
 _log = logging.getLogger(__name__)
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 
@@ -81,6 +92,7 @@ class Guest:
     ) -> None:
         self.host = host
         self.layout = layout
+        self._buffer = layout.buffer
         self.broken = False
         self._payload_limit = payload_limit
         self._result_limit = result_limit
@@ -127,8 +139,8 @@ class Guest:
             raise self._broke(error) from None
         if self._linear.address != self._base:
             self._bind_frame()
-        _, _, _, status, output, length = abi.FRAME.unpack_from(self._frame)
-        if status == abi.Status.OK:
+        _, _, _, status, output, length = _unpack_frame(self._frame)
+        if status == _OK:
             if length > self._result_limit:
                 self._free(block)
                 raise LimitExceeded(
@@ -137,8 +149,9 @@ class Guest:
                 )
             if length < 0 or output + length > self._linear.size:
                 raise self._lied(MemoryAccessError(output, length, self._linear.size))
-            result = ctypes.string_at(self._base + output, length)
-            self._free(block)
+            result = _copy_out(self._base + output, length)
+            if block:
+                self._free(block)
             if self._mono.background_work:
                 self._run_background_work()
             return result
@@ -232,7 +245,7 @@ class Guest:
             raise self._broke(error) from None
         if self._linear.address != self._base:
             self._bind_frame()
-        out_handle, _, _, status, output, length = abi.FRAME.unpack_from(self._frame)
+        out_handle, _, _, status, output, length = _unpack_frame(self._frame)
         answer = self._output(output, length)
         self._free(block)
         if self._mono.background_work:
@@ -256,8 +269,8 @@ class Guest:
         if type(payload) is bytes:
             size = len(payload)
             if size <= BUFFER_SIZE and size <= self._payload_limit:
-                ctypes.memmove(self._buffer_address, payload, size)
-                abi.FRAME_IN.pack_into(self._frame, 0, handle, self.layout.buffer, size)
+                _copy_in(self._buffer_address, payload, size)
+                _pack_input(self._frame, 0, handle, self._buffer, size)
                 return 0
         view = buffer_of(payload, "payload")
         if view.nbytes > self._payload_limit:
@@ -277,7 +290,7 @@ class Guest:
         self.host.memory.write(pointer, data)
         if self._linear.address != self._base:
             self._bind_frame()
-        abi.FRAME_IN.pack_into(self._frame, 0, handle, pointer, size)
+        _pack_input(self._frame, 0, handle, pointer, size)
         return block
 
     def _free(self, block: int) -> None:
@@ -294,7 +307,7 @@ class Guest:
         """An answer of the protocol, which no limit of the user's applies to."""
         if length < 0 or output + length > self._linear.size:
             raise self._lied(MemoryAccessError(output, length, self._linear.size))
-        return ctypes.string_at(self._base + output, length)
+        return _copy_out(self._base + output, length)
 
     # ---------------------------------------------------------------- errors
 
@@ -331,16 +344,15 @@ class Guest:
         return _invocation_error(function_id, self._decode(lambda: abi.decode_error(record)))
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
-        if status not in {s.value for s in abi.Status} - {abi.Status.OK, abi.Status.NOT_LOADED}:
+        if status not in _LOAD_FAILURES:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
         error = self._decode(lambda: abi.decode_error(record))
-        kind = HandlerNotFound if status == abi.Status.HANDLER_NOT_FOUND else AssemblyLoadError
         if status == abi.Status.HANDLER_NOT_FOUND:
-            return kind(function_id, error.type_name, error.message)
+            return HandlerNotFound(function_id, error.type_name, error.message)
         reason = error.message or error.type_name
         if status == abi.Status.HANDLER_THREW:
             reason = f"its constructor threw {_sentence(error)}"
-        return kind(function_id, error.type_name, reason, error.stack_trace)
+        return AssemblyLoadError(function_id, error.type_name, reason, error.stack_trace)
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
