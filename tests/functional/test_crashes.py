@@ -143,23 +143,24 @@ def test_every_timeout_replaces_the_instance(
             private readonly byte[] large = new byte[60_000_000];
             public byte[] Execute(ReadOnlySpan<byte> input) {
                 var watch = Stopwatch.StartNew();
-                while (watch.ElapsedMilliseconds < 3) { }
+                while (watch.ElapsedMilliseconds < input[0]) { }
                 return large;
             }
         }""")
-    payload = bytes(70_000)  # Large enough to need an allocation.
+    large_enough_to_need_memory = bytes(70_000)
     with dwh.Runtime(image) as runtime:
         runtime.load_assembly("f", slow)
         timeouts = 0
-        for attempt in range(40):
+        for milliseconds in [*range(1, 9)] * 5 + [200]:
+            payload = bytes([milliseconds]) + large_enough_to_need_memory
             try:
-                runtime.invoke("f", payload, timeout=0.001 * (attempt % 5 + 1))
+                runtime.invoke("f", payload, timeout=0.001 * (milliseconds % 5 + 1))
             except dwh.InvocationTimeout:
                 timeouts += 1
             assert runtime.stats().recycles == timeouts
 
         assert timeouts > 0
-        assert len(runtime.invoke("f", payload)) == 60_000_000
+        assert len(runtime.invoke("f", b"\0" + payload)) == 60_000_000
 
 
 def test_running_out_of_managed_memory_is_an_exception(
