@@ -16,7 +16,7 @@ from rich.console import Console
 from benchmarks.bar import judge
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.kit import make_kit
-from benchmarks.machine import machine_facts
+from benchmarks.machine import load_average, machine_facts
 from benchmarks.node_framework import make_node_folder
 from benchmarks.plots import PlottingUnavailable, draw_plots
 from benchmarks.report import markdown, print_report
@@ -75,6 +75,7 @@ def measure(options: argparse.Namespace, progress: Callable[[str], object]) -> R
             if not options.only or workload.name in options.only:
                 progress(f"{workload.name}: {workload.title}")
                 workload.run(session, Notebook(results, workload.name))
+    results.machine["load average at the end"] = load_average()
     results.bar = judge(results)
     results.seconds = time.perf_counter() - begun
     return results

@@ -29,6 +29,8 @@ class _Line:
     limit: float
     unit: Unit | None = None
     at_least: bool = False
+    #: The same of a contestant that shows what the machine allowed, and its name.
+    control: tuple[str, Value] | None = None
 
     def judge(self, results: Results) -> BarLine:
         value = self.value(results)
@@ -36,6 +38,8 @@ class _Line:
             return BarLine(self.text, "not measured", None)
         met = value >= self.limit if self.at_least else value <= self.limit
         shown = show(value, self.unit) if self.unit else f"{three_digits(value)} x"
+        if self.control and (compared := self.control[1](results)) is not None:
+            shown += f" ({self.control[0]} here: {three_digits(compared)} x)"
         return BarLine(self.text, shown, met)
 
 
@@ -63,6 +67,9 @@ _FRESH = _median("instance", INSTANCE.SNAPSHOT)
 _ECHO = _median("echo", echo_case(100))
 _LARGE = echo_case(16_000_000)
 _ONE, _TWO = (_median("threads", rate_case(FIB, "shared", threads)) for threads in (1, 2))
+_BARE_ONE, _BARE_TWO = (
+    _median("threads", rate_case(FIB, "one function", threads), "wasmtime") for threads in (1, 2)
+)
 
 _LINES = (
     _Line("fresh isolated instance with its first call: at most 0.7 ms", _FRESH, 0.7e-3, "s"),
@@ -127,5 +134,6 @@ _LINES = (
         _ratio(_TWO, _ONE),
         1.7,
         at_least=True,
+        control=("bare wasmtime", _ratio(_BARE_TWO, _BARE_ONE)),
     ),
 )

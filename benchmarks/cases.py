@@ -8,19 +8,19 @@ __all__ = ["INSTANCE", "LOAD", "MANY", "MEMORY", "PROCESS", "TRIVIAL", "echo_cas
 class PROCESS:
     """Workload ``process``."""
 
-    WALL = "new process to first result and exit"
-    EMPTY = "empty program: start and exit"
+    WALL = "start, load, answer once, exit"
+    EMPTY = "empty program"
     INSIDE = "inside: {part}"
 
 
 class INSTANCE:
     """Workload ``instance``."""
 
-    SNAPSHOT = "snapshot image: fresh instance + first call"
-    SNAPSHOT_START = "snapshot image: fresh instance only"
-    SNAPSHOT_CALL = "snapshot image: first call only"
-    SNAPSHOT_CLOSE = "snapshot image: close"
-    BASE = "base image: fresh instance + load + first call"
+    SNAPSHOT = "instance + first call"
+    SNAPSHOT_START = "instance alone"
+    SNAPSHOT_CALL = "first call alone"
+    SNAPSHOT_CLOSE = "close"
+    BASE = "instance + load + first call"
 
 
 class LOAD:
@@ -33,16 +33,16 @@ class LOAD:
 
 
 class MEMORY:
-    """Workloads ``functions``, ``instances`` and ``reload``."""
+    """Workloads ``functions``, ``instances`` and ``reload``: private memory."""
 
-    EACH = "private memory of each further one"
-    TABLES = "kernel's page tables of each further one"
-    TOTAL = "private memory of {count} above none"
+    EACH = "each further one"
+    TABLES = "each further one, page tables"
+    TOTAL = "{count} above none"
     RELOAD = "default limits"
     RELOAD_LARGE = "leaked_bytes = 64 MiB"
-    GROWTH = "private memory, growth after the first tenth, default limits"
-    GROWTH_LARGE = "private memory, growth after the first tenth, leaked_bytes = 64 MiB"
-    CYCLE = "a cycle, {case}"
+    GROWTH = "growth after the first tenth, default limits"
+    GROWTH_LARGE = "growth after the first tenth, leaked_bytes = 64 MiB"
+    CYCLE = "time of a cycle, {case}"
     IDLE = "a runtime and nothing loaded"
     ABOVE_NONE = "private memory above none"
 

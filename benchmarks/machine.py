@@ -7,7 +7,7 @@ import platform
 import time
 from pathlib import Path
 
-__all__ = ["machine_facts"]
+__all__ = ["load_average", "machine_facts"]
 
 
 def machine_facts() -> dict[str, str]:
@@ -18,7 +18,7 @@ def machine_facts() -> dict[str, str]:
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "load average at the start": _load(),
+        "load average at the start": load_average(),
         "clock": f"{_clock_cost() * 1e9:.0f} ns for each reading",
     }
 
@@ -46,7 +46,8 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def _load() -> str:
+def load_average() -> str:
+    """Processes that ran or waited to run during the last minute."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dotnet_wasm_host import wasm
 from dotnet_wasm_host.guest.guest import GuestLayout
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ __all__ = [
     "memory_module",
 ]
 
-_MAX_PAGES = MAX_MEMORY_BYTES // wasm.PAGE
+_MAX_PAGES = MAX_MEMORY_BYTES // WASM_PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +122,17 @@ def freeze(
 
 def memory_module(content: bytes) -> bytes:
     """A module that is a linear memory with this content."""
+    from dotnet_wasm_host import wasm  # noqa: PLC0415 - needed where an image is made
+
     # One dense segment: engines map such an image copy-on-write, and copy a sparse one.
     segment = wasm.DataSegment(0, content.rstrip(b"\0"))
-    return wasm.memory_module([segment], len(content) // wasm.PAGE, _MAX_PAGES)
+    return wasm.memory_module([segment], len(content) // WASM_PAGE, _MAX_PAGES)
 
 
 def check_memory_module(module: bytes) -> None:
     """ValueError unless the module is one that :func:`memory_module` could have made."""
+    from dotnet_wasm_host import wasm  # noqa: PLC0415 - needed where a file is opened
+
     sections = [section for section, _ in wasm.Module.parse(module).sections]
     if sections != [wasm.SectionId.MEMORY, wasm.SectionId.EXPORT, wasm.SectionId.DATA]:
         raise ValueError("memory.wasm is not a plain memory")

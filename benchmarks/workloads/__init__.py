@@ -25,7 +25,11 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("process", "Process cold start", startup.measure_processes),
+    Workload(
+        "process",
+        "Process cold start, with warm file and machine code caches",
+        startup.measure_processes,
+    ),
     Workload("instance", "A fresh, isolated instance", startup.measure_instances),
     Workload("load", "Loading into a running runtime", startup.measure_loads),
     Workload("echo", "A warm call: bytes in, the same bytes out", calls.measure_echoes),

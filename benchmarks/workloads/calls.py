@@ -12,7 +12,7 @@ from benchmarks.processes import NotAvailable
 from benchmarks.session import take_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.processes import Worker
     from benchmarks.session import Notebook, Session
@@ -44,9 +44,7 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
         workers = _agreeing(notebook, started, "echo", '"hello"')
         for size, calls in scale.echoes.items():
             taking_part = [w for w in workers if _can_take(notebook, w, size)]
-            _measure(
-                session, notebook, echo_case(size), taking_part, "echo", size, calls
-            )  # fmt: skip
+            _measure(session, notebook, echo_case(size), taking_part, ("echo", size), calls, _NOTES)
         ours = [w for w in workers if w.name == "ours"]
         many = take_turns(
             notebook, MANY, ours, scale.rounds,
@@ -57,7 +55,7 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
                 MANY, name, chain.from_iterable(batches), "time of the batch / its calls"
             )
         bare = [w for w in workers if w.name == "wasmtime"]
-        _measure(session, notebook, TRIVIAL, bare, "nop", 0, max(scale.echoes.values()))
+        _measure(session, notebook, TRIVIAL, bare, ("nop", 0), max(scale.echoes.values()), {})
 
 
 def _can_take(notebook: Notebook, worker: Worker, size: int) -> bool:
@@ -73,10 +71,8 @@ def measure_computing(session: Session, notebook: Notebook) -> None:
     with session.workers(notebook, *names) as workers:
         for function, payload in COMPUTE.items():
             able = _agreeing(notebook, workers, function, payload())
-            _measure(
-                session, notebook, function, able, function, payload(),
-                session.scale.computations,
-            )  # fmt: skip
+            calls = session.scale.computations
+            _measure(session, notebook, function, able, (function, payload()), calls, {})
 
 
 def _measure(
@@ -84,11 +80,12 @@ def _measure(
     notebook: Notebook,
     case: str,
     workers: Sequence[Worker],
-    function: str,
-    payload: int | str,
+    work: tuple[str, int | str],
     calls: int,
+    notes: Mapping[str, str],
 ) -> None:
-    scale = session.scale
+    """Warm up, then time calls of ``work``, a function with a payload, in turns."""
+    scale, (function, payload) = session.scale, work
     session.progress(f"  {case}")
     take_turns(
         notebook, case, workers, 1,
@@ -99,7 +96,7 @@ def _measure(
         lambda w: w.ask("sample", function=function, payload=payload, calls=calls, seconds=TURN),
     )  # fmt: skip
     for name, batches in answers.items():
-        notebook.nanoseconds(case, name, chain.from_iterable(batches), _NOTES.get(name, ""))
+        notebook.nanoseconds(case, name, chain.from_iterable(batches), notes.get(name, ""))
 
 
 def _agreeing(

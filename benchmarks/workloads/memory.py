@@ -107,7 +107,9 @@ def _report_steps(
     notebook.draw(case, name, "cycles", "B", points)
     settled = [step.private for step in steps[max(len(steps) // 10 - 1, 0) :]]
     recycles = steps[-1].recycles
-    note = "" if recycles is None else f"{recycles} instances replaced"
+    note = f"over {len(steps) * size:,} cycles"
+    if recycles is not None:
+        note += f", {recycles} instances replaced"
     notebook.record(growth, name, "B", [max(settled) - settled[0]], note)
     notebook.record(
         MEMORY.CYCLE.format(case=case), name, "s", [s.seconds for s in steps], "means of steps"

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["measure_instances", "measure_loads", "measure_processes"]
 
-_WARM_CACHE = "machine code and file cache are warm"
-
 
 def measure_processes(session: Session, notebook: Notebook) -> None:
     """Wall time from starting a process to its end; it answers one call in between."""
@@ -47,7 +45,7 @@ def measure_processes(session: Session, notebook: Notebook) -> None:
                     for part, value in inside.items():
                         parts.setdefault((PROCESS.INSIDE.format(part=part), name), []).append(value)
     for (case, name), samples in {**walls, **parts}.items():
-        notebook.nanoseconds(case, name, samples, _WARM_CACHE if case == PROCESS.WALL else "")
+        notebook.nanoseconds(case, name, samples)
 
 
 def _run(command: Sequence[str], *, answers: bool) -> tuple[int, dict[str, int]]:

@@ -5,7 +5,6 @@ Sources: ECMA-335 6th edition II.22 (tables), II.24 (physical layout), II.25.3.3
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -144,7 +143,7 @@ class AssemblyIdentity:
 
     name: str
     version: str
-    mvid: uuid.UUID
+    mvid: str
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -161,7 +160,7 @@ def identify(data: bytes) -> AssemblyIdentity:
     return AssemblyIdentity(
         name=name,
         version=".".join(map(str, assembly[1:5])),
-        mvid=uuid.UUID(bytes_le=_guid(streams.get("#GUID", b""), module[2])),
+        mvid=_guid(streams.get("#GUID", b""), module[2]),
     )
 
 
@@ -189,9 +188,11 @@ def _streams(metadata: bytes) -> dict[str, bytes]:
     return streams
 
 
-def _guid(heap: bytes, index: int) -> bytes:
-    """II.24.2.5: GUIDs are counted from 1."""
-    return BinaryView(heap).take((index - 1) * 16, 16)
+def _guid(heap: bytes, index: int) -> str:
+    """II.24.2.5: GUIDs are counted from 1. Their first three parts are little-endian numbers."""
+    data = BinaryView(heap).take((index - 1) * 16, 16)
+    parts = (data[3::-1], data[5:3:-1], data[7:5:-1], data[8:10], data[10:])
+    return "-".join(part.hex() for part in parts)
 
 
 class _Tables:

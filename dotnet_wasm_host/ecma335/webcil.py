@@ -11,7 +11,6 @@ import struct
 from dataclasses import dataclass
 
 from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
-from dotnet_wasm_host.wasm import MalformedModule, Module
 
 __all__ = ["Image", "Section", "from_pe", "parse_pe", "parse_webcil", "to_pe", "unwrap"]
 
@@ -106,6 +105,9 @@ def unwrap(wasm: bytes) -> bytes:
     """The webcil payload out of its WebAssembly wrapper; raw webcil is returned as it is."""
     if wasm.startswith(MAGIC):
         return wasm
+    # Needed where artifacts are made; reading an assembly's name must not import it.
+    from dotnet_wasm_host.wasm import MalformedModule, Module  # noqa: PLC0415
+
     try:
         segments = Module.parse(wasm).passive_segments()
     except MalformedModule as error:

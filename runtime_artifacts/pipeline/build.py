@@ -169,7 +169,7 @@ def _describe(name: str, content: bytes) -> ArtifactFile:
     identity = metadata.identify(content)
     if identity.name != Path(name).stem:
         raise ArtifactError(f"{name} holds the assembly {identity}")
-    return replace(file, assembly=identity.name, version=identity.version, mvid=str(identity.mvid))
+    return replace(file, assembly=identity.name, version=identity.version, mvid=identity.mvid)
 
 
 def _publish(contents: Mapping[str, bytes], sources: Sources) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,7 +53,7 @@ def test_raw_webcil_is_left_as_it_is(payload: bytes) -> None:
 def test_identity_of_a_pe_file(store: ArtifactStore) -> None:
     identity = metadata.identify(store.read("roslyn/Microsoft.CodeAnalysis.dll"))
     assert str(identity) == "Microsoft.CodeAnalysis 4.8.0.0"
-    assert identity.mvid.int
+    assert uuid.UUID(identity.mvid).int
 
 
 def test_debug_entries_point_into_the_rebuilt_file(store: ArtifactStore) -> None:
