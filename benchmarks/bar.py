@@ -118,7 +118,7 @@ _LINES = (
     ),
     _Line(
         "10,000 cycles of load, call, unload: growth after the first 1,000 at most 5 MB",
-        _median("reload", MEMORY.GROWTH),
+        _median("reload", MEMORY.GROWTH.format(case=MEMORY.RELOAD)),
         5e6,
         "B",
     ),

@@ -36,11 +36,14 @@ class MemoryUse:
     """What a process has to itself, in bytes.
 
     Attributes:
-        private: pages no other mapping has (Private_Clean + Private_Dirty of smaps).
+        private: pages no other mapping has (Private_Clean + Private_Dirty of smaps). Clean
+            ones are those of files; they turn private and shared as other processes come and go.
+        dirty: those of them that were written to (Private_Dirty).
         page_tables: the kernel's tables for it (VmPTE).
     """
 
     private: int
+    dirty: int
     page_tables: int
 
 
@@ -52,8 +55,9 @@ def memory_use(pid: int) -> MemoryUse:
         status = _kilobytes(folder / "status")
     except OSError as error:
         raise NotAvailable(f"private memory is read from Linux's /proc: {error}") from error
-    private = rollup["Private_Clean"] + rollup["Private_Dirty"]
-    return MemoryUse(private * 1024, status["VmPTE"] * 1024)
+    dirty = rollup["Private_Dirty"] * 1024
+    clean = rollup["Private_Clean"] * 1024
+    return MemoryUse(clean + dirty, dirty, status["VmPTE"] * 1024)
 
 
 def _kilobytes(path: Path) -> dict[str, int]:

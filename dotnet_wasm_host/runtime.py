@@ -408,15 +408,25 @@ class Runtime:
         handle = self._handle(entry)
         results: list[bytes] = []
         while len(results) < len(batch):
-            rest = batch[len(results) :]
-            try:
-                results += self._run(lambda: self._guest.invoke_many(function_id, handle, rest))  # noqa: B023 - called at once
-            except BaseException:
-                self._failed += 1
+            some, error = self._invoke_some(function_id, handle, batch[len(results) :])
+            self._invocations += len(some)
+            if error is not None:
                 self._invocations += 1
-                raise
-        self._invocations += len(batch)
+                self._failed += 1
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback holds this frame
+            results += some
         return results
+
+    def _invoke_some(
+        self, function_id: str, handle: int, payloads: list[bytes]
+    ) -> tuple[list[bytes], BaseException | None]:
+        try:
+            return self._run(lambda: self._guest.invoke_many(function_id, handle, payloads))
+        except BaseException as error:  # noqa: BLE001 - counted, then raised
+            return [], error
 
     def _run(self, operation: Callable[[], T]) -> T:
         """Carry out a guest operation other than invoke, within the runtime's deadline."""

@@ -70,16 +70,16 @@ class _Step:
     """What one turn of cycles took and left behind."""
 
     seconds: float
-    private: int
+    memory: MemoryUse
     recycles: int | None
 
 
 def measure_reloads(session: Session, notebook: Notebook) -> None:
     """Cycles of load, call and unload, with memory after every step of them."""
     scale = session.scale
-    for case, growth, names, options in (
-        (MEMORY.RELOAD, MEMORY.GROWTH, ("ours", "node", "coreclr"), {}),
-        (MEMORY.RELOAD_LARGE, MEMORY.GROWTH_LARGE, ("ours",), {"leaked_bytes": LARGE_LEAK}),
+    for case, names, options in (
+        (MEMORY.RELOAD, ("ours", "node", "coreclr"), {}),
+        (MEMORY.RELOAD_LARGE, ("ours",), {"leaked_bytes": LARGE_LEAK}),
     ):
         session.progress(f"  {case}")
         with session.workers(notebook, *names) as workers:
@@ -88,29 +88,33 @@ def measure_reloads(session: Session, notebook: Notebook) -> None:
                 partial(_step, scale.cycle_step, options),
             )  # fmt: skip
         for name, steps in answers.items():
-            _report_steps(notebook, name, case, growth, steps, scale.cycle_step)
+            _report_steps(notebook, name, case, steps, scale.cycle_step)
 
 
 def _step(cycles: int, options: dict[str, int], worker: Worker) -> _Step:
     started = time.perf_counter()
     answer = worker.ask("cycle", times=cycles, **options)
     seconds = (time.perf_counter() - started) / cycles
-    return _Step(seconds, worker.memory().private, answer.get("recycles"))
+    return _Step(seconds, worker.memory(), answer.get("recycles"))
 
 
 def _report_steps(
-    notebook: Notebook, name: str, case: str, growth: str, steps: Sequence[_Step], size: int
+    notebook: Notebook, name: str, case: str, steps: Sequence[_Step], size: int
 ) -> None:
     if not steps:
         return
-    points = [(float((i + 1) * size), float(step.private)) for i, step in enumerate(steps)]
+    points = [(float((i + 1) * size), float(s.memory.private)) for i, s in enumerate(steps)]
     notebook.draw(case, name, "cycles", "B", points)
-    settled = [step.private for step in steps[max(len(steps) // 10 - 1, 0) :]]
+    settled = [step.memory for step in steps[max(len(steps) // 10 - 1, 0) :]]
     recycles = steps[-1].recycles
     note = f"over {len(steps) * size:,} cycles"
     if recycles is not None:
         note += f", {recycles} instances replaced"
-    notebook.record(growth, name, "B", [max(settled) - settled[0]], note)
+    for growth, values in (
+        (MEMORY.GROWTH, [memory.dirty for memory in settled]),
+        (MEMORY.GROWTH_CLEAN, [memory.private for memory in settled]),
+    ):
+        notebook.record(growth.format(case=case), name, "B", [max(values) - values[0]], note)
     notebook.record(
         MEMORY.CYCLE.format(case=case), name, "s", [s.seconds for s in steps], "means of steps"
     )

@@ -457,7 +457,9 @@ class PublicBinding:
         item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
 
     def leave(self, native: Managed[Any]) -> None:
-        """See :class:`Binding`: the public API cannot."""
+        """See :class:`Binding`: the public API can only free it, which a store may not survive."""
+        if not isinstance(native, wasmtime.Store):
+            native.close()
 
 
 def _raw_binding() -> Binding:

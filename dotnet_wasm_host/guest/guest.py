@@ -143,10 +143,8 @@ class Guest:
         if status == _OK:
             if length > self._result_limit:
                 self._free(block)
-                raise LimitExceeded(
-                    f"function {function_id!r} returned {length} bytes; result_bytes is "
-                    f"{self._result_limit}"
-                )
+                self._run_background_work()
+                raise self._too_large(function_id, length)
             if length < 0 or output + length > self._linear.size:
                 raise self._lied(MemoryAccessError(output, length, self._linear.size))
             result = _copy_out(self._base + output, length)
@@ -157,25 +155,35 @@ class Guest:
             return result
         record = self._output(output, length)
         self._free(block)
+        self._run_background_work()
         raise self._invocation_error(function_id, status, record)
 
-    def invoke_many(self, function_id: str, handle: int, payloads: Sequence[bytes]) -> list[bytes]:
+    def invoke_many(
+        self, function_id: str, handle: int, payloads: Sequence[bytes]
+    ) -> tuple[list[bytes], DotnetHostError | None]:
         """Run the handler for the first payloads in one call of the guest.
 
-        Returns the results of as many as it got through, one at least.
+        Returns the results of as many as it got through, one at least, or the error that ended
+        it with empty results for the calls before.
         """
         request = abi.pack_fields(len(payloads), *payloads)
-        _, status, output = self._request("InvokeMany", request, handle)
+        completed, status, output = self._request("InvokeMany", request, handle)
         if status != abi.Status.OK:
-            raise self._invocation_error(function_id, status, output)
+            before = [b""] * min(max(completed, 0), len(payloads) - 1)
+            return before, self._invocation_error(function_id, status, output)
         results = self._decode(lambda: abi.unpack_results(output))
-        if max(map(len, results), default=0) > self._result_limit:
-            raise LimitExceeded(
-                f"function {function_id!r} returned more than result_bytes={self._result_limit}"
-            )
         if not 0 < len(results) <= len(payloads):
             raise self._lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
-        return results
+        for index, result in enumerate(results):
+            if len(result) > self._result_limit:
+                return results[:index], self._too_large(function_id, len(result))
+        return results, None
+
+    def _too_large(self, function_id: str, length: int) -> LimitExceeded:
+        return LimitExceeded(
+            f"function {function_id!r} returned {length} bytes; result_bytes is "
+            f"{self._result_limit}"
+        )
 
     def load(
         self,
@@ -248,12 +256,13 @@ class Guest:
         out_handle, _, _, status, output, length = _unpack_frame(self._frame)
         answer = self._output(output, length)
         self._free(block)
-        if self._mono.background_work:
-            self._run_background_work()
+        self._run_background_work()
         return out_handle, status, answer
 
     def _run_background_work(self) -> None:
         """Finalizers and queued work items, for which there is no other thread."""
+        if not self._mono.background_work:
+            return
         self._mono.background_work = False
         try:
             self.host.call("mono_background_exec")

@@ -247,7 +247,7 @@ MEETING = (
     ("echo", echo_case(16_000_000), "memcpy", "s", 3e-3),
     ("instances", MEMORY.EACH, "ours", "B", 1e6),
     ("functions", MEMORY.TOTAL.format(count=100), "ours", "B", 5e6),
-    ("reload", MEMORY.GROWTH, "ours", "B", 1e6),
+    ("reload", MEMORY.GROWTH.format(case=MEMORY.RELOAD), "ours", "B", 1e6),
     ("threads", rate_case("echo 100 B", ONE_CORE, 1), "ours", "calls/s", 1200),
     ("threads", rate_case(FIB, "shared", 1), "ours", "calls/s", 1000),
     ("threads", rate_case(FIB, "shared", 2), "ours", "calls/s", 1900),

@@ -160,7 +160,7 @@ def test_every_timeout_replaces_the_instance(
             assert runtime.stats().recycles == timeouts
 
         assert timeouts > 0
-        assert len(runtime.invoke("f", b"\0" + payload)) == 60_000_000
+        assert len(runtime.invoke("f", b"\0" + large_enough_to_need_memory)) == 60_000_000
 
 
 def test_running_out_of_managed_memory_is_an_exception(

@@ -361,6 +361,8 @@ def test_invoke_many_ends_at_the_first_error(runtime: dwh.Runtime, moody: dwh.As
     with pytest.raises(dwh.InvocationError, match="stop"):
         runtime.invoke_many("f", [b"count", b"count", b"throw stop", b"count"])
 
+    assert runtime.stats().invocations == 3
+    assert runtime.stats().failed_invocations == 1
     assert runtime.invoke("f", b"count") == b"4"
 
 
@@ -481,7 +483,10 @@ def test_replacing_a_function_never_runs_out_of_memory(
             assert runtime.invoke("f") == b"\7"
 
 
-def test_objects_with_finalizers_are_freed(runtime: dwh.Runtime, compiled: CompiledSources) -> None:
+@pytest.mark.parametrize("ending", ["returns", "throws", "returns too much", "many"])
+def test_objects_with_finalizers_are_freed(
+    image: dwh.RuntimeImage, compiled: CompiledSources, ending: str
+) -> None:
     # Finalizers are background work of the runtime; without them 600 MB would pile up here.
     forgetful = compiled("""
         using System; using System.Text;
@@ -493,15 +498,28 @@ def test_objects_with_finalizers_are_freed(runtime: dwh.Runtime, compiled: Compi
         public class Forgetful : MinimalRuntime.IFunctionHandler {
             public byte[] Execute(ReadOnlySpan<byte> input) {
                 for (var i = 0; i < 10; i++) { new Large().Content[0] = 1; }
-                return Encoding.ASCII.GetBytes(Large.Finalized.ToString());
+                return Encoding.UTF8.GetString(input) switch {
+                    "returns" => Encoding.ASCII.GetBytes(Large.Finalized.ToString()),
+                    "throws" => throw new InvalidOperationException("on request"),
+                    _ => new byte[2000],
+                };
             }
         }""")
-    runtime.load_assembly("f", forgetful)
+    errors = {"throws": dwh.InvocationError, "returns too much": dwh.LimitExceeded}
+    with dwh.Runtime(image, limits=dwh.Limits(result_bytes=1000)) as runtime:
+        runtime.load_assembly("f", forgetful)
+        if ending == "many":
+            runtime.invoke_many("f", [b"returns"] * 60)
+        for _ in range(0 if ending == "many" else 60):
+            if ending in errors:
+                with pytest.raises(errors[ending], match=r"on request|2000 bytes"):
+                    runtime.invoke("f", ending.encode())
+            else:
+                runtime.invoke("f", ending.encode())
 
-    finalized = [int(runtime.invoke("f")) for _ in range(60)]
-
-    assert finalized[-1] > 300
-    assert runtime.memory.size < 200 << 20
+        assert int(runtime.invoke("f", b"returns")) > 300
+        assert runtime.memory.size < 200 << 20
+        assert runtime.stats().recycles == 0
 
 
 # ---------------------------------------------------------------- closing

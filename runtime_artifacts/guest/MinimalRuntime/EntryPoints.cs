@@ -49,8 +49,10 @@ public static unsafe class EntryPoints
     }
 
     /// <summary>
-    /// Handle and a count of payloads in; the results out, each behind its 32-bit length. The first
-    /// exception ends it, and so do results that are large together: the host asks for the rest.
+    /// Handle and a count of payloads in; the results out, each behind its 32-bit length, and in place
+    /// of the handle how many calls were completed. The first exception ends it. So do results that
+    /// are large together, and a collection, after which finalizers want to run: the host asks for the
+    /// rest.
     /// </summary>
     public static void InvokeMany(void* address)
     {
@@ -65,10 +67,14 @@ public static unsafe class EntryPoints
             }
 
             var request = new RequestReader(frame->InputSpan);
+            var count = request.Int32();
             var results = new ResultWriter();
-            for (var count = request.Int32(); count > 0 && !results.IsLarge; count--)
+            var collections = Collections();
+            frame->Handle = 0;
+            while (frame->Handle < count && !results.IsLarge && Collections() == collections)
             {
                 results.Append(function.Execute(request.Bytes()));
+                frame->Handle++;
             }
 
             frame->Return(results.ToArray());
@@ -199,6 +205,9 @@ public static unsafe class EntryPoints
             frame->Fail(Status.HandlerThrew, exception);
         }
     }
+
+    // Mono counts collections of the nursery and of the whole heap apart.
+    private static int Collections() => GC.CollectionCount(0) + GC.CollectionCount(1);
 
     private static Dictionary<string, byte[]> ReadDependencies(ref RequestReader request)
     {
