@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import INSTANCE, MEMORY, PROCESS, echo_case, rate_case
+from benchmarks.cases import INSTANCE, MEMORY, PROCESS, echo_case, process_case, rate_case
 from benchmarks.results import BarLine
 from benchmarks.units import show, three_digits
 from benchmarks.workloads.threads import FIB, ONE_CORE
@@ -29,7 +29,7 @@ class _Line:
     limit: float
     unit: Unit | None = None
     at_least: bool = False
-    #: The same of a contestant that shows what the machine allowed, and its name.
+    #: The same of something that shows what the machine allowed, and its name.
     control: tuple[str, Value] | None = None
 
     def judge(self, results: Results) -> BarLine:
@@ -67,9 +67,7 @@ _FRESH = _median("instance", INSTANCE.SNAPSHOT)
 _ECHO = _median("echo", echo_case(100))
 _LARGE = echo_case(16_000_000)
 _ONE, _TWO = (_median("threads", rate_case(FIB, "shared", threads)) for threads in (1, 2))
-_BARE_ONE, _BARE_TWO = (
-    _median("threads", rate_case(FIB, "one function", threads), "wasmtime") for threads in (1, 2)
-)
+_PROCESS, _PROCESSES = (_median("threads", process_case(FIB, count)) for count in (1, 2))
 
 _LINES = (
     _Line("fresh isolated instance with its first call: at most 0.7 ms", _FRESH, 0.7e-3, "s"),
@@ -134,6 +132,6 @@ _LINES = (
         _ratio(_TWO, _ONE),
         1.7,
         at_least=True,
-        control=("bare wasmtime", _ratio(_BARE_TWO, _BARE_ONE)),
+        control=("two processes", _ratio(_PROCESSES, _PROCESS)),
     ),
 )

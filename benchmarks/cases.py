@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["INSTANCE", "LOAD", "MANY", "MEMORY", "PROCESS", "TRIVIAL", "echo_case", "rate_case"]
+__all__ = [
+    "INSTANCE",
+    "LOAD",
+    "MANY",
+    "MEMORY",
+    "PROCESS",
+    "TRIVIAL",
+    "echo_case",
+    "process_case",
+    "rate_case",
+]
 
 
 class PROCESS:
@@ -63,3 +73,8 @@ def echo_case(size: int) -> str:
 def rate_case(function: str, mode: str, threads: int) -> str:
     """Case of workload ``threads``."""
     return f"{function}, {mode}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def process_case(function: str, processes: int) -> str:
+    """Case of workload ``threads`` that shows what the machine allows."""
+    return f"{function}, {processes} process{'es' if processes > 1 else ''}"

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Worker:
 
     def __init__(self, contestant: Contestant, folder: Path) -> None:
         self.name = contestant.name
-        self._log = (folder / f"{contestant.name}.log").open("w+", encoding="utf-8")
+        self._log = TemporaryFile("w+", encoding="utf-8", dir=folder)  # noqa: SIM115 - see close
         self._process = subprocess.Popen(
             contestant.served(folder),
             stdin=subprocess.PIPE,

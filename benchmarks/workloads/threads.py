@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import rate_case
+from benchmarks.cases import process_case, rate_case
 from benchmarks.session import take_turns
 
 if TYPE_CHECKING:
@@ -39,6 +40,22 @@ def measure_rates(session: Session, notebook: Notebook) -> None:
                 _compare_threads(session, notebook, ours, label, {"mode": mode, **asks})
             peers = [w for w in workers if w.name != "ours"]
             _compare_threads(session, notebook, peers, label, asks)
+        with session.workers(notebook, "ours") as others:
+            pair = [w for w in (*workers, *others) if w.name == "ours"]
+            if len(pair) == 2:
+                _compare_processes(session, notebook, pair)
+
+
+def _compare_processes(session: Session, notebook: Notebook, pair: Sequence[Worker]) -> None:
+    """What a second process adds: more than that no second thread can."""
+    request = {"seconds": session.scale.rate_seconds, "threads": 1, **_REQUESTS[FIB]}
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(session.scale.rate_rounds):
+            for count, found in rates.items():
+                found.append(sum(threads.map(partial(_rate, request), pair[:count])))
+    for count, found in rates.items():
+        notebook.record(process_case(FIB, count), "ours", "calls/s", found)
 
 
 def _compare_threads(

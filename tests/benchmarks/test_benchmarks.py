@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmarks import contestants, plots
 from benchmarks.bar import judge
-from benchmarks.cases import INSTANCE, LOAD, MEMORY, PROCESS, echo_case, rate_case
+from benchmarks.cases import INSTANCE, LOAD, MEMORY, PROCESS, echo_case, process_case, rate_case
 from benchmarks.contestants import CONTESTANTS, Contestant, by_name
 from benchmarks.kit import json_payload, regex_payload
 from benchmarks.processes import NotAvailable, Worker
@@ -257,6 +257,12 @@ MEETING = (
 def test_bar_is_met_line_by_line() -> None:
     lines = judge(results_with(*MEETING))
     assert [line.met for line in lines] == [True] * len(lines)
+
+
+def test_bar_shows_what_the_machine_allowed() -> None:
+    processes = (("threads", process_case(FIB, n), "ours", "calls/s", 1000.0 * n) for n in (1, 2))
+    line = judge(results_with(*MEETING, *processes))[-1]
+    assert line.measured == "1.90 x (two processes here: 2.00 x)"
 
 
 def test_bar_says_what_is_not_met() -> None:
