@@ -10,14 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, final
 
-from dotnet_wasm_host.assembly import (
-    Assembly,
-    AssemblyPath,
-    MalformedImage,
-    identify,
-    read_assembly,
-    read_dependencies,
-)
+from dotnet_wasm_host.batches import batches
 from dotnet_wasm_host.errors import (
     AssemblyLoadError,
     DotnetHostError,
@@ -27,8 +20,8 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     RuntimeClosed,
 )
+from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
-from dotnet_wasm_host.memory import buffer_of
 from dotnet_wasm_host.options import Limits, RuntimeStats, WasiOptions
 from dotnet_wasm_host.registry import (
     FunctionLife,
@@ -46,6 +39,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from dotnet_wasm_host.abi import LoadReport
+    from dotnet_wasm_host.assembly import (
+        Assembly,
+        AssemblyPath,
+    )
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.memory import Memory
@@ -54,26 +51,6 @@ __all__ = ["Runtime"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-#: What ``invoke_many`` sends to the guest at once, at most.
-BATCH_CALLS = 1024
-BATCH_BYTES = 1024 * 1024
-#: Linear memory that Mono keeps for an unloaded context besides the copies of its images:
-#: metadata, vtables, interpreter code. Measured over 10,000 cycles (docs/architecture.md).
-LEAK_PER_UNLOAD = 28 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What it takes to load a function (again)."""
-
-    image: bytes
-    dependencies: tuple[tuple[str, bytes], ...]
-    handler_type: str
-
-    @property
-    def leak(self) -> int:
-        images = len(self.image) + sum(len(content) for _, content in self.dependencies)
-        return images + LEAK_PER_UNLOAD
 
 
 @dataclass(slots=True)
@@ -83,7 +60,7 @@ class _Entry:
     function: LoadedFunction
     life: FunctionLife
     handle: int | None
-    source: _Source | None
+    source: FunctionSource | None
 
 
 @final
@@ -128,7 +105,7 @@ class Runtime:
         self._registry = FunctionRegistry(self._table)
         self._entries: dict[str, _Entry] = {}
         # No source for those that are part of the image.
-        self._capabilities: dict[str, _Source | None] = dict.fromkeys(image.capabilities)
+        self._capabilities: dict[str, FunctionSource | None] = dict.fromkeys(image.capabilities)
         self._loads = self._unloads = self._recycles = 0
         self._invocations = self._failed = 0
         self._leaked = 0
@@ -165,7 +142,9 @@ class Runtime:
             LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
         """
         check_name(function_id)
-        source = self._read_source(function_id, assembly, dependencies, handler_type)
+        source = read_source(
+            function_id, assembly, dependencies, handler_type, self._image.assembly_names
+        )
         with self._entered():
             self._require_room(function_id)
             self._forget(function_id)
@@ -207,7 +186,7 @@ class Runtime:
             if self._limits.timeout is not None:
                 return [self._invoke(self._entry(function_id), p, None) for p in payloads]
             results: list[bytes] = []
-            for batch in self._batches(payloads):
+            for batch in batches(payloads, self._limits.payload_bytes):
                 results += self._invoke_batch(function_id, batch)
             return results
 
@@ -249,7 +228,7 @@ class Runtime:
         One that is loaded under the name is unloaded first; functions that use it keep it.
         """
         check_name(name, "capability name")
-        source = self._read_source(name, assembly, (), None)
+        source = read_source(name, assembly, (), None, self._image.assembly_names)
         with self._entered():
             if name in self._capabilities:
                 self._forget_capability(name)
@@ -382,25 +361,6 @@ class Runtime:
             if guest.broken:
                 self._replace()
 
-    def _batches(self, payloads: Iterable[Buffer]) -> Iterator[list[bytes]]:
-        """Payloads in portions that are worth a call and still small."""
-        batch: list[bytes] = []
-        size = 0
-        for payload in payloads:
-            content = payload if type(payload) is bytes else bytes(buffer_of(payload, "payload"))
-            if len(content) > self._limits.payload_bytes:
-                raise LimitExceeded(
-                    f"a payload has {len(content)} bytes; payload_bytes is "
-                    f"{self._limits.payload_bytes}"
-                )
-            if batch and (size + len(content) > BATCH_BYTES or len(batch) >= BATCH_CALLS):
-                yield batch
-                batch, size = [], 0
-            batch.append(content)
-            size += len(content)
-        if batch:
-            yield batch
-
     def _invoke_batch(self, function_id: str, batch: list[bytes]) -> list[bytes]:
         # Looked up for each batch: the payloads' iterator may have changed what is loaded.
         entry = self._entry(function_id)
@@ -518,7 +478,7 @@ class Runtime:
                 raise
         return entry.handle
 
-    def _load(self, function_id: str, source: _Source) -> LoadReport:
+    def _load(self, function_id: str, source: FunctionSource) -> LoadReport:
         return self._run_load(
             source,
             lambda: self._guest.load(
@@ -526,7 +486,7 @@ class Runtime:
             ),
         )
 
-    def _run_load(self, source: _Source, operation: Callable[[], T]) -> T:
+    def _run_load(self, source: FunctionSource, operation: Callable[[], T]) -> T:
         """Carry out a load; one that fails leaves as much behind as one that was unloaded."""
         try:
             return self._run(operation)
@@ -534,7 +494,9 @@ class Runtime:
             self._count_leak(source)
             raise
 
-    def _register(self, function_id: str, source: _Source, report: LoadReport) -> LoadedFunction:
+    def _register(
+        self, function_id: str, source: FunctionSource, report: LoadReport
+    ) -> LoadedFunction:
         return self._add(
             FrozenFunction(
                 function_id=function_id,
@@ -548,7 +510,7 @@ class Runtime:
             source,
         )
 
-    def _add(self, frozen: FrozenFunction, source: _Source | None) -> LoadedFunction:
+    def _add(self, frozen: FrozenFunction, source: FunctionSource | None) -> LoadedFunction:
         life = FunctionLife()
         function = LoadedFunction(
             function_id=frozen.function_id,
@@ -577,7 +539,7 @@ class Runtime:
             self._unload(entry.source, lambda: self._guest.unload(function_id))
         return True
 
-    def _unload(self, source: _Source | None, operation: Callable[[], object]) -> None:
+    def _unload(self, source: FunctionSource | None, operation: Callable[[], object]) -> None:
         """Unload from the guest, whatever the Unloading handlers of the context do."""
         guest = self._guest
         try:
@@ -592,7 +554,7 @@ class Runtime:
         source = self._capabilities.pop(name)
         self._unload(source, lambda: self._guest.unload_capability(name))
 
-    def _count_leak(self, source: _Source | None) -> None:
+    def _count_leak(self, source: FunctionSource | None) -> None:
         self._leaked += source.leak if source else LEAK_PER_UNLOAD
         if self._leaked > self._limits.leaked_bytes:
             self._replace()
@@ -606,32 +568,6 @@ class Runtime:
         if function_id not in self._entries and len(self._entries) >= limit:
             raise LimitExceeded(f"{limit} functions are loaded, as many as function_count allows")
 
-    def _read_source(
-        self,
-        function_id: str,
-        assembly: Buffer | AssemblyPath | Assembly,
-        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath,
-        handler_type: str | None,
-    ) -> _Source:
-        """Read and check everything before anything changes."""
-        try:
-            image = read_assembly(assembly)
-            identify(image)
-            named = {
-                identity.name: content for identity, content in read_dependencies(dependencies)
-            }
-        except MalformedImage as error:
-            raise AssemblyLoadError(
-                function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
-            ) from error
-        except OSError as error:
-            raise AssemblyLoadError(
-                function_id, "System.IO.FileNotFoundException", f"cannot be read: {error}"
-            ) from error
-        shared = self._image.assembly_names
-        own = tuple((name, content) for name, content in named.items() if name not in shared)
-        return _Source(image, own, _check_handler_type(handler_type))
-
 
 def _check_timeout(seconds: float) -> float:
     if not isinstance(seconds, (int, float)):
@@ -639,16 +575,6 @@ def _check_timeout(seconds: float) -> float:
     if not seconds > 0:
         raise MarshallingError(f"timeout is {seconds}; give seconds above zero, or None")
     return seconds
-
-
-def _check_handler_type(name: str | None) -> str:
-    if name is None:
-        return ""
-    if not isinstance(name, str):
-        raise MarshallingTypeError(f"handler_type is a string, not {type(name).__name__}")
-    if not name or not name.isprintable():
-        raise MarshallingError(f"handler_type {name!r} is not the full name of a type")
-    return name
 
 
 def _freeze(entry: _Entry) -> FrozenFunction:
