@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.options import Limits, WasiOptions
 
 __all__ = ["Isolation", "PoolStats", "RuntimePool"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Isolation(Enum):
@@ -397,7 +401,7 @@ class RuntimePool:
                 yield runtime
             finally:
                 self._discard(runtime)
-                self._keeper.submit(self._refill, deployment)
+                self._keeper.submit(self._refill_later, deployment)
         else:
             worker = self._take_worker()
             try:
@@ -418,6 +422,13 @@ class RuntimePool:
             return deployment.spares.popleft()
         except IndexError:
             return self._new_runtime(deployment.image)
+
+    def _refill_later(self, deployment: _Deployment) -> None:
+        try:
+            self._refill(deployment)
+        except Exception:
+            # Nobody waits for this thread; the next call starts its own instance, or raises.
+            _log.exception("no spare instance of %r", deployment.function.function_id)
 
     def _refill(self, deployment: _Deployment) -> None:
         assert deployment.image is not None
