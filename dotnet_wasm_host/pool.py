@@ -426,7 +426,7 @@ class RuntimePool:
     def _refill_later(self, deployment: _Deployment) -> None:
         try:
             self._refill(deployment)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged
             # Nobody waits for this thread; the next call starts its own instance, or raises.
             _log.exception("no spare instance of %r", deployment.function.function_id)
 
