@@ -199,9 +199,9 @@ def _clauses(data: bytes, offset: int) -> list[Clause]:
 
 def encode_body(body: Body) -> bytes:
     """A body as it lies in a file; fat ones, and all behind them, start at multiples of 4."""
-    if not (body.clauses or body.locals_token or body.max_stack > TINY_MAX_STACK):
-        if len(body.code) <= TINY_MAX_CODE:
-            return bytes([len(body.code) << 2 | TINY_FORMAT]) + body.code
+    plain = not (body.clauses or body.locals_token or body.max_stack > TINY_MAX_STACK)
+    if plain and len(body.code) <= TINY_MAX_CODE:
+        return bytes([len(body.code) << 2 | TINY_FORMAT]) + body.code
     flags = FAT_FORMAT | FAT_HEADER_WORDS << 12
     flags |= INIT_LOCALS if body.init_locals else 0
     flags |= MORE_SECTIONS if body.clauses else 0

@@ -83,7 +83,7 @@ class SignatureReader:
             raise MalformedImage("not a list of types")
         return tuple(self.type() for _ in range(self._number()))
 
-    def type(self) -> Type:
+    def type(self) -> Type:  # noqa: PLR0911 - one for each kind of type
         code = self._byte()
         if code in PRIMITIVES:
             return code
@@ -125,7 +125,7 @@ class SignatureReader:
         return number
 
 
-def substitute(type_: Type, arguments: tuple[Type, ...]) -> Type:
+def substitute(type_: Type, arguments: tuple[Type, ...]) -> Type:  # noqa: PLR0911 - likewise
     """The type with the type parameters of its declaring type replaced."""
     if not arguments or isinstance(type_, int):
         return type_
@@ -143,9 +143,7 @@ def substitute(type_: Type, arguments: tuple[Type, ...]) -> Type:
     return (head, *(substitute(part, arguments) for part in type_[1:]))
 
 
-def substitute_method(
-    signature: MethodSignature, arguments: tuple[Type, ...]
-) -> MethodSignature:
+def substitute_method(signature: MethodSignature, arguments: tuple[Type, ...]) -> MethodSignature:
     """The signature with the type parameters of its declaring type replaced."""
     if not arguments:
         return signature
@@ -200,7 +198,7 @@ class _Renamer:
         for _ in range(count + 1):
             self.type()
 
-    def type(self) -> None:
+    def type(self) -> None:  # noqa: C901 - one branch for each kind of type
         code = self._copy_byte()
         while code in {SENTINEL, POINTER, BYREF, VECTOR, PINNED, REQUIRED, OPTIONAL}:
             if code in {REQUIRED, OPTIONAL}:

@@ -54,7 +54,7 @@ _NUMBERS = {
 }  # fmt: skip
 _LAYOUTS = {code: struct.Struct("<" + letter) for code, letter in _NUMBERS.items()}
 
-Value = int | float | bool | str | TypeName | list["Value"] | None  # type: ignore[misc]
+Value = int | float | bool | str | TypeName | list["Value"] | None
 
 
 class Named(NamedTuple):

@@ -11,8 +11,8 @@ from dotnet_wasm_host.ecma335.signatures import OBJECT, STRING, VOID, Type
 from dotnet_wasm_host.errors import DescriptorError
 from dotnet_wasm_host.trimming.attributes import attribute_name, read_attribute
 from dotnet_wasm_host.trimming.descriptors import Stub, parse_xml, stubs_of
-from dotnet_wasm_host.trimming.folding import constant_result, fold, load_constant
-from dotnet_wasm_host.trimming.world import METHOD_STATIC
+from dotnet_wasm_host.trimming.folding import Known, constant_result, fold, load_constant
+from dotnet_wasm_host.trimming.world import METHOD_STATIC, METHOD_VIRTUAL, TYPE_BEFORE_FIELD_INIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,11 @@ class Constants:
             if found is None or module.is_root:
                 return found
             if stub is None and self._has_constants(module, found):
-                found = fold(found, lambda op, token: self._value_of(module, op, token))
+                found = fold(
+                    found,
+                    lambda op, token: self._known(module, op, token),
+                    lambda token: self._is_pure(module, token),
+                )
             self._bodies[method] = found
         return found
 
@@ -96,23 +100,42 @@ class Constants:
         body = self.body(method)
         return constant_result(body.code) if body is not None else None
 
-    def _value_of(self, module: Module, op: int, token: int) -> int | None:
-        if op == Op.CALL:
-            target = self._world.reference(module, token).target
-            return self.value(target) if target else None
+    def _known(self, module: Module, op: int, token: int) -> Known | None:
+        """What an instruction always gives."""
+        if op not in {Op.CALL, Op.CALLVIRT, Op.LDSFLD}:
+            return None
+        target = self._world.reference(module, token).target
+        if not target:
+            return None
         if op == Op.LDSFLD:
-            target = self._world.reference(module, token).target
-            self._prepare(self._world.locate(target)[0]) if target else None
+            self._prepare(self._world.locate(target)[0])
             stub = self._stubs.get(("field", target))
-            return _number(stub.value) if stub is not None else None
-        return None
+            return Known(_number(stub.value)) if stub is not None else None
+        value = self.value(target) if op == Op.CALL else None
+        return Known(value) if value is not None else self._known_stub(target)
+
+    def _known_stub(self, method: int) -> Known | None:
+        """A call of a method that a substitution replaced by a number, whatever is given to it."""
+        self._prepare(self._world.locate(method)[0])
+        stub = self._stubs.get(("method", method))
+        flags = self._world.method_row(method)[2]
+        if stub is None or stub.removed or flags & METHOD_VIRTUAL:
+            return None
+        signature = self._world.signature(method)
+        if signature.result not in {BOOLEAN, INT32}:
+            return None
+        return Known(_number(stub.value), len(signature.parameters) + (not flags & METHOD_STATIC))
+
+    def _is_pure(self, module: Module, token: int) -> bool:
+        """Whether loading a field may be left out: nobody says when its class is initialised."""
+        target = self._world.reference(module, token).target
+        if not target:
+            return False
+        owner = self._world.owner_of_field(target)
+        return bool(self._world.type_flags(owner) & TYPE_BEFORE_FIELD_INIT)
 
     def _has_constants(self, module: Module, body: Body) -> bool:
-        return any(
-            self._value_of(module, op, token) is not None
-            for _, op, token in tokens(body.code)
-            if op in {Op.CALL, Op.LDSFLD}
-        )
+        return any(self._known(module, op, token) is not None for _, op, token in tokens(body.code))
 
     def _prepare(self, module: Module) -> None:
         """Read what an assembly says of its own switches, once."""
@@ -126,9 +149,7 @@ class Constants:
         self._define_switches(module)
 
     def _substitute(self, root: ET.Element, what: str, *, strict: bool) -> None:
-        for kind, target, stub in stubs_of(
-            self._world, root, self._features, what, strict=strict
-        ):
+        for kind, target, stub in stubs_of(self._world, root, self._features, what, strict=strict):
             self._stubs.setdefault((kind, target), stub)
 
     def _define_switches(self, module: Module) -> None:
@@ -190,4 +211,3 @@ def _number(value: str | None) -> int:
         return int(value or "0")
     except ValueError as error:
         raise DescriptorError(f"{value!r} is not a number or a boolean") from error
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.il import (
     FILTER,
@@ -21,7 +21,19 @@ from dotnet_wasm_host.ecma335.il import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["constant_result", "fold", "load_constant"]
+__all__ = ["Known", "constant_result", "fold", "load_constant"]
+
+
+class Known(NamedTuple):
+    """What a call or a field's load always gives, and how many values it takes off the stack."""
+
+    value: int
+    arguments: int = 0
+
+
+#: Instructions that only put a value onto the stack, and those that only convert the one there.
+_PURE = frozenset({*range(Op.LDARG_0, 0x0A), 0x0E, 0x0F, 0x11, 0x12, *range(Op.LDNULL, 0x24)})
+_CONVERSIONS = frozenset({*range(0x67, 0x6F), 0xD1, 0xD2, 0xD3, 0xE0})
 
 _ARITHMETIC: dict[int, Callable[[int, int], int]] = {
     Op.CEQ: lambda a, b: int(a == b),
@@ -68,22 +80,34 @@ def constant_result(code: bytes) -> int | None:
     return None
 
 
-def fold(body: Body, value_of: Callable[[int, int], int | None]) -> Body:
+def fold(
+    body: Body,
+    known: Callable[[int, int], Known | None],
+    is_pure: Callable[[int], bool] = lambda _: False,
+) -> Body:
     """The body with constants put in, branches on them decided and dead code removed.
 
     Args:
         body: what to fold.
-        value_of: opcode and token to the number that a call or a field's load stands for.
+        known: opcode and token to what a call or a field's load always gives.
+        is_pure: whether loading a static field, given its token, does nothing else.
     """
-    return _Folder(body, value_of).run()
+    return _Folder(body, known, is_pure).run()
 
 
 @final
 class _Folder:
-    def __init__(self, body: Body, value_of: Callable[[int, int], int | None]) -> None:
+    def __init__(
+        self,
+        body: Body,
+        known: Callable[[int, int], Known | None],
+        is_pure: Callable[[int], bool],
+    ) -> None:
         self._body = body
-        self._value_of = value_of
-        self._code = decode(body.code)
+        self._is_pure = is_pure
+        self._code: list[Instruction] = []
+        for instruction in decode(body.code):
+            self._code += _put_in(instruction, known)
         self._index = {i.offset: n for n, i in enumerate(self._code)}
         self._index[len(body.code)] = len(self._code)
         self._clauses = [tuple(self._bounds(c)) for c in body.clauses]
@@ -97,13 +121,8 @@ class _Folder:
         return [self._index[offset] for offset in offsets]
 
     def run(self) -> Body:
-        for instruction in self._code:
-            if isinstance(instruction.operand, int):
-                value = self._value_of(instruction.op, instruction.operand)
-                if value is not None:
-                    instruction.op, instruction.operand = load_constant(value)
         self._find_targets()
-        while any([self._simplify(position) for position in range(len(self._code))]):
+        while sum(self._simplify(position) for position in range(len(self._code))):
             self._find_targets()
         return self._without_dead_code()
 
@@ -123,7 +142,9 @@ class _Folder:
         return None
 
     def _simplify(self, position: int) -> bool:
-        """Carry out what can be told from a constant at ``position``."""
+        """Carry out what can be told at ``position``."""
+        if self._drop(position):
+            return True
         value = constant_of(self._code[position])
         following = self._next(position) if value is not None else None
         if value is None or following is None:
@@ -132,8 +153,6 @@ class _Folder:
         op = long_form(user.op)
         if op in {Op.BRTRUE, Op.BRFALSE}:
             self._decide(user, taken=(value != 0) == (op == Op.BRTRUE))
-        elif op == Op.POP:
-            _erase(user)
         elif op == Op.BR and self._thread(user, value):
             pass
         elif op == Op.SWITCH and isinstance(user.operand, list):
@@ -142,6 +161,24 @@ class _Folder:
             return self._combine(position, following, value)
         _erase(self._code[position])
         return True
+
+    def _drop(self, position: int) -> bool:
+        """Leave out a value that is thrown away at once."""
+        instruction = self._code[position]
+        following = self._next(position)
+        if following is None or self._code[following].op != Op.POP:
+            return False
+        if instruction.op in _CONVERSIONS:
+            _erase(instruction)
+            return True
+        token = instruction.operand
+        pure = instruction.op in _PURE
+        if instruction.op == Op.LDSFLD and isinstance(token, int):
+            pure = self._is_pure(token)
+        if pure:
+            _erase(instruction)
+            _erase(self._code[following])
+        return pure
 
     @staticmethod
     def _decide(branch: Instruction, *, taken: bool) -> None:
@@ -243,9 +280,9 @@ class _Folder:
         following = len(self._code)
         for n in reversed(kept):
             target = self._code[n].operand
-            if long_form(self._code[n].op) == Op.BR and isinstance(target, Instruction):
-                if n < self._position(target) <= following:
-                    continue
+            is_branch = long_form(self._code[n].op) == Op.BR and isinstance(target, Instruction)
+            if is_branch and n < self._position(target) <= following:  # type: ignore[arg-type]
+                continue
             result.append(n)
             following = n
         return result[::-1]
@@ -259,6 +296,23 @@ class _Folder:
             following = n if n in keep else following
             survivor[n] = following
         return survivor
+
+
+def _put_in(
+    instruction: Instruction, known: Callable[[int, int], Known | None]
+) -> list[Instruction]:
+    """The instruction, or its arguments thrown away and what it always gives."""
+    if not isinstance(instruction.operand, int):
+        return [instruction]
+    found = known(instruction.op, instruction.operand)
+    if found is None:
+        return [instruction]
+    op, operand = load_constant(found.value)
+    # The first one keeps the offset that branches name; what is added needs offsets of its own.
+    added = [Instruction(-instruction.offset * 64 - n - 1, Op.POP) for n in range(found.arguments)]
+    code = [*added, Instruction(-instruction.offset * 64 - 64, op, operand)]
+    code[0].offset = instruction.offset
+    return code
 
 
 def _branch_targets(instruction: Instruction) -> list[Instruction]:

@@ -29,7 +29,9 @@ __all__ = ["method_text", "type_text"]
 _SUFFIXES = {VECTOR: "[]", POINTER: "*", BYREF: "&", PINNED: ""}
 
 
-def type_text(world: World, type_: Type, generics: tuple[list[str], list[str]] = ([], [])) -> str:
+def type_text(  # noqa: PLR0911 - one for each kind of type
+    world: World, type_: Type, generics: tuple[list[str], list[str]] = ([], [])
+) -> str:
     """``System.Collections.Generic.List`1<System.Int32>[]``; ``generics`` names the parameters."""
     if isinstance(type_, int):
         return world.full_name(world.primitives[type_])

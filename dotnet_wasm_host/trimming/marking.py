@@ -15,7 +15,6 @@ from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.il import CATCH, Op, tokens
 from dotnet_wasm_host.ecma335.metadata import TYPE_DEF_OR_REF, Table
 from dotnet_wasm_host.ecma335.signatures import (
-    ARRAY,
     FUNCTION,
     INSTANCE,
     METHOD_VAR,
@@ -23,8 +22,8 @@ from dotnet_wasm_host.ecma335.signatures import (
     TYPE,
     UNKNOWN,
     VAR,
+    MethodSignature,
     Type,
-    substitute,
     substitute_method,
 )
 from dotnet_wasm_host.trimming.attributes import (
@@ -40,15 +39,13 @@ from dotnet_wasm_host.trimming.world import (
     FIELD_STATIC,
     METHOD_ABSTRACT,
     METHOD_ACCESS,
-    METHOD_FAMILY,
-    METHOD_FAMILY_OR_ASSEMBLY,
     METHOD_NEW_SLOT,
     METHOD_PUBLIC,
     METHOD_STATIC,
     METHOD_VIRTUAL,
     ROW_BITS,
-    ROW_MASK,
     TYPE_BEFORE_FIELD_INIT,
+    VISIBLE_MEMBERS,
     Reference,
 )
 
@@ -219,13 +216,11 @@ class Marker:
             module, row = self._world.locate(field)
             flags = module.metadata.row(Table.FIELD, row)[0]
             # II.23.1.5: fields have the access values of methods. Literals are in the callers.
-            if flags & METHOD_ACCESS in {METHOD_PUBLIC, METHOD_FAMILY, METHOD_FAMILY_OR_ASSEMBLY}:
-                if not flags & FIELD_LITERAL:
-                    self.mark_field(field)
+            if flags & METHOD_ACCESS in VISIBLE_MEMBERS and not flags & FIELD_LITERAL:
+                self.mark_field(field)
 
     def _is_visible(self, method: int) -> bool:
-        access = self._world.method_row(method)[2] & METHOD_ACCESS
-        return access in {METHOD_PUBLIC, METHOD_FAMILY, METHOD_FAMILY_OR_ASSEMBLY}
+        return self._world.method_row(method)[2] & METHOD_ACCESS in VISIBLE_MEMBERS
 
     # Types.
 
@@ -246,16 +241,8 @@ class Marker:
         if extends:
             self._mark(world.type_of(module, extends))
         self._mark_constraints(module, Table.TYPE_DEF, row)
-        base = world.base(type_)
-        base_name = world.full_name(base[0]) if base else ""
-        self._mark_layout(type_, is_enum=base_name == "System.Enum")
+        self._mark_by_kind(type_)
         self._mark_attributes(module, Table.TYPE_DEF, row)
-        if base_name in {"System.ValueType", "System.Enum"} and type_ != world.primitives[0x1C]:
-            self.instantiate(type_)
-        if base_name == "System.MulticastDelegate":
-            self.instantiate(type_)
-            for name in ("Invoke", ".ctor"):
-                self.mark_methods_named(type_, name)
         if not flags & TYPE_BEFORE_FIELD_INIT:
             self._mark_static_constructor(type_)
         self._add_slots(type_)
@@ -266,6 +253,17 @@ class Marker:
         self._pending.append((self._recheck_type, type_))
         if world.is_interface(type_):
             self._pending.append((self._recheck_interface, type_))
+
+    def _mark_by_kind(self, type_: int) -> None:
+        """What the runtime knows of structs, enums and delegates without being told."""
+        base = self._world.base(type_)
+        base_name = self._world.full_name(base[0]) if base else ""
+        self._mark_layout(type_, is_enum=base_name == "System.Enum")
+        if base_name in {"System.ValueType", "System.Enum", "System.MulticastDelegate"}:
+            self.instantiate(type_)
+        if base_name == "System.MulticastDelegate":
+            for name in ("Invoke", ".ctor"):
+                self.mark_methods_named(type_, name)
 
     def _mark_layout(self, type_: int, *, is_enum: bool) -> None:
         """Instance fields are a type's layout, which native code and other fields rely on."""
@@ -321,10 +319,9 @@ class Marker:
             module, row = self._world.locate(definition)
             self._check_arguments(module, Table.TYPE_DEF, row, type_[2:])
 
-    def _mark_signature_types(self, signature: object) -> None:
-        _, _, result, parameters = signature  # type: ignore[misc]
-        self._mark(result)
-        for parameter in parameters:
+    def _mark_signature_types(self, signature: MethodSignature) -> None:
+        self._mark(signature.result)
+        for parameter in signature.parameters:
             self._mark(parameter)
 
     def _add_argument(self, type_: int) -> None:
@@ -419,6 +416,7 @@ class Marker:
         if type_ not in self.types:
             return
         module, _ = self._world.locate(type_)
+        self._cause = self._world.full_name(type_)
         for slot in self._slots_of.get(type_, ()):
             self._check(slot)
         for impl, interface, _ in self._world.declared_interfaces(type_):
@@ -563,9 +561,8 @@ class Marker:
         self._mark_attributes(module, Table.METHOD_DEF, row)
         if flags & METHOD_VIRTUAL and not flags & (METHOD_STATIC | METHOD_NEW_SLOT):
             # An override needs the slot that it overrides.
-            if not world.is_interface(owner):
-                for base in self.overridden(owner, method):
-                    self.mark_method(base)
+            for base in self.overridden(owner, method):
+                self.mark_method(base)
         if module.is_root:
             for body, declaration in module.method_impls.get(module.method_owner[row], ()):
                 if world.method_of(module, body).target == method:
@@ -691,6 +688,3 @@ class Marker:
             root = parse_xml(content, what)
             for kept in list(kept_by(self._world, root, self._features, what, strict=False)):
                 self.keep(kept)
-
-
-_ = (ARRAY, ROW_MASK, substitute)

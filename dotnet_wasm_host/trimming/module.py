@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.ecma335.il import Body, parse_body
@@ -36,7 +37,7 @@ class Module:
         self.is_root = is_root
         self.metadata = md = Metadata(data)
         self.is_core = name == CORE
-        self.enclosing: dict[int, int] = {n: e for n, e in md.rows(Table.NESTED_CLASS)}
+        self.enclosing: dict[int, int] = {row[0]: row[1] for row in md.rows(Table.NESTED_CLASS)}
         self.nested: dict[int, list[int]] = _grouped((e, n) for n, e in self.enclosing.items())
         types = md.rows(Table.TYPE_DEF)
         self._field_starts = [row[4] for row in types] + [len(md.rows(Table.FIELD)) + 1]
@@ -44,12 +45,10 @@ class Module:
         self.field_owner = _owners(self._field_starts)
         self.method_owner = _owners(self._method_starts)
         self.interfaces = _grouped(
-            (owner, row)
-            for row, (owner, _) in enumerate(md.rows(Table.INTERFACE_IMPL), 1)
+            (owner, row) for row, (owner, _) in enumerate(md.rows(Table.INTERFACE_IMPL), 1)
         )
         self.method_impls = _grouped(
-            (owner, (body, declaration))
-            for owner, body, declaration in md.rows(Table.METHOD_IMPL)
+            (owner, (body, declaration)) for owner, body, declaration in md.rows(Table.METHOD_IMPL)
         )
         self.generic_parameters = _grouped(
             (owner, row) for row, (_, _, owner, _) in enumerate(md.rows(Table.GENERIC_PARAM), 1)
@@ -59,8 +58,7 @@ class Module:
             for row, (owner, _) in enumerate(md.rows(Table.GENERIC_PARAM_CONSTRAINT), 1)
         )
         self.attributes = _grouped(
-            (owner, row)
-            for row, (owner, _, _) in enumerate(md.rows(Table.CUSTOM_ATTRIBUTE), 1)
+            (owner, row) for row, (owner, _, _) in enumerate(md.rows(Table.CUSTOM_ATTRIBUTE), 1)
         )
         self.explicit_layouts = {row[2] for row in md.rows(Table.CLASS_LAYOUT)}
         self._full_names: dict[int, str] = {}
@@ -184,6 +182,6 @@ def _grouped(pairs: Iterable[tuple[int, _Value]]) -> dict[int, list[_Value]]:
 def _owners(starts: list[int]) -> list[int]:
     """Owner of each row, by row number; index 0 is nobody's."""
     owners = [0]
-    for owner, (start, end) in enumerate(zip(starts, starts[1:], strict=False), 1):
+    for owner, (start, end) in enumerate(pairwise(starts), 1):
         owners += [owner] * (end - start)
     return owners

@@ -1,12 +1,13 @@
 """Resource files of messages, reduced to the keys that are used.
 
-Source: ``System.Resources.ResourceReader`` and ``ResourceWriter`` of dotnet/runtime (version 2 of the
-format of ``RuntimeResourceSet``).
+Source: ``System.Resources.ResourceReader`` and ``ResourceWriter`` of dotnet/runtime (format of
+``RuntimeResourceSet``, version 2).
 """
 
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage
@@ -47,10 +48,15 @@ def keep_keys(data: bytes, keys: Collection[str]) -> bytes:
     hashes = struct.unpack(f"<{count}i", reader.take(4 * count))
     positions = struct.unpack(f"<{count}I", reader.take(4 * count))
     content, names = reader.number(), reader.position
-    entries = [_entry(data, names + at, content, hash_) for hash_, at in zip(hashes, positions, strict=True)]
-    bounds = sorted(offset for _, _, offset in entries) + [len(data) - content]
-    ends = dict(zip(bounds, bounds[1:], strict=False))
-    kept = [(h, name, data[content + o : content + ends[o]]) for h, name, o in entries if name in keys]
+    entries = [
+        _entry(data, names + at, content, hash_)
+        for hash_, at in zip(hashes, positions, strict=True)
+    ]
+    bounds = [*sorted(offset for _, _, offset in entries), len(data) - content]
+    ends = dict(pairwise(bounds))
+    kept = [
+        (h, name, data[content + o : content + ends[o]]) for h, name, o in entries if name in keys
+    ]
     if not kept:
         return b""
     # The count lies two numbers before the names of types, which are copied with the header.

@@ -107,6 +107,7 @@ class Sweeper:
         self._write_assembly()
         self._write_types()
         self._write_layouts()
+        self._write_native()
         self._write_generics()
         self._write_implementations()
         self._write_properties()
@@ -206,13 +207,26 @@ class Sweeper:
             for c in body.clauses
         )
         local = self._token(0, body.locals_token) if body.locals_token else 0
-        data = encode_body(
-            replace(body, code=bytes(code), clauses=clauses, locals_token=local)
-        )
+        data = encode_body(replace(body, code=bytes(code), clauses=clauses, locals_token=local))
         return self._writer.body(data, fat=data[0] & 0x3 == 0x3)
 
     def _write_layouts(self) -> None:
-        """Rows that say more of fields, parameters and methods, of those that are kept."""
+        """Rows that say more of types and fields that are kept."""
+        writer, metadata = self._writer, self._metadata
+        types, fields = self._new[Table.TYPE_DEF], self._new[Table.FIELD]
+        for packing, size, type_ in metadata.rows(Table.CLASS_LAYOUT):
+            if type_ in types:
+                writer.add(Table.CLASS_LAYOUT, packing, size, types[type_])
+        for offset, field in metadata.rows(Table.FIELD_LAYOUT):
+            if field in fields:
+                writer.add(Table.FIELD_LAYOUT, offset, fields[field])
+        for rva, field in metadata.rows(Table.FIELD_RVA):
+            if field in fields:
+                data = writer.field_data(self._initial_content(rva, field))
+                writer.add(Table.FIELD_RVA, data, fields[field])
+
+    def _write_native(self) -> None:
+        """Constants, marshalling and imports of what is kept."""
         writer, metadata = self._writer, self._metadata
         for kind, coded, value in metadata.rows(Table.CONSTANT):
             parent = self._renumbered(HAS_CONSTANT.split(coded))
@@ -223,16 +237,6 @@ class Sweeper:
             if parent is not None:
                 blob = metadata.blob(native)
                 writer.add(Table.FIELD_MARSHAL, HAS_FIELD_MARSHAL.join(*parent), blob)
-        for packing, size, type_ in metadata.rows(Table.CLASS_LAYOUT):
-            if type_ in self._new[Table.TYPE_DEF]:
-                writer.add(Table.CLASS_LAYOUT, packing, size, self._new[Table.TYPE_DEF][type_])
-        for offset, field in metadata.rows(Table.FIELD_LAYOUT):
-            if field in self._new[Table.FIELD]:
-                writer.add(Table.FIELD_LAYOUT, offset, self._new[Table.FIELD][field])
-        for rva, field in metadata.rows(Table.FIELD_RVA):
-            if field in self._new[Table.FIELD]:
-                data = writer.field_data(self._initial_content(rva, field))
-                writer.add(Table.FIELD_RVA, data, self._new[Table.FIELD][field])
         for flags, coded, name, place in metadata.rows(Table.IMPL_MAP):
             parent = self._renumbered(MEMBER_FORWARDED.split(coded))
             if parent is not None:
@@ -367,9 +371,9 @@ class Sweeper:
         found = []
         for full_name in self._module.forwarders:
             target = self._world.type_named(self._module, full_name)
-            if target is not None and target in self._marker.types:
-                if self._forwards(full_name, target):
-                    found.append((full_name, target))
+            kept = target is not None and target in self._marker.types
+            if kept and target is not None and self._forwards(full_name, target):
+                found.append((full_name, target))
         return found
 
     def _forward(self, full_name: str, target: int) -> None:
@@ -492,9 +496,7 @@ class Sweeper:
         _, *version, flags, key, name, culture = module.metadata.row(Table.ASSEMBLY, 1)
         text = module.metadata.string
         token = _public_key_token(module.metadata.blob(key)) if flags & HAS_PUBLIC_KEY else b""
-        return self._once(
-            Table.ASSEMBLY_REF, *version, 0, token, text(name), text(culture), b""
-        )
+        return self._once(Table.ASSEMBLY_REF, *version, 0, token, text(name), text(culture), b"")
 
     def _module_ref(self, row: int) -> int:
         name = self._metadata.row(Table.MODULE_REF, row)[0]

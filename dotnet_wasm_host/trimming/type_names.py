@@ -76,6 +76,6 @@ def _parse(text: str, position: int, *, nested: bool) -> tuple[TypeName, int]:
     if text[position : position + 1] == "," and (nested or start == 0):
         end = text.find("]", position) if nested else len(text)
         end = len(text) if end < 0 else end
-        assembly = text[position + 1 : end].split(",")[0].strip()
+        assembly = text[position + 1 : end].partition(",")[0].strip()
         position = end
     return TypeName(name, assembly, tuple(arguments)), position

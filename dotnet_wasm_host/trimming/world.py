@@ -33,6 +33,8 @@ __all__ = ["Reference", "World"]
 
 #: II.23.1.10, II.23.1.5, II.23.1.15: flags.
 METHOD_ACCESS, METHOD_PUBLIC, METHOD_FAMILY, METHOD_FAMILY_OR_ASSEMBLY = 0x7, 0x6, 0x4, 0x5
+#: Access values of members that code of other assemblies can use.
+VISIBLE_MEMBERS = frozenset({METHOD_PUBLIC, METHOD_FAMILY, METHOD_FAMILY_OR_ASSEMBLY})
 METHOD_STATIC, METHOD_VIRTUAL, METHOD_NEW_SLOT, METHOD_ABSTRACT = 0x10, 0x40, 0x100, 0x400
 FIELD_STATIC, FIELD_LITERAL = 0x10, 0x40
 TYPE_VISIBILITY, TYPE_INTERFACE, TYPE_ABSTRACT = 0x7, 0x20, 0x80
@@ -417,8 +419,9 @@ class World:
         places = [] if definition is None else [(definition, ()), *self.chain(definition)]
         for place, arguments in places:
             for field_ in self.fields(place):
-                if self.field_name(field_) == name:
-                    if substitute(self.field_type(field_), arguments) == type_:
-                        return Reference("field", field_, owner)
+                if self.field_name(field_) != name:
+                    continue
+                if substitute(self.field_type(field_), arguments) == type_:
+                    return Reference("field", field_, owner)
         self.unresolved.add(f"field {name} of {module.name}")
         return Reference("field", 0, owner)
