@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import hashlib
 
-from dotnet_wasm_host.wasm import FunctionType, MalformedModule, Module, SectionId, ValueType, vector
+from dotnet_wasm_host.wasm import (
+    FunctionType,
+    MalformedModule,
+    Module,
+    SectionId,
+    ValueType,
+    vector,
+)
 
 __all__ = ["COPY_BODY", "KNOWN_BODIES", "find", "use_memory_copy"]
 
