@@ -16,6 +16,7 @@
      |- GuestTerminated
      |- GuestTrap
      |- LimitExceeded         (ValueError)
+     |   `- TooManyCalls
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -55,6 +56,7 @@ __all__ = [
     "MarshallingTypeError",
     "MemoryAccessError",
     "RuntimeClosed",
+    "TooManyCalls",
 ]
 
 
@@ -228,6 +230,10 @@ class GuestTrap(DotnetHostError):
 
 class LimitExceeded(DotnetHostError, ValueError):
     """A payload or result is larger than ``Limits`` allows."""
+
+
+class TooManyCalls(LimitExceeded):
+    """As many calls wait in a pool as may wait; try again later."""
 
 
 class RuntimeClosed(DotnetHostError, ValueError):
