@@ -15,7 +15,7 @@ from dotnet_wasm_host.trimming.sweeping import Sweeper
 from dotnet_wasm_host.trimming.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from xml.etree import ElementTree as ET
 
     from dotnet_wasm_host.trimming.module import Module
@@ -134,6 +134,14 @@ class TrimmedSet:
 
     assemblies: Mapping[str, bytes] = field(repr=False)
     report: TrimReport
+
+    def files(self, *, without: Collection[str] = ()) -> dict[str, bytes]:
+        """File name to content, as an image is made from; ``without`` roots that only helped."""
+        return {
+            f"{name}.dll" if content[:2] == b"MZ" else f"{name}.wasm": content
+            for name, content in self.assemblies.items()
+            if name not in without
+        }
 
 
 def trim(
