@@ -34,10 +34,8 @@ def test_the_module_has_85_imports_and_all_are_provided(host: Host) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "mono_wasm_invoke_jsimport_ST",
         "mono_wasm_invoke_js_function",
         "mono_wasm_resolve_or_reject_promise",
-        "mono_wasm_cancel_promise",
         "mono_wasm_get_locale_info",
         "mono_interp_invoke_wasm_jit_call_trampoline",
     ],
