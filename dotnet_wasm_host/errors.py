@@ -16,6 +16,7 @@
      |- GuestTrap
      |- InstanceLost
      |- LimitExceeded         (ValueError)
+     |   `- TooManyCalls
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -55,6 +56,7 @@ __all__ = [
     "MarshallingTypeError",
     "MemoryAccessError",
     "RuntimeClosed",
+    "TooManyCalls",
 ]
 
 
@@ -237,6 +239,10 @@ class InstanceLost(DotnetHostError):
 
 class LimitExceeded(DotnetHostError, ValueError):
     """A payload or result is larger than ``Limits`` allows."""
+
+
+class TooManyCalls(LimitExceeded):
+    """As many calls wait in a pool as may wait; try again later."""
 
 
 class RuntimeClosed(DotnetHostError, ValueError):
