@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import wasmtime
 
+from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.engines.base import Engine, Instance
 from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 from dotnet_wasm_host.errors import (
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 ENGINES: Mapping[str, Callable[[], Engine]] = {
     "wasmtime-raw": WasmtimeEngine,
     "wasmtime-public": lambda: WasmtimeEngine(raw=False),
+    **(
+        {"wasmer": lambda: get_engine("wasmer")} if importlib.util.find_spec("wasmer") else {}
+    ),
 }
 PAGE = 65536
 MEMORY = '(module (memory (export "memory") 1 8) (data (i32.const 0) "image"))'
@@ -284,4 +289,4 @@ def test_invalid_modules_are_value_errors(engine: Engine, tmp_path: Path) -> Non
 
 
 def test_the_fingerprint_is_stable(engine: Engine) -> None:
-    assert engine.fingerprint == WasmtimeEngine().fingerprint
+    assert engine.fingerprint == type(engine)().fingerprint
