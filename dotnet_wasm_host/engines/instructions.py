@@ -13,7 +13,6 @@ from dotnet_wasm_host.wasm import MalformedModule, Reader, uleb128
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
 __all__ = [
     "CALL",
@@ -98,7 +97,7 @@ class Scanner:
     of those that are not wanted, which is ten times faster than a loop over all of them.
     """
 
-    def __init__(self, wanted: AbstractSet[bytes]) -> None:
+    def __init__(self, wanted: frozenset[bytes]) -> None:
         self._wanted = re.compile(
             b"|".join(
                 b"(" + _any_of(found) + b")" + immediates

@@ -10,6 +10,7 @@ import ctypes
 import os
 import struct
 import tempfile
+import weakref
 from functools import cache
 from typing import TYPE_CHECKING, final
 
@@ -43,6 +44,8 @@ class MemoryContent:
     def __init__(self, descriptor: int) -> None:
         """Takes over the descriptor of an open file. ValueError if it is something else."""
         self._descriptor = descriptor
+        # Runs when the interpreter exits too, when __del__ would find no module os.
+        weakref.finalize(self, os.close, descriptor)
         head = os.pread(descriptor, _HEADER.size, 0)
         if len(head) != _HEADER.size or not head.startswith(_MAGIC):
             raise ValueError("not the content of a memory")
@@ -96,9 +99,6 @@ class MemoryContent:
             return
         target = (ctypes.c_char * self._length).from_address(address)
         ctypes.memmove(target, self.read()[_START:], self._length)
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
 
 
 def _anonymous_file() -> int:

@@ -9,7 +9,6 @@ from dotnet_wasm_host.engines.instructions import CALL, REF_FUNC, Scanner
 from dotnet_wasm_host.wasm import (
     OP_END,
     OP_I32_CONST,
-    Export,
     ExternKind,
     FunctionType,
     Global,

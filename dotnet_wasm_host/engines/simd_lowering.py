@@ -78,6 +78,12 @@ def _each_lane(start: str, wide: str, convert: str, narrow: str) -> str:
     return f"{start}{first}{narrow}.replace_lane 0 {second}{narrow}.replace_lane 1 "
 
 
+def _both_lanes(narrow: str, convert: str) -> str:
+    """The lower two lanes, converted to f64."""
+    first, second = (f"{_X}{narrow}.extract_lane {lane} {convert} " for lane in (0, 1))
+    return f"{first}f64x2.splat {second}f64x2.replace_lane 1 "
+
+
 def _pairwise(lanes: str, bits: int, sign: str) -> str:
     """Add neighbours: the upper of each pair by a shift down, the lower by one up and down."""
     shift = f"i32.const {bits} {lanes}."
@@ -123,8 +129,7 @@ _UNARY = {
     94: ("f32x4.demote_f64x2_zero", _each_lane(_ZERO, "f64x2", "f32.demote_f64", "f32x4")),
     95: (
         "f64x2.promote_low_f32x4",
-        f"{_X}f32x4.extract_lane 0 f64.promote_f32 f64x2.splat "
-        f"{_X}f32x4.extract_lane 1 f64.promote_f32 f64x2.replace_lane 1 ",
+        _both_lanes("f32x4", "f64.promote_f32"),
     ),
     98: ("i8x16.popcnt", _POPULATION),
     124: ("i16x8.extadd_pairwise_i8x16_s", _pairwise("i16x8", 8, "s")),
@@ -145,8 +150,7 @@ _UNARY = {
     ),
     255: (
         "f64x2.convert_low_i32x4_u",
-        f"{_X}i32x4.extract_lane 0 f64.convert_i32_u f64x2.splat "
-        f"{_X}i32x4.extract_lane 1 f64.convert_i32_u f64x2.replace_lane 1 ",
+        _both_lanes("i32x4", "f64.convert_i32_u"),
     ),
 }
 
@@ -200,9 +204,7 @@ def lower_simd(wasm: bytes) -> bytes:
 def _add_helper(editor: ModuleEditor, encoding: bytes) -> int:
     number = Reader(encoding, 1).uleb128()
     if number in _UNARY:
-        return editor.add_function(
-            FunctionType((_V128,), (_V128,)), _assembled(_UNARY[number][1])
-        )
+        return editor.add_function(FunctionType((_V128,), (_V128,)), _assembled(_UNARY[number][1]))
     return editor.add_function(
         FunctionType((_V128, _V128), (_V128,)), _assembled(_BINARY[number][1])
     )

@@ -61,6 +61,8 @@ _CPU_PROBE = """(module
     local.get 0 local.get 1 i32x4.mul local.get 0 i64x2.mul local.get 1 i8x16.max_s
     f32x4.ceil local.get 0 i8x16.swizzle i32x4.trunc_sat_f32x4_u local.get 1 i16x8.min_u))"""
 _FRAME = re.compile(r"^ +at .*\[(\d+)\]:0x([0-9a-f]+)\)$", re.MULTILINE)
+#: Thirty years in seconds, where a float still counts them; nothing waits longer.
+_LONGEST = 1e9
 #: How wasmer begins the text of a trap, and where its bindings keep the type of a Rust panic.
 _TRAP, _PANIC_MODULE = "RuntimeError: ", "pyo3_runtime"
 #: Deep recursion has tens of thousands of frames, all alike.
@@ -161,10 +163,10 @@ class WasmerCode:
             declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
             self.function_imports = [(i.module, i.name, i.type) for i in declared]
             exports = list(native.exports)
-        #: Names of the exported functions and of the mutable globals.
-        self.functions = frozenset(
-            e.name for e in exports if isinstance(e.type, wasmer.FunctionType)
-        )
+        #: Number of parameters of the exported functions, and names of the mutable globals.
+        self.functions = {
+            e.name: len(e.type.params) for e in exports if isinstance(e.type, wasmer.FunctionType)
+        }
         self.globals = tuple(
             e.name for e in exports if isinstance(e.type, wasmer.GlobalType) and e.type.mutable
         )
@@ -185,7 +187,7 @@ class WasmerCode:
 
     @contextmanager
     def _moved(self, *, metered: bool) -> Iterator[wasmer.Module]:
-        """wasmer's module, for the present thread only."""
+        """The module of wasmer, for the present thread only."""
         with self._lock:
             native = self._natives.get(metered)
             if native is None:
@@ -352,16 +354,17 @@ class WasmerInstance:
     def check_deadline(self) -> None:
         """InvocationTimeout if it is over."""
         if self._deadline is not None and time.monotonic() > self._deadline:
-            error = InvocationTimeout("the call ran past its deadline and was stopped")
-            self._pending = error
-            raise error
+            # In no variable: the traceback will hold this frame, which must not hold it.
+            self._pending = InvocationTimeout("the call ran past its deadline and was stopped")
+            raise self._pending
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
-        if name not in self._code.functions:
-            raise KeyError(name)
+        count = self._code.functions[name]
 
         def call_guest(*arguments: int) -> int:
+            if len(arguments) != count:
+                raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
             if self.closed:
                 raise RuntimeClosed("the instance is closed")
             if self._thread != self._present.number:
@@ -376,8 +379,8 @@ class WasmerInstance:
 
     def bind(self, name: str, *arguments: int) -> Callable[[], None]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.bind`."""
-        if name not in self._code.functions:
-            raise KeyError(name)
+        if len(arguments) != self._code.functions[name]:
+            raise TypeError(f"{name} does not take {len(arguments)} arguments")
         fixed = [argument & _I32_MASK for argument in arguments]
         present = self._present
 
@@ -416,7 +419,7 @@ class WasmerInstance:
         if self._metered is None:
             self._metered = self._make(metered=True)
         self._change_to(self._metered)
-        self._deadline = time.monotonic() + seconds
+        self._deadline = time.monotonic() + min(seconds, _LONGEST)
 
     def _change_to(self, code: _Code) -> None:
         current = self._current
@@ -438,7 +441,7 @@ class WasmerInstance:
         if pending is not None:
             return pending
         text = str(error)
-        if isinstance(error, RuntimeError) and text.startswith(_TRAP):
+        if isinstance(error, RuntimeError):
             frames = _FRAME.findall(text)[:_MAX_FRAMES]
             backtrace = "\n".join(f"  at function {index} + 0x{at}" for index, at in frames)
             return GuestTrap(text.removeprefix(_TRAP).partition("\n")[0], backtrace)

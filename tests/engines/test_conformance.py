@@ -1,35 +1,26 @@
-"""What every engine must do. A new engine passes by being added to ``ENGINES``."""
+"""What every engine must do. A new engine takes part once it is in :mod:`tests.engines.kinds`."""
 
 from __future__ import annotations
 
-import importlib.util
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import wasmtime
 
-from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.engines.base import Engine, Instance
-from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 from dotnet_wasm_host.errors import (
     GuestTrap,
     InvocationTimeout,
     LimitExceeded,
     RuntimeClosed,
 )
+from tests.engines.kinds import ENGINES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {
-    "wasmtime-raw": WasmtimeEngine,
-    "wasmtime-public": lambda: WasmtimeEngine(raw=False),
-    **(
-        {"wasmer": lambda: get_engine("wasmer")} if importlib.util.find_spec("wasmer") else {}
-    ),
-}
 PAGE = 65536
 MEMORY = '(module (memory (export "memory") 1 8) (data (i32.const 0) "image"))'
 CODE = """
