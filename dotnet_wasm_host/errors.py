@@ -15,6 +15,7 @@
      |- GuestTerminated
      |- GuestTrap
      |- LimitExceeded         (ValueError)
+     |   `- TooManyCalls
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -53,6 +54,7 @@ __all__ = [
     "MarshallingTypeError",
     "MemoryAccessError",
     "RuntimeClosed",
+    "TooManyCalls",
 ]
 
 
@@ -219,6 +221,10 @@ class GuestTrap(DotnetHostError):
 
 class LimitExceeded(DotnetHostError, ValueError):
     """A payload or result is larger than ``Limits`` allows."""
+
+
+class TooManyCalls(LimitExceeded):
+    """As many calls wait in a pool as may wait; try again later."""
 
 
 class RuntimeClosed(DotnetHostError, ValueError):

@@ -121,8 +121,8 @@ class RuntimeImage:
         )
         instance.set_globals(parts.state.globals)
         host = Host(instance, limits, wasi, lock)
-        if wasi.files:
-            host.filesystem  # noqa: B018 - files that do not fit are an error here and now
+        if wasi.files or wasi.directories:
+            host.filesystem  # noqa: B018 - what cannot be there is an error here and now
         host.renew()
         return Guest(
             host,

@@ -149,9 +149,10 @@ class Host:
         """Write out what the guest printed last and let the instance go."""
         try:
             if self._files is not None:
-                self._files.host.stdout.flush()
-                self._files.host.stderr.flush()
+                self._files.flush()
         finally:
+            if self._files is not None:
+                self._files.close_host()
             self.memory.close()
             self._exports.clear()
             if self._instance is not None:
