@@ -6,10 +6,12 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 
+import wasmtime
+
 from dotnet_wasm_host.engines.base import Engine
 from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 
-__all__ = ["ENGINES", "HAS_WASMER"]
+__all__ = ["ENGINES", "HAS_WASMER", "assemble"]
 
 #: On newer versions pip installs a package of this name that fails when it is used.
 HAS_WASMER = sys.version_info < (3, 11) and importlib.util.find_spec("wasmer") is not None
@@ -26,3 +28,8 @@ ENGINES: Mapping[str, Callable[[], Engine]] = {
     "wasmtime-public": lambda: WasmtimeEngine(raw=False),
     **({"wasmer": _wasmer} if HAS_WASMER else {}),
 }
+
+
+def assemble(text: str) -> bytes:
+    """A module, from its text format."""
+    return bytes(wasmtime.wat2wasm(text))

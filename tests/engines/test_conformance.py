@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import wasmtime
 
 from dotnet_wasm_host.engines.base import Engine, Instance
 from dotnet_wasm_host.errors import (
@@ -16,7 +15,7 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
     RuntimeClosed,
 )
-from tests.engines.kinds import ENGINES
+from tests.engines.kinds import ENGINES, assemble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,10 +47,6 @@ CODE = """
     local.get 0 i32.const 1 i32.add call $deep i32.const 1 i32.add)
   (func (export "crash") unreachable))
 """
-
-
-def assemble(text: str) -> bytes:
-    return bytes(wasmtime.wat2wasm(text))
 
 
 @pytest.fixture(scope="module", params=ENGINES)

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import wasmtime
 
 from dotnet_wasm_host.engines import memory_content
 from dotnet_wasm_host.engines.memory_content import MemoryContent
 from dotnet_wasm_host.wasm import MalformedModule, Module
+from tests.engines.kinds import assemble
 
 PAGE = 65536
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="wasmer's engine maps files")
 
 
 def module(text: str) -> Module:
-    return Module.parse(wasmtime.wat2wasm(text))
+    return Module.parse(assemble(text))
 
 
 @pytest.fixture
@@ -82,9 +82,7 @@ def test_its_file_can_be_opened_again(
     assert ctypes.string_at(address_of(room), 3 * PAGE) == expected()
 
 
-def test_files_that_are_none_or_cut_off_are_refused(
-    content: MemoryContent, tmp_path: Path
-) -> None:
+def test_files_that_are_none_or_cut_off_are_refused(content: MemoryContent, tmp_path: Path) -> None:
     path = tmp_path / "memory"
     for data in (b"", b"junk" * 100_000, content.read()[:100], content.read() + bytes(3 * PAGE)):
         path.write_bytes(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import Any
 
 import pytest
@@ -10,16 +9,17 @@ import wasmtime
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines.instructions import CALL, Scanner
-from dotnet_wasm_host.engines.metering import CHECK_IMPORT, CHECK_MODULE, meter
+from dotnet_wasm_host.engines.metering import CHECK_IMPORT, meter
 from dotnet_wasm_host.engines.module_editor import ModuleEditor
 from dotnet_wasm_host.engines.simd_lowering import lower_simd
 from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 from dotnet_wasm_host.wasm import MalformedModule
+from tests.engines.kinds import assemble
 
 PAGE = 65536
-MEMORY = wasmtime.wat2wasm('(module (memory (export "memory") 1))')
+MEMORY = assemble('(module (memory (export "memory") 1))')
 #: ``first`` is the function that makes room for the import, wherever it is referred to.
-CODE = wasmtime.wat2wasm("""
+CODE = assemble("""
 (module
   (import "env" "memory" (memory 1))
   (import "env" "host" (func $host (param i32) (result i32)))
@@ -49,7 +49,8 @@ CODE = wasmtime.wat2wasm("""
   (func (export "typed") (param i32) (result f64)
     f64.const 1.5 f64.const -2.5 local.get 0 select (result f64))
   (func (export "spin") (loop $again br $again))
-  (func (export "table_spin") (param i32) (loop $again (block $out local.get 0 br_table $again $out)))
+  (func (export "table_spin") (param i32)
+    (loop $again (block $out local.get 0 br_table $again $out)))
   (func $tree (export "tree") (param i32 i32) (result i32)
     local.get 0 i32.eqz if (result i32) i32.const 1 else
     local.get 0 i32.const 1 i32.sub i32.const 0 call $tree
@@ -103,18 +104,14 @@ def metered() -> Metered:
         (("tree", 10, 0), 1024),
     ],
 )
-def test_code_does_what_it_did(
-    metered: Metered, call: tuple[Any, ...], result: int
-) -> None:
+def test_code_does_what_it_did(metered: Metered, call: tuple[Any, ...], result: int) -> None:
     name, *arguments = call
     assert metered(name, *arguments) == result
 
 
 @pytest.mark.parametrize("call", [("spin",), ("table_spin", 0), ("tree", 40, 0)])
 @pytest.mark.parametrize("checks", [0, 7])
-def test_whatever_does_not_end_asks_whether_to_go_on(
-    call: tuple[Any, ...], checks: int
-) -> None:
+def test_whatever_does_not_end_asks_whether_to_go_on(call: tuple[Any, ...], checks: int) -> None:
     metered = Metered(checks)
     name, *arguments = call
     with pytest.raises(Enough):
@@ -153,12 +150,15 @@ def test_every_instruction_of_the_runtime_is_known() -> None:
     ("text", "message"),
     [
         ("(module (global i64 (i64.const 1)))", "not a constant i32"),
-        ("(module (func) (table 1 funcref) (elem (i32.const 0) funcref (ref.null func)))", "expressions"),
+        (
+            "(module (func) (table 1 funcref) (elem (i32.const 0) funcref (ref.null func)))",
+            "expressions",
+        ),
     ],
 )
 def test_what_is_not_understood_is_refused(text: str, message: str) -> None:
     with pytest.raises(MalformedModule, match=message):
-        meter(wasmtime.wat2wasm(text))
+        meter(assemble(text))
 
 
 def test_unknown_instructions_are_refused() -> None:

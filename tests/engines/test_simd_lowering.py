@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import product
 
 import pytest
-import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,16 +18,15 @@ from dotnet_wasm_host.engines.instructions import Scanner, simd
 from dotnet_wasm_host.engines.simd_lowering import LOWERED, lower_simd
 from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 from dotnet_wasm_host.wasm import Module
-from tests.engines.kinds import ENGINES
+from tests.engines.kinds import ENGINES, assemble
 
 PAGE = 65536
-MEMORY = wasmtime.wat2wasm('(module (memory (export "memory") 1))')
+MEMORY = assemble('(module (memory (export "memory") 1))')
 UNARY = {"popcnt", "demote", "promote", "extadd", "extend", "trunc", "convert"}
-LOADS = "local.get 2 local.get 0 v128.load"
 
 
 def takes_one(name: str) -> bool:
-    return name.split(".")[1].split("_")[0] in UNARY
+    return name.split(".")[1].split("_", maxsplit=1)[0] in UNARY
 
 
 def function(name: str) -> str:
@@ -38,7 +37,7 @@ def function(name: str) -> str:
     )
 
 
-CODE = wasmtime.wat2wasm(
+CODE = assemble(
     f'(module (import "env" "memory" (memory 1)) {" ".join(map(function, LOWERED.values()))})'
 )
 
@@ -65,7 +64,9 @@ def vectors() -> list[bytes]:
         lanes = 16 // width
         for start in range(0, len(values), 3):
             found.append(
-                struct.pack(f"<{lanes}{code}", *(values[(start + k) % len(values)] for k in range(lanes)))
+                struct.pack(
+                    f"<{lanes}{code}", *(values[(start + k) % len(values)] for k in range(lanes))
+                )
             )
     return found
 
@@ -89,9 +90,9 @@ class Machine:
         return ctypes.string_at(self._base + 32, 16)
 
 
-MACHINES: dict[str, Callable[[], Machine]] = {
+MACHINES: Mapping[str, Callable[[], Machine]] = {
     "lowered on wasmtime": lambda: Machine(WasmtimeEngine(), lower_simd(CODE)),
-    **{name: lambda make=make: Machine(make(), CODE) for name, make in ENGINES.items()},  # type: ignore[misc]
+    **{name: partial(lambda make: Machine(make(), CODE), make) for name, make in ENGINES.items()},
 }
 
 
@@ -109,7 +110,7 @@ def same(name: str, left: bytes, right: bytes) -> bool:
     """Equal, or NaN where the specification leaves sign and payload of a NaN open (4.3.3)."""
     if left == right:
         return True
-    code = {"f32x4": "<4f", "f64x2": "<2d"}.get(name.split(".")[0])
+    code = {"f32x4": "<4f", "f64x2": "<2d"}.get(name.split(".", maxsplit=1)[0])
     return code is not None and all(
         a == b or (math.isnan(a) and math.isnan(b))
         for a, b in zip(struct.unpack(code, left), struct.unpack(code, right), strict=True)
@@ -139,5 +140,5 @@ def test_nothing_of_what_is_lowered_is_left() -> None:
 
 
 def test_a_module_without_any_stays_as_it_is() -> None:
-    plain = wasmtime.wat2wasm("(module (func (param v128) (result v128) local.get 0))")
+    plain = assemble("(module (func (param v128) (result v128) local.get 0))")
     assert lower_simd(plain) == plain

@@ -16,8 +16,8 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host import engines
 from dotnet_wasm_host.engines import get_engine
-from tests.engines.kinds import HAS_WASMER
-from tests.engines.test_conformance import CODE, MEMORY, PAGE, assemble
+from tests.engines.kinds import HAS_WASMER, assemble
+from tests.engines.test_conformance import CODE, MEMORY, PAGE
 
 needs_wasmer = pytest.mark.skipif(not HAS_WASMER, reason="wasmer needs CPython 3.10")
 
@@ -218,7 +218,9 @@ def test_marks_that_are_somewhere_else_are_noticed(
     from dotnet_wasm_host.engines import wasmer_threads
 
     # The first word of an object counts references.
-    monkeypatch.setattr(wasmer_threads, "_mark", lambda item: ctypes.c_uint64.from_address(id(item)))
+    monkeypatch.setattr(
+        wasmer_threads, "_mark", lambda item: ctypes.c_uint64.from_address(id(item))
+    )
     with pytest.raises(dwh.EngineUnavailable, match="unknown place"):
         wasmer_threads.ThreadMarks(engine.store)
 
