@@ -16,6 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.configurations import IMAGE_NAMES
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.guest.guest import Guest
@@ -46,7 +47,6 @@ __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 _log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
 FILE_FORMAT = 2
-_IMAGE_NAMES = ("full",)
 
 
 @final
@@ -76,12 +76,13 @@ class RuntimeImage:
         """A built-in image, made and cached on first use (seconds), then mapped (milliseconds).
 
         Args:
-            name: ``"full"``, the whole base library.
+            name: ``"full"``, the whole base library, or one of those that have a part of it:
+                ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``.
             engine: engine or its name.
             progress: told what takes longer than a moment.
         """
-        if name not in _IMAGE_NAMES:
-            raise ValueError(f"there is no image {name!r}; choose one of {list(_IMAGE_NAMES)}")
+        if name not in IMAGE_NAMES:
+            raise ValueError(f"there is no image {name!r}; choose one of {list(IMAGE_NAMES)}")
         return _loaded.get(name, get_engine(engine), progress or _log.info)
 
     @property

@@ -14,6 +14,7 @@ from dotnet_wasm_host.abi import FRAME_SIZE
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
+from dotnet_wasm_host.configurations import FULL, read_configurations
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
 from dotnet_wasm_host.image_state import ImageManifest, ImageState, freeze
@@ -31,8 +32,10 @@ __all__ = ["ImageBuilder", "ImageParts"]
 
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
+#: What memory starts with: all of it, or all but the time zones.
+DATA, SMALL_DATA = "dotnet.data.wasm", "dotnet.data.utc.wasm"
 
 
 #: Sample functions and what they are called with; the second one is for images with JSON.
@@ -99,7 +102,9 @@ class ImageBuilder:
 
     def image(self, name: str) -> ImageParts:
         """A built-in image."""
-        return self.cached(name, lambda: self._build(self._assemblies()))
+        if name == FULL:
+            return self.cached(name, lambda: self._build(self._assemblies(), DATA))
+        return self.cached(name, lambda: self._build(self._trimmed(name), SMALL_DATA))
 
     def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
         """An image of other assemblies than the whole base library.
@@ -110,7 +115,9 @@ class ImageBuilder:
                 content, ``MinimalRuntime.dll`` among them; what the warm-up needs has to be kept.
         """
         contents = (f"{file} {_sha256(data)}" for file, data in sorted(assemblies.items()))
-        return self.cached(f"{name}-{_digest(*contents)}", lambda: self._build(assemblies))
+        return self.cached(
+            f"{name}-{_digest(*contents)}", lambda: self._build(assemblies, SMALL_DATA)
+        )
 
     def cached(self, name: str, make: Callable[[], ImageParts]) -> ImageParts:
         """What ``make`` gives, from the cache or made and put there under ``name``."""
@@ -129,10 +136,15 @@ class ImageBuilder:
         memory = self.compiled(f"opened-{self._code_key}-{digest}", "an image", lambda: module)
         return ImageParts(self.code(), memory, state)
 
-    def _build(self, assemblies: Mapping[str, bytes]) -> ImageParts:
+    def _trimmed(self, name: str) -> dict[str, bytes]:
+        configuration = read_configurations(self.store)[name]
+        with self.step(f"trimming the base library for image {name!r}"):
+            return configuration.assemblies(self.store, _log.debug)
+
+    def _build(self, assemblies: Mapping[str, bytes], data: str) -> ImageParts:
         code = self.code()
         with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
-            guest = self._boot(code, assemblies)
+            guest = self._boot(code, assemblies, data)
         try:
             with self.step("freezing its memory into an image"):
                 manifest = self._manifest(assemblies)
@@ -142,11 +154,11 @@ class ImageBuilder:
         finally:
             guest.close()
 
-    def _boot(self, code: CompiledModule, assemblies: Mapping[str, bytes]) -> Guest:
-        data = self.engine.compile(self.store.read("dotnet.data.wasm"))
-        instance = self.engine.instantiate(code, data, memory_limit=MAX_MEMORY_BYTES)
+    def _boot(self, code: CompiledModule, assemblies: Mapping[str, bytes], data: str) -> Guest:
+        memory = self.engine.compile(self.store.read(data))
+        instance = self.engine.instantiate(code, memory, memory_limit=MAX_MEMORY_BYTES)
         host = Host(instance, _BUILD_LIMITS, WasiOptions())
-        boot(host, assemblies.items())
+        boot(host, assemblies.items(), with_time_zones=data == DATA)
         host.set_arguments([])
         layout = GuestLayout(
             methods=find_methods(
