@@ -6,9 +6,9 @@ import weakref
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.imports.calendar import Calendar
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
 from dotnet_wasm_host.imports.emscripten import (
-    Calendar,
     Clocks,
     Entropy,
     Heap,
