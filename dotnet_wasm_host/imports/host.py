@@ -7,11 +7,13 @@ import weakref
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import MemoryAccessError, RuntimeClosed
+from dotnet_wasm_host.imports.arrivals import Arrivals
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
 from dotnet_wasm_host.imports.emscripten import Clocks, Heap
-from dotnet_wasm_host.imports.interop import Interop
+from dotnet_wasm_host.imports.gate import Gate
 from dotnet_wasm_host.imports.last_words import CallOutput
 from dotnet_wasm_host.imports.mono import Mono
+from dotnet_wasm_host.imports.services import HostServices, InteropState
 from dotnet_wasm_host.memory import Memory
 
 if TYPE_CHECKING:
@@ -21,9 +23,13 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance, Number
     from dotnet_wasm_host.imports.base import ImportGroup
     from dotnet_wasm_host.imports.filesystem import FileSystem
+    from dotnet_wasm_host.imports.interop import Interop
     from dotnet_wasm_host.options import Limits, WasiOptions
 
 __all__ = ["CxxException", "Host"]
+
+_NO_SERVICES = HostServices()
+_NOTHING_BOUND = InteropState()
 
 
 @final
@@ -35,6 +41,7 @@ class Host:
         heap: growth of that memory, and whether it was refused.
         mono: what the runtime has scheduled.
         output: what the present call has printed.
+        arrivals: what other threads have brought for the guest.
     """
 
     def __init__(
@@ -43,6 +50,8 @@ class Host:
         limits: Limits,
         wasi: WasiOptions,
         lock: threading.RLock | None = None,
+        services: HostServices = _NO_SERVICES,
+        interop: InteropState = _NOTHING_BOUND,
     ) -> None:
         self._instance: Instance | None = instance
         self._options = wasi
@@ -60,10 +69,14 @@ class Host:
         )
         self._limits = limits
         self._files: FileSystem | None = None
-        self._system: Mapping[str, HostFunction] | None = None
+        self._deferred: Mapping[str, HostFunction] | None = None
         self.output = CallOutput(limits.output_bytes)
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
+        self.arrivals = Arrivals(services.wake)
+        self._services = services
+        self._interop_state = interop
+        self._interop: Interop | None = None
         # A bound method would refer to this object itself.
         instance.attach(lambda: caller.functions())  # noqa: PLW0108
 
@@ -83,6 +96,22 @@ class Host:
             self._files = operating_system.make_filesystem(self._options, self._limits, self.output)
         return self._files
 
+    @property
+    def interop(self) -> Interop:
+        """What ``[JSImport]`` reaches, made when it is first needed."""
+        if self._interop is None:
+            from dotnet_wasm_host.imports.interop import Interop  # noqa: PLC0415 - often unused
+
+            self._interop = Interop(
+                self._caller, self._services.javascript, self.arrivals, self._interop_state
+            )
+        return self._interop
+
+    @property
+    def interop_state(self) -> InteropState:
+        """What an image of this instance must know of bound functions."""
+        return self._interop_state if self._interop is None else self._interop.state
+
     def functions(self) -> Mapping[str, HostFunction]:
         """Everything the guest imports, by name."""
         caller = self._caller
@@ -90,34 +119,33 @@ class Host:
             Clocks(self._options.clock),
             CxxExceptions(caller),
             self.heap,
-            Interop(caller),
+            Gate(self.mono, lambda *arguments: caller.interop.invoke_import(*arguments)),  # noqa: PLW0108
             self.mono,
         )
-        functions = _Functions(lambda: caller.system_functions)
+        functions = _Functions(lambda: caller.deferred_functions)
         for group in groups:
             functions.update(group.functions())
         functions["__syscall_getcwd"] = lambda *arguments: caller.getcwd(*arguments)  # noqa: PLW0108
         return functions
 
     @property
-    def system_functions(self) -> Mapping[str, HostFunction]:
-        """Those that need an operating system, made when the guest first calls one."""
-        if self._system is None:
+    def deferred_functions(self) -> Mapping[str, HostFunction]:
+        """Operating system and interop, made when the guest first calls one of them."""
+        if self._deferred is None:
             from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
 
-            self._system = operating_system.system_functions(
-                self._caller, self.filesystem, self._options
-            )
-        return self._system
+            system = operating_system.system_functions(self._caller, self.filesystem, self._options)
+            self._deferred = {**system, **self.interop.functions()}
+        return self._deferred
 
     def getcwd(self, buffer: int, size: int) -> int:
         """The system call; .NET makes it whenever it loads an assembly."""
-        if self._system is None and size > 1:
+        if self._deferred is None and size > 1:
             # Nobody has ever asked for a file, so nobody has moved.
             with contextlib.suppress(MemoryAccessError):
                 self.memory.write(buffer, b"/\0")
                 return 2
-        return int(self.system_functions["__syscall_getcwd"](buffer, size) or 0)
+        return int(self.deferred_functions["__syscall_getcwd"](buffer, size) or 0)
 
     def call(self, export: str, *arguments: int) -> int:
         """Call an exported function of the guest; 0 if it has no result."""
@@ -158,6 +186,9 @@ class Host:
             if self._files is not None:
                 self._files.flush()
         finally:
+            self.arrivals.close()
+            if self._interop is not None:
+                self._interop.close()
             if self._files is not None:
                 self._files.close_host()
             self.memory.close()
