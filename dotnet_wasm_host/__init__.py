@@ -20,6 +20,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.capabilities import capability_assembly
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -39,6 +40,7 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     MarshallingTypeError,
     MemoryAccessError,
+    MissingApi,
     RuntimeClosed,
     TooManyCalls,
 )
@@ -85,6 +87,7 @@ __all__ = [
     "MarshallingTypeError",
     "Memory",
     "MemoryAccessError",
+    "MissingApi",
     "PoolStats",
     "Runtime",
     "RuntimeClosed",
@@ -95,6 +98,7 @@ __all__ = [
     "SystemClock",
     "TooManyCalls",
     "WasiOptions",
+    "capability_assembly",
     "compile_csharp",
 ]
 

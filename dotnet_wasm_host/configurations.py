@@ -24,9 +24,13 @@ __all__ = ["FULL", "IMAGE_NAMES", "Configuration", "read_configurations"]
 #: The image with the whole base library.
 FULL = "full"
 #: Names of all built-in images.
-IMAGE_NAMES = ("minimal", "linq", "json", "http", "reflection", FULL)
+IMAGE_NAMES = ("minimal", "linq", "json", "http", "reflection", "common", FULL)
 CONTRACT = "MinimalRuntime"
 _LIST = "images.json"
+CODE = "dotnet.code.wasm"
+#: What linear memory starts with: all of it, or all but the time zones.
+DATA, SMALL_DATA = "dotnet.data.wasm", "dotnet.data.utc.wasm"
+_NO_TIME_ZONES = "System.TimeZoneInfo.Invariant"
 _FRAMEWORK = "framework/"
 #: Assemblies that the dispatcher looks up by name and does without.
 _OPTIONAL = ("System.Console", "System.Runtime.InteropServices.JavaScript")
@@ -55,6 +59,11 @@ class Configuration:
     features: Mapping[str, bool]
     raw_budget: int
     compressed_budget: int
+
+    @property
+    def data(self) -> str:
+        """Which data module it boots on."""
+        return SMALL_DATA if self.features.get(_NO_TIME_ZONES, True) else DATA
 
     def assemblies(
         self, store: ArtifactStore, progress: Callable[[str], object] | None = None

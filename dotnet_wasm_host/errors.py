@@ -11,6 +11,7 @@
      |- CompilationError      (ValueError)
      |- FunctionNotLoaded     (KeyError)
      |- InvocationError
+     |   `- MissingApi
      |- InvocationTimeout     (TimeoutError)
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
@@ -57,6 +58,7 @@ __all__ = [
     "MarshallingError",
     "MarshallingTypeError",
     "MemoryAccessError",
+    "MissingApi",
     "RuntimeClosed",
     "TooManyCalls",
 ]
@@ -186,6 +188,38 @@ class InvocationError(DotnetHostError):
             self.stack_trace,
             self.inner,
         )
+
+
+class MissingApi(InvocationError):
+    """A function needs a part of the base library that its trimmed image does not have.
+
+    The .NET exception that said so is in the attributes of :class:`InvocationError`.
+
+    Attributes:
+        api: the type, member or assembly.
+        image: name of the image.
+        found_in: name of the smallest built-in image that has it.
+    """
+
+    def __init__(self, error: InvocationError, api: str, image: str, found_in: str) -> None:
+        super().__init__(
+            error.function_id, error.dotnet_type, error.dotnet_message, error.stack_trace,
+            error.inner,
+        )  # fmt: skip
+        self.api, self.image, self.found_in = api, image, found_in
+        needs = missing_api_sentence(api, image, found_in)
+        self.args = (f"function {error.function_id!r} {needs}",)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        error = InvocationError(
+            self.function_id, self.dotnet_type, self.dotnet_message, self.stack_trace, self.inner
+        )
+        return type(self), (error, self.api, self.image, self.found_in)
+
+
+def missing_api_sentence(api: str, image: str, found_in: str) -> str:
+    """What to do about a missing API, for behind a name."""
+    return f"needs {api}, which image {image!r} does not have; use Runtime(image={found_in!r})"
 
 
 class InvocationTimeout(DotnetHostError, TimeoutError):

@@ -16,9 +16,11 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.configurations import IMAGE_NAMES
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.base_library import BaseLibrary
+from dotnet_wasm_host.configurations import FULL, IMAGE_NAMES
 from dotnet_wasm_host.engines import get_engine
-from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.image_builder import ImageBuilder, ImageParts
 from dotnet_wasm_host.image_state import (
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.missing_api import MissingApiAdvice
     from dotnet_wasm_host.runtime import Runtime
 
     Progress = Callable[[str], object]
@@ -64,6 +67,14 @@ class RuntimeImage:
         self.name = name
         self.engine = engine
         self.parts = parts
+        self._advice: MissingApiAdvice | None = None
+        #: Assemblies that the image lacks; None if it has them all.
+        self.base_library: BaseLibrary | None = None
+        if self.manifest.configuration != FULL:
+            from dotnet_wasm_host.missing_api import MissingApiAdvice  # noqa: PLC0415 - for these
+
+            self._advice = MissingApiAdvice(self.manifest.configuration)
+            self.base_library = BaseLibrary(ArtifactStore.locate(), self.assembly_names)
 
     @classmethod
     def load(
@@ -77,7 +88,7 @@ class RuntimeImage:
 
         Args:
             name: ``"full"``, the whole base library, or one of those that have a part of it:
-                ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``.
+                ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``, ``"common"``.
             engine: engine or its name.
             progress: told what takes longer than a moment.
         """
@@ -94,6 +105,15 @@ class RuntimeImage:
     def assembly_names(self) -> frozenset[str]:
         """Simple names of the assemblies that all functions share."""
         return frozenset(name.rpartition(".")[0] for name in self.manifest.assemblies)
+
+    def require(self, assembly: str, wanted_by: str) -> None:
+        """AssemblyLoadError if an assembly of the base library is not in the image."""
+        if self._advice is not None and assembly not in self.assembly_names:
+            from dotnet_wasm_host.missing_api import ApiReference  # noqa: PLC0415 - see above
+
+            found_in = self._advice.image_with([ApiReference(assembly)])
+            needs = missing_api_sentence(assembly, self._advice.image, found_in)
+            raise AssemblyLoadError(wanted_by, "System.IO.FileNotFoundException", f"it {needs}")
 
     @property
     def functions(self) -> Sequence[FrozenFunction]:
@@ -136,6 +156,7 @@ class RuntimeImage:
             payload_limit=limits.payload_bytes,
             result_limit=limits.result_bytes,
             grace=limits.cancellation_grace,
+            advice=self._advice,
         )
 
     def freeze(

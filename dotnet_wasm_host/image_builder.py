@@ -14,7 +14,7 @@ from dotnet_wasm_host.abi import FRAME_SIZE
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
-from dotnet_wasm_host.configurations import FULL, read_configurations
+from dotnet_wasm_host.configurations import DATA, FULL, SMALL_DATA, read_configurations
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
 from dotnet_wasm_host.image_state import ImageManifest, ImageState, freeze
@@ -34,8 +34,6 @@ _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
 CACHE_FORMAT = 5
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
-#: What memory starts with: all of it, or all but the time zones.
-DATA, SMALL_DATA = "dotnet.data.wasm", "dotnet.data.utc.wasm"
 
 
 #: Sample functions and what they are called with; the second one is for images with JSON.
@@ -103,8 +101,8 @@ class ImageBuilder:
     def image(self, name: str) -> ImageParts:
         """A built-in image."""
         if name == FULL:
-            return self.cached(name, lambda: self._build(self._assemblies(), DATA))
-        return self.cached(name, lambda: self._build(self._trimmed(name), SMALL_DATA))
+            return self.cached(name, lambda: self._build(FULL, self._assemblies(), DATA))
+        return self.cached(name, lambda: self._build_trimmed(name))
 
     def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
         """An image of other assemblies than the whole base library.
@@ -116,7 +114,7 @@ class ImageBuilder:
         """
         contents = (f"{file} {_sha256(data)}" for file, data in sorted(assemblies.items()))
         return self.cached(
-            f"{name}-{_digest(*contents)}", lambda: self._build(assemblies, SMALL_DATA)
+            f"{name}-{_digest(*contents)}", lambda: self._build(name, assemblies, SMALL_DATA)
         )
 
     def cached(self, name: str, make: Callable[[], ImageParts]) -> ImageParts:
@@ -136,18 +134,19 @@ class ImageBuilder:
         memory = self.compiled(f"opened-{self._code_key}-{digest}", "an image", lambda: module)
         return ImageParts(self.code(), memory, state)
 
-    def _trimmed(self, name: str) -> dict[str, bytes]:
+    def _build_trimmed(self, name: str) -> ImageParts:
         configuration = read_configurations(self.store)[name]
         with self.step(f"trimming the base library for image {name!r}"):
-            return configuration.assemblies(self.store, _log.debug)
+            assemblies = configuration.assemblies(self.store, _log.debug)
+        return self._build(name, assemblies, configuration.data)
 
-    def _build(self, assemblies: Mapping[str, bytes], data: str) -> ImageParts:
+    def _build(self, name: str, assemblies: Mapping[str, bytes], data: str) -> ImageParts:
         code = self.code()
         with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
             guest = self._boot(code, assemblies, data)
         try:
             with self.step("freezing its memory into an image"):
-                manifest = self._manifest(assemblies)
+                manifest = self._manifest(name, assemblies)
                 origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256)
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)
@@ -191,13 +190,14 @@ class ImageBuilder:
         files["MinimalRuntime.dll"] = "guest/MinimalRuntime.dll"
         return {name: self.store.read(path) for name, path in files.items()}
 
-    def _manifest(self, assemblies: Mapping[str, bytes]) -> ImageManifest:
+    def _manifest(self, name: str, assemblies: Mapping[str, bytes]) -> ImageManifest:
         return ImageManifest(
             dotnet_version=self.store.manifest.dotnet_version,
             assemblies={name: len(content) for name, content in assemblies.items()},
             hashes={name: _sha256(content) for name, content in assemblies.items()},
             memory_bytes=0,
             image_bytes=0,
+            configuration=name,
         )
 
     def _cached_image(self, key: str) -> tuple[CompiledModule, ImageState] | None:

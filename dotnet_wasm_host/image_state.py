@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dotnet_wasm_host.configurations import FULL
 from dotnet_wasm_host.guest.guest import GuestLayout
 from dotnet_wasm_host.imports.services import InteropState
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
@@ -52,6 +53,7 @@ class ImageManifest:
         memory_bytes: linear memory a fresh instance has.
         image_bytes: how much of it the image fills; shared by all instances.
         functions: ids of the functions loaded inside.
+        configuration: which part of the base library it has: the name of a built-in image.
     """
 
     dotnet_version: str
@@ -60,6 +62,7 @@ class ImageManifest:
     memory_bytes: int
     image_bytes: int
     functions: tuple[str, ...] = ()
+    configuration: str = FULL
 
 
 @dataclass(frozen=True, slots=True)

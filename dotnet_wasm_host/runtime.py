@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.batches import batches
+from dotnet_wasm_host.capabilities import BUILT_IN, capability_assembly
 from dotnet_wasm_host.errors import (
     AssemblyLoadError,
     DotnetHostError,
@@ -74,7 +75,8 @@ class Runtime:
     """A .NET runtime with its own memory, heap, statics, files and functions.
 
     Args:
-        image: what to start from: ``"full"`` or a :class:`RuntimeImage`.
+        image: what to start from: ``"full"``, which runs any function, one of the smaller
+            built-in images (:meth:`RuntimeImage.load`), or a :class:`RuntimeImage`.
         engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
         limits: memory, time and sizes.
         wasi: arguments, environment, streams, files, clock and randomness of the guest.
@@ -234,17 +236,39 @@ class Runtime:
 
     # ---------------------------------------------------------------- capabilities
 
-    def load_capability(self, name: str, assembly: Buffer | AssemblyPath | Assembly) -> None:
-        """Load an assembly that every function loaded later may refer to.
+    def load_capability(
+        self,
+        name: str,
+        assembly: Buffer | AssemblyPath | Assembly | None = None,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+    ) -> None:
+        """Load assemblies that every function loaded later may refer to and shares with others.
 
-        One that is loaded under the name is unloaded first; functions that use it keep it.
+        One that is loaded under the name is unloaded first; functions that use it keep it. What
+        the functions share is its statics too: it is for code that they may all trust.
+
+        Args:
+            name: 1..1,024 bytes of UTF-8 without NUL. ``"json"`` and ``"http"`` come with the
+                package (:func:`~dotnet_wasm_host.capability_assembly` has what to compile
+                against) and need no assembly.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that belong to it, or a folder of them; functions may refer
+                to these as well.
+
+        Raises:
+            ValueError: no assembly, and the package has none of this name.
+            AssemblyLoadError: .NET refused the assembly, or the image lacks what it needs.
         """
         check_name(name, "capability name")
-        source = read_source(name, assembly, (), None, self._image.assembly_names)
+        if assembly is None:
+            assembly = capability_assembly(name)
+            self._image.require(BUILT_IN[name][1], name)
+        source = read_source(name, assembly, dependencies, None, self._image.assembly_names)
         with self._entered():
             if name in self._capabilities:
                 self._forget_capability(name)
-            self._run_load(source, lambda: self._guest.load_capability(name, source.image, ()))
+            self._run_load(source, lambda: self._give_capability(name, source))
             self._capabilities[name] = source
 
     def unload_capability(self, name: str) -> bool:
@@ -554,7 +578,7 @@ class Runtime:
                 self._guest.unload_capability(name)
         for name, source in self._capabilities.items():
             if source is not None:
-                self._guest.load_capability(name, source.image, ())
+                self._give_capability(name, source)
 
     # ---------------------------------------------------------------- bookkeeping
 
@@ -596,10 +620,22 @@ class Runtime:
     def _load(self, function_id: str, source: FunctionSource) -> LoadReport:
         return self._run_load(
             source,
-            lambda: self._guest.load(
-                function_id, source.image, source.dependencies, source.handler_type
-            ),
+            lambda: self._give_function(function_id, source),
         )
+
+    def _give_function(self, function_id: str, source: FunctionSource) -> LoadReport:
+        self._add_base_library(function_id, source)
+        return self._guest.load(function_id, source.image, source.dependencies, source.handler_type)
+
+    def _give_capability(self, name: str, source: FunctionSource) -> None:
+        self._add_base_library(name, source)
+        self._guest.load_capability(name, source.image, source.dependencies)
+
+    def _add_base_library(self, wanted_by: str, source: FunctionSource) -> None:
+        library = self._image.base_library
+        if library is not None:
+            own = [source.image, *(content for _, content in source.dependencies)]
+            self._guest.add_base_library(wanted_by, own, library)
 
     def _run_load(self, source: FunctionSource, operation: Callable[[], T]) -> T:
         """Carry out a load; one that fails leaves as much behind as one that was unloaded."""

@@ -23,6 +23,8 @@ from dotnet_wasm_host.errors import (
     InvocationTimeout,
     LimitExceeded,
     MemoryAccessError,
+    MissingApi,
+    missing_api_sentence,
 )
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.imports.host import CxxException
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from dotnet_wasm_host.base_library import BaseLibrary
     from dotnet_wasm_host.imports.host import Host
+    from dotnet_wasm_host.missing_api import MissingApiAdvice, MissingPart
 
 __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 
@@ -109,6 +113,7 @@ class Guest:
         payload_limit: int,
         result_limit: int,
         grace: float = 0.0,
+        advice: MissingApiAdvice | None = None,
     ) -> None:
         self.host = host
         self.layout = layout
@@ -119,6 +124,9 @@ class Guest:
         self._due: list[tuple[float, int, PendingCall]] = []
         self._watched = 0
         self._grace = grace
+        self._advice = advice
+        self._added: set[str] = set()
+        self._wanted: dict[str, tuple[str, ...]] = {}
         self._payload_limit = payload_limit
         self._result_limit = result_limit
         self._linear = host.instance.memory
@@ -238,6 +246,29 @@ class Guest:
         """Unload a function; False if the guest does not have it."""
         _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
         return self._was_found(function_id, status, output)
+
+    def add_base_library(
+        self, wanted_by: str, images: Iterable[bytes], library: BaseLibrary
+    ) -> None:
+        """Make known what a trimmed image lacks of the base library that ``images`` refer to."""
+        direct, needed = library.needed_by(images)
+        if direct:
+            self._wanted[wanted_by] = direct
+        for name in needed:
+            if name not in self._added:
+                self._add_assembly(name, library.read(name))
+
+    def _add_assembly(self, name: str, content: bytes) -> None:
+        parts = []
+        for part in (f"{name}.wasm".encode() + b"\0", content):
+            block = self._heap_call("malloc", len(part))
+            if block == 0:
+                raise GuestOutOfMemory(f"linear memory has no room for assembly {name!r}")
+            self.host.memory.write(block, part)
+            parts.append(block)
+        # Mono reads the bytes where they are for as long as the runtime lives.
+        self._heap_call("mono_wasm_add_assembly", *parts, len(content))
+        self._added.add(name)
 
     def load_capability(
         self, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
@@ -458,9 +489,9 @@ class Guest:
         if block:
             self._heap_call("free", block)
 
-    def _heap_call(self, export: str, argument: int) -> int:
+    def _heap_call(self, export: str, *arguments: int) -> int:
         try:
-            return self.host.call(export, argument)
+            return self.host.call(export, *arguments)
         except BaseException as error:  # noqa: BLE001 - a deadline may end this call too
             raise self._broke(error) from None
 
@@ -502,7 +533,10 @@ class Guest:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        return _invocation_error(function_id, self._decode(lambda: abi.decode_error(record)))
+        reported = self._decode(lambda: abi.decode_error(record))
+        error = _invocation_error(function_id, reported)
+        missing = self._missing(function_id, reported)
+        return MissingApi(error, missing.api, missing.image, missing.found_in) if missing else error
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
         if status not in _LOAD_FAILURES:
@@ -513,7 +547,16 @@ class Guest:
         reason = error.message or error.type_name
         if status == abi.Status.HANDLER_THREW:
             reason = f"its constructor threw {_sentence(error)}"
+        missing = self._missing(function_id, error)
+        if missing:
+            needs = missing_api_sentence(missing.api, missing.image, missing.found_in)
+            reason = f"it {needs}"
         return AssemblyLoadError(function_id, error.type_name, reason, error.stack_trace)
+
+    def _missing(self, function_id: str, error: abi.RemoteException) -> MissingPart | None:
+        if self._advice is None:
+            return None
+        return self._advice.find(error, self._wanted.get(function_id, ()))
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
