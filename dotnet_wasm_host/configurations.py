@@ -26,6 +26,7 @@ FULL = "full"
 #: Names of all built-in images.
 IMAGE_NAMES = ("minimal", "linq", "json", "http", "reflection", "common", FULL)
 CONTRACT = "MinimalRuntime"
+CORE = "System.Private.CoreLib"
 _LIST = "images.json"
 CODE = "dotnet.code.wasm"
 #: What linear memory starts with: all of it, or all but the time zones.

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, final
 from xml.etree import ElementTree as ET
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.configurations import FULL, IMAGE_NAMES, Configuration, read_configurations
+from dotnet_wasm_host.configurations import (
+    CORE,
+    FULL,
+    IMAGE_NAMES,
+    Configuration,
+    read_configurations,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -42,7 +48,6 @@ _EXCEPTIONS = frozenset(
 )
 
 
-CORE = "System.Private.CoreLib"
 #: Where messages say that a type of CoreLib is, or that they do not say.
 _FACADES = frozenset({"", "System.Runtime", "mscorlib", "netstandard"})
 
