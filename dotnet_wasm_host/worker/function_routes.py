@@ -20,6 +20,7 @@ from dotnet_wasm_host.worker.descriptions import (
     describe_served,
 )
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
+from dotnet_wasm_host.worker.paths import FUNCTION_PATH
 from dotnet_wasm_host.worker.problems import UnsupportedType
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord
 
@@ -61,7 +62,7 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         return FunctionList(functions=[describe_served(service, function) for function in served])
 
     @router.put(
-        "/functions/{function_id:path}",
+        FUNCTION_PATH,
         status_code=201,
         responses={
             200: {"model": FunctionDescription, "description": "Replaced."},
@@ -117,7 +118,7 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         )
 
     @router.head(
-        "/functions/{function_id:path}",
+        FUNCTION_PATH,
         response_class=Response,
         responses={
             200: {"description": "It is deployed."},
@@ -126,7 +127,7 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         operation_id="look_up",
     )
     @router.get(
-        "/functions/{function_id:path}",
+        FUNCTION_PATH,
         response_class=Response,
         responses={
             200: {"description": "The assembly.", "content": {ASSEMBLY_TYPES[0]: _BINARY}},
@@ -152,9 +153,7 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         headers["x-content-type-options"] = "nosniff"
         return Response(stored.assembly, 200, headers, ASSEMBLY_TYPES[0])
 
-    @router.delete(
-        "/functions/{function_id:path}", status_code=204, responses={204: {"description": "Gone."}}
-    )
+    @router.delete(FUNCTION_PATH, status_code=204, responses={204: {"description": "Gone."}})
     async def unload(
         request: Request,
         function_id: _Id,

@@ -113,6 +113,9 @@ def serve(settings: ServeSettings) -> None:
     one after the other.
     """
     settings.check()
+    _set_up_logging()
+    # uvicorn raises the signal again when it is done; to end as asked is success.
+    signal.signal(signal.SIGTERM, _leave)
     with _environment(settings):
         uvicorn.run(
             "dotnet_wasm_host.worker.serving:app_of_environment",
@@ -140,6 +143,10 @@ def app_of_environment() -> FastAPI:
     if settings.workers == 1 and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: app.state.worker.reload_soon())
     return app
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
 
 
 def _set_up_logging() -> None:

@@ -50,12 +50,11 @@ def no_handler() -> dwh.Assembly:
 def make_client() -> Iterator[MakeClient]:
     with ExitStack() as stack:
 
-        def make(
-            options: WorkerOptions | None = None, store: Path | None = None, **arguments: object
-        ) -> TestClient:
+        def make(options: WorkerOptions | None = None, store: Path | None = None) -> TestClient:
             app = create_app(options, store=store)
-            client = TestClient(app, raise_server_exceptions=False, **arguments)  # type: ignore[arg-type]
-            return stack.enter_context(client)
+            client = TestClient(app, raise_server_exceptions=False)
+            stack.enter_context(client)
+            return client
 
         yield make
 

@@ -29,7 +29,8 @@ def test_bytes_go_in_and_out_as_arrays_of_numbers(client: TestClient, echo: dwh.
     assert load(client, "echo", echo.data) == {"status": 200, "success": True}
     answer = client.post("/invoke", json={"functionId": "echo", "payload": list(range(256))})
     assert answer.status_code == 200
-    assert answer.text == '{"success":true,"result":[%s]}' % ",".join(map(str, range(256)))
+    numbers = ",".join(map(str, range(256)))
+    assert answer.text == f'{{"success":true,"result":[{numbers}]}}'
     answer = client.post("/invoke", json={"functionId": "echo", "payload": []})
     assert answer.json() == {"success": True, "result": []}
 

@@ -1,0 +1,26 @@
+"""Function ids in paths: any text, slashes and line ends included."""
+
+from __future__ import annotations
+
+from typing import final
+
+from starlette.convertors import Convertor, register_url_convertor
+
+__all__ = ["FUNCTION_PATH"]
+
+
+@final
+class _FunctionId(Convertor[str]):
+    #: Starlette's own ``path`` stops at line ends.
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("dotnet_function", _FunctionId())
+
+FUNCTION_PATH = "/functions/{function_id:dotnet_function}"
