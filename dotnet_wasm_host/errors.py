@@ -4,6 +4,7 @@
 
     DotnetHostError
      |- ArtifactError
+     |- DescriptorError       (ValueError)
      |- EngineUnavailable     (ImportError)
      |- AssemblyLoadError     (ValueError)
      |   `- HandlerNotFound
@@ -14,6 +15,7 @@
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
      |- GuestTrap
+     |- InstanceLost
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
      |- RuntimeClosed         (ValueError)
@@ -40,6 +42,7 @@ __all__ = [
     "ArtifactError",
     "AssemblyLoadError",
     "CompilationError",
+    "DescriptorError",
     "DotnetHostError",
     "EngineUnavailable",
     "FunctionNotLoaded",
@@ -47,6 +50,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "InstanceLost",
     "InvocationError",
     "InvocationTimeout",
     "LimitExceeded",
@@ -72,6 +76,13 @@ class ArtifactError(DotnetHostError):
     """A runtime artifact is missing, damaged or of a build this version does not know.
 
     The message says which file, what was expected of it and what to run.
+    """
+
+
+class DescriptorError(DotnetHostError, ValueError):
+    """A descriptor or substitution file for the trimmer cannot be read, or names nothing there is.
+
+    The message says which file and what in it.
     """
 
 
@@ -217,6 +228,22 @@ class GuestTrap(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.trap_message, self.wasm_backtrace)
+
+
+class InstanceLost(DotnetHostError):
+    """The call waited in an instance that another call broke, or that was replaced or closed.
+
+    Attributes:
+        cause: what happened to the instance, in words.
+    """
+
+    def __init__(self, function_id: str, cause: str) -> None:
+        self.function_id = function_id
+        self.cause = cause
+        super().__init__(f"{function_id!r} waited in an instance that is gone: {cause}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.cause)
 
 
 class LimitExceeded(DotnetHostError, ValueError):

@@ -46,7 +46,12 @@ _PROJECTS = (
     _CONTRACT,
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
+    _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),
 )
+
+
+#: Sources of what users write against.
+_CONTRACT_FILES = frozenset({"AssemblyInfo.cs", "IAsyncFunctionHandler.cs", "IFunctionHandler.cs"})
 
 
 def build_guest(compiler: CSharpCompiler | None = None) -> dict[str, bytes]:
@@ -76,7 +81,7 @@ def _build_contract(compiler: CSharpCompiler) -> bytes:
     sources = {
         file: text
         for file, text in _sources(_CONTRACT.folder).items()
-        if file.rpartition("/")[2] in {"IFunctionHandler.cs", "AssemblyInfo.cs"}
+        if file.rpartition("/")[2] in _CONTRACT_FILES
     }
     request = CompileRequest(
         _CONTRACT.name, sources, (("System.Runtime", reference),), bare | CompileFlags.METADATA_ONLY
