@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
 
 from dotnet_wasm_host import __version__
 from dotnet_wasm_host.errors import DotnetHostError
@@ -22,7 +23,7 @@ from dotnet_wasm_host.worker.exchanges import EXCHANGE, Observer
 from dotnet_wasm_host.worker.function_routes import function_routes
 from dotnet_wasm_host.worker.invoke_route import invoke_route
 from dotnet_wasm_host.worker.metrics import WorkerMetrics
-from dotnet_wasm_host.worker.openapi import PROBLEMS, describe_calls
+from dotnet_wasm_host.worker.openapi import describe_calls
 from dotnet_wasm_host.worker.operation_routes import operation_routes
 from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.page import page_routes
@@ -33,6 +34,8 @@ from dotnet_wasm_host.worker.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.types import Scope
 
     from dotnet_wasm_host.worker.store import FunctionStore
 
@@ -94,9 +97,9 @@ def create_app(
         del app.user_middleware[1]
     app.state.worker = service
     app.router.routes.insert(0, invoke_route(context))
-    app.include_router(seed_routes(context))
-    app.include_router(operation_routes(context, PROBLEMS))
-    app.include_router(function_routes(context, PROBLEMS))
+    seed_routes(app, context)
+    operation_routes(app, context)
+    function_routes(app, context)
     app.router.routes.extend(page_routes())
     _answer_errors(app, context)
     describe_calls(app)
@@ -109,20 +112,30 @@ def _open(store: FunctionStore | str | PathLike[str] | None) -> FunctionStore:
     return SqliteStore(store) if isinstance(store, (str, PathLike)) else store
 
 
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """What a path can be asked for: each of several routes of a path knows its own methods only."""
+    methods: set[str] = set()
+    for route in app.router.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods)
+
+
 def _answer_errors(app: FastAPI, context: WorkerContext) -> None:
     @app.exception_handler(DotnetHostError)
     async def known(request: Request, error: DotnetHostError) -> Response:
         return context.problem(request.scope, error)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def refused(request: Request, error: HTTPException) -> Response:
         if error.status_code == HTTPStatus.NOT_FOUND:
             return PlainTextResponse("Not Found", 404)
         status = HTTPStatus(error.status_code)
         kind = status.phrase.lower().replace(" ", "-")
-        return Problem(
-            status, kind, status.phrase, str(error.detail), {}, dict(error.headers or {})
-        ).response()
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"allow": ", ".join(_methods(app, request.scope))}
+        return Problem(status, kind, status.phrase, str(error.detail), {}, headers).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

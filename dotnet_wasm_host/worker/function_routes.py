@@ -3,10 +3,11 @@
 import base64
 from collections.abc import Callable
 from email.utils import format_datetime
-from typing import Annotated, Any
+from enum import Enum
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import FastAPI, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.csharp import compile_csharp
@@ -20,6 +21,7 @@ from dotnet_wasm_host.worker.descriptions import (
     describe_served,
 )
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
+from dotnet_wasm_host.worker.openapi import PROBLEMS
 from dotnet_wasm_host.worker.paths import FUNCTION_PATH
 from dotnet_wasm_host.worker.problems import UnsupportedType
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord
@@ -32,6 +34,7 @@ ASSEMBLY_TYPES = (
     "application/vnd.microsoft.portable-executable",
     "application/x-msdownload",
 )
+TAGS: list[str | Enum] = ["functions"]
 SOURCE_TYPES = ("text/x-csharp", "text/plain")
 
 
@@ -48,12 +51,11 @@ _UPLOAD = {
 _Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES)]
 
 
-def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, Any]]) -> APIRouter:
+def function_routes(app: FastAPI, context: WorkerContext) -> None:
     """The routes under ``/functions`` but for calls."""
-    router = APIRouter(tags=["functions"], responses=problems)
     service, options, guard = context.service, context.options, context.guard
 
-    @router.get("/functions")
+    @app.get("/functions", tags=TAGS, responses=PROBLEMS)
     async def list_functions(request: Request) -> FunctionList:
         """What is deployed."""
         guard.check_call(request.scope)
@@ -61,10 +63,12 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         served = service.functions().values()
         return FunctionList(functions=[describe_served(service, function) for function in served])
 
-    @router.put(
+    @app.put(
         FUNCTION_PATH,
+        tags=TAGS,
         status_code=201,
-        responses={
+        responses=PROBLEMS
+        | {
             200: {"model": FunctionDescription, "description": "Replaced."},
             201: {"description": "Deployed; Location says where to call it."},
         },
@@ -117,19 +121,23 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
             describe(record, options).model_dump(exclude_none=True), 201 if new else 200, headers
         )
 
-    @router.head(
+    @app.head(
         FUNCTION_PATH,
+        tags=TAGS,
         response_class=Response,
-        responses={
+        responses=PROBLEMS
+        | {
             200: {"description": "It is deployed."},
             304: {"description": "It is still the version of If-None-Match."},
         },
         operation_id="look_up",
     )
-    @router.get(
+    @app.get(
         FUNCTION_PATH,
+        tags=TAGS,
         response_class=Response,
-        responses={
+        responses=PROBLEMS
+        | {
             200: {"description": "The assembly.", "content": {ASSEMBLY_TYPES[0]: _BINARY}},
             304: {"description": "It is still the version of If-None-Match."},
         },
@@ -153,7 +161,12 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         headers["x-content-type-options"] = "nosniff"
         return Response(stored.assembly, 200, headers, ASSEMBLY_TYPES[0])
 
-    @router.delete(FUNCTION_PATH, status_code=204, responses={204: {"description": "Gone."}})
+    @app.delete(
+        FUNCTION_PATH,
+        tags=TAGS,
+        status_code=204,
+        responses=PROBLEMS | {204: {"description": "Gone."}},
+    )
     async def unload(
         request: Request,
         function_id: _Id,
@@ -165,8 +178,6 @@ def function_routes(context: WorkerContext, problems: dict[int | str, dict[str, 
         request.scope[EXCHANGE].function = function_id
         if not await service.remove(function_id, _condition(if_match, None)):
             await service.read(function_id)  # raises what a missing function is
-
-    return router
 
 
 def _reader(content_type: str | None) -> Callable[[bytes], bytes]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 from starlette.routing import Route
 
 from dotnet_wasm_host.errors import DotnetHostError
-from dotnet_wasm_host.worker.paths import FUNCTION_PATH
+from dotnet_wasm_host.worker.paths import INVOKE_PATH
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -50,4 +50,4 @@ class _Invoke:
 
 def invoke_route(context: WorkerContext) -> Route:
     """The route; it must come before those of functions."""
-    return Route(f"{FUNCTION_PATH}/invoke", _Invoke(context), methods=["POST"], name="invoke")
+    return Route(INVOKE_PATH, _Invoke(context), methods=["POST"], name="invoke")

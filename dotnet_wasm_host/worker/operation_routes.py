@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
 from dotnet_wasm_host.worker.metrics import CONTENT_TYPE
+from dotnet_wasm_host.worker.openapi import PROBLEMS
 from dotnet_wasm_host.worker.store import StoreError
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.worker.context import WorkerContext
 
 __all__ = ["operation_routes"]
+
+TAGS: list[str | Enum] = ["operation"]
 
 
 class Ready(BaseModel):
@@ -30,14 +34,11 @@ class ReloadRequested(BaseModel):
     reload: int
 
 
-def operation_routes(
-    context: WorkerContext, problems: dict[int | str, dict[str, Any]]
-) -> APIRouter:
+def operation_routes(app: FastAPI, context: WorkerContext) -> None:
     """``/ready``, ``/metrics`` and ``/admin/reload``."""
-    router = APIRouter(tags=["operation"], responses=problems)
     service = context.service
 
-    @router.get("/ready")
+    @app.get("/ready", tags=TAGS, responses=PROBLEMS)
     async def ready() -> Ready:
         """Whether calls should be sent here: 503 while it starts, ends or lost its store."""
         try:
@@ -50,10 +51,11 @@ def operation_routes(
             raise RuntimeClosed("the worker is not serving")
         return Ready()
 
-    @router.get(
+    @app.get(
         "/metrics",
+        tags=TAGS,
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses=PROBLEMS | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def metrics(request: Request) -> Response:
         """Counters, gauges and histograms for Prometheus."""
@@ -62,11 +64,9 @@ def operation_routes(
         service.update_gauges()
         return Response(service.metrics.exposition(), headers={"content-type": CONTENT_TYPE})
 
-    @router.post("/admin/reload", status_code=202)
+    @app.post("/admin/reload", tags=TAGS, responses=PROBLEMS, status_code=202)
     async def reload(request: Request) -> ReloadRequested:
         """Open the image again and move every function to it; running calls end on the old one."""
         context.guard.check_change(request.scope)
         await context.ensure_started()
         return ReloadRequested(reload=await service.request_reload())
-
-    return router

@@ -6,10 +6,9 @@ from typing import final
 
 from starlette.convertors import Convertor, register_url_convertor
 
-__all__ = ["FUNCTION_PATH"]
+__all__ = ["FUNCTION_PATH", "INVOKE_PATH"]
 
 
-@final
 class _FunctionId(Convertor[str]):
     #: Starlette's own ``path`` stops at line ends.
     regex = "(?s:.+)"
@@ -21,6 +20,14 @@ class _FunctionId(Convertor[str]):
         return value
 
 
-register_url_convertor("dotnet_function", _FunctionId())
+@final
+class _ResourceId(_FunctionId):
+    #: What ends so is the resource to call, whatever the method.
+    regex = "(?s:.+)(?<!/invoke)"
 
-FUNCTION_PATH = "/functions/{function_id:dotnet_function}"
+
+register_url_convertor("dotnet_function", _FunctionId())
+register_url_convertor("dotnet_resource", _ResourceId())
+
+FUNCTION_PATH = "/functions/{function_id:dotnet_resource}"
+INVOKE_PATH = "/functions/{function_id:dotnet_function}/invoke"

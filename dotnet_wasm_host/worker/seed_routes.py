@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pydantic_core
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.errors import DotnetHostError, MarshallingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dotnet_wasm_host.worker.context import WorkerContext
 
 __all__ = ["seed_routes"]
 
 HEALTH = {"status": "ok", "runtime": "dotnet-minimal", "version": "10.0"}
-
-_BYTES = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
-_FAILURE = {
+_HEALTH = {
     "type": "object",
-    "required": ["success", "error"],
-    "properties": {"success": {"const": False}, "error": {"type": "string"}},
+    "required": list(HEALTH),
+    "properties": {name: {"const": value} for name, value in HEALTH.items()},
 }
 
 
-def seed_routes(context: WorkerContext) -> APIRouter:
-    """``/invoke``, ``/load`` and ``/health``."""
-    router = APIRouter(tags=["seed"])
+def seed_routes(app: FastAPI, context: WorkerContext) -> None:
+    """``/invoke``, ``/load`` and ``/health``.
+
+    The first two say 500 also where the caller is wrong, as their original does. Tools that read
+    the API's description would rightly call that an error, so they are not part of it.
+    """
     service, options = context.service, context.options
 
-    @router.post("/invoke", openapi_extra=_body("payload"), responses=_answers(_INVOKED))
+    @app.post("/invoke", include_in_schema=False)
     async def invoke(request: Request) -> Response:
         """Call a function with bytes as an array of numbers."""
         scope = request.scope
@@ -46,7 +45,7 @@ def seed_routes(context: WorkerContext) -> APIRouter:
         numbers = pydantic_core.to_json({"success": True, "result": list(result)})
         return Response(numbers, media_type="application/json")
 
-    @router.post("/load", openapi_extra=_body("assembly"), responses=_answers(_LOADED))
+    @app.post("/load", include_in_schema=False)
     async def load(request: Request) -> Response:
         """Deploy a function from an assembly as an array of numbers."""
         scope = request.scope
@@ -60,12 +59,14 @@ def seed_routes(context: WorkerContext) -> APIRouter:
             return context.seed_failure(scope, error)
         return JSONResponse({"success": True})
 
-    @router.get("/health", responses={200: _json(_HEALTH, "It runs.")})
+    @app.get(
+        "/health",
+        tags=["operation"],
+        responses={200: {"content": {"application/json": {"schema": _HEALTH}}}},
+    )
     async def health() -> Response:
         """Whether the process answers."""
         return JSONResponse(HEALTH)
-
-    return router
 
 
 def _read(content: bytes, name: str, most: int) -> tuple[str, bytes]:
@@ -88,37 +89,3 @@ def _read(content: bytes, name: str, most: int) -> tuple[str, bytes]:
         return value["functionId"], bytes(numbers)
     except (TypeError, ValueError):
         raise MarshallingError(f"{name!r} has items that are no whole numbers 0..255") from None
-
-
-def _object(**properties: object) -> dict[str, object]:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-_INVOKED = _object(success={"const": True}, result=_BYTES)
-_LOADED = _object(success={"const": True})
-_HEALTH = _object(**{name: {"const": value} for name, value in HEALTH.items()})
-
-
-def _json(schema: Mapping[str, object], description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
-def _answers(success: Mapping[str, object]) -> dict[int | str, dict[str, Any]]:
-    failures = {
-        400: "The body cannot be understood.",
-        401: "A token is needed.",
-        403: "Not for web pages of other origins.",
-        408: "The body came too slowly.",
-        413: "The body is too large.",
-        429: "Too many calls wait.",
-        500: "The function, or loading it, failed.",
-        503: "Not now.",
-    }
-    answers: dict[int | str, dict[str, Any]] = {200: _json(success, "Done.")}
-    answers.update({status: _json(_FAILURE, text) for status, text in failures.items()})
-    return answers
-
-
-def _body(name: str) -> dict[str, Any]:
-    schema = _object(functionId={"type": "string", "minLength": 1}, **{name: _BYTES})
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -222,7 +222,7 @@ def test_bytes_come_back_as_they_went(shared_client: TestClient, payload: bytes)
 # The test client, unlike servers, decodes percent signs twice.
 @settings(max_examples=20)
 @given(
-    function_id=st.sampled_from(["\n", "a\n", "a/invoke", "a/b", "?", "#"])
+    function_id=st.sampled_from(["\n", "a\n", "a/invoke/b", "a/b", "?", "#"])
     | st.text(
         st.characters(exclude_categories=["Cs"], exclude_characters="\0%"), min_size=1, max_size=20
     ).filter(lambda text: {*text} - {"."} and not text.startswith("/"))
@@ -237,6 +237,18 @@ def test_ids_are_any_text(shared_client: TestClient, echo: dwh.Assembly, functio
         assert function_id in listed
     finally:
         assert shared_client.delete(path).status_code == 204
+
+
+def test_methods_that_a_path_does_not_have_are_named(client: TestClient) -> None:
+    for method, path, allowed in [
+        ("POST", "/functions/f", "DELETE, GET, HEAD, PUT"),
+        ("PUT", "/functions/f/invoke", "POST"),
+        ("POST", "/functions", "GET"),
+        ("GET", "/load", "POST"),
+    ]:
+        answer = client.request(method, path)
+        problem(answer, 405, "method-not-allowed")
+        assert answer.headers["allow"] == allowed
 
 
 def test_isolation_is_of_functions_by_default(client: TestClient, echo: dwh.Assembly) -> None:
