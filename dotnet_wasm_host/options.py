@@ -20,6 +20,9 @@ MIB = 1024 * KIB
 WASM_PAGE = 64 * KIB
 #: The shipped .NET module declares a maximum of 32,768 pages.
 MAX_MEMORY_BYTES = 32768 * WASM_PAGE
+#: Stack of the calling thread that guest code may use. Threads have 8 MiB on Linux, 1.9 MiB on
+#: Windows; host functions need some of it.
+DEFAULT_STACK_BYTES = MIB
 
 
 @dataclass(frozen=True, slots=True)
