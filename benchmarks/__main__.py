@@ -82,10 +82,9 @@ def measure(options: argparse.Namespace, progress: Callable[[str], object]) -> R
 
 
 def _prepare_node(session: Session, chosen: Sequence[Contestant]) -> None:
-    for contestant in chosen:
-        if contestant.name == "node" and contestant.missing() is None:
-            session.progress("unpacking the runtime for Node")
-            make_node_folder(session.folder / "node")
+    if any(c.name.startswith("node") and c.missing() is None for c in chosen):
+        session.progress("unpacking the runtime for Node")
+        make_node_folder(session.folder / "node", session.folder)
 
 
 def _parser() -> argparse.ArgumentParser:

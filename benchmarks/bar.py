@@ -93,7 +93,7 @@ _LINES = (
         1.0,
     ),
     _Line(
-        "the same, in units of the same runtime in Node: at most 2",
+        "the same, in units of the same runtime in Node ([JSExport]): at most 2",
         _ratio(_ECHO, _median("echo", echo_case(100), "node")),
         2.0,
     ),

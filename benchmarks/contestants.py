@@ -44,7 +44,7 @@ class Contestant:
             return f"Python package {', '.join(absent)} is not installed (extra 'bench')"
         if self.name.startswith("coreclr") and dotnet_root() is None:
             return "no CoreCLR: neither DOTNET_ROOT, dotnet on PATH, nor a PyPI package with one"
-        if self.name == "node":
+        if self.name.startswith("node"):
             return package_missing() if node_command() else "Node.js is not on PATH"
         return None
 
@@ -87,8 +87,11 @@ CONTESTANTS = (
     Contestant(
         "node",
         "same .NET in Node",
-        ("node", str(NODE_DRIVER), FOLDER),
-        ("node", str(NODE_DRIVER), FOLDER, "once"),
+        ("node", str(NODE_DRIVER), FOLDER, "export"),
+        ("node", str(NODE_DRIVER), FOLDER, "export", "once"),
+    ),
+    Contestant(
+        "node-frame", "same .NET in Node, our calls", ("node", str(NODE_DRIVER), FOLDER, "frame")
     ),
     _python("coreclr", "pythonnet on CoreCLR", once="coreclr", needs=_PYTHONNET),
     _python("coreclr-array", "pythonnet on CoreCLR, Byte[]", needs=_PYTHONNET),

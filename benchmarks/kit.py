@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import wasmtime
 
 import dotnet_wasm_host as dwh
+from benchmarks.node_framework import EXPORTS
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def make_kit(folder: Path, progress: Callable[[str], object]) -> None:
         dwh.compile_csharp(source, assembly_name=f"Benchmarks.{name}").save(folder / f"{name}.dll")
     bridge = (SOURCES / "bridge.cs").read_text(encoding="utf-8")
     dwh.compile_csharp(bridge, assembly_name="Benchmarks.Bridge").save(folder)
+    exports = (SOURCES / "node_exports.cs").read_text(encoding="utf-8")
+    dwh.compile_csharp(exports, assembly_name=Path(EXPORTS).stem).save(folder)
     contract = ArtifactStore.locate().read("guest/contract/MinimalRuntime.dll")
     (folder / "MinimalRuntime.dll").write_bytes(contract)
     for name in MODULES:

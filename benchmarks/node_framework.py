@@ -25,13 +25,15 @@ from runtime_artifacts.pipeline.upstream import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["make_node_folder", "package_missing"]
+__all__ = ["EXPORTS", "make_node_folder", "package_missing"]
 
 _PIPELINE = Path(__file__).resolve().parents[1] / "runtime_artifacts"
 _START_SCRIPT = "dotnet.js"
 #: The SDK puts the configuration between these two comments.
 _CONFIGURATION = re.compile(r"(?<=/\*json-start\*/).*(?=/\*json-end\*/)", re.DOTALL)
 _CONTRACT = "MinimalRuntime.dll"
+#: [JSExport] methods that call the functions; the session compiled it.
+EXPORTS = "Benchmarks.NodeExports.dll"
 
 
 def package_missing() -> str | None:
@@ -40,8 +42,8 @@ def package_missing() -> str | None:
     return None if package.is_file() else f"{package.name} is missing; run '{FETCH_COMMAND}'"
 
 
-def make_node_folder(target: Path) -> None:
-    """Write the folder."""
+def make_node_folder(target: Path, exports: Path) -> None:
+    """Write the folder; ``exports`` is where the session compiled :data:`EXPORTS`."""
     members = read_members(_tarball(), lambda path: path.startswith(FRAMEWORK_FOLDER))
     files = {name.removeprefix(FRAMEWORK_FOLDER): data for name, data in members.items()}
     configuration = _configure(files)
@@ -53,6 +55,7 @@ def make_node_folder(target: Path) -> None:
     replacement = json.dumps(configuration)
     (target / _START_SCRIPT).write_text(_CONFIGURATION.sub(lambda _: replacement, script))
     (target / _CONTRACT).write_bytes(ArtifactStore.locate().read(f"guest/{_CONTRACT}"))
+    (target / EXPORTS).write_bytes((exports / EXPORTS).read_bytes())
     (target / "package.json").write_text('{"type": "module"}')
 
 
@@ -72,7 +75,8 @@ def _configure(files: Mapping[str, bytes]) -> dict[str, Any]:
     resources["assembly"] = [
         item for item in resources["assembly"] if _is_framework(item["virtualPath"])
     ]
-    resources["assembly"].append({"virtualPath": _CONTRACT, "name": _CONTRACT})
+    for name in (_CONTRACT, EXPORTS):
+        resources["assembly"].append({"virtualPath": name, "name": name})
     configuration |= {
         "mainAssemblyName": _CONTRACT.removesuffix(".dll"),
         "globalizationMode": "invariant",

@@ -38,6 +38,7 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     MemoryAccessError,
     RuntimeClosed,
+    TooManyCalls,
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
@@ -47,7 +48,7 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.csharp import compile_csharp
-    from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool
+    from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
 
 __version__ = "0.1.0"
 
@@ -86,7 +87,9 @@ __all__ = [
     "RuntimeImage",
     "RuntimePool",
     "RuntimeStats",
+    "StagedFunction",
     "SystemClock",
+    "TooManyCalls",
     "WasiOptions",
     "compile_csharp",
 ]
@@ -96,6 +99,7 @@ _LAZY = {
     "Isolation": "dotnet_wasm_host.pool",
     "PoolStats": "dotnet_wasm_host.pool",
     "RuntimePool": "dotnet_wasm_host.pool",
+    "StagedFunction": "dotnet_wasm_host.pool",
     "compile_csharp": "dotnet_wasm_host.csharp",
 }
 

@@ -17,6 +17,7 @@
      |- GuestTerminated
      |- GuestTrap
      |- LimitExceeded         (ValueError)
+     |   `- TooManyCalls
      |- StackTooSmall
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
@@ -59,6 +60,7 @@ __all__ = [
     "MemoryAccessError",
     "RuntimeClosed",
     "StackTooSmall",
+    "TooManyCalls",
 ]
 
 
@@ -270,6 +272,10 @@ class GuestTrap(DotnetHostError):
 
 class LimitExceeded(DotnetHostError, ValueError):
     """A payload or result is larger than ``Limits`` allows."""
+
+
+class TooManyCalls(LimitExceeded):
+    """As many calls wait in a pool as may wait; try again later."""
 
 
 class RuntimeClosed(DotnetHostError, ValueError):

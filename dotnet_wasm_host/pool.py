@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from os import cpu_count
@@ -24,10 +24,10 @@ from dotnet_wasm_host.registry import (
     check_name,
 )
 from dotnet_wasm_host.runtime import Runtime
-from dotnet_wasm_host.slots import FairSlots
+from dotnet_wasm_host.slots import FairSlots, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from typing_extensions import Buffer, Self
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.options import Limits, WasiOptions
 
-__all__ = ["Isolation", "PoolStats", "RuntimePool"]
+__all__ = ["Isolation", "PoolStats", "RuntimePool", "StagedFunction"]
 
 
 _log = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class Isolation(Enum):
     #: All functions share an instance for each worker. Statics live as long as the instance, and
     #: each worker has its own.
     SHARED = "shared"
-    #: Every function has an instance of its own; calls of one function come one after the other.
+    #: Every function has an instance of its own; calls of one function come one after the other,
+    #: unless it was loaded with a ``concurrency``: then it has as many instances.
     PER_FUNCTION = "per function"
     #: Every call has a pristine instance, frozen right after the function was loaded.
     PER_INVOCATION = "per invocation"
@@ -63,6 +64,8 @@ class PoolStats:
         running, waiting: calls that run, and that wait for a place.
         runtimes: instances that exist, spares included.
         invocations, failed_invocations: calls since the pool was made.
+        recycles: times an instance was replaced, after a crash or because unloaded functions
+            left too much behind.
         linear_memory_bytes: linear memory of the idle instances.
     """
 
@@ -72,6 +75,7 @@ class PoolStats:
     runtimes: int
     invocations: int
     failed_invocations: int
+    recycles: int
     linear_memory_bytes: int
 
 
@@ -82,11 +86,71 @@ class _Deployment:
     function: LoadedFunction
     life: FunctionLife
     load: Callable[[Runtime], LoadedFunction]
-    #: PER_FUNCTION: its instance.
-    runtime: Runtime | None = None
-    #: PER_INVOCATION: what calls start from, and instances that have started already.
+    concurrency: int | None
+    #: PER_INVOCATION: what calls start from.
     image: RuntimeImage | None = None
+    #: Instances with the function loaded that are free: its own ones, or fresh ones of its image.
     spares: deque[Runtime] = field(default_factory=deque)
+
+
+@final
+class StagedFunction:
+    """A function that is loaded and checked, but not served yet.
+
+    Made by :meth:`RuntimePool.stage`; a context manager that throws away what was not committed.
+    """
+
+    def __init__(
+        self, loaded: LoadedFunction, runtime: Runtime | None, commit: Callable[[], LoadedFunction],
+        discard: Callable[[Runtime], None],
+    ) -> None:  # fmt: skip
+        self._loaded = loaded
+        self._runtime = runtime
+        self._commit = commit
+        self._discard = discard
+        self._done = False
+
+    @property
+    def function_id(self) -> str:
+        """The id it will have."""
+        return self._loaded.function_id
+
+    @property
+    def handler_type(self) -> str:
+        """Full name of the .NET type that will handle calls."""
+        return self._loaded.handler_type
+
+    @property
+    def assembly_name(self) -> str:
+        """Simple name of its assembly."""
+        return self._loaded.assembly_name
+
+    @property
+    def assembly_sha256(self) -> str:
+        """SHA-256 of the assembly file, in hex."""
+        return self._loaded.assembly_sha256
+
+    def commit(self) -> LoadedFunction:
+        """Serve it from now on, in place of what is loaded under the id. Once."""
+        if self._done:
+            raise ValueError(f"{self.function_id!r} was committed or thrown away before")
+        function = self._commit()
+        self._done = True
+        return function
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._done:
+            self._done = True
+            if self._runtime is not None:
+                self._discard(self._runtime)
 
 
 @final
@@ -97,7 +161,8 @@ class RuntimePool:
         image: what every instance starts from.
         size: calls that run at the same time; the number of CPUs if not given.
         isolation: what calls share.
-        max_waiting: calls that may wait for a place; one more raises ``LimitExceeded``.
+        max_waiting: calls that may wait for a place; one more raises ``TooManyCalls``.
+        max_waiting_per_function: the same for the calls of one function.
         spares: PER_INVOCATION: instances kept ready for each function.
         engine, limits, wasi: as for :class:`~dotnet_wasm_host.Runtime`.
 
@@ -113,6 +178,7 @@ class RuntimePool:
         size: int | None = None,
         isolation: Isolation = Isolation.SHARED,
         max_waiting: int = 10_000,
+        max_waiting_per_function: int | None = None,
         spares: int = 2,
         engine: str | Engine | None = None,
         limits: Limits | None = None,
@@ -126,7 +192,7 @@ class RuntimePool:
         self._wasi = wasi
         self._size = size or cpu_count() or 1
         self._spares = spares
-        self._slots = FairSlots(self._size, max_waiting)
+        self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
         self._threads = ThreadPoolExecutor(self._size, "dotnet_wasm_host pool")
         self._keeper = ThreadPoolExecutor(1, "dotnet_wasm_host spares")
         self._lock = threading.Lock()
@@ -135,7 +201,8 @@ class RuntimePool:
         self._registry = FunctionRegistry(self._table)
         self._deployments: dict[str, _Deployment] = {}
         self._workers: deque[_Worker] = deque()
-        self._runtimes = 0
+        self._runtimes: set[Runtime] = set()
+        self._recycles = 0  # of runtimes that are gone
         self._invocations = self._failed = 0
         self._closed = False
 
@@ -148,13 +215,51 @@ class RuntimePool:
         *,
         dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
         handler_type: str | None = None,
+        concurrency: int | None = None,
     ) -> LoadedFunction:
         """Load a function; see :meth:`Runtime.load_assembly`.
 
         One that is loaded under the id goes on serving until the new one is ready, and stays if
         the new one cannot be loaded.
+
+        Args:
+            function_id: 1..1,024 bytes of UTF-8 without NUL.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that only this function sees.
+            handler_type: full name of the handler, if there are several.
+            concurrency: calls of this function that may run at the same time, so that it leaves
+                places to others; as many as the pool has if not given (PER_FUNCTION: 1).
+        """
+        with self.stage(
+            function_id,
+            assembly,
+            dependencies=dependencies,
+            handler_type=handler_type,
+            concurrency=concurrency,
+        ) as staged:
+            return staged.commit()
+
+    def stage(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        handler_type: str | None = None,
+        concurrency: int | None = None,
+    ) -> StagedFunction:
+        """Load and check a function without serving it: the first half of ``load_assembly``.
+
+        What is loaded under the id goes on serving until ``commit()``. Use it as a context
+        manager::
+
+            with pool.stage("orders", assembly) as staged:
+                write_down(staged.assembly_sha256)
+                staged.commit()
         """
         check_name(function_id)
+        if concurrency is not None and concurrency < 1:
+            raise ValueError(f"concurrency is {concurrency}; a function runs one call at least")
         if not isinstance(dependencies, (str, bytes)) and not hasattr(dependencies, "__fspath__"):
             dependencies = list(dependencies)  # an iterator would be empty for the next worker
 
@@ -163,16 +268,27 @@ class RuntimePool:
                 function_id, assembly, dependencies=dependencies, handler_type=handler_type
             )
 
-        with self._deploying:
-            self._require_open()
-            deployment = self._deploy(function_id, load)
-            with self._lock:
-                old = self._deployments.get(function_id)
-                self._deployments[function_id] = deployment
-                self._table.add(deployment.function)
-            if old is not None:
-                self._retire(old)
-        return deployment.function
+        self._require_open()
+        runtime: Runtime | None = self._new_runtime(self._image)
+        assert runtime is not None
+        image = None
+        try:
+            loaded = load(runtime)
+            if self._isolation is Isolation.PER_INVOCATION:
+                image = runtime.snapshot(function_id)
+        except BaseException:
+            self._discard(runtime)
+            raise
+        if self._isolation is not Isolation.PER_FUNCTION:
+            self._discard(runtime)
+            runtime = None
+        elif concurrency is None:
+            concurrency = 1
+
+        def commit() -> LoadedFunction:
+            return self._switch(loaded, load, concurrency, image, runtime)
+
+        return StagedFunction(loaded, runtime, commit, self._discard)
 
     def unload_assembly(self, function_id: str) -> bool:
         """Unload a function; False when it was not loaded. Running calls of it finish."""
@@ -187,6 +303,7 @@ class RuntimePool:
                     return False
                 deployment.life.state = FunctionState.UNLOADING
                 self._table.remove(function_id)
+            self._slots.limit(function_id, None)
             self._retire(deployment)
             return True
 
@@ -216,46 +333,34 @@ class RuntimePool:
         it; give a ``timeout``.
         """
         self._deployment(function_id)
-        loop = asyncio.get_running_loop()
-        result: asyncio.Future[bytes] = loop.create_future()
-
-        def run() -> None:
-            try:
-                value = self._run(function_id, None, payload, timeout)
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-                loop.call_soon_threadsafe(_settle, result, None, error)
-            else:
-                loop.call_soon_threadsafe(_settle, result, value, None)
-            finally:
-                self._slots.release()
-
-        ticket = self._slots.request(
-            function_id,
-            grant=lambda: self._threads.submit(run),
-            refuse=lambda error: loop.call_soon_threadsafe(_settle, result, None, error),
-        )
+        call = _AsyncCall(function_id, payload, timeout, self._start)
+        self._slots.request(call)
         try:
-            return await result
+            return await call.result
         except asyncio.CancelledError:
-            if not ticket.granted:
-                self._slots.cancel(ticket)
+            self._slots.withdraw(call)
             raise
 
     def stats(self) -> PoolStats:
         """Counters and sizes."""
         with self._lock:
-            idle = [worker.runtime for worker in self._workers]
+            idle = [worker.runtime for worker in tuple(self._workers)]
             for deployment in self._deployments.values():
-                idle += deployment.spares
+                idle += tuple(deployment.spares)
             return PoolStats(
                 size=self._size,
                 running=self._slots.taken,
                 waiting=self._slots.waiting,
-                runtimes=self._runtimes,
+                runtimes=len(self._runtimes),
                 invocations=self._invocations,
                 failed_invocations=self._failed,
+                recycles=self._recycles + sum(r.recycles for r in self._runtimes),
                 linear_memory_bytes=sum(r.memory.size for r in idle if not r.closed),
             )
+
+    def load_of(self, function_id: str) -> tuple[int, int]:
+        """How many calls of a function run, and how many wait."""
+        return self._slots.load(function_id)
 
     def close(self) -> None:
         """Refuse calls that wait, let those that run finish, free everything. Idempotent."""
@@ -300,25 +405,37 @@ class RuntimePool:
 
     # ---------------------------------------------------------------- deploying
 
-    def _deploy(self, function_id: str, load: Callable[[Runtime], LoadedFunction]) -> _Deployment:
-        """Load the function once: that checks it and says what it is."""
-        runtime = self._new_runtime(self._image)
-        kept = False
-        try:
-            deployment = self._describe(load(runtime), load)
-            if self._isolation is Isolation.PER_FUNCTION:
-                deployment.runtime, kept = runtime, True
-            elif self._isolation is Isolation.PER_INVOCATION:
-                deployment.image = runtime.snapshot(function_id)
-        finally:
-            if not kept:
-                self._discard(runtime)
-        if deployment.image is not None:
+    def _switch(
+        self,
+        loaded: LoadedFunction,
+        load: Callable[[Runtime], LoadedFunction],
+        concurrency: int | None,
+        image: RuntimeImage | None,
+        runtime: Runtime | None,
+    ) -> LoadedFunction:
+        """Serve what was loaded, in place of what is loaded under its id."""
+        function_id = loaded.function_id
+        with self._deploying:
+            self._require_open()
+            deployment = self._describe(loaded, load, concurrency)
+            deployment.image = image
+            if runtime is not None:
+                deployment.spares.append(runtime)
             self._refill(deployment)
-        return deployment
+            with self._lock:
+                old = self._deployments.get(function_id)
+                self._deployments[function_id] = deployment
+                self._table.add(deployment.function)
+            self._slots.limit(function_id, concurrency)
+            if old is not None:
+                self._retire(old)
+        return deployment.function
 
     def _describe(
-        self, loaded: LoadedFunction, load: Callable[[Runtime], LoadedFunction]
+        self,
+        loaded: LoadedFunction,
+        load: Callable[[Runtime], LoadedFunction],
+        concurrency: int | None,
     ) -> _Deployment:
         life = FunctionLife()
         function = LoadedFunction(
@@ -332,16 +449,15 @@ class RuntimePool:
             life=life,
             invoke=self._invoke_generation,
         )
-        return _Deployment(function, life, load)
+        return _Deployment(function, life, load, concurrency)
 
     def _retire(self, deployment: _Deployment) -> None:
         deployment.life.state = FunctionState.UNLOADED
-        if deployment.runtime is not None:
-            self._discard(deployment.runtime)
-        with self._lock:
-            spares = list(deployment.spares)
-            deployment.spares.clear()
-        for runtime in spares:
+        while deployment.spares:
+            try:
+                runtime = deployment.spares.pop()
+            except IndexError:  # a call was faster
+                break
             self._discard(runtime)
 
     # ---------------------------------------------------------------- running
@@ -358,11 +474,33 @@ class RuntimePool:
         payload: Buffer,
         timeout: float | None,
     ) -> bytes:
-        self._slots.acquire(function_id)
+        ticket = self._slots.acquire(function_id)
         try:
             return self._run(function_id, generation, payload, timeout)
         finally:
-            self._slots.release()
+            self._slots.release(ticket)
+
+    def _start(self, call: _AsyncCall) -> None:
+        self._threads.submit(self._serve, call)
+
+    def _serve(self, call: _AsyncCall) -> None:
+        """Run a call, then those that were waiting for its place, in a thread of the pool."""
+        while True:
+            value: bytes | None = None
+            failure: BaseException | None = None
+            try:
+                value = self._run(call.key, None, call.payload, call.timeout)
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                failure = error
+            following = self._slots.hand_over(call)
+            call.settle(value, failure)
+            del failure  # its traceback holds this frame
+            if not isinstance(following, _AsyncCall):
+                break
+            # It runs right here: waking another thread costs more than a short call.
+            call = following
+        if following is not None:
+            following.grant()
 
     def _run(
         self,
@@ -381,8 +519,7 @@ class RuntimePool:
                         function_id, f"generation {generation.generation} is no longer loaded"
                     )
                 try:
-                    with self._borrowed(deployment) as runtime:
-                        return runtime.invoke(function_id, payload, timeout=timeout)
+                    return self._run_on(deployment, payload, timeout)
                 except RuntimeClosed:
                     if deployment.function.is_alive:
                         raise
@@ -390,25 +527,27 @@ class RuntimePool:
             self._failed += 1
             raise
 
-    @contextmanager
-    def _borrowed(self, deployment: _Deployment) -> Iterator[Runtime]:
-        """A runtime in which the function is loaded, for one call."""
-        if deployment.runtime is not None:
-            yield deployment.runtime
-        elif deployment.image is not None:
-            runtime = self._take_spare(deployment)
-            try:
-                yield runtime
-            finally:
-                self._discard(runtime)
-                self._keeper.submit(self._refill_later, deployment)
-        else:
+    def _run_on(self, deployment: _Deployment, payload: Buffer, timeout: float | None) -> bytes:
+        """Call a function in a runtime that nobody else uses meanwhile."""
+        function_id = deployment.function.function_id
+        if self._isolation is Isolation.SHARED:
             worker = self._take_worker()
             try:
                 worker.prepare(deployment, self._deployments)
-                yield worker.runtime
+                return worker.runtime.invoke(function_id, payload, timeout=timeout)
             finally:
                 self._workers.append(worker)
+        runtime = self._take_spare(deployment)
+        try:
+            return runtime.invoke(function_id, payload, timeout=timeout)
+        finally:
+            if deployment.image is None:
+                deployment.spares.append(runtime)
+                if not deployment.function.is_alive:
+                    self._retire(deployment)
+            else:
+                self._discard(runtime)
+                self._keeper.submit(self._refill_later, deployment)
 
     def _take_worker(self) -> _Worker:
         try:
@@ -417,11 +556,20 @@ class RuntimePool:
             return _Worker(self._new_runtime(self._image))
 
     def _take_spare(self, deployment: _Deployment) -> Runtime:
-        assert deployment.image is not None
         try:
             return deployment.spares.popleft()
         except IndexError:
+            if not deployment.function.is_alive:
+                raise RuntimeClosed("the function was replaced or unloaded") from None
+        if deployment.image is not None:
             return self._new_runtime(deployment.image)
+        runtime = self._new_runtime(self._image)
+        try:
+            deployment.load(runtime)
+        except BaseException:
+            self._discard(runtime)
+            raise
+        return runtime
 
     def _refill_later(self, deployment: _Deployment) -> None:
         try:
@@ -431,7 +579,8 @@ class RuntimePool:
             _log.exception("no spare instance of %r", deployment.function.function_id)
 
     def _refill(self, deployment: _Deployment) -> None:
-        assert deployment.image is not None
+        if deployment.image is None:
+            return
         while len(deployment.spares) < self._spares and deployment.function.is_alive:
             if self._closed:
                 return
@@ -442,13 +591,14 @@ class RuntimePool:
     def _new_runtime(self, image: RuntimeImage) -> Runtime:
         runtime = Runtime(image, limits=self._limits, wasi=self._wasi)
         with self._lock:
-            self._runtimes += 1
+            self._runtimes.add(runtime)
         return runtime
 
     def _discard(self, runtime: Runtime) -> None:
         runtime.close()
         with self._lock:
-            self._runtimes -= 1
+            self._runtimes.discard(runtime)
+            self._recycles += runtime.recycles
 
     def _deployment(self, function_id: str) -> _Deployment:
         try:
@@ -483,12 +633,42 @@ class _Worker:
         self._loaded[function_id] = deployment
 
 
-def _settle(
-    future: asyncio.Future[bytes], value: bytes | None, error: BaseException | None
-) -> None:
-    if future.done():  # cancelled meanwhile
-        return
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(value or b"")
+@final
+class _AsyncCall(Ticket):
+    """A call from asyncio."""
+
+    __slots__ = ("_loop", "_start", "payload", "result", "timeout")
+
+    def __init__(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+        start: Callable[[_AsyncCall], None],
+    ) -> None:
+        super().__init__(function_id)
+        self.payload = payload
+        self.timeout = timeout
+        self._start = start
+        self._loop = asyncio.get_running_loop()
+        self.result: asyncio.Future[bytes] = self._loop.create_future()
+
+    def grant(self) -> None:
+        self._start(self)
+
+    def refuse(self, error: BaseException) -> None:
+        self.settle(None, error)
+
+    def settle(self, value: bytes | None, error: BaseException | None) -> None:
+        """Tell the event loop, from any thread, how the call ended."""
+        # A loop that was closed meanwhile has nobody who waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._settle, value, error)
+
+    def _settle(self, value: bytes | None, error: BaseException | None) -> None:
+        if self.result.done():  # cancelled meanwhile
+            return
+        if error is not None:
+            self.result.set_exception(error)
+        else:
+            self.result.set_result(value or b"")

@@ -297,6 +297,11 @@ class Runtime:
             )
 
     @property
+    def recycles(self) -> int:
+        """Times the instance was replaced; as in :meth:`stats`, without asking the guest."""
+        return self._recycles
+
+    @property
     def closed(self) -> bool:
         """True after :meth:`close`."""
         return self._closed

@@ -1,7 +1,9 @@
-// The same .NET runtime in Node: `node node_driver.mjs FOLDER` answers to the session's requests
-// (see peers/base.py), `node node_driver.mjs FOLDER once` starts, loads, calls and exits.
-// It does what dotnet_wasm_host does at a call: payload and frame into linear memory, one call
-// of mono_wasm_invoke_jsexport, one copy of the result.
+// The same .NET runtime in Node: `node node_driver.mjs FOLDER WAY` answers to the session's requests
+// (see peers/base.py), `node node_driver.mjs FOLDER WAY once` starts, loads, calls and exits.
+// There are two ways to call:
+//   export  as the runtime's own JavaScript API has it: a [JSExport] method, a Uint8Array each way.
+//   frame   below that API, what dotnet_wasm_host does at a call: payload and frame into linear
+//           memory, one call of mono_wasm_invoke_jsexport, one copy of the result.
 import fs from "node:fs";
 import process from "node:process";
 import readline from "node:readline";
@@ -17,7 +19,7 @@ const CANNOT = {
   hold_instances: "its JavaScript hosts one runtime in a process",
 };
 
-const [folder, once] = process.argv.slice(2);
+const [folder, way, once] = process.argv.slice(2);
 const started = performance.now();
 // Whatever prints, prints to stderr: stdout is the protocol's alone.
 console.log = console.info = console.warn = console.debug = console.error;
@@ -27,14 +29,37 @@ const read = (name) => fs.readFileSync(`${folder}/${name}`);
 
 class Cannot extends Error {}
 
-class Runtime {
-  static async start() {
-    const script = pathToFileURL(`${folder}/node/dotnet.js`);
-    const { dotnet } = await import(script);
-    const api = await dotnet.create();
-    return new Runtime(api);
+async function start() {
+  const script = pathToFileURL(`${folder}/node/dotnet.js`);
+  const { dotnet } = await import(script);
+  const api = await dotnet.create();
+  if (way === "frame") return new FrameRuntime(api);
+  const exports = await api.getAssemblyExports("Benchmarks.NodeExports.dll");
+  return new ExportRuntime(api, exports.Benchmarks.Exports);
+}
+
+class ExportRuntime {
+  constructor(api, exports) {
+    this.version = api.runtimeBuildInfo.productVersion;
+    this.module = api.Module;
+    this.exports = exports;
+    this.handles = {};
   }
 
+  load(id, image) {
+    return (this.handles[id] = this.exports.Load(image));
+  }
+
+  invoke(handle, payload) {
+    return this.exports.Invoke(handle, payload);
+  }
+
+  unload(id) {
+    this.exports.Unload(this.handles[id]);
+  }
+}
+
+class FrameRuntime {
   constructor(api) {
     this.version = api.runtimeBuildInfo.productVersion;
     this.module = api.Module;
@@ -201,7 +226,7 @@ class Peer {
 }
 
 async function serve() {
-  const peer = new Peer(await Runtime.start());
+  const peer = new Peer(await start());
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const { operation, ...options } = JSON.parse(line);
     let answer;
@@ -215,7 +240,7 @@ async function serve() {
 }
 
 async function answerOnce() {
-  const runtime = await Runtime.start();
+  const runtime = await start();
   const running = performance.now();
   const result = runtime.invoke(runtime.load("echo", read("echo.dll")), SMALL);
   const [boot, call] = [running - started, performance.now() - running].map(nanoseconds);

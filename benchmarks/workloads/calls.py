@@ -28,6 +28,8 @@ _NOTES = {
     "coreclr": "address and length in, buffer protocol out",
     "coreclr-array": "System.Byte[] in and out, as pythonnet's documentation does it",
     "extism-hand-back": _NO_COPY,
+    "node": "[JSExport], a Uint8Array each way",
+    "node-frame": "below its JavaScript API: our frame, our guest",
     "memcpy": "one copy into a buffer that exists",
     "python": "bytes(bytearray(payload))",
 }
@@ -37,8 +39,8 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
     """Payloads of several sizes; the guest copies them once."""
     scale = session.scale
     names = (
-        "ours", "node", "coreclr", "coreclr-array", "extism", "extism-hand-back", "wasmtime",
-        "python", "memcpy",
+        "ours", "node", "node-frame", "coreclr", "coreclr-array", "extism", "extism-hand-back",
+        "wasmtime", "python", "memcpy",
     )  # fmt: skip
     with session.workers(notebook, *names) as started:
         workers = _agreeing(notebook, started, "echo", '"hello"')

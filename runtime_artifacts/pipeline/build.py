@@ -16,7 +16,7 @@ from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.ecma335 import metadata, webcil
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm import MalformedModule
-from runtime_artifacts.pipeline import code_module, fetch, native_module, upstream
+from runtime_artifacts.pipeline import block_copy, code_module, fetch, native_module, upstream
 from runtime_artifacts.pipeline.progress import step
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _collect(sources: Sources) -> dict[str, bytes]:
 
 def _split(native: bytes) -> dict[str, bytes]:
     try:
-        halves = code_module.split(native)
+        halves = code_module.split(block_copy.use_memory_copy(native))
     except MalformedModule as error:
         raise ArtifactError(f"dotnet.native.wasm cannot be split: {error}") from error
     return {"dotnet.code.wasm": halves.code, "dotnet.data.wasm": halves.data}

@@ -233,7 +233,7 @@ def test_backpressure_refuses_instead_of_queueing_without_end(counter: dwh.Assem
             return await asyncio.gather(*calls, return_exceptions=True)
 
         outcomes = asyncio.run(main())
-    refused = [outcome for outcome in outcomes if isinstance(outcome, dwh.LimitExceeded)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, dwh.TooManyCalls)]
     assert len(refused) == 2
     assert sum(isinstance(outcome, bytes) for outcome in outcomes) == 3
 
@@ -241,3 +241,87 @@ def test_backpressure_refuses_instead_of_queueing_without_end(counter: dwh.Assem
 def test_a_pool_needs_a_place() -> None:
     with pytest.raises(ValueError, match="at least one"):
         RuntimePool(size=0)
+
+
+@pytest.mark.parametrize("isolation", Isolation, ids=lambda isolation: isolation.name)
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_concurrency_leaves_places_to_others(
+    isolation: Isolation, concurrency: int, counter: dwh.Assembly
+) -> None:
+    with RuntimePool(size=3, isolation=isolation) as pool:
+        pool.load_assembly("flood", counter, concurrency=concurrency)
+        pool.load_assembly("quiet", counter)
+        most = 0
+
+        async def main() -> None:
+            nonlocal most
+            flood = [asyncio.create_task(pool.invoke_async("flood", b"sleep")) for _ in range(8)]
+            for _ in range(20):
+                await pool.invoke_async("quiet", b"x")
+                most = max(most, pool.load_of("flood")[0])
+                assert not all(task.done() for task in flood)
+            await asyncio.gather(*flood)
+
+        asyncio.run(main())
+        assert most == concurrency
+        assert pool.load_of("flood") == (0, 0)
+
+
+def test_own_instances_are_as_many_as_the_concurrency(counter: dwh.Assembly) -> None:
+    with RuntimePool(size=4, isolation=Isolation.PER_FUNCTION) as pool:
+        pool.load_assembly("one", counter)
+        pool.load_assembly("two", counter, concurrency=2)
+
+        async def main() -> None:
+            await asyncio.gather(
+                *(pool.invoke_async(f, b"sleep") for f in ("one", "two") for _ in range(4))
+            )
+
+        asyncio.run(main())
+        assert pool.stats().runtimes == 3
+        pool.unload_assembly("two")
+        assert pool.stats().runtimes == 1
+
+
+def test_a_staged_function_is_served_when_it_is_committed(
+    pool: RuntimePool, counter: dwh.Assembly, second_counter: dwh.Assembly
+) -> None:
+    pool.load_assembly("f", counter)
+    with pool.stage("f", second_counter) as staged:
+        assert (staged.function_id, staged.handler_type) == ("f", "Counter")
+        assert staged.assembly_sha256 == second_counter.sha256
+        assert staged.assembly_name == second_counter.name
+        assert pool.invoke("f").startswith(b"VERSION")
+        function = staged.commit()
+        with pytest.raises(ValueError, match="committed"):
+            staged.commit()
+    assert (function.generation, pool.invoke("f")[:6]) == (2, b"SECOND")
+
+
+def test_a_staged_function_that_is_not_committed_leaves_nothing(
+    pool: RuntimePool, counter: dwh.Assembly
+) -> None:
+    with pool.stage("f", counter):
+        pass
+    with pytest.raises(dwh.FunctionNotLoaded):
+        pool.invoke("f")
+    assert pool.stats().runtimes == 0
+    with pytest.raises(dwh.AssemblyLoadError):
+        pool.stage("f", b"junk")
+    assert pool.stats().runtimes == 0
+
+
+def test_recycles_are_counted_also_of_instances_that_are_gone(
+    pool: RuntimePool, counter: dwh.Assembly
+) -> None:
+    pool.load_assembly("f", counter)
+    for _ in range(3):
+        with pytest.raises(dwh.GuestTerminated):
+            pool.invoke("f", b"exit")
+    pool.unload_assembly("f")
+    assert pool.stats().recycles == 3
+
+
+def test_concurrency_is_at_least_one(pool: RuntimePool, counter: dwh.Assembly) -> None:
+    with pytest.raises(ValueError, match="concurrency"):
+        pool.load_assembly("f", counter, concurrency=0)
