@@ -20,6 +20,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -27,10 +28,12 @@ from dotnet_wasm_host.errors import (
     DotnetHostError,
     EngineUnavailable,
     FunctionNotLoaded,
+    FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -38,6 +41,7 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     MemoryAccessError,
     RuntimeClosed,
+    StackTooSmall,
     TooManyCalls,
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
@@ -57,6 +61,7 @@ __all__ = [
     "Assembly",
     "AssemblyLoadError",
     "Block",
+    "Cancellation",
     "Clock",
     "CompilationError",
     "Diagnostic",
@@ -66,11 +71,13 @@ __all__ = [
     "FunctionNotLoaded",
     "FunctionRegistry",
     "FunctionState",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
     "ImageManifest",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "Isolation",
@@ -87,6 +94,7 @@ __all__ = [
     "RuntimeImage",
     "RuntimePool",
     "RuntimeStats",
+    "StackTooSmall",
     "StagedFunction",
     "SystemClock",
     "TooManyCalls",

@@ -270,6 +270,10 @@ class GuestTrap(DotnetHostError):
         return type(self), (self.trap_message, self.wasm_backtrace)
 
 
+#: What a guest dies of by its own doing.
+CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
+
+
 class LimitExceeded(DotnetHostError, ValueError):
     """A payload or result is larger than ``Limits`` allows."""
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import EngineUnavailable
+from dotnet_wasm_host.options import DEFAULT_STACK_BYTES
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
@@ -14,15 +15,19 @@ if TYPE_CHECKING:
 __all__ = ["get_engine"]
 
 
-def get_engine(engine: str | Engine | None = None) -> Engine:
+def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = None) -> Engine:
     """The engine called ``engine`` (one a process, shared), or ``engine`` itself if it is one.
+
+    Args:
+        engine: name or engine; the default one if not given.
+        stack_bytes: stack that guest code may use. There is one engine for each size.
 
     Raises:
         EngineUnavailable: not installed, or not made for this Python.
         ValueError: no engine has this name.
     """
     if engine is None or engine == "wasmtime":
-        return _wasmtime()
+        return _wasmtime(stack_bytes or DEFAULT_STACK_BYTES)
     if engine == "wasmer":
         raise EngineUnavailable(_why_no_wasmer())
     if not isinstance(engine, str):
@@ -31,14 +36,14 @@ def get_engine(engine: str | Engine | None = None) -> Engine:
 
 
 @cache
-def _wasmtime() -> Engine:
+def _wasmtime(stack_bytes: int) -> Engine:
     try:
         from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine  # noqa: PLC0415
     except ImportError as error:
         raise EngineUnavailable(
             f"wasmtime cannot be imported ({error}); run: pip install 'wasmtime>=50,<51'"
         ) from error
-    return WasmtimeEngine()
+    return WasmtimeEngine(stack_bytes=stack_bytes)
 
 
 def _why_no_wasmer() -> str:

@@ -125,6 +125,10 @@ class Engine(Protocol):
     def fingerprint(self) -> str:
         """Changes whenever serialized modules stop being valid: version, settings, CPU."""
 
+    @property
+    def stack_bytes(self) -> int:
+        """Stack of the calling thread that guest code may use."""
+
     def __hash__(self) -> int:
         """By identity: images are kept for each engine."""
 

@@ -23,15 +23,21 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 import wasmtime
 
 from dotnet_wasm_host.engines.deadline import Ticker
-from dotnet_wasm_host.engines.native_stack import stack_size
+from dotnet_wasm_host.engines.threads import any_thread_is_in, stack_size
 from dotnet_wasm_host.errors import (
     GuestTrap,
+    InvocationCancelled,
     InvocationTimeout,
     LimitExceeded,
     RuntimeClosed,
     StackTooSmall,
 )
-from dotnet_wasm_host.options import DEFAULT_STACK_BYTES, WASM_PAGE
+from dotnet_wasm_host.options import (
+    DEFAULT_STACK_BYTES,
+    MAX_STACK_BYTES,
+    MIN_STACK_BYTES,
+    WASM_PAGE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +58,8 @@ __all__ = ["WasmtimeEngine"]
 #: Stack that host functions need when the guest has used all of its own: Python, and what a
 #: user's stream or clock does.
 HOST_STACK = 256 * 1024
+#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
+EXIT_PATIENCE = 2.0
 #: An epoch that is never reached.
 NEVER = 2**62
 I32_SIGN = 2**31
@@ -101,6 +109,9 @@ class Binding(Protocol):
     def alert(self) -> None:
         """Have guests look at their interruptions as soon as can be."""
 
+    def guests_run(self) -> bool:
+        """True while a thread is inside of a guest."""
+
     def start_afresh(self) -> None:
         """This is the child of a fork now: no thread of the parent's exists."""
 
@@ -138,6 +149,8 @@ class WasmtimeEngine:
     name = "wasmtime"
 
     def __init__(self, *, raw: bool = True, stack_bytes: int = DEFAULT_STACK_BYTES) -> None:
+        if not MIN_STACK_BYTES <= stack_bytes <= MAX_STACK_BYTES:
+            raise ValueError(f"stack_bytes is {stack_bytes}; give 256 KiB to 2 MiB")
         config = wasmtime.Config()
         config.epoch_interruption = True
         config.max_wasm_stack = stack_bytes
@@ -147,6 +160,7 @@ class WasmtimeEngine:
         self.native = wasmtime.Engine(config)
         self.binding: Binding = _raw_binding(self) if raw else PublicBinding(self)
         self._natives: weakref.WeakSet[WasmtimeModule | WasmtimeInstance] = weakref.WeakSet()
+        self._exiting = False
         self.fingerprint = self._fingerprint()
         atexit.register(_leave_natives, weakref.ref(self))
         if hasattr(os, "register_at_fork"):
@@ -162,10 +176,23 @@ class WasmtimeEngine:
             item.start_afresh()
 
     def leave_natives(self) -> None:
-        """The interpreter exits: from now on wasmtime's finalizers must not run."""
-        for item in tuple(self._natives):
+        """The interpreter exits: no guest may run any longer, and no finalizer of wasmtime's."""
+        self._exiting = True
+        items = tuple(self._natives)
+        for item in items:
+            item.stop()
+        self._wait_for_guests()
+        for item in items:
             item.leave_native()
         self.binding.leave(self.native)
+
+    def _wait_for_guests(self) -> None:
+        # Threads that still run are daemons. One that came back from its guest while the
+        # interpreter is being taken down would be ended with wasmtime's frames on its stack.
+        patience = time.monotonic() + EXIT_PATIENCE
+        while self.binding.guests_run() and time.monotonic() < patience:
+            self.binding.alert()
+            time.sleep(0.002)
 
     def _fingerprint(self) -> str:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
@@ -205,6 +232,8 @@ class WasmtimeEngine:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
         if not isinstance(code, WasmtimeModule) or not isinstance(memory, WasmtimeModule):
             raise TypeError("both modules must come from this engine")
+        if self._exiting:
+            raise RuntimeClosed("the interpreter is shutting down")
         instance = WasmtimeInstance(self, code, memory, memory_limit)
         self._natives.add(instance)
         return instance
@@ -241,6 +270,9 @@ class WasmtimeModule:
     def start_afresh(self) -> None:
         """See :meth:`WasmtimeEngine.start_afresh`."""
         self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """See :meth:`WasmtimeEngine.leave_natives`: nothing runs in a module."""
 
     def leave_native(self) -> None:
         """See :meth:`WasmtimeEngine.leave_natives`."""
@@ -410,6 +442,14 @@ class WasmtimeInstance:
 
     def start_afresh(self) -> None:
         """See :meth:`WasmtimeEngine.start_afresh`: the parent's instances stay the parent's."""
+        self.closed = True
+        self.interruptions.clear()
+        self.leave_native()
+
+    def stop(self) -> None:
+        """See :meth:`WasmtimeEngine.leave_natives`."""
+        self.closed = True
+        self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
 
     def leave_native(self) -> None:
         """See :meth:`WasmtimeEngine.leave_natives`."""
@@ -546,6 +586,10 @@ class PublicBinding:
 
     def alert(self) -> None:
         """See :class:`Binding`: there is no way; guests look up where they call the host."""
+
+    def guests_run(self) -> bool:
+        """See :class:`Binding`."""
+        return any_thread_is_in(wasmtime.Func.__call__)
 
     def start_afresh(self) -> None:
         """See :class:`Binding`: the ticker notices by itself."""

@@ -20,6 +20,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from dotnet_wasm_host.engines.quiet_entry import enter_quietly
+from dotnet_wasm_host.engines.threads import any_thread_is_in
 from dotnet_wasm_host.engines.watch import Watch
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 
@@ -168,6 +169,10 @@ class RawBinding:
     def alert(self) -> None:
         """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
         self._watch.ask(time.monotonic())
+
+    def guests_run(self) -> bool:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        return any_thread_is_in(_Call.__call__)
 
     def start_afresh(self) -> None:
         """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""

@@ -20,6 +20,7 @@ from dotnet_wasm_host.errors import (
     InvocationError,
     LimitExceeded,
     MemoryAccessError,
+    StackTooSmall,
 )
 from dotnet_wasm_host.imports.host import CxxException
 from dotnet_wasm_host.memory import buffer_of
@@ -321,6 +322,8 @@ class Guest:
     # ---------------------------------------------------------------- errors
 
     def _broke(self, error: BaseException) -> BaseException:
+        if isinstance(error, StackTooSmall):
+            return error  # the guest was not entered
         self.broken = True
         if isinstance(error, CxxException):
             return GuestTrap("a C++ exception was thrown and never caught")

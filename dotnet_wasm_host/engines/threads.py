@@ -1,12 +1,18 @@
-"""How much stack the present thread has. Guest code runs on it."""
+"""Threads that run guests: how much stack they have, and whether there are any."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from ctypes import byref, c_size_t, c_void_p
+from typing import TYPE_CHECKING
 
-__all__ = ["stack_size"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+__all__ = ["any_thread_is_in", "stack_size"]
 
 #: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere.
 _ATTRIBUTES_SIZE = 256
@@ -48,3 +54,15 @@ def _windows() -> int:
     kernel = ctypes.CDLL("kernel32")
     kernel.GetCurrentThreadStackLimits(byref(low), byref(high))
     return high.value - low.value
+
+
+def any_thread_is_in(function: Callable[..., object]) -> bool:
+    """Whether a thread other than this one is inside of a Python function. Slow; for exits."""
+    code, own = getattr(function, "__code__", None), threading.get_ident()
+    for ident, top in sys._current_frames().items():  # noqa: SLF001 - its documented name
+        frame: FrameType | None = top if ident != own else None
+        while frame is not None:
+            if frame.f_code is code:
+                return True
+            frame = frame.f_back
+    return False
