@@ -5,16 +5,26 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from dotnet_wasm_host.errors import InvocationCancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from dotnet_wasm_host.engines.base import Interruption
 
 __all__ = ["Cancellation"]
+
+
+class Covered(Protocol):
+    """A call that a cancellation covers."""
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """Have ``interruption`` asked in the guest that carries the call out, if it runs."""
+
+    def runs(self) -> bool:
+        """Asked in the guest: whether what runs there is this call."""
 
 
 @final
@@ -37,7 +47,7 @@ class Cancellation:
         # A signal handler may cancel while its own thread is in one of the blocks below.
         self._lock = threading.RLock()
         self._cancelled = False
-        self._calls: dict[object, Callable[[Interruption], object]] = {}
+        self._calls: set[Covered] = set()
 
     @property
     def cancelled(self) -> bool:
@@ -48,8 +58,8 @@ class Cancellation:
         """Stop the calls. Returns at once; each raises in the thread that made it."""
         with self._lock:
             self._cancelled = True
-            for call, interrupt in self._calls.items():
-                interrupt(partial(self._verdict, call))
+            for call in self._calls:
+                call.interrupt(partial(self._verdict, call))
 
     def require(self) -> None:
         """InvocationCancelled if it was cancelled."""
@@ -57,18 +67,19 @@ class Cancellation:
             raise InvocationCancelled("the call was cancelled before it began")
 
     @contextmanager
-    def covering(self, interrupt: Callable[[Interruption], object]) -> Iterator[None]:
-        """Cover a call; ``interrupt`` reaches the guest that carries it out."""
-        call = object()
+    def covering(self, call: Covered) -> Iterator[None]:
+        """Cover a call as long as the ``with`` block lasts."""
         with self._lock:
             self.require()
-            self._calls[call] = interrupt
+            self._calls.add(call)
         try:
             yield
         finally:
             with self._lock:
-                del self._calls[call]
+                self._calls.remove(call)
 
-    def _verdict(self, call: object) -> InvocationCancelled | None:
-        """What to raise in the guest, which may be in a later call by now."""
-        return InvocationCancelled("the call was cancelled") if call in self._calls else None
+    def _verdict(self, call: Covered) -> InvocationCancelled | None:
+        """What to raise in the guest, which may be in another call by now."""
+        if call in self._calls and call.runs():
+            return InvocationCancelled("the call was cancelled")
+        return None

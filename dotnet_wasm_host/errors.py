@@ -16,6 +16,7 @@
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
      |- GuestTrap
+     |- InstanceLost
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
      |- StackTooSmall
@@ -51,6 +52,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "InstanceLost",
     "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
@@ -268,6 +270,22 @@ class GuestTrap(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.trap_message, self.wasm_backtrace)
+
+
+class InstanceLost(DotnetHostError):
+    """The call waited in an instance that another call broke, or that was replaced or closed.
+
+    Attributes:
+        cause: what happened to the instance, in words.
+    """
+
+    def __init__(self, function_id: str, cause: str) -> None:
+        self.function_id = function_id
+        self.cause = cause
+        super().__init__(f"{function_id!r} waited in an instance that is gone: {cause}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.cause)
 
 
 #: What a guest dies of by its own doing.

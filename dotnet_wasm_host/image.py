@@ -30,6 +30,7 @@ from dotnet_wasm_host.image_state import (
     memory_module,
 )
 from dotnet_wasm_host.imports.host import Host
+from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 
 _log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
-FILE_FORMAT = 1
+FILE_FORMAT = 2
 _IMAGE_NAMES = ("full",)
 
 
@@ -116,7 +117,11 @@ class RuntimeImage:
         return Runtime(self, limits=limits, wasi=wasi)
 
     def start(
-        self, limits: Limits, wasi: WasiOptions, lock: threading.RLock | None = None
+        self,
+        limits: Limits,
+        wasi: WasiOptions,
+        lock: threading.RLock | None = None,
+        services: HostServices | None = None,
     ) -> Guest:
         """A fresh guest, every use of which ``lock`` guards. For the runtime."""
         parts = self.parts
@@ -124,15 +129,16 @@ class RuntimeImage:
             parts.code, parts.memory, memory_limit=limits.memory_bytes
         )
         instance.set_globals(parts.state.globals)
-        host = Host(instance, limits, wasi, lock)
-        if wasi.files:
-            host.filesystem  # noqa: B018 - files that do not fit are an error here and now
+        host = Host(instance, limits, wasi, lock, services or HostServices(), parts.state.interop)
+        if wasi.files or wasi.directories:
+            host.filesystem  # noqa: B018 - what cannot be there is an error here and now
         host.renew()
         return Guest(
             host,
             parts.state.layout,
             payload_limit=limits.payload_bytes,
             result_limit=limits.result_bytes,
+            grace=limits.cancellation_grace,
         )
 
     def freeze(

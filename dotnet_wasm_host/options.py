@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from os import urandom
+from os import PathLike, urandom
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
@@ -37,6 +37,8 @@ class Limits:
             whole 64 KiB pages. The guest sees ``OutOfMemoryException`` first.
         timeout: seconds that a call may take unless it brings its own ``timeout``;
             ``None`` for no deadline. Loading and unloading count as calls.
+        cancellation_grace: seconds that a call may take to end after its ``CancellationToken``
+            was cancelled (asynchronous handlers only); then it is given up.
         payload_bytes: largest payload ``invoke`` accepts.
         result_bytes: largest result a handler may return.
         output_bytes: what one call may print to standard output and error together.
@@ -55,6 +57,7 @@ class Limits:
 
     memory_bytes: int = 256 * MIB
     timeout: float | None = None
+    cancellation_grace: float = 0.5
     payload_bytes: int = 64 * MIB
     result_bytes: int = 64 * MIB
     output_bytes: int = 16 * MIB
@@ -78,6 +81,7 @@ class Limits:
         if self.crash_limit is not None and self.crash_limit < 1:
             raise ValueError(f"crash_limit is {self.crash_limit}; give 1 or more, or None")
         for name in (
+            "cancellation_grace",
             "payload_bytes",
             "result_bytes",
             "output_bytes",
@@ -113,6 +117,8 @@ class SystemClock:
 
 #: Where guest output goes: a binary stream, or ``"logging"`` for one log record a line.
 OutputSink = IO[bytes] | Literal["logging"]
+#: A directory of the host: a path (read-only), or a path and whether it is read-only.
+HostDirectory = str | PathLike[str] | tuple[str | PathLike[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,9 @@ class WasiOptions:
         stdout, stderr: ``"logging"`` (logger ``dotnet_wasm_host.guest``, one record a line:
             INFO and WARNING) or a binary stream that is written to and never closed.
         files: files of the in-memory file system, absolute guest path to content.
+        directories: directories of the host that the guest sees, absolute guest path to a host
+            path, or to a host path and whether it is read-only. A bare path is read-only. What
+            a guest adds to one that is not counts toward ``Limits.files_bytes``.
         clock: the guest's clocks.
         random: called with a count, returns that many bytes of entropy.
     """
@@ -136,6 +145,7 @@ class WasiOptions:
     stdout: OutputSink = "logging"
     stderr: OutputSink = "logging"
     files: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    directories: Mapping[str, HostDirectory] = field(default_factory=lambda: MappingProxyType({}))
     clock: Clock = field(default_factory=SystemClock)
     random: Callable[[int], bytes] = urandom
 
@@ -150,10 +160,34 @@ class WasiOptions:
             if "\0" in arg:
                 raise ValueError(f"argument {arg!r} holds NUL")
         for path in self.files:
-            if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+            if not _is_absolute(path):
                 raise ValueError(
                     f"file {path!r}: give an absolute guest path such as '/data/input.json'"
                 )
+        for path, directory in self.directories.items():
+            if not _is_absolute(path) or not path.strip("/"):
+                raise ValueError(
+                    f"directory {path!r}: give an absolute guest path such as '/data', not '/'"
+                )
+            host_directory(directory)
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith("/") and "\0" not in path and ".." not in path.split("/")
+
+
+def host_directory(directory: HostDirectory) -> tuple[str | PathLike[str], bool]:
+    """An entry of ``WasiOptions.directories`` as host path and whether it is read-only."""
+    if isinstance(directory, (str, PathLike)):
+        return directory, True
+    given: object = directory
+    if isinstance(given, tuple) and len(given) == 2:
+        host_path, read_only = given
+        if isinstance(host_path, (str, PathLike)) and isinstance(read_only, bool):
+            return host_path, read_only
+    raise ValueError(
+        f"directory {given!r}: give a host path, or a host path and whether it is read-only"
+    )
 
 
 @dataclass(frozen=True, slots=True)

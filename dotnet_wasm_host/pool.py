@@ -483,6 +483,7 @@ class RuntimePool:
             assembly_name=loaded.assembly_name,
             assembly_sha256=loaded.assembly_sha256,
             size=loaded.size,
+            is_async=loaded.is_async,
             life=life,
             invoke=self._invoke_generation,
         )

@@ -19,7 +19,10 @@ from dotnet_wasm_host.errors import (
     DotnetHostError,
     FunctionNotLoaded,
     FunctionSuspended,
+    InstanceLost,
     InvocationCancelled,
+    InvocationError,
+    InvocationTimeout,
     LimitExceeded,
     MarshallingError,
     MarshallingTypeError,
@@ -27,7 +30,9 @@ from dotnet_wasm_host.errors import (
 )
 from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
+from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import Limits, RuntimeStats, WasiOptions
 from dotnet_wasm_host.registry import (
     FunctionLife,
@@ -37,6 +42,7 @@ from dotnet_wasm_host.registry import (
     LoadedFunction,
     check_name,
 )
+from dotnet_wasm_host.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -115,6 +121,10 @@ class Runtime:
         # Guards the step to UNLOADING, which must not wait for a running call.
         self._life_lock = threading.Lock()
         self._calling = False
+        self._wakeup = Wakeup()
+        self._services = HostServices(wake=self._wakeup.ring)
+        # The instance is to be replaced as soon as no call waits in it.
+        self._worn = False
         self._table = FunctionTable()
         self._registry = FunctionRegistry(self._table)
         self._entries: dict[str, _Entry] = {}
@@ -196,22 +206,23 @@ class Runtime:
             MarshallingTypeError: the payload has no buffer protocol.
         """
         with self._lock:
-            entry = self._entry(function_id)
             if cancellation is not None:
-                with cancellation.covering(self._interrupt):
-                    return self._invoke(entry, payload, timeout)
-            return self._invoke(entry, payload, timeout)
+                return self._invoke_covered(function_id, payload, timeout, cancellation)
+            result = self._begin(self._entry(function_id), payload, timeout)
+            return self._wait_for(result) if type(result) is PendingCall else result
 
     def cancel(self) -> bool:
-        """Stop the call, or the loading or unloading, that runs. False if none does.
+        """Stop what the guest is doing: a call, loading, unloading. False if that is nothing.
 
         From any thread. Returns at once: the call raises :class:`InvocationCancelled` in its own
-        thread within milliseconds, and the instance is replaced. Calls that wait for it are not
-        touched. To stop one particular call, give it a :class:`Cancellation`.
+        thread within milliseconds, and the instance is replaced. While no code of the guest runs,
+        the asynchronous calls that wait in it are cancelled by their tokens instead, and the
+        instance stays. Calls that wait for their turn are not touched. To stop one particular
+        call, give it a :class:`Cancellation`.
         """
         number = self._invocations + self._operations
         if not self._calling:
-            return False
+            return self._give_up_waiting()
         method = weakref.WeakMethod(self._verdict)
         self._interrupt(lambda: (verdict := method()) and verdict(number))
         return True
@@ -221,6 +232,14 @@ class Runtime:
         if self._invocations + self._operations != number:
             return None
         return InvocationCancelled("the call was cancelled")
+
+    def _give_up_waiting(self) -> bool:
+        guest: Guest | None = getattr(self, "_guest", None)
+        waiting = [] if guest is None else list(guest.pending.values())
+        for call in waiting:
+            call.unwanted = True
+        self._wakeup.ring()
+        return bool(waiting)
 
     def _interrupt(self, interruption: Interruption) -> None:
         with suppress(AttributeError, RuntimeClosed):  # closed meanwhile
@@ -233,9 +252,11 @@ class Runtime:
         a ``Limits.timeout`` each payload is a call of its own, because each has the deadline.
         """
         with self._lock:
-            self._entry(function_id)
+            entry = self._entry(function_id)
+            if entry.function.is_async:
+                return self._invoke_together(function_id, payloads)
             if self._limits.timeout is not None:
-                return [self._invoke(self._entry(function_id), p, None) for p in payloads]
+                return [self._call(self._entry(function_id), p) for p in payloads]
             results: list[bytes] = []
             for batch in batches(payloads, self._limits.payload_bytes):
                 results += self._invoke_batch(function_id, batch)
@@ -323,6 +344,11 @@ class Runtime:
         with self._entered():
             for entry in self._entries.values():
                 self._handle(entry)
+            if self._guest.pending:
+                raise DotnetHostError(
+                    f"{len(self._guest.pending)} calls wait in the runtime; a snapshot is taken "
+                    "when none does"
+                )
             self._run(self._guest.rest)
             frozen = [_freeze(entry) for entry in self._entries.values()]
             return self._image.freeze(self._guest, frozen, tuple(self._capabilities), name)
@@ -367,7 +393,7 @@ class Runtime:
             self._closed = True
             for function_id in self._registry:
                 self._drop(function_id)
-            self._guest.close()
+            self._let_go(self._guest, RuntimeClosed("the runtime was closed while the call waited"))
             del self._guest  # a closed runtime may be kept, its tens of megabytes not
 
     def disown(self) -> None:
@@ -402,18 +428,20 @@ class Runtime:
 
     # ---------------------------------------------------------------- calling the guest
 
-    def _invoke(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes:
+    def _begin(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes | PendingCall:
         handle = entry.handle
         if handle is None or self._calling:
             return self._invoke_loading(entry, payload, timeout)
         seconds = self._limits.timeout if timeout is None else _check_timeout(timeout)
         guest = self._guest
+        started = 0.0
         self._invocations += 1  # also tells cancel() one call from the next
         self._calling = True
         try:
             if seconds is not None:
+                started = time.monotonic()
                 guest.host.instance.set_deadline(seconds)
-            return guest.invoke(entry.function.function_id, handle, payload)
+            result = guest.invoke(entry.function.function_id, handle, payload)
         except BaseException as error:
             self._failed += 1
             if isinstance(error, CRASHES):
@@ -425,8 +453,134 @@ class Runtime:
                 guest.host.instance.set_deadline(None)
             if guest.broken:
                 self._replace()
+        if type(result) is PendingCall and seconds is not None:
+            result.set_timeout(seconds, started, self._limits.cancellation_grace)
+            guest.watch(result)
+        return result
 
-    def _invoke_loading(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes:
+    def _invoke_covered(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation,
+    ) -> bytes:
+        call = _CoveredCall(self)
+        with cancellation.covering(call):
+            result = self._begin(self._entry(function_id), payload, timeout)
+            if type(result) is not PendingCall:
+                return result
+            call.waits_as(result)
+            result.unwanted |= cancellation.cancelled
+            return self._wait_for(result)
+
+    def interrupt(self, interruption: Interruption, waiting: PendingCall | None) -> None:
+        """Stop a call of a cancellation: where it waits, or else where it runs."""
+        if waiting is not None:
+            waiting.unwanted = True
+            self._wakeup.ring()
+        self._interrupt(interruption)
+
+    def runs(self, call: PendingCall) -> bool:
+        """True if the guest's code that runs now works for a call that waited."""
+        return self._calling and self._guest.running_call is call
+
+    def _call(self, entry: _Entry, payload: Buffer) -> bytes:
+        result = self._begin(entry, payload, None)
+        return result if isinstance(result, bytes) else self._wait_for(result)
+
+    def _invoke_together(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
+        """Begin all calls of an asynchronous function, then wait for them."""
+        begun = [self._begin(self._entry(function_id), p, None) for p in payloads]
+        return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+
+    # ---------------------------------------------------------------- calls that wait
+
+    def _wait_for(self, call: PendingCall) -> bytes:
+        """Pump until a call has an outcome. Others may enter while nothing is due."""
+        guest, entry = self._guest, self._entries.get(call.function_id)
+        try:
+            while not call.outcome.done():
+                if call.unwanted:
+                    raise InvocationCancelled("the call was cancelled while it waited")
+                rung = self._wakeup.rung
+                due = self._pump()
+                if call.outcome.done():
+                    break
+                self._lock.release()
+                try:
+                    self._wakeup.wait(rung, None if due is None else max(0.0, due))
+                finally:
+                    self._lock.acquire()
+            result = call.outcome.result()
+        except BaseException as error:
+            self._failed += 1
+            if entry is not None and isinstance(error, CRASHES):
+                entry.crashes += 1
+            if not call.outcome.done():  # interrupted: nobody will ask for the outcome
+                self._run(lambda: guest.cancel(call), max(self._limits.cancellation_grace, 0.01))
+            raise
+        if entry is not None:
+            entry.crashes = 0
+        return result
+
+    def _pump(self) -> float | None:
+        """Let the guest do what is due. Seconds until there is more, ``None`` for no time soon."""
+        guest = self._guest
+        seconds = self._longest(guest)
+        self._operations += 1
+        self._calling = True
+        try:
+            if seconds is not None:
+                guest.host.instance.set_deadline(seconds)
+            guest.pump()
+        except Exception as error:  # noqa: BLE001 - the calls that wait are told
+            self._blame(guest, error)
+        finally:
+            self._calling = False
+            if seconds is not None:
+                guest.host.instance.set_deadline(None)
+            if guest.broken or (not guest.pending and (self._worn or guest.abandoned)):
+                self._replace()
+        due = self._guest.next_due()
+        return None if due is None else due - time.monotonic()
+
+    def _longest(self, guest: Guest) -> float | None:
+        """Seconds that the guest may run on, whichever of the calls that wait it works for."""
+        stops = [c.stop_at for c in guest.pending.values() if c.stop_at is not None]
+        if not stops:
+            return self._limits.timeout
+        return max(min(stops) - time.monotonic(), 0.001)
+
+    def _blame(self, guest: Guest, error: BaseException) -> None:
+        """The instance died outside of any begun call: say so to the call that did it."""
+        call = guest.running_call
+        if isinstance(error, InvocationTimeout):
+            now = time.monotonic()
+            for overdue in guest.pending.values():
+                if overdue.cancel_at is not None and overdue.cancel_at <= now:
+                    overdue.fail(error)
+        if call is None and len(guest.pending) == 1:
+            (call,) = guest.pending.values()
+        if call is not None:
+            call.fail(error)
+        elif not guest.pending:
+            _log.warning("background work of the guest failed: %s", error)
+
+    def _let_go(self, guest: Guest, error: DotnetHostError | None = None) -> None:
+        """Close an instance and tell those that wait in it."""
+        pending, guest.pending = guest.pending, {}
+        guest.close()
+        for call in pending.values():
+            call.fail(
+                error or InstanceLost(call.function_id, "another call broke it, or it was replaced")
+            )
+        if pending:
+            self._wakeup.ring()
+
+    def _invoke_loading(
+        self, entry: _Entry, payload: Buffer, timeout: float | None
+    ) -> bytes | PendingCall:
         """The first call of a function in a fresh instance, and the first after a crash."""
         self._require_idle()
         seconds = self._limits.timeout if timeout is None else _check_timeout(timeout)
@@ -441,10 +595,13 @@ class Runtime:
             # A reload is a part of the call. It has taken less than all of its time.
             seconds = max(seconds - (time.monotonic() - start), 0.001)
         try:
-            return self._invoke(entry, payload, seconds)
-        finally:
-            if entry.handle is not None:  # it did not kill its instance this time
-                entry.crashes = 0
+            result = self._begin(entry, payload, seconds)
+        except InvocationError:
+            entry.crashes = 0  # it failed without killing its instance
+            raise
+        if type(result) is not PendingCall:
+            entry.crashes = 0
+        return result
 
     def _invoke_batch(self, function_id: str, batch: list[bytes]) -> list[bytes]:
         # Looked up for each batch: the payloads' iterator may have changed what is loaded.
@@ -517,7 +674,7 @@ class Runtime:
             )
 
     def _start(self) -> Guest:
-        return self._image.start(self._limits, self._wasi, self._lock)
+        return self._image.start(self._limits, self._wasi, self._lock, self._services)
 
     def _replace(self) -> None:
         """Throw the instance away and take a fresh one; functions load at their next call."""
@@ -525,7 +682,8 @@ class Runtime:
         for entry in self._entries.values():
             entry.handle = None
         old, self._guest = self._guest, self._start()
-        old.close()
+        self._let_go(old)
+        self._worn = False
         self._recycles += 1
         self._leaked = 0
         wanted, self._capabilities = self._capabilities, {}
@@ -568,7 +726,8 @@ class Runtime:
                     function.function_id,
                     f"generation {function.generation} is no longer loaded",
                 )
-            return self._invoke(entry, payload, timeout)
+            result = self._begin(entry, payload, timeout)
+            return self._wait_for(result) if type(result) is PendingCall else result
 
     def _handle(self, entry: _Entry, timeout: float | None = None) -> int:
         """The function's handle, after loading it into a fresh instance if need be."""
@@ -630,6 +789,7 @@ class Runtime:
                 assembly_sha256=hashlib.sha256(source.image).hexdigest(),
                 size=len(source.image),
                 loaded_at=report.loaded_at,
+                is_async=report.is_async,
             ),
             source,
         )
@@ -644,6 +804,7 @@ class Runtime:
             assembly_name=frozen.assembly_name,
             assembly_sha256=frozen.assembly_sha256,
             size=frozen.size,
+            is_async=frozen.is_async,
             life=life,
             invoke=self._invoke_generation,
         )
@@ -683,7 +844,10 @@ class Runtime:
     def _count_leak(self, source: FunctionSource | None) -> None:
         self._leaked += source.leak if source else LEAK_PER_UNLOAD
         if self._leaked > self._limits.leaked_bytes:
-            self._replace()
+            if self._guest.pending:
+                self._worn = True
+            else:
+                self._replace()
 
     def _drop(self, function_id: str) -> None:
         self._entries.pop(function_id).life.state = FunctionState.UNLOADED
@@ -693,6 +857,30 @@ class Runtime:
         limit = self._limits.function_count
         if function_id not in self._entries and len(self._entries) >= limit:
             raise LimitExceeded(f"{limit} functions are loaded, as many as function_count allows")
+
+
+@final
+class _CoveredCall:
+    """A call that a :class:`Cancellation` covers."""
+
+    __slots__ = ("_pending", "_runtime")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._pending: PendingCall | None = None
+
+    def waits_as(self, pending: PendingCall) -> None:
+        """It has begun, and waits in the guest from now on."""
+        self._pending = pending
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        self._runtime.interrupt(interruption, self._pending)
+
+    def runs(self) -> bool:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        # Until it waits, it holds the runtime: nothing else can run.
+        return self._pending is None or self._runtime.runs(self._pending)
 
 
 def _check_stack(image: RuntimeImage, limits: Limits) -> None:
@@ -723,4 +911,5 @@ def _freeze(entry: _Entry) -> FrozenFunction:
         assembly_sha256=function.assembly_sha256,
         size=function.size,
         loaded_at=function.loaded_at,
+        is_async=function.is_async,
     )

@@ -59,12 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _checks(*, fast: bool) -> tuple[Check, ...]:
     selection = ("-m", "not slow") if fast else ()
+    # A worker for each processor; a file's tests share its fixtures, so they stay together.
+    workers = ("-n", "auto", "--dist", "loadfile")
     return (
         Check("ruff check", ("-m", "ruff", "check")),
         Check("ruff format", ("-m", "ruff", "format", "--check")),
         Check("mypy", ("-m", "mypy")),
         Check("lint-imports", ("-c", LINT_IMPORTS)),
-        Check("pytest", ("-m", "pytest", "--cov", "--cov-report=term", *selection)),
+        Check("pytest", ("-m", "pytest", *workers, "--cov", "--cov-report=term", *selection)),
     )
 
 

@@ -126,8 +126,8 @@ class Engine(Protocol):
         """Changes whenever serialized modules stop being valid: version, settings, CPU."""
 
     @property
-    def stack_bytes(self) -> int:
-        """Stack of the calling thread that guest code may use."""
+    def stack_bytes(self) -> int | None:
+        """Stack of the calling thread that guest code may use; ``None`` if nobody limits it."""
 
     def __hash__(self) -> int:
         """By identity: images are kept for each engine."""

@@ -10,6 +10,7 @@ Paths are bytes. ``at`` is the descriptor of the directory where a relative path
 
 from __future__ import annotations
 
+from os import fspath
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import LimitExceeded
@@ -34,6 +35,9 @@ from dotnet_wasm_host.imports.devices import (
     RandomDevice,
     ZeroDevice,
 )
+from dotnet_wasm_host.imports.host_files import HostDescriptors
+from dotnet_wasm_host.imports.mounted_nodes import mount_root
+from dotnet_wasm_host.imports.mounts import Mount
 from dotnet_wasm_host.imports.nodes import (
     EXECUTE,
     READ,
@@ -47,11 +51,12 @@ from dotnet_wasm_host.imports.nodes import (
 from dotnet_wasm_host.imports.paths import PATH_MAX, Place, resolve
 from dotnet_wasm_host.imports.volume import Directory, RegularFile, Volume
 from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.options import host_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dotnet_wasm_host.options import Limits, WasiOptions
+    from dotnet_wasm_host.options import HostDirectory, Limits, WasiOptions
 
 __all__ = ["AT_FDCWD", "Errno", "FileSystem", "FileSystemError"]
 
@@ -66,8 +71,8 @@ _ACCESS_OF = {O_RDONLY: READ, O_WRONLY: WRITE, O_RDWR: READ | WRITE}
 class FileSystem(Descriptors):
     """The files of one guest.
 
-    Everything but :attr:`host` can be pickled; a pickle that is restored has default ends, until
-    ``host.attach(options)`` gives it others.
+    Everything but :attr:`host` and mounted directories can be pickled; a pickle that is restored
+    has default ends, until ``host.attach(options)`` gives it others.
 
     Args:
         options: files, clock, entropy and standard streams.
@@ -76,12 +81,13 @@ class FileSystem(Descriptors):
     Raises:
         LimitExceeded: ``options.files`` take more than ``limits.files_bytes``.
         ValueError: ``options.files`` name the same path twice, a directory, or a path below a
-            file.
+            file, or ``options.directories`` what cannot be mounted.
     """
 
-    __slots__ = ("_cwd", "_root", "_volume", "host")
+    __slots__ = ("_cwd", "_host_descriptors", "_root", "_volume", "host")
 
     def __init__(self, options: WasiOptions, limits: Limits) -> None:
+        self._host_descriptors: HostDescriptors | None = None
         super().__init__()
         self.host = HostEnds(options)
         self._volume = Volume(self.host.now, limits.files_bytes)
@@ -89,6 +95,8 @@ class FileSystem(Descriptors):
         self._cwd: DirectoryNode = self._root
         self._cwd.acquire()
         self._give_files(options.files)
+        for guest_path, directory in options.directories.items():
+            self._mount(guest_path, directory)
         self.install(0, InputDevice(self._volume, self.host), O_RDONLY)
         for fd, is_error in ((1, False), (2, True)):
             node = OutputDevice(self._volume, self.host, is_error=is_error)
@@ -128,6 +136,34 @@ class FileSystem(Descriptors):
             raise FileSystemError(Errno.EEXIST)
         place.directory.adopt(place.name, RegularFile(self._volume, 0o644, data))
 
+    def _mount(self, guest_path: str, directory: HostDirectory) -> None:
+        """Cover an empty directory of the volume, made if it is not there, with a host's."""
+        host_path, read_only = host_directory(directory)
+        path = guest_path.rstrip("/").encode(errors="surrogateescape")
+        volume = self._volume
+        descriptors = self._host_descriptors = self._host_descriptors or HostDescriptors()
+        try:
+            self._make_parents(path + b"/")
+            place = self._place(path, AT_FDCWD, follow=False)
+            covered, above = place.node, place.directory
+            if not isinstance(covered, Directory) or not isinstance(above, Directory):
+                raise FileSystemError(Errno.ENOTDIR)
+            if not covered.is_empty:
+                raise FileSystemError(Errno.ENOTEMPTY)
+            mount = Mount.of(
+                volume,
+                volume.device + 1 + len(volume.covers),
+                descriptors,
+                read_only=read_only,
+            )
+            volume.covers[covered.ino] = mount_root(mount, host_path, above, place.name)
+        except (FileSystemError, OSError) as error:
+            self.close_host()
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(
+                f"directory {fspath(host_path)!r} cannot be mounted at {guest_path!r}: {reason}"
+            ) from None
+
     def _make_parents(self, path: bytes) -> None:
         end = path.find(b"/", 1)
         while end > 0:
@@ -149,7 +185,7 @@ class FileSystem(Descriptors):
         if node is None:
             follow = not flags & O_NOFOLLOW or path.endswith(b"/")
             node = self._place(path, at, follow=follow).existing()
-            self._check_openable(node, flags)
+            node = node.open(self._checked_access(node, flags))
             if flags & O_TRUNC and isinstance(node, FileNode) and node.seekable:
                 node.truncate(0)
         self.install(fd, node, flags & ~_CREATION_FLAGS)
@@ -171,21 +207,34 @@ class FileSystem(Descriptors):
         return None
 
     @staticmethod
-    def _check_openable(node: Node, flags: int) -> None:
+    def _checked_access(node: Node, flags: int) -> int:
+        """READ and WRITE as the opening needs them, if the node permits it."""
         is_directory = isinstance(node, DirectoryNode)
         if flags & O_DIRECTORY and not is_directory:
             raise FileSystemError(Errno.ENOTDIR)
         if isinstance(node, LinkNode):
             raise FileSystemError(Errno.ELOOP)
         if flags & O_PATH:
-            return
+            return 0
         access = _ACCESS_OF[flags & O_ACCMODE]
         if flags & O_TRUNC:
             access |= WRITE
         if is_directory and access & WRITE:
             raise FileSystemError(Errno.EISDIR)
+        if node.read_only and access & WRITE:
+            raise FileSystemError(Errno.EROFS)
         if not node.permits(access):
             raise FileSystemError(Errno.EACCES)
+        return access
+
+    def close_host(self) -> None:
+        """Close what is open on the host; mounted directories are gone for the guest."""
+        if self._host_descriptors is not None:
+            self._host_descriptors.close()
+            self._volume.covers.clear()
+
+    def __del__(self) -> None:
+        self.close_host()
 
     def flush(self) -> None:
         """Flush standard output and standard error, whatever the guest did to descriptors."""
@@ -278,6 +327,8 @@ class FileSystem(Descriptors):
             raise FileSystemError(reason)
         if place.node is None:
             raise FileSystemError(Errno.ENOENT)
+        if place.is_mount_point:
+            raise FileSystemError(Errno.EBUSY)
         place.check_alterable()
         if not isinstance(place.node, DirectoryNode):
             raise FileSystemError(Errno.ENOTDIR)
@@ -294,6 +345,8 @@ class FileSystem(Descriptors):
         if source.directory.device != target.directory.device:
             raise FileSystemError(Errno.EXDEV)
         if not (source.is_named and target.is_named):
+            raise FileSystemError(Errno.EBUSY)
+        if source.is_mount_point or target.is_mount_point:
             raise FileSystemError(Errno.EBUSY)
         node = source.node
         if node is None:

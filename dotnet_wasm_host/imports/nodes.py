@@ -73,6 +73,11 @@ class Node(ABC):
     __slots__ = ()
 
     @property
+    def read_only(self) -> bool:
+        """Whether changes are refused with EROFS, whatever the permissions."""
+        return False
+
+    @property
     @abstractmethod
     def mode(self) -> int:
         """File type and permission bits, ``stat.S_IF*`` and 0o7777."""
@@ -105,6 +110,10 @@ class Node(ABC):
     @abstractmethod
     def release(self) -> None:
         """Undo one :meth:`acquire`; without names and users the node is gone."""
+
+    def open(self, access: int) -> Node:
+        """What a new open description refers to; ``access`` (READ, WRITE) has been permitted."""
+        return self
 
     def permits(self, access: int) -> bool:
         """Whether the guest, who owns every node, has all of READ, WRITE, EXECUTE asked for."""

@@ -39,6 +39,11 @@ class Place(NamedTuple):
         """Whether the last name is one that can be made and removed."""
         return self.name not in _SPECIAL
 
+    @property
+    def is_mount_point(self) -> bool:
+        """Whether the node is the top of another volume."""
+        return self.node is not None and self.node.device != self.directory.device
+
     def existing(self) -> Node:
         """The node. ENOENT without one, ENOTDIR if the path asks for a directory in vain."""
         if self.node is None:
@@ -48,9 +53,11 @@ class Place(NamedTuple):
         return self.node
 
     def check_alterable(self) -> None:
-        """Whether names can be added to and taken from the directory: ENOENT, EACCES."""
+        """Whether names can be added to and taken from the directory: ENOENT, EROFS, EACCES."""
         if self.directory.is_removed:
             raise FileSystemError(Errno.ENOENT)
+        if self.directory.read_only:
+            raise FileSystemError(Errno.EROFS)
         if not self.directory.permits(WRITE | EXECUTE):
             raise FileSystemError(Errno.EACCES)
 

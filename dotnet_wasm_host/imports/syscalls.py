@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.imports.descriptors import O_CREAT
 from dotnet_wasm_host.imports.filesystem import AT_FDCWD
 from dotnet_wasm_host.imports.layouts import DIRENT, FLOCK_TYPE, STAT, STATFS, TIMESPEC
-from dotnet_wasm_host.imports.nodes import FileNode
+from dotnet_wasm_host.imports.nodes import WRITE, FileNode
 from dotnet_wasm_host.imports.paths import NAME_MAX
 from dotnet_wasm_host.imports.results import read_path, signed, syscall
 from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
@@ -125,7 +125,10 @@ class PathCalls:
         _check_flags(flags, _ACCESS_FLAGS)
         if mode & ~0o7:
             raise FileSystemError(Errno.EINVAL)
-        return 0 if self._node(dirfd, path, flags).permits(mode) else -Errno.EACCES
+        node = self._node(dirfd, path, flags)
+        if mode & WRITE and node.read_only:
+            return -Errno.EROFS
+        return 0 if node.permits(mode) else -Errno.EACCES
 
     @syscall
     def utimensat(self, dirfd: int, path: int, times: int, flags: int) -> int:

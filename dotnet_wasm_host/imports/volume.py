@@ -49,7 +49,7 @@ class Volume:
         capacity: bytes of file content and link targets.
     """
 
-    __slots__ = ("capacity", "last_ino", "nodes", "now", "used")
+    __slots__ = ("capacity", "covers", "last_ino", "nodes", "now", "used")
 
     #: ``st_dev`` of every node; Emscripten's MEMFS has the same.
     device = 1
@@ -59,6 +59,8 @@ class Volume:
         self.capacity = capacity
         self.used = 0
         self.nodes: dict[int, VolumeNode] = {}
+        #: Directories of other volumes, by the inode number of the one they are mounted on.
+        self.covers: dict[int, DirectoryNode] = {}
         self.last_ino = 0
 
     @property
@@ -282,9 +284,11 @@ class Directory(VolumeNode, DirectoryNode):
     def is_empty(self) -> bool:
         return not self._names
 
-    def find(self, name: bytes) -> VolumeNode | None:
+    def find(self, name: bytes) -> Node | None:
         held = self._names.get(name)
-        return None if held is None else self._volume.nodes[held[1]]
+        if held is None:
+            return None
+        return self._volume.covers.get(held[1]) or self._volume.nodes[held[1]]
 
     def entries(self, after: int, count: int) -> list[Entry]:
         self._accessed()

@@ -1,31 +1,26 @@
-"""What every engine must do. A new engine passes by being added to ``ENGINES``."""
+"""What every engine must do. A new engine takes part once it is in :mod:`tests.engines.kinds`."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import wasmtime
 
 from dotnet_wasm_host.engines.base import Engine, Instance
-from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 from dotnet_wasm_host.errors import (
     GuestTrap,
     InvocationTimeout,
     LimitExceeded,
     RuntimeClosed,
 )
+from tests.engines.kinds import ENGINES, assemble
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENGINES: Mapping[str, Callable[[], Engine]] = {
-    "wasmtime-raw": WasmtimeEngine,
-    "wasmtime-public": lambda: WasmtimeEngine(raw=False),
-}
 PAGE = 65536
 MEMORY = '(module (memory (export "memory") 1 8) (data (i32.const 0) "image"))'
 CODE = """
@@ -54,10 +49,6 @@ CODE = """
     local.get 0 i32.const 1 i32.add call $deep i32.const 1 i32.add)
   (func (export "crash") unreachable))
 """
-
-
-def assemble(text: str) -> bytes:
-    return bytes(wasmtime.wat2wasm(text))
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -336,4 +327,4 @@ def test_invalid_modules_are_value_errors(engine: Engine, tmp_path: Path) -> Non
 
 
 def test_the_fingerprint_is_stable(engine: Engine) -> None:
-    assert engine.fingerprint == WasmtimeEngine().fingerprint
+    assert engine.fingerprint == type(engine)().fingerprint

@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_read_is_named(calm: dwh.Runtime, tmp_path: Path, 
     assert isinstance(caught.value.__cause__, OSError)
 
 
-@pytest.mark.parametrize("value", [None, 5, 1.5, [1, 2], {}, object()], ids=repr)
+@pytest.mark.parametrize("value", [None, 5, 1.5, [1, 2], {}, ...], ids=repr)
 def test_an_assembly_of_another_type_is_refused(calm: dwh.Runtime, value: Any) -> None:
     with pytest.raises(dwh.MarshallingTypeError, match=type(value).__name__) as caught:
         calm.load_assembly("new", value)
@@ -410,7 +410,7 @@ def test_an_unknown_id_is_not_loaded(calm: dwh.Runtime, kind: str) -> None:
 # ---------------------------------------------------------------- payloads and timeouts
 
 
-@pytest.mark.parametrize("payload", ["text", None, 5, 1.5, [1, 2], {}, object()], ids=repr)
+@pytest.mark.parametrize("payload", ["text", None, 5, 1.5, [1, 2], {}, ...], ids=repr)
 def test_a_payload_of_another_type_is_refused(
     runtime: dwh.Runtime, moody: dwh.Assembly, payload: Any
 ) -> None:
@@ -431,7 +431,7 @@ def test_a_payload_of_another_type_is_refused(
     assert runtime.stats().recycles == 0
 
 
-@pytest.mark.parametrize("payloads", [None, 5, object()], ids=repr)
+@pytest.mark.parametrize("payloads", [None, 5, ...], ids=repr)
 def test_payloads_that_are_no_sequence_are_refused(
     runtime: dwh.Runtime, moody: dwh.Assembly, payloads: Any
 ) -> None:

@@ -9,7 +9,7 @@ import stat
 import sys
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,16 +145,25 @@ class LinuxComparison(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.linux = LinuxFiles()
-        self.fs = FileSystem(WasiOptions(), Limits(files_bytes=1_000_000))
         self.base = os.fsencode(self.linux.base)
+        self.fs = self.make_ours()
+        self.fs.chdir(self.base)
+        self.open: set[tuple[int, int]] = set()
+
+    def make_ours(self) -> FileSystem:
+        """A file system with an empty directory at the base."""
+        fs = FileSystem(WasiOptions(), Limits(files_bytes=1_000_000))
         for parent in [*reversed(self.linux.base.parents), self.linux.base]:
             if str(parent) != "/":
                 try:
-                    self.fs.mkdir(os.fsencode(parent))
+                    fs.mkdir(os.fsencode(parent))
                 except FileSystemError as error:
                     assert error.errno is Errno.EEXIST
-        self.fs.chdir(self.base)
-        self.open: set[tuple[int, int]] = set()
+        return fs
+
+    def privileges(self) -> AbstractContextManager[object]:
+        """What our operations run with."""
+        return nullcontext()
 
     @initialize()
     def plant(self) -> None:
@@ -167,6 +176,7 @@ class LinuxComparison(RuleBasedStateMachine):
         try:
             for _, linux_fd in self.open:
                 os.close(linux_fd)
+            self.every_node_and_byte_is_accounted_for()
             self.check_links()
             assert self.tree(self.base) == linux_tree(self.base)
         finally:
@@ -179,10 +189,11 @@ class LinuxComparison(RuleBasedStateMachine):
     def both(self, ours: Callable[[], object], theirs: Callable[[], object]) -> Any:
         """The result both give, or ``None`` where both fail for the same reason."""
         our_error = their_error = our_result = their_result = None
-        try:
-            our_result = ours()
-        except FileSystemError as error:
-            our_error = error.errno.name
+        with self.privileges():
+            try:
+                our_result = ours()
+            except FileSystemError as error:
+                our_error = error.errno.name
         with self.linux.entered():
             try:
                 their_result = theirs()

@@ -88,6 +88,21 @@ public sealed class Files : JsonHandler
                 return new[] { File.ReadAllText(temp), Path.GetTempPath(), Path.GetDirectoryName(temp)! };
             case "seek":
                 return Seek(path);
+            case "link":
+                File.CreateSymbolicLink(path, argument.GetString()!);
+                return null;
+            case "target":
+                return File.ResolveLinkTarget(path, returnFinalTarget: false)?.FullName;
+            case "mode":
+                return (int)File.GetUnixFileMode(path);
+            case "chmod":
+                File.SetUnixFileMode(path, (UnixFileMode)argument.GetInt32());
+                return null;
+            case "stream":
+                return Stream(path);
+            case "exit":
+                Environment.Exit(3);
+                return null;
             case "random":
                 using (var stream = File.OpenRead("/dev/urandom"))
                 {
@@ -99,6 +114,23 @@ public sealed class Files : JsonHandler
             default:
                 throw new NotSupportedException(operation);
         }
+    }
+
+    /// <summary>Opens to append, then reads what is near the end, in small pieces.</summary>
+    private static object Stream(string path)
+    {
+        using (var appending = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.None, 7))
+        {
+            for (var i = 0; i < 1000; i++)
+            {
+                appending.Write(Encoding.ASCII.GetBytes($"{i};"));
+            }
+        }
+
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 16);
+        stream.Position = stream.Length - 8;
+        using var reader = new StreamReader(stream);
+        return new object[] { stream.Length, reader.ReadToEnd() };
     }
 
     private static object Seek(string path)

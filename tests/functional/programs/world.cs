@@ -113,3 +113,32 @@ public sealed class Reader : JsonHandler
         return new { Lines = lines, Rest = Console.In.ReadToEnd(), End = Console.In.ReadLine() };
     }
 }
+
+/// <summary>Everything that is random.</summary>
+public sealed class Dice : JsonHandler
+{
+    protected override object? Answer(JsonElement question) => new
+    {
+        Guid = Guid.NewGuid(),
+        Version7 = Guid.CreateVersion7(),
+        Shared = Random.Shared.NextInt64(),
+        New = new Random().NextInt64(),
+        Crypto = Convert.ToHexString(System.Security.Cryptography.RandomNumberGenerator.GetBytes(16)),
+        Text = "hash".GetHashCode(),
+        Combined = HashCode.Combine(1, "two", 3.0),
+        Order = new HashSet<string>(Enumerable.Range(0, 20).Select(i => $"{i}")).Order().First(),
+        Now = DateTime.UtcNow.Ticks,
+        Ticks = Environment.TickCount64,
+        File = Path.GetRandomFileName(),
+        Temp = Path.GetTempFileName(),
+        Object = new object().GetHashCode(),
+        Shuffled = Shuffle(),
+    };
+
+    private static int[] Shuffle()
+    {
+        var numbers = Enumerable.Range(0, 20).ToArray();
+        Random.Shared.Shuffle(numbers);
+        return numbers;
+    }
+}
