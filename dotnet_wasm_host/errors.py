@@ -4,6 +4,7 @@
 
     DotnetHostError
      |- ArtifactError
+     |- DescriptorError       (ValueError)
      |- EngineUnavailable     (ImportError)
      |- AssemblyLoadError     (ValueError)
      |   `- HandlerNotFound
@@ -44,6 +45,7 @@ __all__ = [
     "ArtifactError",
     "AssemblyLoadError",
     "CompilationError",
+    "DescriptorError",
     "DotnetHostError",
     "EngineUnavailable",
     "FunctionNotLoaded",
@@ -80,6 +82,13 @@ class ArtifactError(DotnetHostError):
     """A runtime artifact is missing, damaged or of a build this version does not know.
 
     The message says which file, what was expected of it and what to run.
+    """
+
+
+class DescriptorError(DotnetHostError, ValueError):
+    """A descriptor or substitution file for the trimmer cannot be read, or names nothing there is.
+
+    The message says which file and what in it.
     """
 
 
