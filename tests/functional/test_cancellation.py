@@ -15,6 +15,7 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from tests.conftest import CompiledSources
+from tests.functional.conftest import Programs
 
 #: Loops with and without calls of the host, and one that sleeps, which is a loop over the clock.
 LOOPS = {"computing": b"l", "asking the time": b"t", "sleeping": b"s", "finalizing": b"f"}
@@ -287,3 +288,58 @@ def test_a_pool_cancels_the_call_it_is_told_to(
         assert len(kept.result(PROMPT)) == 8
         with pytest.raises(dwh.InvocationCancelled):
             pool.invoke("f", cancellation=stop)
+
+
+# ---------------------------------------------------------------- calls that wait in the guest
+
+
+@pytest.fixture
+def awaiting(image: dwh.RuntimeImage, programs: Programs) -> Iterator[dwh.Runtime]:
+    with dwh.Runtime(image, limits=dwh.Limits(cancellation_grace=0.1)) as runtime:
+        runtime.load_assembly("f", programs["awaiting"], handler_type="Programs.Awaiting")
+        yield runtime
+
+
+def test_a_call_that_waits_is_cancelled_without_harm(awaiting: dwh.Runtime) -> None:
+    stop = dwh.Cancellation()
+    soon(stop.cancel)
+    with pytest.raises(dwh.InvocationCancelled, match="while it waited"):
+        awaiting.invoke("f", b"delay 60000", cancellation=stop)
+    soon(awaiting.cancel)
+    with pytest.raises(dwh.InvocationCancelled, match="while it waited"):
+        awaiting.invoke("f", b"delay 60000")
+    assert awaiting.invoke("f", b"now") == b"now"
+
+
+def test_cancelling_one_of_several_that_wait_leaves_the_others(awaiting: dwh.Runtime) -> None:
+    stop = dwh.Cancellation()
+    with ThreadPoolExecutor(2) as threads:
+        kept = threads.submit(awaiting.invoke, "f", b"delay 600")
+        stopped = threads.submit(awaiting.invoke, "f", b"delay 60000", cancellation=stop)
+        soon(stop.cancel)
+        assert isinstance(stopped.exception(PROMPT), dwh.InvocationCancelled)
+        assert kept.result(PROMPT) == b"delay 600"
+
+
+def test_a_continuation_that_loops_is_stopped(
+    image: dwh.RuntimeImage, compiled: CompiledSources
+) -> None:
+    assembly = compiled("""
+        using System; using System.Threading; using System.Threading.Tasks;
+        public class Late : MinimalRuntime.IAsyncFunctionHandler {
+            public async ValueTask<byte[]> ExecuteAsync(ReadOnlyMemory<byte> input, CancellationToken token) {
+                await Task.Delay(20);
+                while (true) { }
+            }
+        }""")
+    limits = dwh.Limits(cancellation_grace=0.1)
+    with dwh.Runtime(image, limits=limits) as runtime:
+        runtime.load_assembly("f", assembly)
+        stop = dwh.Cancellation()
+        soon(stop.cancel, 0.3)
+        with pytest.raises(dwh.InvocationCancelled):
+            runtime.invoke("f", cancellation=stop)
+        soon(runtime.cancel, 0.3)
+        with pytest.raises(dwh.InvocationCancelled):
+            runtime.invoke("f")
+        assert runtime.stats().recycles == 2
