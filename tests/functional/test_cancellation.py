@@ -327,7 +327,8 @@ def test_a_continuation_that_loops_is_stopped(
     assembly = compiled("""
         using System; using System.Threading; using System.Threading.Tasks;
         public class Late : MinimalRuntime.IAsyncFunctionHandler {
-            public async ValueTask<byte[]> ExecuteAsync(ReadOnlyMemory<byte> input, CancellationToken token) {
+            public async ValueTask<byte[]> ExecuteAsync(
+                ReadOnlyMemory<byte> input, CancellationToken token) {
                 await Task.Delay(20);
                 while (true) { }
             }
