@@ -14,10 +14,12 @@ from dotnet_wasm_host.errors import (
     CompilationError,
     DotnetHostError,
     FunctionNotLoaded,
+    FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -44,6 +46,8 @@ class UnsupportedType(DotnetHostError):
 #: Error to status, the name in the problem's type, and title. The first that matches counts.
 _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (FunctionNotLoaded, 404, "function-not-found", "No such function"),
+    (FunctionSuspended, 503, "function-suspended", "The function crashed too often"),
+    (InvocationCancelled, 503, "call-cancelled", "The call was stopped"),
     (InvocationError, 500, "function-failed", "The function threw an exception"),
     (InvocationTimeout, 504, "function-timeout", "The function took too long"),
     (GuestOutOfMemory, 500, "function-out-of-memory", "The function ran out of memory"),
