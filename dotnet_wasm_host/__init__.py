@@ -26,11 +26,14 @@ from dotnet_wasm_host.errors import (
     CompilationError,
     DotnetHostError,
     EngineUnavailable,
+    ExtraNotInstalled,
     FunctionNotLoaded,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HttpPolicyError,
+    InstanceLost,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -42,7 +45,14 @@ from dotnet_wasm_host.errors import (
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
-from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
+from dotnet_wasm_host.options import (
+    Clock,
+    HttpPolicy,
+    Limits,
+    RuntimeStats,
+    SystemClock,
+    WasiOptions,
+)
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
 
@@ -62,6 +72,7 @@ __all__ = [
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
+    "ExtraNotInstalled",
     "FrozenFunction",
     "FunctionNotLoaded",
     "FunctionRegistry",
@@ -70,7 +81,10 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HttpPolicy",
+    "HttpPolicyError",
     "ImageManifest",
+    "InstanceLost",
     "InvocationError",
     "InvocationTimeout",
     "Isolation",

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "CONTEXT",
     "FRAME",
     "FRAME_IN",
     "FRAME_SIZE",
+    "NO_FUNCTION",
     "LoadReport",
     "MalformedRecord",
     "RecordReader",
@@ -31,7 +33,10 @@ __all__ = [
 
 #: Handle, Input, InputLength, Status, Output, OutputLength.
 FRAME = struct.Struct("<iIiiIi")
-FRAME_SIZE = FRAME.size
+#: Call, Function: behind it, written by the guest whenever it switches from call to call.
+CONTEXT = struct.Struct("<ii")
+NO_FUNCTION = -1
+FRAME_SIZE = FRAME.size + CONTEXT.size
 #: The part the host writes.
 FRAME_IN = struct.Struct("<iIi")
 _I32 = struct.Struct("<i")
@@ -49,6 +54,7 @@ class Status(IntEnum):
     NOT_LOADED = 2
     HANDLER_NOT_FOUND = 3
     LOAD_FAILED = 4
+    PENDING = 5
 
 
 class MalformedRecord(ValueError):
@@ -145,6 +151,7 @@ class LoadReport:
     handler_type: str
     assembly_name: str
     loaded_at: datetime
+    is_async: bool
 
     @classmethod
     def decode(cls, handle: int, record: bytes) -> LoadReport:
@@ -155,7 +162,7 @@ class LoadReport:
             loaded_at = _TICKS_EPOCH + timedelta(microseconds=reader.int64() // 10)
         except OverflowError as error:
             raise MalformedRecord("loading time out of range") from error
-        return cls(handle, handler_type, assembly_name, loaded_at)
+        return cls(handle, handler_type, assembly_name, loaded_at, reader.int32() != 0)
 
 
 def pack_load(

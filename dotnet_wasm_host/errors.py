@@ -14,6 +14,7 @@
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
      |- GuestTrap
+     |- InstanceLost
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
      |- HttpPolicyError       (PermissionError)
@@ -51,6 +52,7 @@ __all__ = [
     "GuestTrap",
     "HandlerNotFound",
     "HttpPolicyError",
+    "InstanceLost",
     "InvocationError",
     "InvocationTimeout",
     "LimitExceeded",
@@ -237,6 +239,22 @@ class GuestTrap(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.trap_message, self.wasm_backtrace)
+
+
+class InstanceLost(DotnetHostError):
+    """The call waited in an instance that another call broke, or that was replaced or closed.
+
+    Attributes:
+        cause: what happened to the instance, in words.
+    """
+
+    def __init__(self, function_id: str, cause: str) -> None:
+        self.function_id = function_id
+        self.cause = cause
+        super().__init__(f"{function_id!r} waited in an instance that is gone: {cause}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.cause)
 
 
 class LimitExceeded(DotnetHostError, ValueError):

@@ -29,7 +29,8 @@ from dotnet_wasm_host.image_state import (
     memory_module,
 )
 from dotnet_wasm_host.imports.host import Host
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+from dotnet_wasm_host.imports.services import HostServices
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 
 _log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
-FILE_FORMAT = 1
+FILE_FORMAT = 2
 _IMAGE_NAMES = ("full",)
 
 
@@ -104,15 +105,23 @@ class RuntimeImage:
         return self.parts.state.capabilities
 
     def instantiate(
-        self, *, limits: Limits | None = None, wasi: WasiOptions | None = None
+        self,
+        *,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
     ) -> Runtime:
         """A new :class:`~dotnet_wasm_host.Runtime` from this image."""
         from dotnet_wasm_host.runtime import Runtime  # noqa: PLC0415 - the runtime is above
 
-        return Runtime(self, limits=limits, wasi=wasi)
+        return Runtime(self, limits=limits, wasi=wasi, http=http)
 
     def start(
-        self, limits: Limits, wasi: WasiOptions, lock: threading.RLock | None = None
+        self,
+        limits: Limits,
+        wasi: WasiOptions,
+        lock: threading.RLock | None = None,
+        services: HostServices | None = None,
     ) -> Guest:
         """A fresh guest, every use of which ``lock`` guards. For the runtime."""
         parts = self.parts
@@ -120,7 +129,7 @@ class RuntimeImage:
             parts.code, parts.memory, memory_limit=limits.memory_bytes
         )
         instance.set_globals(parts.state.globals)
-        host = Host(instance, limits, wasi, lock)
+        host = Host(instance, limits, wasi, lock, services or HostServices(), parts.state.interop)
         if wasi.files or wasi.directories:
             host.filesystem  # noqa: B018 - what cannot be there is an error here and now
         host.renew()
@@ -129,6 +138,7 @@ class RuntimeImage:
             parts.state.layout,
             payload_limit=limits.payload_bytes,
             result_limit=limits.result_bytes,
+            grace=limits.cancellation_grace,
         )
 
     def freeze(

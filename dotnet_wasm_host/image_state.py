@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.guest.guest import GuestLayout
+from dotnet_wasm_host.imports.interop import InteropState
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class FrozenFunction:
     assembly_sha256: str
     size: int
     loaded_at: datetime
+    is_async: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class ImageState:
     capabilities: tuple[str, ...]
     manifest: ImageManifest
     code_sha256: str
+    interop: InteropState = field(default_factory=InteropState)
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -91,6 +94,7 @@ class ImageState:
         return cls(
             GuestLayout(**data["layout"]), data["globals"], functions,
             tuple(data["capabilities"]), manifest, str(data["code_sha256"]),
+            InteropState(**data["interop"]),
         )  # fmt: skip
 
 
@@ -116,6 +120,7 @@ def freeze(
         capabilities=capabilities,
         manifest=manifest,
         code_sha256=origin.code_sha256,
+        interop=guest.host.interop_state,
     )
     return memory_module(content), state
 

@@ -33,6 +33,8 @@ class Limits:
             whole 64 KiB pages. The guest sees ``OutOfMemoryException`` first.
         timeout: seconds that a call may take unless it brings its own ``timeout``;
             ``None`` for no deadline. Loading and unloading count as calls.
+        cancellation_grace: seconds that a call may take to end after its ``CancellationToken``
+            was cancelled (asynchronous handlers only); then it is given up.
         payload_bytes: largest payload ``invoke`` accepts.
         result_bytes: largest result a handler may return.
         output_bytes: what one call may print to standard output and error together.
@@ -44,6 +46,7 @@ class Limits:
 
     memory_bytes: int = 256 * MIB
     timeout: float | None = None
+    cancellation_grace: float = 0.5
     payload_bytes: int = 64 * MIB
     result_bytes: int = 64 * MIB
     output_bytes: int = 16 * MIB
@@ -60,6 +63,7 @@ class Limits:
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
         for name in (
+            "cancellation_grace",
             "payload_bytes",
             "result_bytes",
             "output_bytes",

@@ -14,6 +14,7 @@ from os import cpu_count
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.registry import (
     FunctionLife,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import Assembly, AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.options import Limits, WasiOptions
+    from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions
 
 __all__ = ["Isolation", "PoolStats", "RuntimePool", "StagedFunction"]
 
@@ -164,7 +165,8 @@ class RuntimePool:
         max_waiting: calls that may wait for a place; one more raises ``TooManyCalls``.
         max_waiting_per_function: the same for the calls of one function.
         spares: PER_INVOCATION: instances kept ready for each function.
-        engine, limits, wasi: as for :class:`~dotnet_wasm_host.Runtime`.
+        engine, limits, wasi, http: as for :class:`~dotnet_wasm_host.Runtime`. All instances share
+            the connections.
 
     Functions that wait take turns: one that is called a thousand times at once does not hold up
     another one's single call. A call that crashes or overruns its deadline costs its own
@@ -183,6 +185,7 @@ class RuntimePool:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
@@ -190,6 +193,7 @@ class RuntimePool:
         self._isolation = isolation
         self._limits = limits
         self._wasi = wasi
+        self._http = HttpAccess(http) if http is not None else None
         self._size = size or cpu_count() or 1
         self._spares = spares
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
@@ -379,6 +383,8 @@ class RuntimePool:
         for worker in self._workers:
             worker.runtime.close()
         self._workers.clear()
+        if self._http is not None:
+            self._http.close()
 
     @property
     def closed(self) -> bool:
@@ -446,6 +452,7 @@ class RuntimePool:
             assembly_name=loaded.assembly_name,
             assembly_sha256=loaded.assembly_sha256,
             size=loaded.size,
+            is_async=loaded.is_async,
             life=life,
             invoke=self._invoke_generation,
         )
@@ -589,7 +596,7 @@ class RuntimePool:
             self._retire(deployment)
 
     def _new_runtime(self, image: RuntimeImage) -> Runtime:
-        runtime = Runtime(image, limits=self._limits, wasi=self._wasi)
+        runtime = Runtime(image, limits=self._limits, wasi=self._wasi, http=self._http)
         with self._lock:
             self._runtimes.add(runtime)
         return runtime

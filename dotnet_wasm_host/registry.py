@@ -80,7 +80,8 @@ class LoadedFunction:
     """
 
     __slots__ = ("_assembly_name", "_assembly_sha256", "_function_id", "_generation",
-                 "_handler_type", "_invoke", "_life", "_loaded_at", "_size")  # fmt: skip
+                 "_handler_type", "_invoke", "_is_async", "_life", "_loaded_at",
+                 "_size")  # fmt: skip
 
     def __init__(
         self,
@@ -92,6 +93,7 @@ class LoadedFunction:
         assembly_name: str,
         assembly_sha256: str,
         size: int,
+        is_async: bool,
         life: FunctionLife,
         invoke: Callable[[LoadedFunction, Buffer, float | None], bytes],
     ) -> None:
@@ -102,6 +104,7 @@ class LoadedFunction:
         self._assembly_name = assembly_name
         self._assembly_sha256 = assembly_sha256
         self._size = size
+        self._is_async = is_async
         self._life = life
         self._invoke = invoke
 
@@ -124,6 +127,11 @@ class LoadedFunction:
     def state(self) -> FunctionState:
         """Where it is in its life."""
         return self._life.state
+
+    @property
+    def is_async(self) -> bool:
+        """Whether its handler is an ``IAsyncFunctionHandler``."""
+        return self._is_async
 
     @property
     def is_alive(self) -> bool:

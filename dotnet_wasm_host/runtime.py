@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,19 @@ from dotnet_wasm_host.errors import (
     AssemblyLoadError,
     DotnetHostError,
     FunctionNotLoaded,
+    InstanceLost,
+    InvocationTimeout,
     LimitExceeded,
     MarshallingError,
     MarshallingTypeError,
     RuntimeClosed,
 )
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
-from dotnet_wasm_host.options import Limits, RuntimeStats, WasiOptions
+from dotnet_wasm_host.imports.http import http_module
+from dotnet_wasm_host.imports.services import HostServices
+from dotnet_wasm_host.options import HttpPolicy, Limits, RuntimeStats, WasiOptions
 from dotnet_wasm_host.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -31,6 +37,7 @@ from dotnet_wasm_host.registry import (
     LoadedFunction,
     check_name,
 )
+from dotnet_wasm_host.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
         AssemblyPath,
     )
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.memory import Memory
 
@@ -72,6 +80,7 @@ class Runtime:
         engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
         limits: memory, time and sizes.
         wasi: arguments, environment, streams, files, clock and randomness of the guest.
+        http: what ``HttpClient`` may reach; nothing without it. Needs the extra ``http``.
 
     Thread-safe: calls are carried out one after the other. Use it as a context manager, or
     call :meth:`close`; a runtime that is forgotten warns and is freed by the garbage collector.
@@ -88,6 +97,7 @@ class Runtime:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        http: HttpPolicy | HttpAccess | None = None,
     ) -> None:
         self._closed = True  # so that __del__ is right if the lines below raise
         if isinstance(image, str):
@@ -101,6 +111,13 @@ class Runtime:
         # Guards the step to UNLOADING, which must not wait for a running call.
         self._life_lock = threading.Lock()
         self._calling = False
+        self._wakeup = Wakeup()
+        access = _http_access(http) if isinstance(http, HttpPolicy) else http
+        # One that was given belongs to a pool.
+        self._http = access if access is not http else None
+        self._services = HostServices(javascript=(http_module(access),), wake=self._wakeup.ring)
+        # The instance is to be replaced as soon as no call waits in it.
+        self._worn = False
         self._table = FunctionTable()
         self._registry = FunctionRegistry(self._table)
         self._entries: dict[str, _Entry] = {}
@@ -172,8 +189,8 @@ class Runtime:
             MarshallingTypeError: the payload has no buffer protocol.
         """
         with self._lock:
-            entry = self._entry(function_id)
-            return self._invoke(entry, payload, timeout)
+            result = self._begin(self._entry(function_id), payload, timeout)
+            return self._wait_for(result) if type(result) is PendingCall else result
 
     def invoke_many(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
         """Call a function once for each payload; several calls cross to the guest together.
@@ -182,9 +199,11 @@ class Runtime:
         a ``Limits.timeout`` each payload is a call of its own, because each has the deadline.
         """
         with self._lock:
-            self._entry(function_id)
+            entry = self._entry(function_id)
+            if entry.function.is_async:
+                return self._invoke_together(function_id, payloads)
             if self._limits.timeout is not None:
-                return [self._invoke(self._entry(function_id), p, None) for p in payloads]
+                return [self._call(self._entry(function_id), p) for p in payloads]
             results: list[bytes] = []
             for batch in batches(payloads, self._limits.payload_bytes):
                 results += self._invoke_batch(function_id, batch)
@@ -272,6 +291,11 @@ class Runtime:
         with self._entered():
             for entry in self._entries.values():
                 self._handle(entry)
+            if self._guest.pending:
+                raise DotnetHostError(
+                    f"{len(self._guest.pending)} calls wait in the runtime; a snapshot is taken "
+                    "when none does"
+                )
             self._run(self._guest.rest)
             frozen = [_freeze(entry) for entry in self._entries.values()]
             return self._image.freeze(self._guest, frozen, tuple(self._capabilities), name)
@@ -316,7 +340,9 @@ class Runtime:
             self._closed = True
             for function_id in self._registry:
                 self._drop(function_id)
-            self._guest.close()
+            self._let_go(self._guest, RuntimeClosed("the runtime was closed while the call waited"))
+            if self._http is not None:
+                self._http.close()
             del self._guest  # a closed runtime may be kept, its tens of megabytes not
 
     def __enter__(self) -> Self:
@@ -336,6 +362,8 @@ class Runtime:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
             self._closed = True
             self._guest.close()
+            if self._http is not None:
+                self._http.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._registry)} functions"
@@ -343,19 +371,21 @@ class Runtime:
 
     # ---------------------------------------------------------------- calling the guest
 
-    def _invoke(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes:
+    def _begin(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes | PendingCall:
         handle = entry.handle
         if handle is None or self._calling:
             self._require_idle()
             handle = self._handle(entry)
         seconds = self._limits.timeout if timeout is None else _check_timeout(timeout)
         guest = self._guest
+        started = 0.0
         self._calling = True
         self._invocations += 1
         try:
             if seconds is not None:
+                started = time.monotonic()
                 guest.host.instance.set_deadline(seconds)
-            return guest.invoke(entry.function.function_id, handle, payload)
+            result = guest.invoke(entry.function.function_id, handle, payload)
         except BaseException:
             self._failed += 1
             raise
@@ -365,6 +395,95 @@ class Runtime:
                 guest.host.instance.set_deadline(None)
             if guest.broken:
                 self._replace()
+        if type(result) is PendingCall and seconds is not None:
+            result.set_timeout(seconds, started, self._limits.cancellation_grace)
+            guest.watch(result)
+        return result
+
+    def _call(self, entry: _Entry, payload: Buffer) -> bytes:
+        result = self._begin(entry, payload, None)
+        return result if isinstance(result, bytes) else self._wait_for(result)
+
+    def _invoke_together(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
+        """Begin all calls of an asynchronous function, then wait for them."""
+        begun = [self._begin(self._entry(function_id), p, None) for p in payloads]
+        return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+
+    # ---------------------------------------------------------------- calls that wait
+
+    def _wait_for(self, call: PendingCall) -> bytes:
+        """Pump until a call has an outcome. Others may enter while nothing is due."""
+        guest = self._guest
+        try:
+            while not call.outcome.done():
+                rung = self._wakeup.rung
+                due = self._pump()
+                if call.outcome.done():
+                    break
+                self._lock.release()
+                try:
+                    self._wakeup.wait(rung, None if due is None else max(0.0, due))
+                finally:
+                    self._lock.acquire()
+            return call.outcome.result()
+        except BaseException:
+            self._failed += 1
+            if not call.outcome.done():  # interrupted: nobody will ask for the outcome
+                self._run(lambda: guest.cancel(call))
+            raise
+
+    def _pump(self) -> float | None:
+        """Let the guest do what is due. Seconds until there is more, ``None`` for no time soon."""
+        guest = self._guest
+        seconds = self._longest(guest)
+        self._calling = True
+        try:
+            if seconds is not None:
+                guest.host.instance.set_deadline(seconds)
+            guest.pump()
+        except Exception as error:  # noqa: BLE001 - the calls that wait are told
+            self._blame(guest, error)
+        finally:
+            self._calling = False
+            if seconds is not None:
+                guest.host.instance.set_deadline(None)
+            if guest.broken or (not guest.pending and (self._worn or guest.abandoned)):
+                self._replace()
+        due = self._guest.next_due()
+        return None if due is None else due - time.monotonic()
+
+    def _longest(self, guest: Guest) -> float | None:
+        """Seconds that the guest may run on, whichever of the calls that wait it works for."""
+        stops = [c.stop_at for c in guest.pending.values() if c.stop_at is not None]
+        if not stops:
+            return self._limits.timeout
+        return max(min(stops) - time.monotonic(), 0.001)
+
+    def _blame(self, guest: Guest, error: BaseException) -> None:
+        """The instance died outside of any begun call: say so to the call that did it."""
+        call = guest.running_call
+        if isinstance(error, InvocationTimeout):
+            now = time.monotonic()
+            for overdue in guest.pending.values():
+                if overdue.cancel_at is not None and overdue.cancel_at <= now:
+                    overdue.fail(error)
+        if call is None and len(guest.pending) == 1:
+            (call,) = guest.pending.values()
+        if call is not None:
+            call.fail(error)
+        elif not guest.pending:
+            _log.warning("background work of the guest failed: %s", error)
+
+    def _let_go(self, guest: Guest, error: DotnetHostError | None = None) -> None:
+        """Close an instance and tell those that wait in it."""
+        pending, guest.pending = guest.pending, {}
+        guest.close()
+        for call in pending.values():
+            call.fail(
+                error or InstanceLost(call.function_id, "another call broke it, or it was replaced")
+            )
+        if pending:
+            self._wakeup.ring()
 
     def _invoke_batch(self, function_id: str, batch: list[bytes]) -> list[bytes]:
         # Looked up for each batch: the payloads' iterator may have changed what is loaded.
@@ -427,12 +546,13 @@ class Runtime:
             )
 
     def _start(self) -> Guest:
-        return self._image.start(self._limits, self._wasi, self._lock)
+        return self._image.start(self._limits, self._wasi, self._lock, self._services)
 
     def _replace(self) -> None:
         """Throw the instance away and take a fresh one; functions load at their next call."""
-        self._guest.close()
+        self._let_go(self._guest)
         self._guest = self._start()
+        self._worn = False
         self._recycles += 1
         self._leaked = 0
         frozen = {f.function_id: f for f in self._image.functions}
@@ -470,7 +590,8 @@ class Runtime:
                     function.function_id,
                     f"generation {function.generation} is no longer loaded",
                 )
-            return self._invoke(entry, payload, timeout)
+            result = self._begin(entry, payload, timeout)
+            return self._wait_for(result) if type(result) is PendingCall else result
 
     def _handle(self, entry: _Entry) -> int:
         """The function's handle, after loading it into a fresh instance if need be."""
@@ -511,6 +632,7 @@ class Runtime:
                 assembly_sha256=hashlib.sha256(source.image).hexdigest(),
                 size=len(source.image),
                 loaded_at=report.loaded_at,
+                is_async=report.is_async,
             ),
             source,
         )
@@ -525,6 +647,7 @@ class Runtime:
             assembly_name=frozen.assembly_name,
             assembly_sha256=frozen.assembly_sha256,
             size=frozen.size,
+            is_async=frozen.is_async,
             life=life,
             invoke=self._invoke_generation,
         )
@@ -562,7 +685,10 @@ class Runtime:
     def _count_leak(self, source: FunctionSource | None) -> None:
         self._leaked += source.leak if source else LEAK_PER_UNLOAD
         if self._leaked > self._limits.leaked_bytes:
-            self._replace()
+            if self._guest.pending:
+                self._worn = True
+            else:
+                self._replace()
 
     def _drop(self, function_id: str) -> None:
         self._entries.pop(function_id).life.state = FunctionState.UNLOADED
@@ -572,6 +698,13 @@ class Runtime:
         limit = self._limits.function_count
         if function_id not in self._entries and len(self._entries) >= limit:
             raise LimitExceeded(f"{limit} functions are loaded, as many as function_count allows")
+
+
+def _http_access(policy: HttpPolicy) -> HttpAccess:
+    # asyncio is a third of what importing this package costs.
+    from dotnet_wasm_host.fetch.access import HttpAccess  # noqa: PLC0415
+
+    return HttpAccess(policy)
 
 
 def _check_timeout(seconds: float) -> float:
@@ -593,4 +726,5 @@ def _freeze(entry: _Entry) -> FrozenFunction:
         assembly_sha256=function.assembly_sha256,
         size=function.size,
         loaded_at=function.loaded_at,
+        is_async=function.is_async,
     )

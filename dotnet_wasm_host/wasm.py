@@ -17,6 +17,7 @@ T = TypeVar("T")
 __all__ = [
     "PAGE",
     "DataSegment",
+    "ElementSegment",
     "Export",
     "ExternKind",
     "FunctionType",
@@ -112,6 +113,25 @@ class DataSegment:
 
     offset: int
     content: bytes
+
+    def encode(self) -> bytes:
+        """The segment's bytes."""
+        offset = bytes([OP_I32_CONST]) + sleb128(_as_i32(self.offset)) + bytes([OP_END])
+        return b"\0" + offset + vector(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class ElementSegment:
+    """5.5.12: an active segment of table 0. ``functions`` go to ``offset`` and after."""
+
+    offset: int
+    functions: tuple[int, ...]
+
+    def encode(self) -> bytes:
+        """The segment's bytes."""
+        offset = bytes([OP_I32_CONST]) + sleb128(self.offset) + bytes([OP_END])
+        functions = b"".join(map(uleb128, self.functions))
+        return b"\0" + offset + uleb128(len(self.functions)) + functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +442,10 @@ class Module:
         self.set_section(SectionId.CODE, [vector(body) for body in bodies])
         return imported + len(bodies) - 1
 
+    def element_segments(self) -> list[ElementSegment]:
+        """The element section, where all segments are active in table 0 (5.5.12)."""
+        return self._items(SectionId.ELEMENT, _read_active_elements)
+
     def data_segments(self) -> list[DataSegment]:
         """The data section, where all segments are active in memory 0 (5.5.14)."""
         return self._items(SectionId.DATA, _read_active_segment)
@@ -443,14 +467,7 @@ class Module:
 
 def memory_module(segments: Iterable[DataSegment], pages: int, max_pages: int) -> bytes:
     """A module that is only a memory, exported as ``memory`` and filled by ``segments``."""
-    encoded = [
-        b"\0"
-        + bytes([OP_I32_CONST])
-        + sleb128(_as_i32(s.offset))
-        + bytes([OP_END])
-        + vector(s.content)
-        for s in segments
-    ]
+    encoded = [segment.encode() for segment in segments]
     module = Module()
     module.set_section(SectionId.MEMORY, [MemoryLimits(pages, max_pages).encode()])
     module.set_section(SectionId.EXPORT, [Export("memory", ExternKind.MEMORY, 0).encode()])
@@ -483,13 +500,23 @@ def _read_export(reader: Reader) -> Export:
     return Export(reader.name(), reader.extern_kind(), reader.uleb128())
 
 
+def _read_active_elements(reader: Reader) -> ElementSegment:
+    offset = _read_offset(reader, "element segment is not active in table 0")
+    return ElementSegment(offset, tuple(reader.items(Reader.uleb128)))
+
+
 def _read_active_segment(reader: Reader) -> DataSegment:
+    offset = _read_offset(reader, "data segment is not active in memory 0")
+    return DataSegment(offset, reader.vector())
+
+
+def _read_offset(reader: Reader, otherwise: str) -> int:
     if reader.uleb128() != 0 or reader.byte() != OP_I32_CONST:
-        raise MalformedModule("data segment is not active in memory 0")
+        raise MalformedModule(otherwise)
     offset = reader.sleb128() & 0xFFFFFFFF
     if reader.byte() != OP_END:
-        raise MalformedModule("data segment offset is not a constant")
-    return DataSegment(offset, reader.vector())
+        raise MalformedModule("segment offset is not a constant")
+    return offset
 
 
 def _read_passive_segment(reader: Reader) -> bytes:

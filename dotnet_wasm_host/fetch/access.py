@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
@@ -54,7 +53,8 @@ class HttpAccess:
             raise ExtraNotInstalled("an HttpPolicy needs httpx", "http")
         self.policy = policy
         self._resolve = resolve
-        self._lock = threading.Lock()
+        # Re-entered where garbage is collected, which ends exchanges.
+        self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._client: httpx.AsyncClient | None = None
@@ -93,7 +93,9 @@ class HttpAccess:
         return self._client
 
     def _make_client(self) -> httpx.AsyncClient:
-        # Nobody pays for httpx (40 ms) who makes no request.
+        # Nobody pays for httpx who makes no request.
+        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+
         import httpx  # noqa: PLC0415
 
         from dotnet_wasm_host.fetch.transport import (  # noqa: PLC0415

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import heapq
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, final
 
@@ -18,9 +20,11 @@ from dotnet_wasm_host.errors import (
     GuestTrap,
     HandlerNotFound,
     InvocationError,
+    InvocationTimeout,
     LimitExceeded,
     MemoryAccessError,
 )
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.imports.host import CxxException
 from dotnet_wasm_host.memory import buffer_of
 
@@ -38,6 +42,8 @@ ENTRY_POINTS = (
     "Initialize",
     "Invoke",
     "InvokeMany",
+    "Collect",
+    "Cancel",
     "Load",
     "Unload",
     "LoadCapability",
@@ -59,6 +65,12 @@ _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
+#: How .NET says that it stopped because it was asked to.
+_CANCELLED = frozenset(
+    {"System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"}
+)
+#: Pieces of queued work done in a row before others get the instance.
+_WORK_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +95,30 @@ class Guest:
     Methods raise typed errors for what the guest reports. Anything that unwinds the guest
     (trap, exit, deadline, an exception of a host function) sets :attr:`broken`: the instance
     must then be discarded.
+
+    Attributes:
+        pending: calls that wait in the guest, by the guest's name for them.
+        abandoned: calls that were given up and may still run on.
     """
 
     def __init__(
-        self, host: Host, layout: GuestLayout, *, payload_limit: int, result_limit: int
+        self,
+        host: Host,
+        layout: GuestLayout,
+        *,
+        payload_limit: int,
+        result_limit: int,
+        grace: float = 0.0,
     ) -> None:
         self.host = host
         self.layout = layout
         self._buffer = layout.buffer
         self.broken = False
+        self.pending: dict[int, PendingCall] = {}
+        self.abandoned = 0
+        self._due: list[tuple[float, int, PendingCall]] = []
+        self._watched = 0
+        self._grace = grace
         self._payload_limit = payload_limit
         self._result_limit = result_limit
         self._linear = host.instance.memory
@@ -126,8 +153,12 @@ class Guest:
 
     # ---------------------------------------------------------------- calls
 
-    def invoke(self, function_id: str, handle: int, payload: Buffer) -> bytes:
-        """Run the handler of ``handle``; ``function_id`` is for error messages."""
+    def invoke(self, function_id: str, handle: int, payload: Buffer) -> bytes | PendingCall:
+        """Run the handler of ``handle``; ``function_id`` is for error messages.
+
+        An asynchronous handler that waits gives a :class:`PendingCall`: :meth:`pump` until it
+        has an outcome.
+        """
         block = self._send(handle, payload)
         self._heap.refused = False
         if self._printed.written or self._printed.traced:
@@ -138,7 +169,7 @@ class Guest:
             raise self._broke(error) from None
         if self._linear.size != self._size:
             self._bind_frame()
-        _, _, _, status, output, length = _unpack_frame(self._frame)
+        call_id, _, _, status, output, length = _unpack_frame(self._frame)
         if status == _OK:
             if length > self._result_limit:
                 self._free(block)
@@ -150,9 +181,13 @@ class Guest:
             result = self._view[output:end].tobytes()
             if block:
                 self._free(block)
-            if self._mono.background_work:
+            if self._mono.has_work:
                 self._run_background_work()
             return result
+        if status == abi.Status.PENDING:
+            self._free(block)
+            call = self.pending[call_id] = PendingCall(call_id, function_id)
+            return call
         record = self._output(output, length)
         self._free(block)
         self._run_background_work()
@@ -261,17 +296,134 @@ class Guest:
 
     def _run_background_work(self) -> None:
         """Finalizers and queued work items, for which there is no other thread."""
-        if not self._mono.background_work:
+        if not self._mono.has_work:
             return
-        self._mono.background_work = False
         try:
-            self.host.call("mono_background_exec")
+            self._run_due()
+            if self._mono.finished_calls:
+                self.host.arrivals.ring()
         except DotnetHostError as error:
             # The call before it has its result; only the instance is lost.
             _log.warning("background work of the guest failed: %s", self._broke(error))
         except BaseException:
             self.broken = True
             raise
+
+    def _run_due(self) -> None:
+        take_due, call = self._mono.take_due, self.host.call
+        for _ in range(_WORK_AT_ONCE):
+            export = take_due()
+            if export is None:
+                return
+            call(export)
+
+    # ---------------------------------------------------------------- calls that wait
+
+    def watch(self, call: PendingCall) -> None:
+        """Heed the deadline of a call."""
+        due = call.due()
+        if due is not None:
+            self._watched += 1  # breaks ties: calls have no order
+            heapq.heappush(self._due, (due, self._watched, call))
+
+    def next_due(self) -> float | None:
+        """``time.monotonic()`` at which :meth:`pump` has something to do; ``None`` for never."""
+        mono = self._mono
+        if mono.background_work or mono.finished_calls or self.host.arrivals.waiting:
+            return 0.0
+        while self._due and self._due[0][2].outcome.done():
+            heapq.heappop(self._due)
+        timer = mono.timer_at
+        deadline = self._due[0][0] if self._due else None
+        if timer is None or deadline is None:
+            return timer if deadline is None else deadline
+        return min(timer, deadline)
+
+    def pump(self) -> None:
+        """Do what is due: what has arrived, timers, queued work; collect the calls it ended."""
+        abi.CONTEXT.pack_into(self._frame, abi.FRAME.size, 0, abi.NO_FUNCTION)
+        self._heap.refused = False
+        self._printed.begin()
+        take = self.host.arrivals.take
+        try:
+            while (action := take()) is not None:
+                action()
+            self._run_due()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
+            raise self._broke(error) from None
+        if self._due:
+            self._heed_deadlines()
+        if self._linear.size != self._size:
+            self._bind_frame()
+        if self._mono.finished_calls:
+            self._mono.finished_calls = False
+            while self._collect():
+                pass
+
+    def cancel(self, call: PendingCall) -> None:
+        """Cancel the token of a call; it has the grace period to end."""
+        if call.cancelled or call.outcome.done():
+            return
+        call.cancelled = True
+        stop_at = time.monotonic() + self._grace
+        call.stop_at = stop_at if call.stop_at is None else min(call.stop_at, stop_at)
+        self.watch(call)
+        _, status, record = self._request("Cancel", b"", call.call_id)
+        if status == abi.Status.HANDLER_THREW:
+            error = self._decode(lambda: abi.decode_error(record))
+            _log.warning("%r threw when it was cancelled: %s", call.function_id, _sentence(error))
+
+    @property
+    def running_call(self) -> PendingCall | None:
+        """The call that runs, or ran last; for blame."""
+        call_id, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
+        return self.pending.get(call_id)
+
+    def _heed_deadlines(self) -> None:
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            _, _, call = heapq.heappop(self._due)
+            if call.outcome.done():
+                continue
+            if not call.cancelled:
+                self.cancel(call)
+            elif call.stop_at is not None and call.stop_at <= now:
+                del self.pending[call.call_id]
+                self.abandoned += 1
+                call.fail(_overrun(call, "did not end when its token was cancelled"))
+
+    def _collect(self) -> bool:
+        """Settle one call that has ended; False if there is none."""
+        _pack_input(self._frame, 0, 0, 0, 0)
+        try:
+            self._entry("Collect")()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
+            raise self._broke(error) from None
+        if self._linear.size != self._size:
+            self._bind_frame()
+        call_id, _, _, status, output, length = _unpack_frame(self._frame)
+        if status == abi.Status.PENDING:
+            return False
+        call = self.pending.pop(call_id, None)
+        if call is not None:
+            call.finish(lambda: self._outcome(call, status, output, length))
+        return True
+
+    def _outcome(self, call: PendingCall, status: int, output: int, length: int) -> bytes:
+        if status == _OK and length > self._result_limit:
+            raise self._too_large(call.function_id, length)
+        answer = self._output(output, length)
+        if status == _OK:
+            return answer
+        error = self._invocation_error(call.function_id, status, answer)
+        if (
+            call.timeout is not None
+            and call.cancelled
+            and isinstance(error, InvocationError)
+            and error.dotnet_type in _CANCELLED
+        ):
+            raise _overrun(call, "ended when its token was cancelled") from error
+        raise error
 
     def _send(self, handle: int, payload: Buffer) -> int:
         """Like :meth:`_place`, checked against the limit, with a short way for small bytes."""
@@ -367,6 +519,11 @@ class Guest:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
             return status == abi.Status.OK
         raise self._invocation_error(function_id, status, record)
+
+
+def _overrun(call: PendingCall, how: str) -> InvocationTimeout:
+    limit = "" if call.timeout is None else f" of {call.timeout:g} s"
+    return InvocationTimeout(f"{call.function_id!r} ran past its deadline{limit} and {how}")
 
 
 def _sentence(error: abi.RemoteException) -> str:

@@ -6,6 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.imports.arrivals import Arrivals
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
 from dotnet_wasm_host.imports.emscripten import (
     Calendar,
@@ -16,10 +17,12 @@ from dotnet_wasm_host.imports.emscripten import (
     Sockets,
 )
 from dotnet_wasm_host.imports.filesystem import FileSystem
-from dotnet_wasm_host.imports.interop import Interop
+from dotnet_wasm_host.imports.gate import Gate
+from dotnet_wasm_host.imports.interop import Interop, InteropState
 from dotnet_wasm_host.imports.last_words import CallOutput, MeteredSink
 from dotnet_wasm_host.imports.mappings import Mappings
 from dotnet_wasm_host.imports.mono import Mono
+from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
 from dotnet_wasm_host.imports.wasi import Wasi
 from dotnet_wasm_host.memory import Memory
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CxxException", "Host"]
 
+_NO_SERVICES = HostServices()
+_NOTHING_BOUND = InteropState()
+
 
 @final
 class Host:
@@ -44,6 +50,7 @@ class Host:
         heap: growth of that memory, and whether it was refused.
         mono: what the runtime has scheduled.
         output: what the present call has printed.
+        arrivals: what other threads have brought for the guest.
     """
 
     def __init__(
@@ -52,6 +59,8 @@ class Host:
         limits: Limits,
         wasi: WasiOptions,
         lock: threading.RLock | None = None,
+        services: HostServices = _NO_SERVICES,
+        interop: InteropState = _NOTHING_BOUND,
     ) -> None:
         self._instance: Instance | None = instance
         self._options = wasi
@@ -72,6 +81,10 @@ class Host:
         self.output = CallOutput(limits.output_bytes)
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
+        self.arrivals = Arrivals(services.wake)
+        self._services = services
+        self._interop_state = interop
+        self._interop: Interop | None = None
         # A bound method would refer to this object itself.
         instance.attach(lambda: caller.functions())  # noqa: PLW0108
 
@@ -92,6 +105,20 @@ class Host:
             ends.stderr = MeteredSink(ends.stderr, self.output, is_error=True)
         return self._files
 
+    @property
+    def interop(self) -> Interop:
+        """What ``[JSImport]`` reaches, made when it is first needed."""
+        if self._interop is None:
+            self._interop = Interop(
+                self._caller, self._services.javascript, self.arrivals, self._interop_state
+            )
+        return self._interop
+
+    @property
+    def interop_state(self) -> InteropState:
+        """What an image of this instance must know of bound functions."""
+        return self._interop_state if self._interop is None else self._interop.state
+
     def functions(self) -> Mapping[str, HostFunction]:
         """Everything the guest imports, by name."""
         files, caller = self.filesystem, self._caller
@@ -102,7 +129,8 @@ class Host:
             DescriptorCalls(caller, files),
             Entropy(caller, files.host),
             self.heap,
-            Interop(caller),
+            self.interop,
+            Gate(self.mono, self.interop.invoke_import),
             Mappings(caller, files),
             self.mono,
             PathCalls(caller, files),
@@ -151,6 +179,9 @@ class Host:
             if self._files is not None:
                 self._files.flush()
         finally:
+            self.arrivals.close()
+            if self._interop is not None:
+                self._interop.close()
             if self._files is not None:
                 self._files.close_host()
             self.memory.close()

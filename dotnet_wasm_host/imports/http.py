@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import weakref
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from dotnet_wasm_host.errors import HttpPolicyError
@@ -66,27 +67,25 @@ class _Functions:
 
     def functions(self) -> Mapping[str, JsFunction]:
         """Name to function, as managed code binds them."""
-        return {
-            f"INTERNAL.http_wasm_{name}": function
-            for name, function in {
-                "supports_streaming_request": lambda: True,
-                "supports_streaming_response": lambda: True,
-                "create_controller": Controller,
-                "abort": self.abort,
-                "fetch": self.fetch,
-                "fetch_bytes": self.fetch_bytes,
-                "fetch_stream": self.fetch_stream,
-                "transform_stream_write": self.write,
-                "transform_stream_close": self.end_of_body,
-                "get_response_type": self.response_type,
-                "get_response_status": self.response_status,
-                "get_response_header_names": self.header_names,
-                "get_response_header_values": self.header_values,
-                "get_response_length": self.response_length,
-                "get_response_bytes": self.response_bytes,
-                "get_streamed_response_bytes": self.streamed_bytes,
-            }.items()
+        offered: dict[str, JsFunction] = {
+            "supports_streaming_request": lambda: True,
+            "supports_streaming_response": lambda: True,
+            "create_controller": Controller,
+            "abort": self.abort,
+            "fetch": self.fetch,
+            "fetch_bytes": self.fetch_bytes,
+            "fetch_stream": self.fetch_stream,
+            "transform_stream_write": self.write,
+            "transform_stream_close": self.end_of_body,
+            "get_response_type": self.response_type,
+            "get_response_status": self.response_status,
+            "get_response_header_names": self.header_names,
+            "get_response_header_values": self.header_values,
+            "get_response_length": self.response_length,
+            "get_response_bytes": self.response_bytes,
+            "get_streamed_response_bytes": self.streamed_bytes,
         }
+        return {f"INTERNAL.http_wasm_{name}": f for name, f in offered.items()}
 
     # ---------------------------------------------------------------- the request
 
@@ -261,10 +260,9 @@ def _exchange(controller: Controller) -> Exchange:
 def _let_go(access: HttpAccess, exchange: Exchange, started: weakref.WeakSet[Future[Any]]) -> None:
     for each in list(started):
         each.cancel()
-    try:
+    # If the access is closed, so is all that it carried out.
+    with suppress(HttpPolicyError):
         access.submit(exchange.close())
-    except HttpPolicyError:
-        pass  # The access is closed, and so is all that it carried out.
 
 
 async def _said(work: Coroutine[Any, Any, T]) -> T:

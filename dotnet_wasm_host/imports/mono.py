@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
@@ -35,15 +36,19 @@ class Mono:
     """Imports declared by ``src/mono/browser/runtime`` of dotnet/runtime.
 
     Attributes:
+        has_work: there is something to do, now or later. Looked at after every call.
         background_work: the guest's thread pool has work; call ``mono_background_exec``.
-        timer_due_ms: milliseconds until ``mono_wasm_execute_timer`` wants to run, or ``None``.
+        finished_calls: calls that waited have ended and can be collected.
+        timer_at: ``time.monotonic()`` at which ``mono_wasm_execute_timer`` wants to run.
     """
 
     def __init__(self, caller: Caller, output: CallOutput) -> None:
         self._caller = caller
         self._output = output
+        self.has_work = False
         self.background_work = False
-        self.timer_due_ms: int | None = None
+        self.finished_calls = False
+        self.timer_at: float | None = None
 
     def functions(self) -> Mapping[str, HostFunction]:
         """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
@@ -81,11 +86,29 @@ class Mono:
 
     def schedule_timer(self, due_ms: int) -> None:
         """The earliest managed timer is due in ``due_ms`` milliseconds; replaces the last one."""
-        self.timer_due_ms = due_ms
+        self.timer_at = time.monotonic() + max(0, due_ms) / 1000
+        self.has_work = True
 
     def schedule_background_exec(self) -> None:
         """Somebody queued work on the thread pool."""
         self.background_work = True
+        self.has_work = True
+
+    def call_finished(self) -> None:
+        """A call that waited has ended."""
+        self.finished_calls = True
+        self.has_work = True
+
+    def take_due(self) -> str | None:
+        """The export to call now, or ``None``."""
+        if self.background_work:
+            self.background_work = False
+            return "mono_background_exec"
+        if self.timer_at is not None and self.timer_at <= time.monotonic():
+            self.timer_at = None
+            return "mono_wasm_execute_timer"
+        self.has_work = self.timer_at is not None or self.finished_calls
+        return None
 
     def _text(self, pointer: int) -> str:
         return (

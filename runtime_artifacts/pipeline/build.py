@@ -16,7 +16,15 @@ from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.ecma335 import metadata, webcil
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm import MalformedModule
-from runtime_artifacts.pipeline import block_copy, code_module, fetch, native_module, upstream
+from runtime_artifacts.pipeline import (
+    binaryen,
+    block_copy,
+    code_module,
+    fetch,
+    native_cut,
+    native_module,
+    upstream,
+)
 from runtime_artifacts.pipeline.progress import step
 
 if TYPE_CHECKING:
@@ -129,7 +137,7 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
     native = native_module.identify(runtime.native, runtime.script, sources.known_builds)
     roslyn = upstream.read_compiler(sources.fetch(upstream.COMPILER_PACKAGE))
-    contents = _split(runtime.native)
+    contents = _native_halves(runtime.native, sources)
     for name, content in runtime.assemblies.items():
         contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
@@ -146,12 +154,14 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     return contents
 
 
-def _split(native: bytes) -> dict[str, bytes]:
+def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:
     try:
-        halves = code_module.split(block_copy.use_memory_copy(native))
+        copied = block_copy.use_memory_copy(native)
+        halves = code_module.split(native_cut.cut(copied))
     except MalformedModule as error:
-        raise ArtifactError(f"dotnet.native.wasm cannot be split: {error}") from error
-    return {"dotnet.code.wasm": halves.code, "dotnet.data.wasm": halves.data}
+        raise ArtifactError(f"dotnet.native.wasm cannot be adapted: {error}") from error
+    code = binaryen.optimise(halves.code, sources.fetch(binaryen.PACKAGE), sources.cache)
+    return {"dotnet.code.wasm": code, "dotnet.data.wasm": halves.data}
 
 
 def _tree(folder: Path, prefix: str, pattern: str) -> dict[str, bytes]:

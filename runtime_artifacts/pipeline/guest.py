@@ -49,6 +49,10 @@ _PROJECTS = (
 )
 
 
+#: Sources of what users write against.
+_CONTRACT_FILES = frozenset({"AssemblyInfo.cs", "IAsyncFunctionHandler.cs", "IFunctionHandler.cs"})
+
+
 def build_guest(compiler: CSharpCompiler | None = None) -> dict[str, bytes]:
     """Compile everything. Relative path under ``bin`` to content."""
     compiler = compiler or CSharpCompiler.load()
@@ -76,7 +80,7 @@ def _build_contract(compiler: CSharpCompiler) -> bytes:
     sources = {
         file: text
         for file, text in _sources(_CONTRACT.folder).items()
-        if file.rpartition("/")[2] in {"IFunctionHandler.cs", "AssemblyInfo.cs"}
+        if file.rpartition("/")[2] in _CONTRACT_FILES
     }
     request = CompileRequest(
         _CONTRACT.name, sources, (("System.Runtime", reference),), bare | CompileFlags.METADATA_ONLY

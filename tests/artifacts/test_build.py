@@ -34,6 +34,8 @@ def clone(sources: Sources, root: Path) -> Sources:
     for package in fetch.read_lock(sources.lock_file):
         path = fetch.fetch(package, sources.cache)
         (copied.cache / path.name).symlink_to(path)
+    for path in sources.cache.glob("wasm-opt-*"):
+        (copied.cache / path.name).symlink_to(path)
     for name in ("licenses", "native_builds"):
         shutil.copytree(sources.root / name, root / name)
     shutil.copytree(sources.guest, copied.guest)
@@ -111,7 +113,7 @@ def test_a_failed_build_leaves_the_old_dist(
     with pytest.raises(ArtifactError, match="broken"):
         build(built, force=True)
     assert content_of(built.dist) == before
-    assert {path.suffix for path in built.cache.iterdir()} == {".tgz"}
+    assert {path.suffix for path in built.cache.iterdir()} == {".tgz", ".bin"}
 
 
 def test_a_wrongly_named_guest_assembly_is_refused(built: Sources, tmp_path: Path) -> None:

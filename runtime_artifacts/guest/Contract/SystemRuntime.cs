@@ -18,6 +18,7 @@ namespace System
     public struct Int32;
     public sealed class String;
     public readonly ref struct ReadOnlySpan<T>;
+    public readonly struct ReadOnlyMemory<T>;
 
     [AttributeUsage(AttributeTargets.Class)]
     public sealed class AttributeUsageAttribute(AttributeTargets validOn) : Attribute
@@ -34,6 +35,16 @@ namespace System
         Class = 4,
         All = 32767,
     }
+}
+
+namespace System.Threading
+{
+    public readonly struct CancellationToken;
+}
+
+namespace System.Threading.Tasks
+{
+    public readonly struct ValueTask<T>;
 }
 
 namespace System.Reflection

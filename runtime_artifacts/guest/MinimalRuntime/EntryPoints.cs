@@ -11,12 +11,17 @@ namespace MinimalRuntime;
 /// </summary>
 public static unsafe class EntryPoints
 {
+    /// <summary>The one frame, which stays where it is for the life of an image.</summary>
+    internal static Frame* SharedFrame { get; private set; }
+
     /// <summary>Called once, when an image is built.</summary>
     public static void Initialize(void* address)
     {
         var frame = (Frame*)address;
         try
         {
+            SharedFrame = frame;
+            frame->Function = Frame.NoFunction;
             StandardInput.Install();
             frame->Return([]);
         }
@@ -34,6 +39,13 @@ public static unsafe class EntryPoints
         {
             if (FunctionDispatcher.Find(frame->Handle) is { } function)
             {
+                if (function.IsAsync)
+                {
+                    PendingCalls.Begin(function, frame);
+                    return;
+                }
+
+                frame->Function = frame->Handle;
                 frame->Return(function.Execute(frame->InputSpan));
             }
             else
@@ -70,6 +82,7 @@ public static unsafe class EntryPoints
             var count = request.Int32();
             var results = new ResultWriter();
             var collections = Collections();
+            frame->Function = frame->Handle;
             frame->Handle = 0;
             while (frame->Handle < count && !results.IsLarge && Collections() == collections)
             {
@@ -78,6 +91,36 @@ public static unsafe class EntryPoints
             }
 
             frame->Return(results.ToArray());
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
+        }
+    }
+
+    /// <summary>
+    /// Out: a finished call's answer as from <see cref="Invoke"/>, and its id as the handle; Status.Pending
+    /// when no call is finished.
+    /// </summary>
+    public static void Collect(void* address)
+    {
+        var frame = (Frame*)address;
+        if (!PendingCalls.Collect(frame))
+        {
+            frame->Status = Status.Pending;
+            frame->OutputLength = 0;
+        }
+    }
+
+    /// <summary>Id of a call in: its token is cancelled. Status NotLoaded when it does not wait.</summary>
+    public static void Cancel(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            var found = PendingCalls.Cancel(frame->Handle);
+            frame->Return([]);
+            frame->Status = found ? Status.Ok : Status.NotLoaded;
         }
         catch (Exception exception)
         {
@@ -226,7 +269,7 @@ public static unsafe class EntryPoints
         var output = new MemoryStream();
         using var writer = new BinaryWriter(output);
         foreach (var text in (ReadOnlySpan<string?>)[
-            function.Handler.GetType().FullName, function.Assembly.GetName().Name])
+            function.Instance.GetType().FullName, function.Assembly.GetName().Name])
         {
             var bytes = System.Text.Encoding.UTF8.GetBytes(text ?? "");
             writer.Write(bytes.Length);
@@ -234,6 +277,7 @@ public static unsafe class EntryPoints
         }
 
         writer.Write(function.LoadedAt.Ticks);
+        writer.Write(function.IsAsync ? 1 : 0);
         return output.ToArray();
     }
 }

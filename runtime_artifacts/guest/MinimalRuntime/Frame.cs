@@ -9,7 +9,9 @@ namespace MinimalRuntime;
 [StructLayout(LayoutKind.Sequential, Pack = 4)]
 internal unsafe struct Frame
 {
-    /// <summary>In: the function to invoke. Out: the function that was loaded.</summary>
+    public const int NoFunction = -1;
+
+    /// <summary>In: the function to invoke. Out: the function that was loaded, the call that waits.</summary>
     public int Handle;
 
     /// <summary>In: the payload or request.</summary>
@@ -26,6 +28,12 @@ internal unsafe struct Frame
     public byte* Output;
 
     public int OutputLength;
+
+    /// <summary>Out: the <see cref="PendingCall"/> that runs, 0 for none.</summary>
+    public int Call;
+
+    /// <summary>Out: handle of the function that runs, <see cref="NoFunction"/> for none.</summary>
+    public int Function;
 
     public readonly System.ReadOnlySpan<byte> InputSpan => new(Input, InputLength);
 
@@ -63,4 +71,7 @@ internal enum Status
 
     /// <summary>The assembly, or its handler, could not be loaded; Output is a record.</summary>
     LoadFailed = 4,
+
+    /// <summary>The call waits; Handle is its id.</summary>
+    Pending = 5,
 }

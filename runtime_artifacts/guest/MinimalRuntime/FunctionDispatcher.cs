@@ -38,7 +38,7 @@ internal static class FunctionDispatcher
         {
             var assembly = context.LoadFromBytes(image);
             var type = HandlerLocator.Find(assembly, handlerType);
-            var handler = (IFunctionHandler)CreateInstance(type);
+            var handler = CreateInstance(type);
             var function = new LoadedFunction(functionId, TakeHandle(), context, assembly, handler);
             Functions[functionId] = function;
             byHandle[function.Handle] = function;

@@ -18,7 +18,7 @@ internal static class HandlerLocator
         Type? unusable = null;
         foreach (var type in TypesOf(assembly))
         {
-            if (!typeof(IFunctionHandler).IsAssignableFrom(type) || type.IsInterface)
+            if (!IsHandler(type) || type.IsInterface)
             {
                 continue;
             }
@@ -32,7 +32,7 @@ internal static class HandlerLocator
         }
 
         throw new HandlerNotFoundException(unusable is null
-            ? $"assembly '{assembly.GetName().Name}' has no class that implements MinimalRuntime.IFunctionHandler"
+            ? $"assembly '{assembly.GetName().Name}' has no class that implements MinimalRuntime.IFunctionHandler or IAsyncFunctionHandler"
             : WhyUnusable(unusable)!);
     }
 
@@ -40,14 +40,17 @@ internal static class HandlerLocator
     {
         var type = assembly.GetType(name) ?? throw new HandlerNotFoundException(
             $"assembly '{assembly.GetName().Name}' has no type '{name}'");
-        if (!typeof(IFunctionHandler).IsAssignableFrom(type))
+        if (!IsHandler(type))
         {
             throw new HandlerNotFoundException(
-                $"type '{name}' does not implement MinimalRuntime.IFunctionHandler");
+                $"type '{name}' does not implement MinimalRuntime.IFunctionHandler or IAsyncFunctionHandler");
         }
 
         return WhyUnusable(type) is { } reason ? throw new HandlerNotFoundException(reason) : type;
     }
+
+    private static bool IsHandler(Type type) =>
+        typeof(IFunctionHandler).IsAssignableFrom(type) || typeof(IAsyncFunctionHandler).IsAssignableFrom(type);
 
     private static string? WhyUnusable(Type type)
     {

@@ -1,5 +1,7 @@
 using System;
 using System.Reflection;
+using System.Threading;
+using System.Threading.Tasks;
 
 namespace MinimalRuntime;
 
@@ -9,16 +11,27 @@ internal sealed class LoadedFunction(
     int handle,
     CollectibleLoadContext context,
     Assembly assembly,
-    IFunctionHandler handler)
+    object handler)
 {
     public readonly string FunctionId = functionId;
     public readonly int Handle = handle;
     public readonly CollectibleLoadContext Context = context;
     public readonly Assembly Assembly = assembly;
-    public readonly IFunctionHandler Handler = handler;
+    public readonly object Instance = handler;
+
+    /// <summary>Null for a function that is asynchronous only.</summary>
+    public readonly IFunctionHandler? Handler = handler as IFunctionHandler;
     public readonly DateTime LoadedAt = DateTime.UtcNow;
 
+    public bool IsAsync => this.Handler is null;
+
     public byte[] Execute(ReadOnlySpan<byte> input) =>
-        this.Handler.Execute(input) ?? throw new InvalidOperationException(
-            $"{this.Handler.GetType().FullName}.Execute returned null; return an empty array for no result.");
+        this.Handler!.Execute(input) ?? throw this.ReturnedNull(nameof(this.Execute));
+
+    public async ValueTask<byte[]> ExecuteAsync(byte[] input, CancellationToken cancellation) =>
+        await ((IAsyncFunctionHandler)this.Instance).ExecuteAsync(input, cancellation)
+            ?? throw this.ReturnedNull(nameof(this.ExecuteAsync));
+
+    private InvalidOperationException ReturnedNull(string method) => new(
+        $"{this.Instance.GetType().FullName}.{method} returned null; return an empty array for no result.");
 }

@@ -1,0 +1,71 @@
+"""Calls that have begun in the guest and wait there."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PendingCall"]
+
+
+@final
+class PendingCall:
+    """One call of an asynchronous handler.
+
+    Attributes:
+        call_id: the guest's name for it.
+        function_id: the function, for messages.
+        timeout: seconds it was given, or ``None``.
+        cancel_at: ``time.monotonic()`` at which its token is cancelled, or ``None``.
+        stop_at: when a call that has not ended by then is given up.
+        cancelled: its token was cancelled.
+        outcome: the result, or the error, once there is one.
+    """
+
+    __slots__ = (
+        "call_id",
+        "cancel_at",
+        "cancelled",
+        "function_id",
+        "outcome",
+        "stop_at",
+        "timeout",
+    )
+
+    def __init__(self, call_id: int, function_id: str) -> None:
+        self.call_id = call_id
+        self.function_id = function_id
+        self.timeout: float | None = None
+        self.cancel_at: float | None = None
+        self.stop_at: float | None = None
+        self.cancelled = False
+        self.outcome: Future[bytes] = Future()
+
+    def set_timeout(self, timeout: float, started: float, grace: float) -> None:
+        """Cancel ``timeout`` seconds after ``started``, give up ``grace`` seconds later."""
+        self.timeout = timeout
+        self.cancel_at = started + timeout
+        self.stop_at = self.cancel_at + grace
+
+    def due(self) -> float | None:
+        """When something has to be done about it, whatever the guest does."""
+        return self.stop_at if self.cancelled else self.cancel_at
+
+    def finish(self, make: Callable[[], bytes]) -> None:
+        """Set the outcome to what ``make`` returns or raises."""
+        if self.outcome.done():
+            return
+        try:
+            result = make()
+        except BaseException as error:  # noqa: BLE001 - raised where the outcome is asked for
+            self.fail(error)
+        else:
+            self.outcome.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        """Set the outcome to an error, unless there is one already."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
