@@ -18,6 +18,9 @@ _METADATA = frozenset({IPv4Address("168.63.129.16")})
 #: NAT64 (RFC 6052 2.1, RFC 8215) and IPv4-compatible addresses (RFC 4291 2.5.5.1): the last four
 #: bytes are an IPv4 address.
 _EMBEDDING = tuple(IPv6Network(n) for n in ("64:ff9b::/96", "64:ff9b:1::/96", "::/96"))
+#: Special too, but ``is_global`` of some supported versions of Python says otherwise: protocol
+#: assignments, 6to4 relays, site-local.
+_SPECIAL = tuple(ip_network(n) for n in ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10"))
 _PRIVATE = tuple(
     ip_network(n)
     for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
@@ -41,6 +44,7 @@ def is_permitted(address: IPAddress, *, private: bool) -> bool:
         and not address.is_multicast
         and not address.is_reserved
         and address not in _METADATA
+        and not any(address in network for network in _SPECIAL)
     )
 
 

@@ -79,8 +79,7 @@ class Outgoing:
     Attributes:
         headers: names and values, as the guest gave them.
         redirect: ``"follow"``, ``"manual"`` (the redirect itself is the response) or ``"error"``.
-        body: all of it; ``None`` without one, or if it is streamed.
-        streamed: whether the body comes by :meth:`Exchange.write`.
+        body: all of it; ``None`` without one, or if it comes by :meth:`Exchange.write`.
     """
 
     method: str
@@ -89,12 +88,11 @@ class Outgoing:
     header_values: list[str]
     redirect: str = "follow"
     body: bytes | None = None
-    streamed: bool = False
 
 
 @final
 class Exchange:
-    """A request that is under way. All methods run on the loop of ``access``.
+    """A request that is under way. Coroutines run on the loop of ``access``.
 
     Attributes:
         status: of the response, 0 before there is one.

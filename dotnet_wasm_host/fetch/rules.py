@@ -52,7 +52,9 @@ class HostPattern(NamedTuple):
         """Whether an address, ASCII and in lower case, is one of those meant."""
         if self.port not in {None, port}:
             return False
-        return host.endswith(self.name) if self.below else host == self.name
+        if self.below:
+            return host.endswith(self.name) and len(host) > len(self.name)
+        return host == self.name
 
 
 def _ascii(host: str) -> str:

@@ -116,9 +116,10 @@ class _Functions:
             header_values=header_values,
             redirect=str(options.get("redirect", "follow")),
             body=body,
-            streamed=streamed,
         )
         exchange = controller.exchange = Exchange(access)
+        if streamed:
+            exchange.stream_body()
         # The guest drops the controller, or the instance goes with all that it holds.
         weakref.finalize(controller, _let_go, access, exchange, controller.started).atexit = False
         return self._start(controller, exchange.send(outgoing))
