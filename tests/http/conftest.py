@@ -51,19 +51,36 @@ def fetcher_assembly(compiled: CompiledSources) -> dwh.Assembly:
     return compiled(source.read_text("utf-8"))
 
 
+@pytest.fixture(scope="session")
+def fetching(
+    image: dwh.RuntimeImage, fetcher_assembly: dwh.Assembly, server: Server
+) -> dwh.RuntimeImage:
+    """``Fetcher.cs`` after its first request, which takes a while: tests start from there."""
+    http = dwh.HttpPolicy(allowed_hosts=(server.host,), allow_private_addresses=True)
+    with dwh.Runtime(image, http=http) as runtime:
+        runtime.load_assembly("fetch", fetcher_assembly)
+        Fetcher(runtime)(server.url + "/bytes?size=9")
+        return runtime.snapshot()
+
+
+@pytest.fixture(scope="module")
+def fetch(fetching: dwh.RuntimeImage) -> Iterator[Fetcher]:
+    """A runtime that may reach this machine, for all tests of a module."""
+    http = dwh.HttpPolicy(allowed_hosts=("127.0.0.1",), allow_private_addresses=True)
+    with dwh.Runtime(fetching, http=http) as runtime:
+        yield Fetcher(runtime)
+
+
 @pytest.fixture
-def fetcher(
-    image: dwh.RuntimeImage, fetcher_assembly: dwh.Assembly
-) -> Iterator[Callable[..., Fetcher]]:
-    """A runtime with a policy: this machine, any port, unless said otherwise."""
+def fetcher(fetching: dwh.RuntimeImage) -> Iterator[Callable[..., Fetcher]]:
+    """A runtime with a policy of its own: this machine, any port, unless said otherwise."""
     runtimes = []
 
-    def begin(*hosts: str, limits: dwh.Limits | None = None, **policy: Any) -> Fetcher:
+    def begin(*hosts: str, **policy: Any) -> Fetcher:
         policy.setdefault("allow_private_addresses", True)
         http = dwh.HttpPolicy(allowed_hosts=hosts or ("127.0.0.1",), **policy)
-        runtime = dwh.Runtime(image, limits=limits, http=http)
+        runtime = dwh.Runtime(fetching, http=http)
         runtimes.append(runtime)
-        runtime.load_assembly("fetch", fetcher_assembly)
         return Fetcher(runtime)
 
     yield begin

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
 __all__ = ["Server", "raw_server"]
@@ -140,8 +141,10 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.seen: list[str] = []
         #: A client left before its answer.
         self.broken = threading.Event()
@@ -155,8 +158,8 @@ class _Listener(ThreadingHTTPServer):
 class Server:
     """A running server."""
 
-    def __init__(self) -> None:
-        self._listener = _Listener()
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._listener = _Listener(tls)
         self.port = self._listener.server_port
         self.host = f"127.0.0.1:{self.port}"
         self.url = f"http://{self.host}"

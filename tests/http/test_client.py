@@ -26,9 +26,7 @@ def asked(answer: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
-def test_get(fetcher: Callable[..., Fetcher], server: Server) -> None:
-    fetch = fetcher()
-
+def test_get(fetch: Fetcher, server: Server) -> None:
     answer = fetch(server.url + "/echo?q=%20ü", headers={"X-Own": "1", "Accept": "a/b"})
 
     assert answer["status"] == 200
@@ -45,9 +43,7 @@ def test_get(fetcher: Callable[..., Fetcher], server: Server) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_bodies_are_sent(fetcher: Callable[..., Fetcher], server: Server, method: str) -> None:
-    fetch = fetcher()
-
+def test_bodies_are_sent(fetch: Fetcher, server: Server, method: str) -> None:
     text, data, empty, streamed = fetch.together([
         {"url": server.url + "/echo", "method": method, "text": "grüße"},
         {"url": server.url + "/echo", "method": method, "size": 100_000},
@@ -68,9 +64,7 @@ def test_bodies_are_sent(fetcher: Callable[..., Fetcher], server: Server, method
     assert dict(asked(streamed)["headers"])["Transfer-Encoding"] == "chunked"
 
 
-def test_head_options_and_statuses(fetcher: Callable[..., Fetcher], server: Server) -> None:
-    fetch = fetcher()
-
+def test_head_options_and_statuses(fetch: Fetcher, server: Server) -> None:
     head, options, nothing, missing, broken = fetch.together([
         {"url": server.url + "/bytes?size=1000", "method": "HEAD"},
         {"url": server.url + "/echo", "method": "OPTIONS"},
@@ -101,10 +95,7 @@ def test_large_bodies_both_ways(
     assert (asked(answer)["size"], asked(answer)["crc"]) == (BIG, zlib.crc32(pattern(BIG)))
 
 
-def test_a_streamed_response_arrives_piece_by_piece(
-    fetcher: Callable[..., Fetcher], server: Server
-) -> None:
-    fetch = fetcher()
+def test_a_streamed_response_arrives_piece_by_piece(fetch: Fetcher, server: Server) -> None:
     fetch(server.url + "/bytes?size=9")  # The first request of all takes a while.
 
     # Lines of 9 bytes, three a chunk, one chunk every 50 ms: the first is there at once.
@@ -116,16 +107,15 @@ def test_a_streamed_response_arrives_piece_by_piece(
     assert answer["lines"] == ["00000000", "00000001", "00000002"] * 6
 
 
-def test_compressed_responses_are_decoded(fetcher: Callable[..., Fetcher], server: Server) -> None:
-    answer = fetcher()(f"{server.url}/gzip?size=500000")
+def test_compressed_responses_are_decoded(fetch: Fetcher, server: Server) -> None:
+    answer = fetch(f"{server.url}/gzip?size=500000")
 
     assert (answer["size"], answer["intact"]) == (500_000, True)
     assert "content-encoding" not in answer["headers"]
     assert "content-length" not in answer["headers"]
 
 
-def test_redirects_are_followed_or_shown(fetcher: Callable[..., Fetcher], server: Server) -> None:
-    fetch = fetcher()
+def test_redirects_are_followed_or_shown(fetch: Fetcher, server: Server) -> None:
     url = f"{server.url}/redirect?to=/echo"
 
     assert asked(fetch(url))["path"] == "/echo"
@@ -137,21 +127,15 @@ def test_redirects_are_followed_or_shown(fetcher: Callable[..., Fetcher], server
     assert shown["text"] == "elsewhere"
 
 
-def test_cookies_do_not_go_from_one_request_to_another(
-    fetcher: Callable[..., Fetcher], server: Server
-) -> None:
-    fetch = fetcher()
-
+def test_cookies_do_not_go_from_one_request_to_another(fetch: Fetcher, server: Server) -> None:
     assert fetch(server.url + "/cookie")["text"] == "none"
     assert fetch(server.url + "/cookie")["text"] == "none"
     assert fetch(server.url + "/cookie", headers={"Cookie": "own=1"})["text"] == "own=1"
 
 
-def test_a_timeout_of_the_client_ends_the_request(
-    fetcher: Callable[..., Fetcher], server: Server
-) -> None:
+def test_a_timeout_of_the_client_ends_the_request(fetch: Fetcher, server: Server) -> None:
     server.broken.clear()
-    answer = fetcher()(server.url + "/slow?seconds=5", timeout_ms=200)
+    answer = fetch(server.url + "/slow?seconds=5", timeout_ms=200)
 
     assert (answer["error"], answer["inner"]) == ("TaskCanceledException", "TimeoutException")
     assert answer["ms"] < 2_000
@@ -159,11 +143,9 @@ def test_a_timeout_of_the_client_ends_the_request(
 
 
 @pytest.mark.parametrize("path", ["/slow?seconds=5", "/chunked?count=50&pause=0.1"])
-def test_a_cancelled_token_ends_the_transfer(
-    fetcher: Callable[..., Fetcher], server: Server, path: str
-) -> None:
+def test_a_cancelled_token_ends_the_transfer(fetch: Fetcher, server: Server, path: str) -> None:
     server.broken.clear()
-    answer = fetcher()(server.url + path, cancel_ms=200)
+    answer = fetch(server.url + path, cancel_ms=200)
 
     assert answer["error"] in {"TaskCanceledException", "OperationCanceledException"}
     assert answer["ms"] < 2_000
@@ -195,29 +177,26 @@ def test_functions_and_instances_fetch_at_the_same_time(
         assert answer[0]["intact"]
         sizes[number] = answer[0]["size"]
 
-    for isolation, functions in ((dwh.Isolation.SHARED, 3), (dwh.Isolation.PER_INVOCATION, 1)):
-        sizes.clear()
-        with dwh.RuntimePool(image, size=2, isolation=isolation, spares=0, http=policy) as pool:
-            for index in range(functions):
-                pool.load_assembly(f"f{index}", fetcher_assembly)
-            threads = [threading.Thread(target=ask, args=(pool, n)) for n in range(6)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        assert sizes == {n: 9_000 * n for n in range(6)}
+    with dwh.RuntimePool(image, size=2, http=policy) as pool:
+        for index in range(3):
+            pool.load_assembly(f"f{index}", fetcher_assembly)
+        threads = [threading.Thread(target=ask, args=(pool, n)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sizes == {n: 9_000 * n for n in range(6)}
 
 
-def test_the_synchronous_client_says_that_it_is_not_there(
-    fetcher: Callable[..., Fetcher], server: Server
-) -> None:
-    assert fetcher()(server.url + "/echo", sync=True)["error"] == "PlatformNotSupportedException"
+def test_the_synchronous_client_says_that_it_is_not_there(fetch: Fetcher, server: Server) -> None:
+    assert fetch(server.url + "/echo", sync=True)["error"] == "PlatformNotSupportedException"
 
 
 def test_what_was_begun_ends_with_the_instance(
     fetcher: Callable[..., Fetcher], server: Server
 ) -> None:
     fetch = fetcher()
+    fetch(server.url + "/bytes?size=9")
     server.broken.clear()
     with pytest.raises(dwh.InvocationTimeout):
         fetch.runtime.invoke(
@@ -234,18 +213,14 @@ def test_what_was_begun_ends_with_the_instance(
     assert threading.active_count() < threads
 
 
-def test_an_image_of_a_runtime_that_fetched_fetches_again(
-    fetcher: Callable[..., Fetcher], server: Server
+def test_an_image_of_a_runtime_that_fetched_has_the_policy_of_its_runtime(
+    fetching: dwh.RuntimeImage, server: Server
 ) -> None:
-    fetch = fetcher()
-    fetch(server.url + "/bytes?size=9")
-    frozen = fetch.runtime.snapshot()
-    policy = dwh.HttpPolicy(allowed_hosts=(server.host,), allow_private_addresses=True)
-
     question = json.dumps([{"url": server.url + "/bytes?size=18"}]).encode()
-    with frozen.instantiate(http=policy) as runtime:
+    policy = dwh.HttpPolicy(allowed_hosts=(server.host,), allow_private_addresses=True)
+    with fetching.instantiate(http=policy) as runtime:
         assert json.loads(runtime.invoke("fetch", question, timeout=30))[0]["size"] == 18
-    with frozen.instantiate() as runtime:
+    with fetching.instantiate() as runtime:
         answer = json.loads(runtime.invoke("fetch", question, timeout=30))[0]
         assert answer["error"] == "HttpRequestException"
         assert "this runtime has no HTTP" in answer["message"]

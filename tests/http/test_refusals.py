@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,19 +145,19 @@ def test_other_addresses_of_a_name_are_tried(
         ("http://169.254.169.254/latest/", ["169.254.169.254:80", "allowed hosts"]),
         ("http://user:password@127.0.0.1:{port}/echo", ["user name or password"]),
         ("ftp://127.0.0.1/x", ["ftp"]),
-        ("file:///etc/passwd", ["redirect"]),
+        ("file:///etc/passwd", ["scheme 'file'"]),
         ("http://localhost:{port}/echo", ["localhost", "allowed hosts"]),
         ("//evil.example.com/", ["evil.example.com"]),
         ("http://[::1/", ["URL"]),
     ],
 )
 def test_redirects_into_forbidden_space(
-    fetcher: Callable[..., Fetcher], server: Server, to: str, words: list[str]
+    fetch: Fetcher, server: Server, to: str, words: list[str]
 ) -> None:
     before = len(server.seen)
     target = to.format(port=server.port).replace("%", "%25")
 
-    refused(fetcher()(f"{server.url}/redirect?to={target}"), *words)
+    refused(fetch(f"{server.url}/redirect?to={target}"), *words)
     assert len(server.seen) == before + 1
 
 
@@ -179,9 +181,7 @@ def test_methods_schemes_and_hosts_are_checked_in_the_guest(
     refused(fetch("http://user:x@127.0.0.1:1/"), "user name")
 
 
-def test_headers_cannot_be_smuggled(fetcher: Callable[..., Fetcher], server: Server) -> None:
-    fetch = fetcher()
-
+def test_headers_cannot_be_smuggled(fetch: Fetcher, server: Server) -> None:
     for headers in ({"X-A": "1\r\nX-B: 2"}, {"X-A": "1\nX-B: 2"}, {"X-A\r\nX-B": "2"}):
         answer = fetch(server.url + "/echo", headers=headers)
         # .NET refuses some itself; none may get through.
@@ -295,10 +295,10 @@ def reset(client: socket.socket) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_http_is_said_so(
-    fetcher: Callable[..., Fetcher], behave: Callable[[socket.socket], None], words: list[str]
+    fetch: Fetcher, behave: Callable[[socket.socket], None], words: list[str]
 ) -> None:
     with raw_server(behave) as url:
-        refused(fetcher()(url), *words)
+        refused(fetch(url), *words)
 
 
 def test_servers_that_stall(fetcher: Callable[..., Fetcher]) -> None:
@@ -310,24 +310,24 @@ def test_servers_that_stall(fetcher: Callable[..., Fetcher]) -> None:
 
 
 def test_a_body_without_a_length_ends_with_its_connection(
-    fetcher: Callable[..., Fetcher],
+    fetch: Fetcher,
 ) -> None:
     with raw_server(say(b"HTTP/1.0 200 OK\r\n\r\n", b"00000000\n", b"0000", pause=0.05)) as url:
-        answer = fetcher()(url)
+        answer = fetch(url)
     assert (answer["text"], answer["intact"]) == ("00000000\n0000", True)
 
 
-def test_an_answer_before_the_body_was_sent(fetcher: Callable[..., Fetcher]) -> None:
+def test_an_answer_before_the_body_was_sent(fetch: Fetcher) -> None:
     answer_early = say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nno!", pause=0.3)
     with raw_server(answer_early) as url:
-        answer = fetcher()(url, method="POST", size=5_000_000, stream_request=True)
+        answer = fetch(url, method="POST", size=5_000_000, stream_request=True)
     if "error" in answer:  # The connection may be reset before the answer is read.
         refused(answer, "127.0.0.1")
     else:
         assert (answer["status"], answer["text"]) == (413, "no!")
 
 
-def test_nobody_there(fetcher: Callable[..., Fetcher], names: dict[str, list[list[str]]]) -> None:
+def test_nobody_there(fetcher: Callable[..., Fetcher]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     fetch = fetcher("*")
@@ -345,7 +345,29 @@ def test_what_is_no_url(fetcher: Callable[..., Fetcher]) -> None:
 
 
 def test_tls_verifies_the_name_and_the_authority(
-    fetcher: Callable[..., Fetcher], server: Server
+    fetcher: Callable[..., Fetcher], server: Server, names: dict[str, list[list[str]]]
 ) -> None:
-    # The server speaks no TLS at all: the handshake fails, and says so.
-    refused(fetcher()(f"https://127.0.0.1:{server.port}/"), "no connection")
+    folder = Path(__file__).with_name("tls")
+    asked_for: list[str | None] = []
+    of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    of_server.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    of_server.sni_callback = lambda _socket, name, _context: asked_for.append(name)
+    trusting = ssl.create_default_context(cafile=folder / "certificate.pem")
+    names["tls.example.com"] = names["other.example.com"] = [["127.0.0.1"]]
+    secure = Server(of_server)
+    try:
+        fetch = fetcher("*.example.com", "127.0.0.1", tls=trusting)
+
+        answer = fetch(f"https://tls.example.com:{secure.port}/bytes?size=9")
+        assert (answer["status"], answer["intact"]) == (200, True)
+        # The connection went to an address; TLS and Host are about the name.
+        assert asked_for == ["tls.example.com"]
+        url = f"https://other.example.com:{secure.port}/"
+        refused(fetch(url), "no connection to 'other.example.com'", "CERTIFICATE_VERIFY_FAILED")
+        refused(fetch(f"https://{server.host}/"), "no connection")  # It speaks no TLS at all.
+
+        fetch = fetcher("*.example.com")
+        refused(fetch(f"https://tls.example.com:{secure.port}/"), "CERTIFICATE_VERIFY_FAILED")
+        assert secure.seen == ["GET /bytes?size=9"]
+    finally:
+        secure.close()
