@@ -20,20 +20,24 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
     CompilationError,
+    DescriptorError,
     DotnetHostError,
     EngineUnavailable,
     ExtraNotInstalled,
     FunctionNotLoaded,
+    FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
     HttpPolicyError,
     InstanceLost,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -41,6 +45,7 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     MemoryAccessError,
     RuntimeClosed,
+    StackTooSmall,
     TooManyCalls,
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
@@ -67,8 +72,10 @@ __all__ = [
     "Assembly",
     "AssemblyLoadError",
     "Block",
+    "Cancellation",
     "Clock",
     "CompilationError",
+    "DescriptorError",
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
@@ -77,6 +84,7 @@ __all__ = [
     "FunctionNotLoaded",
     "FunctionRegistry",
     "FunctionState",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
@@ -85,6 +93,7 @@ __all__ = [
     "HttpPolicyError",
     "ImageManifest",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "Isolation",
@@ -101,6 +110,7 @@ __all__ = [
     "RuntimeImage",
     "RuntimePool",
     "RuntimeStats",
+    "StackTooSmall",
     "StagedFunction",
     "SystemClock",
     "TooManyCalls",

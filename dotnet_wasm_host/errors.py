@@ -4,6 +4,7 @@
 
     DotnetHostError
      |- ArtifactError
+     |- DescriptorError       (ValueError)
      |- EngineUnavailable     (ImportError)
      |- AssemblyLoadError     (ValueError)
      |   `- HandlerNotFound
@@ -11,6 +12,8 @@
      |- FunctionNotLoaded     (KeyError)
      |- InvocationError
      |- InvocationTimeout     (TimeoutError)
+     |- InvocationCancelled
+     |- FunctionSuspended
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
      |- GuestTrap
@@ -19,6 +22,7 @@
      |   `- TooManyCalls
      |- HttpPolicyError       (PermissionError)
      |- ExtraNotInstalled     (ImportError)
+     |- StackTooSmall
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -43,16 +47,19 @@ __all__ = [
     "ArtifactError",
     "AssemblyLoadError",
     "CompilationError",
+    "DescriptorError",
     "DotnetHostError",
     "EngineUnavailable",
     "ExtraNotInstalled",
     "FunctionNotLoaded",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
     "HttpPolicyError",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "LimitExceeded",
@@ -60,6 +67,7 @@ __all__ = [
     "MarshallingTypeError",
     "MemoryAccessError",
     "RuntimeClosed",
+    "StackTooSmall",
     "TooManyCalls",
 ]
 
@@ -78,6 +86,13 @@ class ArtifactError(DotnetHostError):
     """A runtime artifact is missing, damaged or of a build this version does not know.
 
     The message says which file, what was expected of it and what to run.
+    """
+
+
+class DescriptorError(DotnetHostError, ValueError):
+    """A descriptor or substitution file for the trimmer cannot be read, or names nothing there is.
+
+    The message says which file and what in it.
     """
 
 
@@ -203,6 +218,51 @@ class InvocationTimeout(DotnetHostError, TimeoutError):
     """The call overran its deadline; the instance was discarded and replaced."""
 
 
+class InvocationCancelled(DotnetHostError):
+    """Somebody cancelled the call; the instance was discarded and replaced if it had begun."""
+
+
+class FunctionSuspended(DotnetHostError):
+    """The function killed its instance too many times in a row; load it again to call it again.
+
+    Attributes:
+        function_id: the function.
+        crashes: how many times in a row; ``Limits.crash_limit`` says how many are too many.
+    """
+
+    def __init__(self, function_id: str, crashes: int) -> None:
+        self.function_id = function_id
+        self.crashes = crashes
+        super().__init__(
+            f"function {function_id!r} killed its instance {crashes} times in a row and is not "
+            "called any more; load it again when it is mended (Limits.crash_limit)"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.crashes)
+
+
+class StackTooSmall(DotnetHostError):
+    """The calling thread's stack is smaller than what guest code may use.
+
+    Attributes:
+        stack_bytes: size of the thread's stack.
+        needed_bytes: what a thread that calls guests needs.
+    """
+
+    def __init__(self, stack_bytes: int, needed_bytes: int) -> None:
+        self.stack_bytes = stack_bytes
+        self.needed_bytes = needed_bytes
+        super().__init__(
+            f"this thread has {stack_bytes} bytes of stack and needs {needed_bytes} to call a "
+            f"guest: start it after threading.stack_size({needed_bytes}), or give the runtime "
+            "less with Limits(stack_bytes=...)"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.stack_bytes, self.needed_bytes)
+
+
 class GuestOutOfMemory(DotnetHostError, MemoryError):
     """The guest died because its linear memory limit left no room."""
 
@@ -255,6 +315,10 @@ class InstanceLost(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.cause)
+
+
+#: What a guest dies of by its own doing.
+CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
 
 
 class LimitExceeded(DotnetHostError, ValueError):

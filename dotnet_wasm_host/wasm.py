@@ -210,6 +210,11 @@ class Global:
     value: int
     mutable: bool
 
+    def encode(self) -> bytes:
+        """The global's bytes."""
+        head = bytes([ValueType.I32, self.mutable, OP_I32_CONST])
+        return head + sleb128(_as_i32(self.value)) + bytes([OP_END])
+
 
 class Reader:
     """Cursor over a module or section; every read is bounds-checked."""
@@ -386,6 +391,10 @@ class Module:
             earlier = SECTION_ORDER[: SECTION_ORDER.index(section_id)]
             place = max((n + 1 for n, i in enumerate(ids) if i in earlier), default=0)
             self.sections.insert(place, entry)
+
+    def replace_section(self, section_id: SectionId, body: bytes) -> None:
+        """Give the section with this id another body."""
+        self.sections = [(i, body if i == section_id else b) for i, b in self.sections]
 
     def remove_sections(self, *section_ids: SectionId) -> None:
         """Drop every section with one of these ids."""

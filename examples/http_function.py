@@ -39,7 +39,7 @@ public sealed class Weather : MinimalRuntime.IAsyncFunctionHandler
 class Service(BaseHTTPRequestHandler):
     """Stands for a service somewhere."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """Answer with a report."""
         self.send_response(200)
         self.end_headers()

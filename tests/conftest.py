@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import weakref
 from typing import TYPE_CHECKING, Any, final
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.engines import ENGINE_NAMES, ENVIRONMENT_VARIABLE, get_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +19,31 @@ settings.register_profile(
     "real-dotnet", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("real-dotnet")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=ENGINE_NAMES,
+        help="what tests run on that do not name an engine themselves",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Through the environment, for the processes that tests start.
+    if engine := config.getoption("--engine"):
+        os.environ[ENVIRONMENT_VARIABLE] = engine
+
+
+def pytest_sessionstart() -> None:
+    # An engine that is not there stops the run. Not earlier: engines handle SIGSEGV, and so
+    # does pytest's faulthandler, which would take it from them.
+    get_engine()
+
+
+def pytest_report_header() -> str:
+    engine = get_engine()
+    return f"engine: {engine.name} {engine.version}"
 
 
 @final

@@ -2,50 +2,74 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import EngineUnavailable
+from dotnet_wasm_host.options import DEFAULT_STACK_BYTES
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
 
-__all__ = ["get_engine"]
+__all__ = ["ENGINE_NAMES", "get_engine"]
+
+ENGINE_NAMES = ("wasmtime", "wasmer")
+#: Names the engine where the program does not.
+ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_ENGINE"
 
 
-def get_engine(engine: str | Engine | None = None) -> Engine:
+def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = None) -> Engine:
     """The engine called ``engine`` (one a process, shared), or ``engine`` itself if it is one.
+
+    ``None`` is what the environment variable ``DOTNET_WASM_HOST_ENGINE`` says, else wasmtime.
+
+    Args:
+        engine: name or engine.
+        stack_bytes: stack that guest code may use. There is one engine for each size.
 
     Raises:
         EngineUnavailable: not installed, or not made for this Python.
         ValueError: no engine has this name.
     """
-    if engine is None or engine == "wasmtime":
-        return _wasmtime()
+    if engine is None:
+        engine = os.environ.get(ENVIRONMENT_VARIABLE) or "wasmtime"
+    if engine == "wasmtime":
+        return _wasmtime(stack_bytes or DEFAULT_STACK_BYTES)
     if engine == "wasmer":
-        raise EngineUnavailable(_why_no_wasmer())
+        if stack_bytes is not None:
+            raise ValueError("wasmer cannot limit a guest's stack; leave stack_bytes out")
+        return _wasmer()
     if not isinstance(engine, str):
         return engine
-    raise ValueError(f"there is no engine {engine!r}; choose 'wasmtime'")
+    raise ValueError(f"there is no engine {engine!r}; choose one of {list(ENGINE_NAMES)}")
 
 
 @cache
-def _wasmtime() -> Engine:
+def _wasmtime(stack_bytes: int) -> Engine:
     try:
         from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine  # noqa: PLC0415
     except ImportError as error:
         raise EngineUnavailable(
             f"wasmtime cannot be imported ({error}); run: pip install 'wasmtime>=50,<51'"
         ) from error
-    return WasmtimeEngine()
+    return WasmtimeEngine(stack_bytes=stack_bytes)
 
 
-def _why_no_wasmer() -> str:
+@cache
+def _wasmer() -> Engine:
     if sys.version_info >= (3, 11):
-        return (
+        # On these versions pip installs a package of that name that fails when it is used.
+        raise EngineUnavailable(
             "wasmer 1.1.0, its last release for Python, has no wheels for CPython "
             f"{sys.version_info.major}.{sys.version_info.minor} (3.10 is the newest it has); "
-            "use engine='wasmtime', the default"
+            "use engine='wasmtime', the default, or CPython 3.10"
         )
-    return "this version drives wasmtime only; use engine='wasmtime', the default"
+    try:
+        from dotnet_wasm_host.engines.wasmer import WasmerEngine  # noqa: PLC0415
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"wasmer cannot be imported ({error}); run: pip install 'dotnet-wasm-host[wasmer]'"
+        ) from error
+    return WasmerEngine()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from contextlib import suppress
 from importlib.util import find_spec
@@ -60,6 +61,8 @@ class HttpAccess:
         self._client: httpx.AsyncClient | None = None
         self._rules: Rules | None = None
         self._closed = False
+        # A forked process has neither the thread nor the right to its sockets.
+        self._process = os.getpid()
         #: Exchanges that have begun and not ended. Changed on the loop.
         self.exchanges = 0
 
@@ -75,7 +78,7 @@ class HttpAccess:
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop. Cancelling the future cancels it."""
         with self._lock:
-            if self._closed:
+            if self._closed or self._process != os.getpid():
                 work.close()
                 raise HttpPolicyError("the runtime is closed, and its HTTP with it")
             if self._loop is None:
@@ -127,7 +130,7 @@ class HttpAccess:
             self._closed = True
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is None or thread is None:
+        if loop is None or thread is None or self._process != os.getpid():
             return
         asyncio.run_coroutine_threadsafe(self._shut_down(), loop)
         # From its own thread, as when garbage is collected there, it ends after this.

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.imports.base import Caller
     from dotnet_wasm_host.imports.interop import JsFunction, JsModule
     from dotnet_wasm_host.imports.js_objects import MemoryView
+    from dotnet_wasm_host.options import HttpPolicy
 
-__all__ = ["http_module"]
+__all__ = ["http_access", "http_module"]
 
 T = TypeVar("T")
 
@@ -37,6 +38,14 @@ _WRITE_FAILED = "Error: BrowserHttpWriteStream.Rejected"
 _NO_POLICY = (
     "HTTP is refused: this runtime has no HTTP; give it Runtime(http=HttpPolicy(allowed_hosts=...))"
 )
+
+
+def http_access(policy: HttpPolicy) -> HttpAccess:
+    """What carries out requests. ExtraNotInstalled without httpx."""
+    # asyncio is a third of what importing the whole package costs.
+    from dotnet_wasm_host.fetch.access import HttpAccess  # noqa: PLC0415
+
+    return HttpAccess(policy)
 
 
 def http_module(access: HttpAccess | None) -> JsModule:

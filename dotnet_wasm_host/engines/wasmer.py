@@ -1,0 +1,500 @@
+"""wasmer 1.1.0, the last release of wasmer for Python, on CPython 3.10.
+
+It compiles with a cranelift of 2021 and cannot interrupt code that runs, so modules are
+rewritten before they are compiled (:mod:`~dotnet_wasm_host.engines.simd_lowering`,
+:mod:`~dotnet_wasm_host.engines.metering`), and it copies what memories start with, so those are
+mapped by this library (:mod:`~dotnet_wasm_host.engines.memory_content`).
+
+wasmer holds the GIL while the guest runs: other threads wait until the guest returns, calls a
+host function, or passes a check of its deadline.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import mmap
+import re
+import struct
+import threading
+import time
+import weakref
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, final
+
+import wasmer
+from wasmer_compiler_cranelift import Compiler
+
+from dotnet_wasm_host.engines.memory_content import MemoryContent
+from dotnet_wasm_host.engines.metering import CHECK_IMPORT, CHECK_MODULE, meter
+from dotnet_wasm_host.engines.simd_lowering import lower_simd
+from dotnet_wasm_host.engines.wasmer_threads import ThreadMarks
+from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, LimitExceeded, RuntimeClosed
+from dotnet_wasm_host.options import WASM_PAGE
+from dotnet_wasm_host.wasm import Module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from dotnet_wasm_host.engines.base import (
+        CompiledModule,
+        GuestFunction,
+        HostFunction,
+        Interruption,
+        Number,
+    )
+
+__all__ = ["WasmerEngine"]
+
+_I32_MASK = 0xFFFFFFFF
+#: Changes when code is rewritten in another way than before, or files are.
+_FORMAT = 1
+_MAGIC = b"dwhcode\1"
+#: Magic, length of the plain code, length of the metered code.
+_HEADER = struct.Struct("<8sQQ")
+#: Instructions for which a compiler uses what a CPU has: rounding, counting, multiplying.
+_CPU_PROBE = """(module
+  (func (param f64 f32) (result i32)
+    local.get 0 f64.ceil i64.trunc_sat_f64_s i64.popcnt i64.clz i64.ctz
+    local.get 1 f32.nearest i64.trunc_sat_f32_u i64.add i32.wrap_i64 i32.popcnt)
+  (func (param v128 v128) (result v128)
+    local.get 0 local.get 1 i32x4.mul local.get 0 i64x2.mul local.get 1 i8x16.max_s
+    f32x4.ceil local.get 0 i8x16.swizzle i32x4.trunc_sat_f32x4_u local.get 1 i16x8.min_u))"""
+_FRAME = re.compile(r"^ +at .*\[(\d+)\]:0x([0-9a-f]+)\)$", re.MULTILINE)
+#: Thirty years in seconds, where a float still counts them; nothing waits longer.
+_LONGEST = 1e9
+#: How wasmer begins the text of a trap, and where its bindings keep the type of a Rust panic.
+_TRAP, _PANIC_MODULE = "RuntimeError: ", "pyo3_runtime"
+#: Deep recursion has tens of thousands of frames, all alike.
+_MAX_FRAMES = 32
+
+
+@final
+class WasmerEngine:
+    """wasmer with its universal engine and the cranelift compiler."""
+
+    name = "wasmer"
+    #: wasmer leaves the end of the stack to the guard page of the thread.
+    stack_bytes = None
+
+    def __init__(self) -> None:
+        self.store = wasmer.Store(wasmer.engine.Universal(Compiler))
+        self.marks = ThreadMarks(self.store)
+        self.fingerprint = self._fingerprint()
+
+    @property
+    def version(self) -> str:
+        """Version of the wasmer package."""
+        return str(wasmer.__version__)
+
+    def _fingerprint(self) -> str:
+        # Serialized modules say nothing of the CPU, but the code in them does.
+        probe = wasmer.Module(self.store, wasmer.wat2wasm(_CPU_PROBE)).serialize()
+        return hashlib.sha256(b"%d %s" % (_FORMAT, probe)).hexdigest()[:16]
+
+    def compile(self, wasm: bytes) -> WasmerCode | WasmerMemoryModule:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`."""
+        try:
+            module = Module.parse(wasm)
+            if MemoryContent.is_one(module):
+                return WasmerMemoryModule(MemoryContent.of_module(module))
+            plain = lower_simd(wasm)
+            return WasmerCode(self, _join(_compiled(plain), _compiled(meter(plain))))
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"not a valid WebAssembly module: {error}") from error
+
+    def load(self, path: Path) -> WasmerCode | WasmerMemoryModule:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.load`."""
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+            try:
+                if magic == _MAGIC:
+                    return WasmerCode(self, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                return WasmerMemoryModule(MemoryContent.open(path))
+            except ValueError as error:
+                raise ValueError(f"{path} was not compiled by this engine: {error}") from error
+
+    def instantiate(
+        self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
+    ) -> WasmerInstance:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
+        if not isinstance(code, WasmerCode) or not isinstance(memory, WasmerMemoryModule):
+            raise TypeError("give a code module and a memory module of this engine")
+        return WasmerInstance(self, code, memory.content, memory_limit)
+
+
+def _compiled(wasm: bytes) -> bytes:
+    # A store never gives the code of its modules back, so this one is dropped.
+    store = wasmer.Store(wasmer.engine.Universal(Compiler))
+    return bytes(wasmer.Module(store, wasm).serialize())
+
+
+def _join(plain: bytes, metered: bytes) -> bytes:
+    return b"".join((_HEADER.pack(_MAGIC, len(plain), len(metered)), plain, metered))
+
+
+class WasmerMemoryModule:
+    """What a memory starts with; no code, and nothing of it is wasmer's."""
+
+    imports: Sequence[str] = ()
+
+    def __init__(self, content: MemoryContent) -> None:
+        self.content = content
+
+    def serialize(self) -> bytes:
+        """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
+        return self.content.read()
+
+
+class WasmerCode:
+    """A code module, compiled twice: plain, and with checks for calls that have a deadline."""
+
+    def __init__(self, engine: WasmerEngine, serialized: bytes | mmap.mmap) -> None:
+        _, plain, metered = _HEADER.unpack(serialized[: _HEADER.size])
+        if len(serialized) != _HEADER.size + plain + metered:
+            raise ValueError("it is cut off")
+        self._engine = engine
+        self._serialized = serialized
+        self._slices = {
+            False: slice(_HEADER.size, _HEADER.size + plain),
+            True: slice(_HEADER.size + plain, None),
+        }
+        self._lock = threading.Lock()
+        self._natives: dict[bool, wasmer.Module] = {}
+        with self._moved(metered=False) as native:
+            declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
+            self.function_imports = [(i.module, i.name, i.type) for i in declared]
+            exports = list(native.exports)
+        #: Number of parameters of the exported functions, and names of the mutable globals.
+        self.functions = {
+            e.name: len(e.type.params) for e in exports if isinstance(e.type, wasmer.FunctionType)
+        }
+        self.globals = tuple(
+            e.name for e in exports if isinstance(e.type, wasmer.GlobalType) and e.type.mutable
+        )
+
+    @property
+    def imports(self) -> Sequence[str]:
+        """Names of the imported functions, in module order."""
+        return tuple(name for _, name, _ in self.function_imports)
+
+    def serialize(self) -> bytes:
+        """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
+        return bytes(self._serialized)
+
+    def instantiate(self, imports: wasmer.ImportObject, *, metered: bool) -> wasmer.Instance:
+        """An instance of the plain or of the metered code."""
+        with self._moved(metered=metered) as native:
+            return wasmer.Instance(native, imports)
+
+    @contextmanager
+    def _moved(self, *, metered: bool) -> Iterator[wasmer.Module]:
+        """The module of wasmer, for the present thread only."""
+        with self._lock:
+            native = self._natives.get(metered)
+            if native is None:
+                data = self._serialized[self._slices[metered]]
+                native = wasmer.Module.deserialize(self._engine.store, data)
+                self._natives[metered] = native
+            self._engine.marks.move((native,))
+            yield native
+
+
+@final
+class WasmerMemory:
+    """Linear memory of one instance."""
+
+    __slots__ = ("_limit", "_marks", "address", "native", "size")
+
+    def __init__(self, engine: WasmerEngine, content: MemoryContent, limit: int) -> None:
+        self._limit = limit
+        self._marks = engine.marks
+        kind = wasmer.MemoryType(content.minimum, content.maximum, shared=False)
+        self.native = wasmer.Memory(engine.store, kind)
+        self.address = 0
+        self.size = 0
+        self._refresh()
+        content.place(self.address)
+
+    def grow(self, pages: int) -> bool:
+        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
+        if pages < 0 or self.size + pages * WASM_PAGE > self._limit:
+            return False
+        self._marks.move((self.native,))
+        try:
+            self.native.grow(pages)
+        except RuntimeError:
+            return False
+        self._refresh()
+        return True
+
+    def _refresh(self) -> None:
+        buffer = (ctypes.c_char * 0).from_buffer(self.native.buffer)
+        self.address = ctypes.addressof(buffer)
+        self.size = self.native.data_size
+
+
+class _Functions(dict[str, Any]):
+    """wasmer's objects for exported functions, made when they are first used."""
+
+    def __init__(self, exports: wasmer.Exports) -> None:
+        super().__init__()
+        self._exports = exports
+
+    def __missing__(self, name: str) -> Any:
+        function = self[name] = getattr(self._exports, name)
+        return function
+
+
+@final
+class _Code:
+    """An instance's plain or metered code."""
+
+    __slots__ = ("_exports", "_globals", "_native", "functions", "left")
+
+    def __init__(self, native: wasmer.Instance, global_names: Sequence[str]) -> None:
+        self._native = native
+        self._exports = native.exports
+        self._globals = {name: getattr(self._exports, name) for name in global_names}
+        #: The globals when the instance last changed to other code.
+        self.left: Mapping[str, int] | None = None
+        self.functions = _Functions(self._exports)
+
+    def objects(self) -> Sequence[Any]:
+        """Everything of wasmer's."""
+        return (
+            self._native, self._exports, *self._globals.values(), *self.functions.values(),
+        )  # fmt: skip
+
+    def globals(self) -> dict[str, int]:
+        """Values of the mutable globals."""
+        return {name: item.value & _I32_MASK for name, item in self._globals.items()}
+
+    def set_globals(self, values: Mapping[str, int]) -> None:
+        """Set mutable globals. KeyError if there is none of a name."""
+        for name, value in values.items():
+            self._globals[name].value = value & _I32_MASK
+
+
+@final
+class WasmerInstance:
+    """One guest. Used by one thread at a time, whichever that is.
+
+    Plain and metered code work on one memory. What else they keep is their globals, which are
+    carried over when an instance changes from one to the other.
+
+    Closing drops the host functions and refuses further calls; the native memory goes when
+    the last reference does, so a view or a call that is still running stays valid.
+    """
+
+    def __init__(
+        self, engine: WasmerEngine, code: WasmerCode, content: MemoryContent, limit: int
+    ) -> None:
+        needed = content.minimum * WASM_PAGE
+        if needed > limit:
+            raise LimitExceeded(
+                f"the image needs {needed} bytes of linear memory to start, more than "
+                f"memory_bytes={limit}"
+            )
+        self._marks = engine.marks
+        self._present = engine.marks.present
+        self._thread = engine.marks.move(())
+        self._engine = engine
+        self._code = code
+        self.memory = WasmerMemory(engine, content, limit)
+        self._functions: Sequence[HostFunction] = ()
+        self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
+        self._pending: BaseException | None = None
+        self._deadline: float | None = None
+        self._interruptions: deque[Interruption] = deque()
+        self.closed = False
+        self._metered: _Code | None = None
+        self._plain = self._current = self._make(metered=False)
+        self._exported = self._current.functions
+
+    def _make(self, *, metered: bool) -> _Code:
+        store, reference = self._engine.store, weakref.ref(self)
+        spaces: dict[str, dict[str, Any]] = {"env": {"memory": self.memory.native}}
+        for index, (module, name, kind) in enumerate(self._code.function_imports):
+            function = wasmer.Function(store, _host_callable(reference, index, kind), kind)
+            spaces.setdefault(module, {})[name] = function
+        if metered:
+            check = wasmer.Function(store, _check(reference), wasmer.FunctionType([], []))
+            spaces[CHECK_MODULE] = {CHECK_IMPORT: check}
+        imports = wasmer.ImportObject()
+        for module, space in spaces.items():
+            imports.register(module, space)
+        return _Code(self._code.instantiate(imports, metered=metered), self._code.globals)
+
+    def _move(self) -> None:
+        """Let the present thread use what is wasmer's."""
+        objects = [self.memory.native, *self._plain.objects()]
+        if self._metered is not None:
+            objects += self._metered.objects()
+        self._thread = self._marks.move(objects)
+
+    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
+        self._provide = provide
+
+    def call_host(self, index: int, arguments: Sequence[Number]) -> Number | None:
+        """Call the function behind an import."""
+        try:
+            if not self._functions:
+                if self.closed or self._provide is None:
+                    raise RuntimeClosed("the instance is closed")
+                functions = self._provide()
+                self._functions = [functions[name] for name in self._code.imports]
+            result = self._functions[index](*arguments)
+            if self._deadline is not None or self._interruptions:
+                self.look_up()
+        except BaseException as error:
+            # What comes out of wasmer may be a trap or this; it does not say which.
+            self._pending = error
+            raise
+        return result
+
+    def look_up(self) -> None:
+        """Raise what stops the guest, if anything does."""
+        while self._interruptions:
+            self._pending = self._interruptions.popleft()()
+            if self._pending is not None:
+                raise self._pending
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            # In no variable: the traceback will hold this frame, which must not hold it.
+            self._pending = InvocationTimeout("the call ran past its deadline and was stopped")
+            raise self._pending
+
+    def function(self, name: str) -> GuestFunction:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
+        count = self._code.functions[name]
+
+        def call_guest(*arguments: int) -> int:
+            if len(arguments) != count:
+                raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
+            if self.closed:
+                raise RuntimeClosed("the instance is closed")
+            if self._thread != self._present.number:
+                self._move()
+            try:
+                result = self._exported[name](*[a & _I32_MASK for a in arguments])
+            except BaseException as error:  # noqa: BLE001 - replaced by the right one
+                raise self._failure(error) from None
+            return (result or 0) & _I32_MASK
+
+        return call_guest
+
+    def bind(self, name: str, *arguments: int) -> Callable[[], None]:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.bind`."""
+        if len(arguments) != self._code.functions[name]:
+            raise TypeError(f"{name} does not take {len(arguments)} arguments")
+        fixed = [argument & _I32_MASK for argument in arguments]
+        present = self._present
+
+        def call_bound() -> None:
+            if self.closed:
+                raise RuntimeClosed("the instance is closed")
+            if self._thread != present.number:
+                self._move()
+            try:
+                self._exported[name](*fixed)
+            except BaseException as error:  # noqa: BLE001 - replaced by the right one
+                raise self._failure(error) from None
+
+        return call_bound
+
+    def globals(self) -> dict[str, int]:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
+        self._move()
+        return self._current.globals()
+
+    def set_globals(self, values: Mapping[str, int]) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
+        self._move()
+        self._current.set_globals(values)
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
+        if self.closed:
+            return
+        if self._thread != self._present.number:
+            self._move()
+        if seconds is None:
+            self._deadline = None
+            self._change_to(self._plain)
+            return
+        if self._metered is None:
+            self._metered = self._make(metered=True)
+        self._change_to(self._metered)
+        self._deadline = time.monotonic() + min(seconds, _LONGEST)
+
+    def _change_to(self, code: _Code) -> None:
+        current = self._current
+        if code is not current:
+            current.left = values = current.globals()
+            if values != code.left:
+                code.set_globals(values)
+            self._current, self._exported = code, code.functions
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`.
+
+        Noticed where the guest calls the host and, in metered code, where it checks its deadline.
+        """
+        self._interruptions.append(interruption)
+
+    def close(self) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
+        self.closed = True
+        self._interruptions.clear()
+        self._functions = ()
+        self._provide = None
+
+    def _failure(self, error: BaseException) -> BaseException:
+        """What to raise after a call ended in ``error``."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            return pending
+        text = str(error)
+        if isinstance(error, RuntimeError):
+            frames = _FRAME.findall(text)[:_MAX_FRAMES]
+            backtrace = "\n".join(f"  at function {index} + 0x{at}" for index, at in frames)
+            return GuestTrap(text.removeprefix(_TRAP).partition("\n")[0], backtrace)
+        if type(error).__module__ == _PANIC_MODULE:
+            return GuestTrap(f"wasmer panicked: {text}")
+        return error
+
+
+def _host_callable(
+    reference: weakref.ref[WasmerInstance], index: int, kind: wasmer.FunctionType
+) -> HostFunction:
+    """What wasmer calls for an import.
+
+    wasmer keeps it for as long as the instance, so it must not keep the instance.
+    """
+    narrow = [parameter == wasmer.Type.I32 for parameter in kind.params]
+    i32_result = [*kind.results] == [wasmer.Type.I32]
+
+    def call(*arguments: Any) -> Any:
+        instance = reference()
+        if instance is None:
+            raise RuntimeClosed("a guest function ran outside of any call")
+        result = instance.call_host(
+            index, [a & _I32_MASK if n else a for a, n in zip(arguments, narrow, strict=True)]
+        )
+        return int(result or 0) & _I32_MASK if i32_result else result
+
+    return call
+
+
+def _check(reference: weakref.ref[WasmerInstance]) -> Callable[[], None]:
+    """What metered code calls now and then."""
+
+    def check() -> None:
+        instance = reference()
+        if instance is not None:
+            instance.look_up()
+
+    return check
