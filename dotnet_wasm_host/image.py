@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -33,7 +34,7 @@ from dotnet_wasm_host.image_state import (
 )
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class RuntimeImage:
         name: str = "full",
         *,
         engine: str | Engine | None = None,
+        stack_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> RuntimeImage:
         """A built-in image, made and cached on first use (seconds), then mapped (milliseconds).
@@ -90,11 +92,13 @@ class RuntimeImage:
             name: ``"full"``, the whole base library, or one of those that have a part of it:
                 ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``, ``"common"``.
             engine: engine or its name.
+            stack_bytes: stack that guest code may use; see ``Limits``.
             progress: told what takes longer than a moment.
         """
         if name not in IMAGE_NAMES:
             raise ValueError(f"there is no image {name!r}; choose one of {list(IMAGE_NAMES)}")
-        return _loaded.get(name, get_engine(engine), progress or _log.info)
+        chosen = get_engine(engine, stack_bytes=stack_bytes)
+        return _loaded.get(name, chosen, progress or _log.info)
 
     @property
     def manifest(self) -> ImageManifest:
@@ -126,12 +130,16 @@ class RuntimeImage:
         return self.parts.state.capabilities
 
     def instantiate(
-        self, *, limits: Limits | None = None, wasi: WasiOptions | None = None
+        self,
+        *,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
     ) -> Runtime:
         """A new :class:`~dotnet_wasm_host.Runtime` from this image."""
         from dotnet_wasm_host.runtime import Runtime  # noqa: PLC0415 - the runtime is above
 
-        return Runtime(self, limits=limits, wasi=wasi)
+        return Runtime(self, limits=limits, wasi=wasi, http=http)
 
     def start(
         self,
@@ -273,6 +281,11 @@ class _LoadedImages:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._images: dict[tuple[str, Engine], RuntimeImage] = {}
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, name: str, engine: Engine, progress: Progress) -> RuntimeImage:
         image = self._images.get((name, engine))

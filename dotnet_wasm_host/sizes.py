@@ -182,7 +182,7 @@ def _types(metadata: Metadata) -> list[tuple[str, int]]:
     """Namespace and bytes of every type."""
     types, methods = metadata.rows(Table.TYPE_DEF), metadata.rows(Table.METHOD_DEF)
     sizes = {table: metadata.row_size(table) for table in _OWNED}
-    enclosing = dict(metadata.rows(Table.NESTED_CLASS))
+    enclosing = {row[0]: row[1] for row in metadata.rows(Table.NESTED_CLASS)}
     ends = {
         Table.FIELD: len(metadata.rows(Table.FIELD)) + 1,
         Table.METHOD_DEF: len(methods) + 1,

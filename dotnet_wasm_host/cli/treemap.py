@@ -37,7 +37,9 @@ def treemap(components: Sequence[Component]) -> str:
     for index, component in enumerate(components):
         top = index * (_HEIGHT + 2 * _HEAD)
         title = f"{component.name}: {component.raw_bytes / 1e6:.2f} MB"
-        body.append(f'<text x="4" y="{top + _HEAD - 4:.1f}" font-weight="bold">{escape(title)}</text>')
+        body.append(
+            f'<text x="4" y="{top + _HEAD - 4:.1f}" font-weight="bold">{escape(title)}</text>'
+        )
         area = Rectangle(0, top + _HEAD, _WIDTH, _HEIGHT)
         for number, (part, place) in enumerate(_places(component, area)):
             body += _draw(part, place, _COLOURS[number % len(_COLOURS)], depth=0)

@@ -24,6 +24,7 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
     MemoryAccessError,
     MissingApi,
+    StackTooSmall,
     missing_api_sentence,
 )
 from dotnet_wasm_host.guest.pending import PendingCall
@@ -68,6 +69,7 @@ _LOAD_FAILURES = (
 _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
+_JS_EXCEPTION = "System.Runtime.InteropServices.JavaScript.JSException"
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 #: How .NET says that it stopped because it was asked to.
 _CANCELLED = frozenset(
@@ -504,6 +506,8 @@ class Guest:
     # ---------------------------------------------------------------- errors
 
     def _broke(self, error: BaseException) -> BaseException:
+        if isinstance(error, StackTooSmall):
+            return error  # the guest was not entered
         self.broken = True
         if isinstance(error, CxxException):
             return GuestTrap("a C++ exception was thrown and never caught")
@@ -535,6 +539,12 @@ class Guest:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
         reported = self._decode(lambda: abi.decode_error(record))
         error = _invocation_error(function_id, reported)
+        root = error
+        while root.inner is not None:
+            root = root.inner
+        if root.dotnet_type == _JS_EXCEPTION:
+            # What was raised here, before .NET made exceptions of it.
+            error.__cause__ = self.host.interop.raised(root.dotnet_message) or error.__cause__
         missing = self._missing(function_id, reported)
         return MissingApi(error, missing.api, missing.image, missing.found_in) if missing else error
 
