@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,7 @@ def _assemblies(store: ArtifactStore, configuration: Configuration | None) -> di
     return {**files, f"{CONTRACT}.dll": store.read(f"guest/{CONTRACT}.dll")}
 
 
+@cache
 def _compressed(data: bytes) -> int:
     try:
         import brotli  # noqa: PLC0415 - of the extra, for this command
