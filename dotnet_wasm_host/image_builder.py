@@ -16,6 +16,7 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image_state import ImageManifest, ImageState, freeze
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
@@ -32,6 +33,11 @@ __all__ = ["ImageBuilder", "ImageParts"]
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
 CACHE_FORMAT = 4
+#: What images are warmed with: handler type to the payloads it is called with.
+_WARM_UP = {
+    "MinimalRuntime.WarmUp.WarmUpHandler": (b"", b"echo", b"json", b"throw", b"echo"),
+    "MinimalRuntime.WarmUp.AsyncWarmUpHandler": (b"", b"delay", b"run", b"throw", b"cancel", b""),
+}
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 
@@ -141,15 +147,15 @@ class ImageBuilder:
     def _warm_up(self, guest: Guest) -> None:
         """Run every path a function's life takes, so that instances start with them warm."""
         sample = self.store.read("guest/MinimalRuntime.WarmUp.dll")
-        function_id = "warm-up"
-        report = guest.load(function_id, sample, (), "")
-        for payload in (b"", b"echo", b"json", b"throw", b"echo"):
-            try:
-                guest.invoke(function_id, report.handle, payload)
-            except DotnetHostError:
-                if guest.broken or payload != b"throw":
-                    raise
-        guest.unload(function_id)
+        for handler, payloads in _WARM_UP.items():
+            report = guest.load(handler, sample, (), handler)
+            for payload in payloads:
+                try:
+                    _run(guest, handler, report.handle, payload)
+                except DotnetHostError:
+                    if guest.broken or payload not in {b"throw", b"cancel"}:
+                        raise
+            guest.unload(handler)
         guest.rest()
 
     def _assemblies(self) -> list[tuple[str, str]]:
@@ -188,6 +194,21 @@ class ImageBuilder:
     def step(self, what: str) -> _Step:
         """A context manager that reports the work in it."""
         return _Step(what, self._progress)
+
+
+def _run(guest: Guest, function_id: str, handle: int, payload: bytes) -> None:
+    """A call, attended to until it ends."""
+    result = guest.invoke(function_id, handle, payload)
+    if not isinstance(result, PendingCall):
+        return
+    if payload == b"cancel":
+        guest.cancel(result)
+    while not result.outcome.done():
+        guest.pump()
+        due = guest.next_due()
+        if due is not None:
+            time.sleep(max(0.0, due - time.monotonic()))
+    result.outcome.result()
 
 
 class _Step:

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from os import cpu_count
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.attendants import Attendants
 from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.registry import (
     FunctionLife,
@@ -163,6 +165,9 @@ class RuntimePool:
         isolation: what calls share.
         max_waiting: calls that may wait for a place; one more raises ``TooManyCalls``.
         max_waiting_per_function: the same for the calls of one function.
+        max_pending: calls of asynchronous functions that have begun and wait, with their place
+            given back. One more keeps its place while it waits; for PER_INVOCATION each has an
+            instance.
         spares: PER_INVOCATION: instances kept ready for each function.
         engine, limits, wasi: as for :class:`~dotnet_wasm_host.Runtime`.
 
@@ -179,6 +184,7 @@ class RuntimePool:
         isolation: Isolation = Isolation.SHARED,
         max_waiting: int = 10_000,
         max_waiting_per_function: int | None = None,
+        max_pending: int | None = None,
         spares: int = 2,
         engine: str | Engine | None = None,
         limits: Limits | None = None,
@@ -195,6 +201,13 @@ class RuntimePool:
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
         self._threads = ThreadPoolExecutor(self._size, "dotnet_wasm_host pool")
         self._keeper = ThreadPoolExecutor(1, "dotnet_wasm_host spares")
+        self._attendants = Attendants(self._size, self._is_idle)
+        if max_pending is None:
+            max_pending = 256 if isolation is Isolation.PER_INVOCATION else 100_000
+        self._max_pending = max_pending
+        self._pending = 0
+        # Runtimes that go as soon as no call waits in them.
+        self._leaving: set[Runtime] = set()
         self._lock = threading.Lock()
         self._deploying = threading.Lock()
         self._table = FunctionTable()
@@ -329,8 +342,9 @@ class RuntimePool:
     ) -> bytes:
         """Call a function from asyncio; the event loop goes on meanwhile.
 
-        Cancelling a call that waits takes it out of the queue. One that runs is not stopped by
-        it; give a ``timeout``.
+        Calls of asynchronous functions wait without a thread or a place, thousands of them.
+        Cancelling the task of such a call cancels its ``CancellationToken``; a call in the queue
+        is taken out of it. One that runs is not stopped by it; give a ``timeout``.
         """
         self._deployment(function_id)
         call = _AsyncCall(function_id, payload, timeout, self._start)
@@ -339,6 +353,7 @@ class RuntimePool:
             return await call.result
         except asyncio.CancelledError:
             self._slots.withdraw(call)
+            call.withdraw()
             raise
 
     def stats(self) -> PoolStats:
@@ -363,14 +378,23 @@ class RuntimePool:
         return self._slots.load(function_id)
 
     def close(self) -> None:
-        """Refuse calls that wait, let those that run finish, free everything. Idempotent."""
+        """Refuse calls that wait, let those that run finish, free everything. Idempotent.
+
+        Asynchronous functions that wait for something get ``RuntimeClosed``.
+        """
         with self._deploying:
             if self._closed:
                 return
             self._closed = True
+        for runtime in tuple(self._runtimes):
+            if runtime.calls_waiting:
+                runtime.close()
         self._slots.close()
         self._threads.shutdown()
+        self._attendants.close()
         self._keeper.shutdown()
+        for runtime in tuple(self._leaving):
+            self._discard(runtime)
         for deployment in self._deployments.values():
             self._retire(deployment)
         self._deployments.clear()
@@ -477,9 +501,13 @@ class RuntimePool:
     ) -> bytes:
         ticket = self._slots.acquire(function_id)
         try:
-            return self._run(function_id, generation, payload, timeout)
+            result = self._run(function_id, generation, payload, timeout)
+            if type(result) is not _Begun:
+                return result
+            self._look_after(result)
         finally:
             self._slots.release(ticket)
+        return result.wait()
 
     def _start(self, call: _AsyncCall) -> None:
         self._threads.submit(self._serve, call)
@@ -489,12 +517,21 @@ class RuntimePool:
         while True:
             value: bytes | None = None
             failure: BaseException | None = None
+            begun: _Begun | None = None
             try:
-                value = self._run(call.key, None, call.payload, call.timeout)
+                result = self._run(call.key, None, call.payload, call.timeout)
+                if type(result) is _Begun:
+                    begun = result
+                    self._look_after(begun)
+                else:
+                    value = result
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 failure = error
             following = self._slots.hand_over(call)
-            call.settle(value, failure)
+            if begun is None:
+                call.settle(value, failure)
+            else:
+                call.wait_for(begun)
             del failure  # its traceback holds this frame
             if not isinstance(following, _AsyncCall):
                 break
@@ -509,7 +546,7 @@ class RuntimePool:
         generation: LoadedFunction | None,
         payload: Buffer,
         timeout: float | None,
-    ) -> bytes:
+    ) -> bytes | _Begun:
         self._invocations += 1
         try:
             while True:
@@ -528,27 +565,60 @@ class RuntimePool:
             self._failed += 1
             raise
 
-    def _run_on(self, deployment: _Deployment, payload: Buffer, timeout: float | None) -> bytes:
-        """Call a function in a runtime that nobody else uses meanwhile."""
+    def _run_on(
+        self, deployment: _Deployment, payload: Buffer, timeout: float | None
+    ) -> bytes | _Begun:
+        """Call a function in a runtime that nobody else uses until it returns or waits."""
         function_id = deployment.function.function_id
         if self._isolation is Isolation.SHARED:
             worker = self._take_worker()
             try:
                 worker.prepare(deployment, self._deployments)
-                return worker.runtime.invoke(function_id, payload, timeout=timeout)
+                result = worker.runtime.begin(function_id, payload, timeout)
+                return _Begun(result, worker.runtime) if type(result) is PendingCall else result
             finally:
                 self._workers.append(worker)
         runtime = self._take_spare(deployment)
+        begun = None
         try:
-            return runtime.invoke(function_id, payload, timeout=timeout)
+            result = runtime.begin(function_id, payload, timeout)
+            if type(result) is not PendingCall:
+                return result
+            begun = _Begun(result, runtime)
+            return begun
         finally:
             if deployment.image is None:
                 deployment.spares.append(runtime)
                 if not deployment.function.is_alive:
                     self._retire(deployment)
             else:
-                self._discard(runtime)
+                if begun is None:
+                    self._discard(runtime)
                 self._keeper.submit(self._refill_later, deployment)
+
+    def _look_after(self, begun: _Begun) -> None:
+        """Have a call attended to that waits; hold on to the caller's place if there are many."""
+        runtime, outcome = begun.runtime, begun.call.outcome
+        if self._isolation is Isolation.PER_INVOCATION:
+            with self._lock:
+                self._leaving.add(runtime)
+        with self._lock:
+            self._pending += 1
+            many = self._pending > self._max_pending
+        outcome.add_done_callback(self._ended)
+        self._attendants.watch(runtime)
+        self._attendants.visit(runtime)
+        if many:
+            wait([outcome])
+
+    def _ended(self, outcome: Future[bytes]) -> None:
+        with self._lock:
+            self._pending -= 1
+            self._failed += outcome.exception() is not None
+
+    def _is_idle(self, runtime: Runtime) -> None:
+        if runtime in self._leaving:
+            self._discard(runtime)
 
     def _take_worker(self) -> _Worker:
         try:
@@ -596,10 +666,19 @@ class RuntimePool:
         return runtime
 
     def _discard(self, runtime: Runtime) -> None:
+        """Close a runtime, as soon as the calls that wait in it have ended."""
+        if runtime.calls_waiting and not self._closed:
+            with self._lock:
+                self._leaving.add(runtime)
+            self._attendants.visit(runtime)  # they may have ended just now
+            return
+        self._attendants.forget(runtime)
         runtime.close()
         with self._lock:
-            self._runtimes.discard(runtime)
-            self._recycles += runtime.recycles
+            if runtime in self._runtimes:
+                self._runtimes.discard(runtime)
+                self._recycles += runtime.recycles
+            self._leaving.discard(runtime)
 
     def _deployment(self, function_id: str) -> _Deployment:
         try:
@@ -635,10 +714,32 @@ class _Worker:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A call that waits in a runtime."""
+
+    call: PendingCall
+    runtime: Runtime
+
+    def wait(self) -> bytes:
+        """Its outcome. An interruption of the waiting thread cancels the call."""
+        try:
+            return self.call.outcome.result()
+        except BaseException:
+            if not self.call.outcome.done():
+                self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Cancel its token."""
+        self.runtime.withdraw(self.call)
+
+
+@final
 class _AsyncCall(Ticket):
     """A call from asyncio."""
 
-    __slots__ = ("_loop", "_start", "payload", "result", "timeout")
+    __slots__ = ("_begun", "_loop", "_start", "payload", "result", "timeout")
 
     def __init__(
         self,
@@ -651,6 +752,7 @@ class _AsyncCall(Ticket):
         self.payload = payload
         self.timeout = timeout
         self._start = start
+        self._begun: _Begun | None = None
         self._loop = asyncio.get_running_loop()
         self.result: asyncio.Future[bytes] = self._loop.create_future()
 
@@ -659,6 +761,22 @@ class _AsyncCall(Ticket):
 
     def refuse(self, error: BaseException) -> None:
         self.settle(None, error)
+
+    def wait_for(self, begun: _Begun) -> None:
+        """The call waits in a runtime, and will be settled when it ends."""
+        self._begun = begun
+        if self.result.cancelled():
+            begun.withdraw()
+        begun.call.outcome.add_done_callback(self._end)
+
+    def withdraw(self) -> None:
+        """Nobody waits for the result any more."""
+        if self._begun is not None:
+            self._begun.withdraw()
+
+    def _end(self, outcome: Future[bytes]) -> None:
+        error = outcome.exception()
+        self.settle(None if error is not None else outcome.result(), error)
 
     def settle(self, value: bytes | None, error: BaseException | None) -> None:
         """Tell the event loop, from any thread, how the call ended."""

@@ -40,6 +40,7 @@ from dotnet_wasm_host.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
     from types import TracebackType
 
     from typing_extensions import Buffer, Self
@@ -107,8 +108,8 @@ class Runtime:
         # Guards the step to UNLOADING, which must not wait for a running call.
         self._life_lock = threading.Lock()
         self._calling = False
-        self._wakeup = Wakeup()
-        self._services = HostServices(wake=self._wakeup.ring)
+        self.bell = Wakeup()
+        self._services = HostServices(wake=self.bell.ring)
         # The instance is to be replaced as soon as no call waits in it.
         self._worn = False
         self._table = FunctionTable()
@@ -384,9 +385,11 @@ class Runtime:
                 guest.host.instance.set_deadline(None)
             if guest.broken:
                 self._replace()
-        if type(result) is PendingCall and seconds is not None:
-            result.set_timeout(seconds, started, self._limits.cancellation_grace)
-            guest.watch(result)
+        if type(result) is PendingCall:
+            result.outcome.add_done_callback(self._count_failure)
+            if seconds is not None:
+                result.set_timeout(seconds, started, self._limits.cancellation_grace)
+                guest.watch(result)
         return result
 
     def _call(self, entry: _Entry, payload: Buffer) -> bytes:
@@ -400,23 +403,58 @@ class Runtime:
 
     # ---------------------------------------------------------------- calls that wait
 
+    def begin(
+        self, function_id: str, payload: Buffer, timeout: float | None
+    ) -> bytes | PendingCall:
+        """Like :meth:`invoke`, but a call that waits is handed out. For the pool.
+
+        Somebody must :meth:`attend` until it has an outcome.
+        """
+        with self._lock:
+            return self._begin(self._entry(function_id), payload, timeout)
+
+    def withdraw(self, call: PendingCall) -> None:
+        """Cancel the token of a call that waits, from any thread and without waiting."""
+        guest = getattr(self, "_guest", None)  # gone once the runtime is closed
+        if guest is not None:
+            guest.host.arrivals.post(lambda: guest.cancel(call))
+
+    def attend(self) -> float | None:
+        """Let the guest do what is due for calls that wait.
+
+        Seconds until there is more to do; ``None`` if only a ring of :attr:`bell` can tell.
+        """
+        with self._lock:
+            if self._closed or not (self._guest.pending or self._guest.host.arrivals.waiting):
+                return None
+            return self._pump()
+
+    @property
+    def calls_waiting(self) -> int:
+        """Calls of asynchronous functions that have begun and wait."""
+        guest = getattr(self, "_guest", None)  # gone once the runtime is closed
+        return 0 if guest is None else len(guest.pending)
+
+    def _count_failure(self, outcome: Future[bytes]) -> None:
+        if outcome.exception() is not None:
+            self._failed += 1
+
     def _wait_for(self, call: PendingCall) -> bytes:
         """Pump until a call has an outcome. Others may enter while nothing is due."""
         guest = self._guest
         try:
             while not call.outcome.done():
-                rung = self._wakeup.rung
+                rung = self.bell.rung
                 due = self._pump()
                 if call.outcome.done():
                     break
                 self._lock.release()
                 try:
-                    self._wakeup.wait(rung, None if due is None else max(0.0, due))
+                    self.bell.wait(rung, None if due is None else max(0.0, due))
                 finally:
                     self._lock.acquire()
             return call.outcome.result()
         except BaseException:
-            self._failed += 1
             if not call.outcome.done():  # interrupted: nobody will ask for the outcome
                 self._run(lambda: guest.cancel(call))
             raise
@@ -472,7 +510,7 @@ class Runtime:
                 error or InstanceLost(call.function_id, "another call broke it, or it was replaced")
             )
         if pending:
-            self._wakeup.ring()
+            self.bell.ring()
 
     def _invoke_batch(self, function_id: str, batch: list[bytes]) -> list[bytes]:
         # Looked up for each batch: the payloads' iterator may have changed what is loaded.

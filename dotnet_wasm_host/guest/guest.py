@@ -362,7 +362,7 @@ class Guest:
 
     def cancel(self, call: PendingCall) -> None:
         """Cancel the token of a call; it has the grace period to end."""
-        if call.cancelled or call.outcome.done():
+        if call.cancelled or self.pending.get(call.call_id) is not call:
             return
         call.cancelled = True
         stop_at = time.monotonic() + self._grace

@@ -1,0 +1,31 @@
+using System;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace MinimalRuntime.WarmUp;
+
+/// <summary>The same for functions that await: timers, the thread pool, cancellation.</summary>
+public sealed class AsyncWarmUpHandler : IAsyncFunctionHandler
+{
+    public async ValueTask<byte[]> ExecuteAsync(ReadOnlyMemory<byte> input, CancellationToken cancellation)
+    {
+        switch (Encoding.UTF8.GetString(input.Span))
+        {
+            case "delay":
+                await Task.Delay(1, cancellation);
+                break;
+            case "run":
+                await Task.WhenAll(Task.Run(() => { }, cancellation), Task.Delay(1, cancellation));
+                break;
+            case "throw":
+                await Task.Yield();
+                throw new InvalidOperationException("warm-up");
+            case "cancel":
+                await Task.Delay(-1, cancellation);
+                break;
+        }
+
+        return input.ToArray();
+    }
+}
