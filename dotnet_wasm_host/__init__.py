@@ -24,6 +24,7 @@ from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
     CompilationError,
+    DescriptorError,
     DotnetHostError,
     EngineUnavailable,
     FunctionNotLoaded,
@@ -31,6 +32,7 @@ from dotnet_wasm_host.errors import (
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HostFunctionMissing,
     InstanceLost,
     InvocationError,
     InvocationTimeout,
@@ -49,6 +51,7 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.csharp import compile_csharp
+    from dotnet_wasm_host.json_functions import json_function
     from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
 
 __version__ = "0.1.0"
@@ -60,6 +63,7 @@ __all__ = [
     "Block",
     "Clock",
     "CompilationError",
+    "DescriptorError",
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
@@ -71,6 +75,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HostFunctionMissing",
     "ImageManifest",
     "InstanceLost",
     "InvocationError",
@@ -94,6 +99,7 @@ __all__ = [
     "TooManyCalls",
     "WasiOptions",
     "compile_csharp",
+    "json_function",
 ]
 
 #: Imported at first use: a process that only calls functions starts faster without them.
@@ -103,6 +109,7 @@ _LAZY = {
     "RuntimePool": "dotnet_wasm_host.pool",
     "StagedFunction": "dotnet_wasm_host.pool",
     "compile_csharp": "dotnet_wasm_host.csharp",
+    "json_function": "dotnet_wasm_host.json_functions",
 }
 
 

@@ -4,6 +4,7 @@
 
     DotnetHostError
      |- ArtifactError
+     |- DescriptorError       (ValueError)
      |- EngineUnavailable     (ImportError)
      |- AssemblyLoadError     (ValueError)
      |   `- HandlerNotFound
@@ -15,6 +16,7 @@
      |- GuestTerminated
      |- GuestTrap
      |- InstanceLost
+     |- HostFunctionMissing   (LookupError)
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
      |- RuntimeClosed         (ValueError)
@@ -41,6 +43,7 @@ __all__ = [
     "ArtifactError",
     "AssemblyLoadError",
     "CompilationError",
+    "DescriptorError",
     "DotnetHostError",
     "EngineUnavailable",
     "FunctionNotLoaded",
@@ -48,6 +51,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HostFunctionMissing",
     "InstanceLost",
     "InvocationError",
     "InvocationTimeout",
@@ -74,6 +78,13 @@ class ArtifactError(DotnetHostError):
     """A runtime artifact is missing, damaged or of a build this version does not know.
 
     The message says which file, what was expected of it and what to run.
+    """
+
+
+class DescriptorError(DotnetHostError, ValueError):
+    """A descriptor or substitution file for the trimmer cannot be read, or names nothing there is.
+
+    The message says which file and what in it.
     """
 
 
@@ -235,6 +246,10 @@ class InstanceLost(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.cause)
+
+
+class HostFunctionMissing(DotnetHostError, LookupError):
+    """The guest called a host function that the runtime was not given."""
 
 
 class LimitExceeded(DotnetHostError, ValueError):

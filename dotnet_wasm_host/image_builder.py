@@ -22,7 +22,7 @@ from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from dotnet_wasm_host.engines.base import CompiledModule, Engine
 
@@ -33,12 +33,27 @@ __all__ = ["ImageBuilder", "ImageParts"]
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
 CACHE_FORMAT = 4
-#: What images are warmed with: handler type to the payloads it is called with.
-_WARM_UP = {
-    "MinimalRuntime.WarmUp.WarmUpHandler": (b"", b"echo", b"json", b"throw", b"echo"),
-    "MinimalRuntime.WarmUp.AsyncWarmUpHandler": (b"", b"delay", b"run", b"throw", b"cancel", b""),
-}
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
+
+
+#: Sample functions, the assembly that an image must have for them, and what they are called with.
+WARM_UP: Sequence[tuple[str, str, tuple[bytes, ...]]] = (
+    ("MinimalRuntime.WarmUp", "", (b"", b"echo", b"throw", b"echo")),
+    (
+        "MinimalRuntime.WarmUp.Json",
+        "System.Text.Json.wasm",
+        (b'{"name": "value", "numbers": [1, 2.5, true, null]}',),
+    ),
+    (
+        "MinimalRuntime.WarmUp.Async",
+        "System.Threading.Channels.wasm",
+        (b"", b"delay", b"run", b"throw", b"cancel", b""),
+    ),
+)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _digest(*parts: str) -> str:
@@ -94,7 +109,18 @@ class ImageBuilder:
 
     def image(self, name: str) -> ImageParts:
         """A built-in image."""
-        return self.cached(name, self._build)
+        return self.cached(name, lambda: self._build(self._assemblies()))
+
+    def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
+        """An image of other assemblies than the whole base library.
+
+        Args:
+            name: what the image is called.
+            assemblies: file name (``System.Runtime.wasm`` for webcil, ``X.dll`` for PE) to
+                content, ``MinimalRuntime.dll`` among them; what the warm-up needs has to be kept.
+        """
+        contents = (f"{file} {_sha256(data)}" for file, data in sorted(assemblies.items()))
+        return self.cached(f"{name}-{_digest(*contents)}", lambda: self._build(assemblies))
 
     def cached(self, name: str, make: Callable[[], ImageParts]) -> ImageParts:
         """What ``make`` gives, from the cache or made and put there under ``name``."""
@@ -113,23 +139,24 @@ class ImageBuilder:
         memory = self.compiled(f"opened-{self._code_key}-{digest}", "an image", lambda: module)
         return ImageParts(self.code(), memory, state)
 
-    def _build(self) -> ImageParts:
+    def _build(self, assemblies: Mapping[str, bytes]) -> ImageParts:
         code = self.code()
         with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
-            guest = self._boot(code)
+            guest = self._boot(code, assemblies)
         try:
             with self.step("freezing its memory into an image"):
-                origin = ImageState(guest.layout, {}, (), (), self._manifest(), self.code_sha256)
+                manifest = self._manifest(assemblies)
+                origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256)
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)
         finally:
             guest.close()
 
-    def _boot(self, code: CompiledModule) -> Guest:
+    def _boot(self, code: CompiledModule, assemblies: Mapping[str, bytes]) -> Guest:
         data = self.engine.compile(self.store.read("dotnet.data.wasm"))
         instance = self.engine.instantiate(code, data, memory_limit=MAX_MEMORY_BYTES)
         host = Host(instance, _BUILD_LIMITS, WasiOptions())
-        boot(host, ((name, self.store.read(path)) for name, path in self._assemblies()))
+        boot(host, assemblies.items())
         host.set_arguments([])
         layout = GuestLayout(
             methods=find_methods(
@@ -141,33 +168,35 @@ class ImageBuilder:
         limit = MAX_MEMORY_BYTES
         guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
         guest.initialize()
-        self._warm_up(guest)
+        self._warm_up(guest, assemblies)
         return guest
 
-    def _warm_up(self, guest: Guest) -> None:
+    def _warm_up(self, guest: Guest, assemblies: Container[str]) -> None:
         """Run every path a function's life takes, so that instances start with them warm."""
-        sample = self.store.read("guest/MinimalRuntime.WarmUp.dll")
-        for handler, payloads in _WARM_UP.items():
-            report = guest.load(handler, sample, (), handler)
+        for sample, needed, payloads in WARM_UP:
+            if needed and needed not in assemblies:
+                continue
+            report = guest.load(sample, self.store.read(f"guest/{sample}.dll"), (), "")
             for payload in payloads:
                 try:
-                    _run(guest, handler, report.handle, payload)
+                    _run(guest, sample, report.handle, payload)
                 except DotnetHostError:
                     if guest.broken or payload not in {b"throw", b"cancel"}:
                         raise
-            guest.unload(handler)
+            guest.unload(sample)
         guest.rest()
 
-    def _assemblies(self) -> list[tuple[str, str]]:
-        framework = [(f"{Path(path).stem}.wasm", path) for path in self.store.names("framework/")]
-        return [*framework, ("MinimalRuntime.dll", "guest/MinimalRuntime.dll")]
+    def _assemblies(self) -> dict[str, bytes]:
+        files = {f"{Path(path).stem}.wasm": path for path in self.store.names("framework/")}
+        for name in ("MinimalRuntime.dll", "MinimalRuntime.Json.dll"):
+            files[name] = f"guest/{name}"
+        return {name: self.store.read(path) for name, path in files.items()}
 
-    def _manifest(self) -> ImageManifest:
-        files = {name: self.store.manifest.files[path] for name, path in self._assemblies()}
+    def _manifest(self, assemblies: Mapping[str, bytes]) -> ImageManifest:
         return ImageManifest(
             dotnet_version=self.store.manifest.dotnet_version,
-            assemblies={name: file.size for name, file in files.items()},
-            hashes={name: file.sha256 for name, file in files.items()},
+            assemblies={name: len(content) for name, content in assemblies.items()},
+            hashes={name: _sha256(content) for name, content in assemblies.items()},
             memory_bytes=0,
             image_bytes=0,
         )

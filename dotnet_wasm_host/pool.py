@@ -11,12 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from os import cpu_count
-from typing import TYPE_CHECKING, final
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.attendants import Attendants
 from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.imports.host_functions import HostFunctions
 from dotnet_wasm_host.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -29,7 +31,7 @@ from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.slots import FairSlots, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Buffer, Self
@@ -169,7 +171,8 @@ class RuntimePool:
             given back. One more keeps its place while it waits; for PER_INVOCATION each has an
             instance.
         spares: PER_INVOCATION: instances kept ready for each function.
-        engine, limits, wasi: as for :class:`~dotnet_wasm_host.Runtime`.
+        engine, limits, wasi, host_functions: as for :class:`~dotnet_wasm_host.Runtime`. Coroutine
+            functions run on the event loop that awaits :meth:`invoke_async`, while one does.
 
     Functions that wait take turns: one that is called a thousand times at once does not hold up
     another one's single call. A call that crashes or overruns its deadline costs its own
@@ -189,6 +192,7 @@ class RuntimePool:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
@@ -196,6 +200,9 @@ class RuntimePool:
         self._isolation = isolation
         self._limits = limits
         self._wasi = wasi
+        self._functions = None if host_functions is None else HostFunctions(host_functions)
+        # Threads that run a call: a host function may call the pool again.
+        self._busy: set[int] = set()
         self._size = size or cpu_count() or 1
         self._spares = spares
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
@@ -347,6 +354,8 @@ class RuntimePool:
         is taken out of it. One that runs is not stopped by it; give a ``timeout``.
         """
         self._deployment(function_id)
+        if self._functions is not None:
+            self._functions.adopt(asyncio.get_running_loop())
         call = _AsyncCall(function_id, payload, timeout, self._start)
         self._slots.request(call)
         try:
@@ -403,6 +412,8 @@ class RuntimePool:
         for worker in self._workers:
             worker.runtime.close()
         self._workers.clear()
+        if self._functions is not None:
+            self._functions.close()
 
     @property
     def closed(self) -> bool:
@@ -499,6 +510,14 @@ class RuntimePool:
         payload: Buffer,
         timeout: float | None,
     ) -> bytes:
+        if get_ident() in self._busy:
+            # A host function of a running call: its place is this call's too, or with all
+            # places taken by such calls none would ever be free again.
+            result = self._run(function_id, generation, payload, timeout)
+            if type(result) is not _Begun:
+                return result
+            self._look_after(result)
+            return result.wait()
         ticket = self._slots.acquire(function_id)
         try:
             result = self._run(function_id, generation, payload, timeout)
@@ -557,13 +576,28 @@ class RuntimePool:
                         function_id, f"generation {generation.generation} is no longer loaded"
                     )
                 try:
-                    return self._run_on(deployment, payload, timeout)
+                    if self._functions is None:
+                        return self._run_on(deployment, payload, timeout)
+                    return self._run_and_mark(deployment, payload, timeout)
                 except RuntimeClosed:
                     if deployment.function.is_alive:
                         raise
         except BaseException:
             self._failed += 1
             raise
+
+    def _run_and_mark(
+        self, deployment: _Deployment, payload: Buffer, timeout: float | None
+    ) -> bytes | _Begun:
+        """Remember which thread runs the call: its host functions may call the pool again."""
+        thread = get_ident()
+        if thread in self._busy:
+            return self._run_on(deployment, payload, timeout)
+        self._busy.add(thread)
+        try:
+            return self._run_on(deployment, payload, timeout)
+        finally:
+            self._busy.discard(thread)
 
     def _run_on(
         self, deployment: _Deployment, payload: Buffer, timeout: float | None
@@ -660,7 +694,9 @@ class RuntimePool:
             self._retire(deployment)
 
     def _new_runtime(self, image: RuntimeImage) -> Runtime:
-        runtime = Runtime(image, limits=self._limits, wasi=self._wasi)
+        runtime = Runtime(
+            image, limits=self._limits, wasi=self._wasi, host_functions=self._functions
+        )
         with self._lock:
             self._runtimes.add(runtime)
         return runtime

@@ -9,7 +9,7 @@ import time
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from dotnet_wasm_host.batches import batches
 from dotnet_wasm_host.errors import (
@@ -39,7 +39,7 @@ from dotnet_wasm_host.registry import (
 from dotnet_wasm_host.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     )
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.guest.guest import Guest
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
 
 __all__ = ["Runtime"]
@@ -79,6 +80,9 @@ class Runtime:
         engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
         limits: memory, time and sizes.
         wasi: arguments, environment, streams, files, clock and randomness of the guest.
+        host_functions: what the guest may call with ``Host.Call`` and ``Host.CallAsync``: name to
+            a function that takes bytes and returns bytes, or a coroutine function. They run in the
+            process, outside of the sandbox, with what the guest gives them: trust no argument.
 
     Thread-safe: calls are carried out one after the other. Use it as a context manager, or
     call :meth:`close`; a runtime that is forgotten warns and is freed by the garbage collector.
@@ -95,6 +99,7 @@ class Runtime:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None = None,
     ) -> None:
         self._closed = True  # so that __del__ is right if the lines below raise
         if isinstance(image, str):
@@ -109,7 +114,16 @@ class Runtime:
         self._life_lock = threading.Lock()
         self._calling = False
         self.bell = Wakeup()
-        self._services = HostServices(wake=self.bell.ring)
+        self._own_functions: HostFunctions | None = None
+        lent = None
+        if host_functions is not None:
+            from dotnet_wasm_host.imports.host_functions import HostFunctions  # noqa: PLC0415
+
+            if isinstance(host_functions, HostFunctions):
+                lent = host_functions  # a pool's
+            else:
+                lent = self._own_functions = HostFunctions(host_functions)
+        self._services = HostServices(functions=lent, wake=self.bell.ring)
         # The instance is to be replaced as soon as no call waits in it.
         self._worn = False
         self._table = FunctionTable()
@@ -335,6 +349,8 @@ class Runtime:
             for function_id in self._registry:
                 self._drop(function_id)
             self._let_go(self._guest, RuntimeClosed("the runtime was closed while the call waited"))
+            if self._own_functions is not None:
+                self._own_functions.close()
             del self._guest  # a closed runtime may be kept, its tens of megabytes not
 
     def __enter__(self) -> Self:
@@ -568,8 +584,9 @@ class Runtime:
     def _require_idle(self) -> None:
         if self._calling:
             raise DotnetHostError(
-                "the runtime is in the middle of a call on this thread (a stream, clock or "
-                "random source of its WasiOptions called back into it); use another Runtime"
+                "the runtime is in the middle of a call on this thread (a host function, stream, "
+                "clock or random source of it called back into it); use another Runtime, or a "
+                "RuntimePool"
             )
 
     def _start(self) -> Guest:

@@ -143,7 +143,7 @@ def test_the_runtime_itself_stays_valid() -> None:
 def test_every_instruction_of_the_runtime_is_known() -> None:
     find = Scanner(frozenset({CALL})).find
     bodies = ModuleEditor(ArtifactStore.locate().read("dotnet.code.wasm")).bodies
-    assert sum(1 for body in bodies for _ in find(body)) > 40_000
+    assert sum(1 for body in bodies for _ in find(body)) > 10_000
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ using System.Threading.Tasks;
 
 namespace MinimalRuntime.WarmUp;
 
-/// <summary>The same for functions that await: timers, the thread pool, cancellation.</summary>
-public sealed class AsyncWarmUpHandler : IAsyncFunctionHandler
+/// <summary>Functions that await, in images that have the whole library: timers, the thread pool, cancellation.</summary>
+public sealed class WarmUpAsyncHandler : IAsyncFunctionHandler
 {
     public async ValueTask<byte[]> ExecuteAsync(ReadOnlyMemory<byte> input, CancellationToken cancellation)
     {

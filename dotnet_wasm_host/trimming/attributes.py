@@ -1,0 +1,205 @@
+"""Custom attributes: their arguments, and which of them the runtime itself looks at."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, final
+
+from dotnet_wasm_host.ecma335.binary import MalformedImage
+from dotnet_wasm_host.ecma335.metadata import CUSTOM_ATTRIBUTE_TYPE, Table, read_compressed
+from dotnet_wasm_host.ecma335.signatures import OBJECT, STRING, TYPE, VECTOR, Type
+from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.trimming.module import Module
+    from dotnet_wasm_host.trimming.world import Reference, World
+
+__all__ = ["READ_BY_THE_RUNTIME", "AttributeValue", "attribute_name", "read_attribute"]
+
+#: Attributes of the base library that Mono or the base library itself reads at run time. All
+#: others on it are for compilers, analysers and debuggers.
+READ_BY_THE_RUNTIME = frozenset(
+    {
+        "AttributeUsageAttribute",
+        "DisableRuntimeMarshallingAttribute",
+        "DynamicInterfaceCastableImplementationAttribute",
+        "FixedAddressValueTypeAttribute",
+        "FlagsAttribute",
+        "IgnoresAccessChecksToAttribute",
+        "InlineArrayAttribute",
+        "InternalsVisibleToAttribute",
+        "IntrinsicAttribute",
+        "IsByRefLikeAttribute",
+        "ModuleInitializerAttribute",
+        "PreserveBaseOverridesAttribute",
+        "RuntimeCompatibilityAttribute",
+        "StackTraceHiddenAttribute",
+        "SuppressGCTransitionAttribute",
+        "ThreadStaticAttribute",
+        "UnmanagedCallConvAttribute",
+        "UnmanagedCallersOnlyAttribute",
+        "UnmanagedFunctionPointerAttribute",
+        "UnsafeAccessorAttribute",
+        "UnsafeAccessorTypeAttribute",
+    }
+)
+#: II.23.3: what a blob starts with, the kinds of named arguments, and types of boxed values.
+PROLOG = 1
+NAMED_FIELD, NAMED_PROPERTY = 0x53, 0x54
+SYSTEM_TYPE, BOXED, ENUM, NULL_STRING = 0x50, 0x51, 0x55, 0xFF
+_NUMBERS = {
+    0x02: "?", 0x03: "H", 0x04: "b", 0x05: "B", 0x06: "h", 0x07: "H", 0x08: "i", 0x09: "I",
+    0x0A: "q", 0x0B: "Q", 0x0C: "f", 0x0D: "d",
+}  # fmt: skip
+_LAYOUTS = {code: struct.Struct("<" + letter) for code, letter in _NUMBERS.items()}
+
+Value = int | float | bool | str | TypeName | list["Value"] | None
+
+
+class Named(NamedTuple):
+    """A named argument."""
+
+    kind: int
+    name: str
+    value: Value
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AttributeValue:
+    """An attribute: its constructor and arguments.
+
+    Attributes:
+        types: every type that an argument is or has as its value.
+    """
+
+    constructor: Reference
+    fixed: tuple[Value, ...]
+    named: tuple[Named, ...]
+    types: tuple[TypeName, ...]
+
+
+def attribute_name(world: World, module: Module, row: int) -> str:
+    """Full name of an attribute's class, without reading its arguments."""
+    owner = _constructor(world, module, row).owner
+    definition = world.definition(owner)
+    return world.full_name(definition) if definition is not None else ""
+
+
+def _constructor(world: World, module: Module, row: int) -> Reference:
+    coded = module.metadata.row(Table.CUSTOM_ATTRIBUTE, row)[1]
+    table, member = CUSTOM_ATTRIBUTE_TYPE.split(coded)
+    return world.reference(module, int(table) << 24 | member)
+
+
+def read_attribute(world: World, module: Module, row: int) -> AttributeValue:
+    """An attribute with its arguments.
+
+    Raises:
+        MalformedImage: its constructor is not there, or the blob is not what that says.
+    """
+    constructor = _constructor(world, module, row)
+    if not constructor.target:
+        raise MalformedImage(f"an attribute of {module.name} has no constructor")
+    blob = module.metadata.blob(module.metadata.row(Table.CUSTOM_ATTRIBUTE, row)[2])
+    reader = _BlobReader(world, module, blob)
+    parameters = world.signature(constructor.target).parameters
+    if not blob:
+        return AttributeValue(constructor, (), (), ())
+    fixed, named = reader.read(parameters)
+    return AttributeValue(constructor, fixed, named, tuple(reader.types))
+
+
+class _BlobReader:
+    """II.23.3."""
+
+    def __init__(self, world: World, module: Module, blob: bytes) -> None:
+        self.types: list[TypeName] = []
+        self._world = world
+        self._module = module
+        self._blob = blob
+        self._position = 0
+
+    def read(self, parameters: tuple[Type, ...]) -> tuple[tuple[Value, ...], tuple[Named, ...]]:
+        try:
+            if self._number(0x07) != PROLOG:
+                raise MalformedImage("an attribute without its prolog")
+            fixed = tuple(self._value(self._kind_of(p)) for p in parameters)
+            named = tuple(self._named() for _ in range(int(self._number(0x07))))
+        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            raise MalformedImage(f"an attribute of {self._module.name} is cut off") from error
+        return fixed, named
+
+    def _named(self) -> Named:
+        kind = int(self._number(0x05))
+        type_ = self._boxed_type()
+        name = self._text() or ""
+        return Named(kind, name, self._value(type_))
+
+    def _kind_of(self, type_: Type) -> tuple[int, ...]:
+        """A parameter's type in the terms of boxed values: element types, arrays nested."""
+        if isinstance(type_, int):
+            return (BOXED,) if type_ == OBJECT else (type_,)
+        if type_[0] == VECTOR:
+            return (VECTOR, *self._kind_of(type_[1]))
+        if type_[0] == TYPE:
+            if self._world.full_name(type_[1]) == "System.Type":
+                return (SYSTEM_TYPE,)
+            return (self._underlying(type_[1]),)
+        raise MalformedImage(f"an attribute of {self._module.name} takes {type_!r}")
+
+    def _underlying(self, enum: int) -> int:
+        for field in self._world.fields(enum):
+            if self._world.field_name(field) == "value__":
+                code = self._world.field_type(field)
+                if isinstance(code, int):
+                    return code
+        raise MalformedImage(f"{self._world.full_name(enum)} is not an enum")
+
+    def _boxed_type(self) -> tuple[int, ...]:
+        code = int(self._number(0x05))
+        if code == VECTOR:
+            return (VECTOR, *self._boxed_type())
+        if code != ENUM:
+            return (code,)
+        name = parse_type_name(self._text() or "")
+        self.types.append(name)
+        enum = name.resolve(self._world, self._module)
+        if enum is None:
+            raise MalformedImage(f"{name} in an attribute of {self._module.name} is not there")
+        return (self._underlying(enum),)
+
+    def _value(self, kind: tuple[int, ...]) -> Value:
+        code = kind[0]
+        if code == STRING:
+            return self._text()
+        if code == SYSTEM_TYPE:
+            text = self._text()
+            if text is None:
+                return None
+            name = parse_type_name(text)
+            self.types.append(name)
+            return name
+        if code == BOXED:
+            return self._value(self._boxed_type())
+        if code == VECTOR:
+            count = int(self._number(0x09))
+            return [self._value(kind[1:]) for _ in range(count if count != 0xFFFFFFFF else 0)]
+        return self._number(code)
+
+    def _number(self, code: int) -> int | float | bool:
+        layout = _LAYOUTS.get(code)
+        if layout is None:
+            raise MalformedImage(f"element type {code:#x} in an attribute")
+        value: int | float | bool = layout.unpack_from(self._blob, self._position)[0]
+        self._position += layout.size
+        return value
+
+    def _text(self) -> str | None:
+        if self._blob[self._position] == NULL_STRING:
+            self._position += 1
+            return None
+        length, start = read_compressed(self._blob, self._position)
+        self._position = start + length
+        return self._blob[start : self._position].decode()

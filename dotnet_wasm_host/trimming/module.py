@@ -1,0 +1,187 @@
+"""An assembly with its metadata indexed by who owns what."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar, final
+
+from dotnet_wasm_host.ecma335.il import Body, parse_body
+from dotnet_wasm_host.ecma335.metadata import (
+    HAS_CUSTOM_ATTRIBUTE,
+    IMPLEMENTATION,
+    TYPE_OR_METHOD_DEF,
+    Metadata,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["CORE", "Module"]
+
+_Value = TypeVar("_Value")
+#: The assembly that the runtime cannot do without.
+CORE = "System.Private.CoreLib"
+
+
+@final
+class Module:
+    """One assembly. Types, methods and fields are their row numbers, counted from 1."""
+
+    def __init__(self, index: int, name: str, data: bytes, *, is_root: bool) -> None:
+        self.index = index
+        self.name = name
+        self.data = data
+        #: Kept byte for byte, and everything in it taken as used.
+        self.is_root = is_root
+        self.metadata = md = Metadata(data)
+        self.is_core = name == CORE
+        self.enclosing: dict[int, int] = {row[0]: row[1] for row in md.rows(Table.NESTED_CLASS)}
+        self.nested: dict[int, list[int]] = _grouped((e, n) for n, e in self.enclosing.items())
+        types = md.rows(Table.TYPE_DEF)
+        self._field_starts = [row[4] for row in types] + [len(md.rows(Table.FIELD)) + 1]
+        self._method_starts = [row[5] for row in types] + [len(md.rows(Table.METHOD_DEF)) + 1]
+        self.field_owner = _owners(self._field_starts)
+        self.method_owner = _owners(self._method_starts)
+        self.interfaces = _grouped(
+            (owner, row) for row, (owner, _) in enumerate(md.rows(Table.INTERFACE_IMPL), 1)
+        )
+        self.method_impls = _grouped(
+            (owner, (body, declaration)) for owner, body, declaration in md.rows(Table.METHOD_IMPL)
+        )
+        self.generic_parameters = _grouped(
+            (owner, row) for row, (_, _, owner, _) in enumerate(md.rows(Table.GENERIC_PARAM), 1)
+        )
+        self.constraints = _grouped(
+            (owner, row)
+            for row, (owner, _) in enumerate(md.rows(Table.GENERIC_PARAM_CONSTRAINT), 1)
+        )
+        self.attributes = _grouped(
+            (owner, row) for row, (owner, _, _) in enumerate(md.rows(Table.CUSTOM_ATTRIBUTE), 1)
+        )
+        self.explicit_layouts = {row[2] for row in md.rows(Table.CLASS_LAYOUT)}
+        self._full_names: dict[int, str] = {}
+        self.by_name = {self.full_name(row): row for row in range(1, len(types) + 1)}
+        self._method_names: dict[int, dict[str, list[int]]] = {}
+
+    @property
+    def types(self) -> range:
+        """All types, ``<Module>`` first."""
+        return range(1, len(self.metadata.rows(Table.TYPE_DEF)) + 1)
+
+    def full_name(self, type_: int) -> str:
+        """``Namespace.Name``, nested ones behind a slash."""
+        name = self._full_names.get(type_)
+        if name is None:
+            _, simple, namespace, *_ = self.metadata.row(Table.TYPE_DEF, type_)
+            name = self.metadata.string(simple)
+            if type_ in self.enclosing:
+                name = f"{self.full_name(self.enclosing[type_])}/{name}"
+            elif namespace:
+                name = f"{self.metadata.string(namespace)}.{name}"
+            self._full_names[type_] = name
+        return name
+
+    def methods(self, type_: int) -> range:
+        """Methods of a type."""
+        return range(self._method_starts[type_ - 1], self._method_starts[type_])
+
+    def fields(self, type_: int) -> range:
+        """Fields of a type."""
+        return range(self._field_starts[type_ - 1], self._field_starts[type_])
+
+    @cached_property
+    def forwarders(self) -> dict[str, str]:
+        """II.22.14: full name of a type that lives elsewhere to the assembly it is in."""
+        metadata = self.metadata
+        found = {}
+        for _, _, name, namespace, coded in metadata.rows(Table.EXPORTED_TYPE):
+            table, row = IMPLEMENTATION.split(coded)
+            if table is Table.ASSEMBLY_REF:
+                text = metadata.string(name)
+                full = f"{metadata.string(namespace)}.{text}" if namespace else text
+                found[full] = metadata.string(metadata.row(Table.ASSEMBLY_REF, row)[6])
+        return found
+
+    def method_name(self, method: int) -> str:
+        """Name of a method."""
+        return self.metadata.string(self.metadata.row(Table.METHOD_DEF, method)[3])
+
+    def field_name(self, field: int) -> str:
+        """Name of a field."""
+        return self.metadata.string(self.metadata.row(Table.FIELD, field)[1])
+
+    def methods_named(self, type_: int, name: str) -> list[int]:
+        """Methods of a type with that name."""
+        names = self._method_names.get(type_)
+        if names is None:
+            names = {}
+            for method in self.methods(type_):
+                names.setdefault(self.method_name(method), []).append(method)
+            self._method_names[type_] = names
+        return names.get(name, [])
+
+    def parameters(self, method: int) -> range:
+        """Rows of Param of a method (II.22.33); the one with sequence 0 is its result."""
+        rows = self.metadata.rows(Table.METHOD_DEF)
+        end = rows[method][5] if method < len(rows) else len(self.metadata.rows(Table.PARAM)) + 1
+        return range(rows[method - 1][5], end)
+
+    def attributes_of(self, table: Table, row: int) -> list[int]:
+        """Rows of CustomAttribute on something."""
+        return self.attributes.get(HAS_CUSTOM_ATTRIBUTE.join(table, row), [])
+
+    def generics_of(self, table: Table, row: int) -> list[int]:
+        """Rows of GenericParam of a type or method."""
+        return self.generic_parameters.get(TYPE_OR_METHOD_DEF.join(table, row), [])
+
+    def body(self, method: int) -> Body | None:
+        """Body of a method; None if it has none."""
+        rva, implementation, *_ = self.metadata.row(Table.METHOD_DEF, method)
+        # II.23.1.11: only IL has a body that reads like one.
+        if not rva or implementation & 0x3:
+            return None
+        content, offset = self.content(rva)
+        return parse_body(content, offset)
+
+    def content(self, rva: int) -> tuple[bytes, int]:
+        """The section that holds an address, and the offset in it."""
+        for section in self.metadata.image.sections:
+            offset = rva - section.virtual_address
+            if 0 <= offset < len(section.content):
+                return section.content, offset
+        return self.metadata.image.at(rva, 1), 0
+
+    def resources(self) -> dict[str, bytes]:
+        """Embedded resources by name."""
+        start, _ = self._resource_directory()
+        found = {}
+        for offset, _, name, implementation in self.metadata.rows(Table.MANIFEST_RESOURCE):
+            if implementation == 0:
+                content, position = self.content(start + offset)
+                size = int.from_bytes(content[position : position + 4], "little")
+                data = content[position + 4 : position + 4 + size]
+                found[self.metadata.string(name)] = data
+        return found
+
+    def _resource_directory(self) -> tuple[int, int]:
+        header, offset = self.content(self.metadata.image.cli_header[0])
+        # II.25.3.3: the address and size of the resources are at 24 of the CLI header.
+        rva, size = header[offset + 24 : offset + 28], header[offset + 28 : offset + 32]
+        return int.from_bytes(rva, "little"), int.from_bytes(size, "little")
+
+
+def _grouped(pairs: Iterable[tuple[int, _Value]]) -> dict[int, list[_Value]]:
+    groups: dict[int, list[_Value]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _owners(starts: list[int]) -> list[int]:
+    """Owner of each row, by row number; index 0 is nobody's."""
+    owners = [0]
+    for owner, (start, end) in enumerate(pairwise(starts), 1):
+        owners += [owner] * (end - start)
+    return owners

@@ -1,0 +1,189 @@
+"""What code reaches by reflection, as far as it says so: annotations, ``typeof``, names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.ecma335.binary import MalformedImage
+from dotnet_wasm_host.ecma335.il import Op
+from dotnet_wasm_host.ecma335.metadata import Table
+from dotnet_wasm_host.trimming.attributes import read_attribute
+from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
+from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_MASK
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.trimming.marking import Marker
+    from dotnet_wasm_host.trimming.module import Module
+    from dotnet_wasm_host.trimming.world import World
+
+__all__ = ["Reflection"]
+
+_CODE_ANALYSIS = "System.Diagnostics.CodeAnalysis."
+ACCESSED_MEMBERS = f"{_CODE_ANALYSIS}DynamicallyAccessedMembersAttribute"
+DEPENDENCY = f"{_CODE_ANALYSIS}DynamicDependencyAttribute"
+#: System.Diagnostics.CodeAnalysis.DynamicallyAccessedMemberTypes.
+DEFAULT_CONSTRUCTOR, PUBLIC_CONSTRUCTORS, OTHER_CONSTRUCTORS = 0x1, 0x2, 0x4
+PUBLIC_METHODS, OTHER_METHODS, PUBLIC_FIELDS, OTHER_FIELDS = 0x8, 0x10, 0x20, 0x40
+PUBLIC_NESTED, OTHER_NESTED, PUBLIC_PROPERTIES, OTHER_PROPERTIES = 0x80, 0x100, 0x200, 0x400
+PUBLIC_EVENTS, OTHER_EVENTS, INTERFACES = 0x800, 0x1000, 0x2000
+_ACCESSORS = {
+    "get_": (PUBLIC_PROPERTIES, OTHER_PROPERTIES), "set_": (PUBLIC_PROPERTIES, OTHER_PROPERTIES),
+    "add_": (PUBLIC_EVENTS, OTHER_EVENTS), "remove_": (PUBLIC_EVENTS, OTHER_EVENTS),
+}  # fmt: skip
+ALL_MEMBERS = 0x7FFFFFFF
+
+
+@final
+class Reflection:
+    """Marks members that are reached by reflection."""
+
+    def __init__(self, world: World, marker: Marker) -> None:
+        self._world = world
+        self._marker = marker
+        self._parameters: dict[int, int] = {}
+
+    def accessed(self, module: Module, table: Table, row: int) -> int:
+        """Flags of ``[DynamicallyAccessedMembers]`` on a parameter, field or type parameter."""
+        for attribute in module.attributes_of(table, row):
+            if self._marker.attribute_name(module, attribute) == ACCESSED_MEMBERS:
+                return int(read_attribute(self._world, module, attribute).fixed[0]) & ALL_MEMBERS  # type: ignore[arg-type]
+        return 0
+
+    def access(self, type_: int, flags: int) -> None:
+        """Mark the members of a type, and what it inherits, that the flags name."""
+        if not flags:
+            return
+        marker = self._marker
+        marker.mark_type(type_)
+        if flags & (DEFAULT_CONSTRUCTOR | PUBLIC_CONSTRUCTORS):
+            marker.mark_default_constructor(type_)
+        for each in (type_, *(base for base, _ in self._world.chain(type_))):
+            self._access_members(each, flags, inherited=each != type_)
+
+    def _access_members(self, type_: int, flags: int, *, inherited: bool) -> None:
+        world, marker = self._world, self._marker
+        for method in world.methods(type_):
+            public = world.method_row(method)[2] & METHOD_ACCESS == METHOD_PUBLIC
+            if flags & self._wanted(world.method_name(method), public=public, inherited=inherited):
+                marker.mark_method(method)
+        for field in world.fields(type_):
+            module, row = world.locate(field)
+            public = module.metadata.row(Table.FIELD, row)[0] & METHOD_ACCESS == METHOD_PUBLIC
+            if flags & (PUBLIC_FIELDS if public else OTHER_FIELDS):
+                marker.mark_field(field)
+        if flags & (PUBLIC_PROPERTIES | OTHER_PROPERTIES | PUBLIC_EVENTS | OTHER_EVENTS):
+            marker.reflected.add(type_)
+        if flags & INTERFACES:
+            for interface, _ in world.interfaces(type_):
+                marker.mark_type(interface)
+        module, row = world.locate(type_)
+        if flags & (PUBLIC_NESTED | OTHER_NESTED) and not inherited:
+            for nested in module.nested.get(row, ()):
+                marker.mark_whole(world.identity(module, nested))
+
+    @staticmethod
+    def _wanted(name: str, *, public: bool, inherited: bool) -> int:
+        """The flags that ask for a method."""
+        if name in {".ctor", ".cctor"}:
+            if inherited or name == ".cctor":
+                return 0
+            return PUBLIC_CONSTRUCTORS if public else OTHER_CONSTRUCTORS
+        wanted = PUBLIC_METHODS if public else OTHER_METHODS
+        for prefix, (public_flag, other_flag) in _ACCESSORS.items():
+            if name.startswith(prefix):
+                wanted |= public_flag if public else other_flag
+        return wanted
+
+    def follow(self, module: Module, code: list[tuple[int, int, int]]) -> None:
+        """``typeof`` and names of types in a method that hands them to something annotated.
+
+        Without data flow, every type named in the method is taken to reach every annotated
+        parameter and field in it.
+        """
+        world = self._world
+        types: list[int] = []
+        texts: list[int] = []
+        flags, by_name = 0, False
+        for _, op, token in code:
+            if op == Op.LDSTR:
+                texts.append(token & ROW_MASK)
+                continue
+            reference = world.reference(module, token)
+            if op == Op.LDTOKEN and reference.kind == "type":
+                definition = world.definition(reference.owner)
+                types += [definition] if definition is not None else []
+            elif reference.kind == "method" and reference.target:
+                flags |= self._annotated_parameters(reference.target)
+                by_name |= self._finds_types(reference.target)
+            elif reference.kind == "field" and reference.target:
+                place, row = world.locate(reference.target)
+                flags |= self.accessed(place, Table.FIELD, row)
+        for type_ in types:
+            self.access(type_, flags)
+        for text in texts if by_name else ():
+            content = module.metadata.user_string(text)[:-1].decode("utf-16-le", "replace")
+            self._access_name(module, parse_type_name(content), flags | DEFAULT_CONSTRUCTOR)
+
+    def _access_name(self, module: Module, name: TypeName, flags: int) -> None:
+        type_ = name.resolve(self._world, module)
+        if type_ is not None:
+            self._marker.mark_type(type_)
+            self.access(type_, flags)
+
+    def _annotated_parameters(self, method: int) -> int:
+        flags = self._parameters.get(method)
+        if flags is None:
+            module, row = self._world.locate(method)
+            flags = 0
+            for parameter in module.parameters(row):
+                # Sequence 0 is the result (II.22.33).
+                if module.metadata.row(Table.PARAM, parameter)[1]:
+                    flags |= self.accessed(module, Table.PARAM, parameter)
+            flags |= self.accessed(module, Table.METHOD_DEF, row)
+            self._parameters[method] = flags
+        return flags
+
+    def _finds_types(self, method: int) -> bool:
+        name = self._world.method_name(method)
+        if name not in {"GetType", "CreateInstance"}:
+            return False
+        owner = self._world.full_name(self._world.owner_of_method(method))
+        return owner in {"System.Type", "System.Reflection.Assembly", "System.Activator"}
+
+    def depend(self, module: Module, row: int, method: int) -> None:
+        """``[DynamicDependency]`` on a method."""
+        for attribute in module.attributes_of(Table.METHOD_DEF, row):
+            if self._marker.attribute_name(module, attribute) == DEPENDENCY:
+                try:
+                    value = read_attribute(self._world, module, attribute)
+                except MalformedImage:
+                    continue
+                self._depend(module, self._world.owner_of_method(method), value.fixed)
+
+    def _depend(self, module: Module, owner: int, fixed: tuple[object, ...]) -> None:
+        what, *place = fixed
+        type_: int | None = owner
+        if place:
+            first = place[0]
+            name = first if isinstance(first, TypeName) else parse_type_name(str(first))
+            if len(place) > 1:
+                name = TypeName(name.name, str(place[1]), name.arguments)
+            type_ = name.resolve(self._world, module)
+        if type_ is None:
+            return
+        if isinstance(what, str):
+            self._depend_on_member(type_, what)
+        elif isinstance(what, int):
+            self.access(type_, what & ALL_MEMBERS)
+
+    def _depend_on_member(self, type_: int, signature: str) -> None:
+        """A member by the name it has in documentation comments; its overloads come with it."""
+        marker, world = self._marker, self._world
+        name = signature.partition("(")[0].partition("`")[0].replace("#", ".")
+        marker.mark_type(type_)
+        marker.mark_methods_named(type_, name)
+        for accessor in ("get_", "set_", "add_", "remove_"):
+            marker.mark_methods_named(type_, accessor + name)
+        for field in world.fields(type_):
+            if world.field_name(field) == name:
+                marker.mark_field(field)

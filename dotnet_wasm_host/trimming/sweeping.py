@@ -1,0 +1,540 @@
+"""Sweeping: writing an assembly again with what was marked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.ecma335.binary import MalformedImage
+from dotnet_wasm_host.ecma335.il import CATCH, Body, Op, encode_body, tokens
+from dotnet_wasm_host.ecma335.metadata import (
+    CUSTOM_ATTRIBUTE_TYPE,
+    HAS_CONSTANT,
+    HAS_CUSTOM_ATTRIBUTE,
+    HAS_FIELD_MARSHAL,
+    HAS_SEMANTICS,
+    IMPLEMENTATION,
+    MEMBER_FORWARDED,
+    MEMBER_REF_PARENT,
+    METHOD_DEF_OR_REF,
+    RESOLUTION_SCOPE,
+    TYPE_DEF_OR_REF,
+    TYPE_OR_METHOD_DEF,
+    Table,
+)
+from dotnet_wasm_host.ecma335.signatures import TYPE, rename, rename_type
+from dotnet_wasm_host.ecma335.writer import AssemblyWriter
+from dotnet_wasm_host.trimming.resources import SUFFIX, keep_keys
+from dotnet_wasm_host.trimming.world import ROW_BITS, ROW_MASK, TYPE_ABSTRACT, TYPE_INTERFACE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dotnet_wasm_host.trimming.constants import Constants
+    from dotnet_wasm_host.trimming.marking import Marker
+    from dotnet_wasm_host.trimming.module import Module
+    from dotnet_wasm_host.trimming.world import World
+
+__all__ = ["Sweeper"]
+
+USER_STRING = 0x70
+#: II.23.1.10: methods that are imported from native code.
+PINVOKE = 0x2000
+#: Sizes of fields with initial content, by element type (II.23.1.16).
+_SIZES = {
+    0x02: 1, 0x03: 2, 0x04: 1, 0x05: 1, 0x06: 2, 0x07: 2, 0x08: 4, 0x09: 4, 0x0A: 8, 0x0B: 8,
+    0x0C: 4, 0x0D: 8,
+}  # fmt: skip
+#: II.23.1.2: the whole public key follows, not only its hash.
+HAS_PUBLIC_KEY = 0x1
+
+
+@final
+class Sweeper:
+    """Writes one assembly.
+
+    Args:
+        forwards: whether a type that lives elsewhere is still forwarded to, by full name and
+            identity.
+        keep_messages: keep the texts of exceptions that are used; otherwise none.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        marker: Marker,
+        constants: Constants,
+        module: Module,
+        *,
+        forwards: Callable[[str, int], bool],
+        keep_messages: bool,
+    ) -> None:
+        self._world = world
+        self._marker = marker
+        self._constants = constants
+        self._module = module
+        self._metadata = module.metadata
+        self._forwards = forwards
+        self._keep_messages = keep_messages
+        self._writer = AssemblyWriter()
+        self._texts: set[str] = set()
+        self._types = [t for t in module.types if t == 1 or self._kept(marker.types, t)]
+        self._methods = [
+            m for t in self._types for m in module.methods(t) if self._kept(marker.methods, m)
+        ]
+        self._fields = [
+            f for t in self._types for f in module.fields(t) if self._kept(marker.fields, f)
+        ]
+        self._new = {
+            Table.TYPE_DEF: _numbered(self._types),
+            Table.METHOD_DEF: _numbered(self._methods),
+            Table.FIELD: _numbered(self._fields),
+        }
+        self._memo: dict[tuple[object, ...], int] = {}
+        self._marshalled = {
+            HAS_FIELD_MARSHAL.split(row[0]) for row in self._metadata.rows(Table.FIELD_MARSHAL)
+        }
+
+    def _kept(self, marked: set[int], row: int) -> bool:
+        return self._world.identity(self._module, row) in marked
+
+    def write(self) -> bytes | None:
+        """The assembly as webcil; None if nothing of it is left."""
+        forwarded = self._forwarded()
+        if len(self._types) == 1 and not forwarded:
+            return None
+        self._write_assembly()
+        self._write_types()
+        self._write_layouts()
+        self._write_native()
+        self._write_generics()
+        self._write_implementations()
+        self._write_properties()
+        self._write_attributes(Table.ASSEMBLY, 1, 1)
+        for full_name, target in forwarded:
+            self._forward(full_name, target)
+        self._write_resources()
+        return self._writer.webcil()
+
+    # Tables.
+
+    def _write_assembly(self) -> None:
+        name = self._metadata.row(Table.MODULE, 1)[1]
+        self._writer.add(Table.MODULE, 0, self._metadata.string(name), 1, 0, 0)
+        *numbers, key, name, culture = self._metadata.row(Table.ASSEMBLY, 1)
+        text = self._metadata.string
+        self._writer.add(
+            Table.ASSEMBLY, *numbers, self._metadata.blob(key), text(name), text(culture)
+        )
+
+    def _write_types(self) -> None:
+        writer, metadata, module = self._writer, self._metadata, self._module
+        text = metadata.string
+        for type_ in self._types:
+            flags, name, space, extends, *_ = metadata.row(Table.TYPE_DEF, type_)
+            writer.add(
+                Table.TYPE_DEF,
+                self._type_flags(type_, flags),
+                text(name),
+                text(space),
+                self._type(extends) if extends else 0,
+                len(writer.rows[Table.FIELD]) + 1,
+                len(writer.rows[Table.METHOD_DEF]) + 1,
+            )
+            for field in module.fields(type_):
+                if field in self._new[Table.FIELD]:
+                    self._write_field(field)
+            for method in module.methods(type_):
+                if method in self._new[Table.METHOD_DEF]:
+                    self._write_method(method)
+            new = self._new[Table.TYPE_DEF][type_]
+            if type_ in module.enclosing:
+                outer = self._new[Table.TYPE_DEF][module.enclosing[type_]]
+                writer.add(Table.NESTED_CLASS, new, outer)
+            self._write_attributes(Table.TYPE_DEF, type_, new)
+
+    def _type_flags(self, type_: int, flags: int) -> int:
+        """A class without objects may have lost methods that concrete classes must have."""
+        identity = self._world.identity(self._module, type_)
+        if type_ == 1 or flags & TYPE_INTERFACE or identity in self._marker.instantiated:
+            return flags
+        return flags | TYPE_ABSTRACT
+
+    def _write_field(self, field: int) -> None:
+        flags, name, signature = self._metadata.row(Table.FIELD, field)
+        new = self._writer.add(
+            Table.FIELD,
+            flags,
+            self._metadata.string(name),
+            rename(self._metadata.blob(signature), self._type),
+        )
+        self._write_attributes(Table.FIELD, field, new)
+
+    def _write_method(self, method: int) -> None:
+        _, implementation, flags, name, signature, _ = self._metadata.row(Table.METHOD_DEF, method)
+        writer = self._writer
+        body = self._constants.body(self._world.identity(self._module, method))
+        new = writer.add(
+            Table.METHOD_DEF,
+            self._write_body(body) if body is not None else 0,
+            implementation,
+            flags,
+            self._metadata.string(name),
+            rename(self._metadata.blob(signature), self._type),
+            len(writer.rows[Table.PARAM]) + 1,
+        )
+        self._write_parameters(method, whole=bool(flags & PINVOKE))
+        self._write_attributes(Table.METHOD_DEF, method, new)
+
+    def _write_parameters(self, method: int, *, whole: bool) -> None:
+        """Names of parameters are for compilers and reflection; marshalling is for the runtime."""
+        owner = self._world.identity(self._module, self._module.method_owner[method])
+        whole = whole or owner in self._marker.reflected
+        rows = self._module.parameters(method)
+        if whole or any((Table.PARAM, row) in self._marshalled for row in rows):
+            for row in rows:
+                flags, sequence, name = self._metadata.row(Table.PARAM, row)
+                new = self._writer.add(Table.PARAM, flags, sequence, self._metadata.string(name))
+                self._new.setdefault(Table.PARAM, {})[row] = new
+
+    def _write_body(self, body: Body) -> int:
+        code = bytearray(body.code)
+        for position, op, token in tokens(body.code):
+            code[position : position + 4] = self._token(op, token).to_bytes(4, "little")
+        clauses = tuple(
+            c._replace(extra=self._token(0, c.extra)) if c.kind == CATCH else c
+            for c in body.clauses
+        )
+        local = self._token(0, body.locals_token) if body.locals_token else 0
+        data = encode_body(replace(body, code=bytes(code), clauses=clauses, locals_token=local))
+        return self._writer.body(data, fat=data[0] & 0x3 == 0x3)
+
+    def _write_layouts(self) -> None:
+        """Rows that say more of types and fields that are kept."""
+        writer, metadata = self._writer, self._metadata
+        types, fields = self._new[Table.TYPE_DEF], self._new[Table.FIELD]
+        for packing, size, type_ in metadata.rows(Table.CLASS_LAYOUT):
+            if type_ in types:
+                writer.add(Table.CLASS_LAYOUT, packing, size, types[type_])
+        for offset, field in metadata.rows(Table.FIELD_LAYOUT):
+            if field in fields:
+                writer.add(Table.FIELD_LAYOUT, offset, fields[field])
+        for rva, field in metadata.rows(Table.FIELD_RVA):
+            if field in fields:
+                data = writer.field_data(self._initial_content(rva, field))
+                writer.add(Table.FIELD_RVA, data, fields[field])
+
+    def _write_native(self) -> None:
+        """Constants, marshalling and imports of what is kept."""
+        writer, metadata = self._writer, self._metadata
+        for kind, coded, value in metadata.rows(Table.CONSTANT):
+            parent = self._renumbered(HAS_CONSTANT.split(coded))
+            if parent is not None:
+                writer.add(Table.CONSTANT, kind, HAS_CONSTANT.join(*parent), metadata.blob(value))
+        for coded, native in metadata.rows(Table.FIELD_MARSHAL):
+            parent = self._renumbered(HAS_FIELD_MARSHAL.split(coded))
+            if parent is not None:
+                blob = metadata.blob(native)
+                writer.add(Table.FIELD_MARSHAL, HAS_FIELD_MARSHAL.join(*parent), blob)
+        for flags, coded, name, place in metadata.rows(Table.IMPL_MAP):
+            parent = self._renumbered(MEMBER_FORWARDED.split(coded))
+            if parent is not None:
+                member = MEMBER_FORWARDED.join(*parent)
+                scope = self._module_ref(place)
+                writer.add(Table.IMPL_MAP, flags, member, metadata.string(name), scope)
+
+    def _renumbered(self, place: tuple[Table, int]) -> tuple[Table, int] | None:
+        table, row = place
+        new = self._new.get(table, {}).get(row)
+        return (table, new) if new is not None else None
+
+    def _initial_content(self, rva: int, field: int) -> bytes:
+        type_ = self._world.field_type(self._world.identity(self._module, field))
+        size = _SIZES.get(type_) if isinstance(type_, int) else None
+        if not isinstance(type_, int) and type_[0] == TYPE:
+            module, row = self._world.locate(type_[1])
+            sizes = [s for _, s, t in module.metadata.rows(Table.CLASS_LAYOUT) if t == row]
+            size = sizes[0] if sizes else None
+        if size is None:
+            raise MalformedImage(f"{self._module.field_name(field)} has content of no known size")
+        content, offset = self._module.content(rva)
+        return content[offset : offset + size]
+
+    def _write_generics(self) -> None:
+        """II.22.20: sorted by owner, and the constraints after them."""
+        owners = sorted(
+            (TYPE_OR_METHOD_DEF.join(table, new), table, old)
+            for table in (Table.TYPE_DEF, Table.METHOD_DEF)
+            for old, new in self._new[table].items()
+        )
+        for coded, table, old in owners:
+            for parameter in self._module.generics_of(table, old):
+                number, flags, _, name = self._metadata.row(Table.GENERIC_PARAM, parameter)
+                text = self._metadata.string(name)
+                new = self._writer.add(Table.GENERIC_PARAM, number, flags, coded, text)
+                for constraint in self._module.constraints.get(parameter, ()):
+                    type_ = self._metadata.row(Table.GENERIC_PARAM_CONSTRAINT, constraint)[1]
+                    self._writer.add(Table.GENERIC_PARAM_CONSTRAINT, new, self._type(type_))
+
+    def _write_implementations(self) -> None:
+        world, module, marker = self._world, self._module, self._marker
+        for type_ in self._types:
+            identity = world.identity(module, type_)
+            new = self._new[Table.TYPE_DEF][type_]
+            for impl, interface, _ in world.declared_interfaces(identity):
+                if marker.keeps_interface(identity, interface):
+                    coded = self._metadata.row(Table.INTERFACE_IMPL, impl)[1]
+                    self._writer.add(Table.INTERFACE_IMPL, new, self._type(coded))
+            for body, declaration in module.method_impls.get(type_, ()):
+                if self._implements(identity, body, declaration):
+                    members = self._method(body), self._method(declaration)
+                    self._writer.add(Table.METHOD_IMPL, new, *members)
+
+    def _implements(self, type_: int, body: int, declaration: int) -> bool:
+        world, marker = self._world, self._marker
+        base = world.method_of(self._module, declaration).target
+        if base not in marker.methods:
+            return False
+        if world.method_of(self._module, body).target not in marker.methods:
+            return False
+        owner = world.owner_of_method(base)
+        if not world.is_interface(owner) or world.is_interface(type_):
+            return True
+        return marker.keeps_interface(type_, owner)
+
+    def _write_properties(self) -> None:
+        """Properties and events are for reflection alone: kept where reflection is expected."""
+        for map_table, table in (
+            (Table.PROPERTY_MAP, Table.PROPERTY),
+            (Table.EVENT_MAP, Table.EVENT),
+        ):
+            rows = self._metadata.rows(map_table)
+            end = len(self._metadata.rows(table)) + 1
+            for index, (type_, first) in enumerate(rows):
+                last = rows[index + 1][1] if index + 1 < len(rows) else end
+                if type_ in self._new[Table.TYPE_DEF] and self._is_reflected(type_):
+                    self._write_members(map_table, table, type_, range(first, last))
+
+    def _is_reflected(self, type_: int) -> bool:
+        identity = self._world.identity(self._module, type_)
+        if identity in self._marker.reflected:
+            return True
+        # Mono finds the named arguments of attributes by property.
+        chain = (base for base, _ in self._world.chain(identity))
+        return any(self._world.full_name(each) == "System.Attribute" for each in (identity, *chain))
+
+    def _write_members(self, map_table: Table, table: Table, type_: int, rows: range) -> None:
+        writer, metadata = self._writer, self._metadata
+        start = len(writer.rows[table]) + 1
+        for row in rows:
+            accessors = [
+                (semantics, self._new[Table.METHOD_DEF][method])
+                for semantics, method in self._semantics(table, row)
+                if method in self._new[Table.METHOD_DEF]
+            ]
+            if not accessors:
+                continue
+            flags, name, last = metadata.row(table, row)
+            kind = rename(metadata.blob(last), self._type) if table is Table.PROPERTY else None
+            cell = kind if kind is not None else self._type(last)
+            new = writer.add(table, flags, metadata.string(name), cell)
+            for semantics, method in accessors:
+                owner = HAS_SEMANTICS.join(table, new)
+                writer.add(Table.METHOD_SEMANTICS, semantics, method, owner)
+            self._write_attributes(table, row, new)
+        if len(writer.rows[table]) >= start:
+            writer.add(map_table, self._new[Table.TYPE_DEF][type_], start)
+
+    def _semantics(self, table: Table, row: int) -> list[tuple[int, int]]:
+        if not hasattr(self, "_by_association"):
+            self._by_association: dict[int, list[tuple[int, int]]] = {}
+            for semantics, method, owner in self._metadata.rows(Table.METHOD_SEMANTICS):
+                self._by_association.setdefault(owner, []).append((semantics, method))
+        return self._by_association.get(HAS_SEMANTICS.join(table, row), [])
+
+    def _write_attributes(self, table: Table, old: int, new: int) -> None:
+        for row in self._module.attributes_of(table, old):
+            if self._marker.keeps_attribute(self._module, row):
+                _, constructor, blob = self._metadata.row(Table.CUSTOM_ATTRIBUTE, row)
+                kind, member = CUSTOM_ATTRIBUTE_TYPE.split(constructor)
+                token = self._token(0, int(kind) << ROW_BITS | member)
+                coded = CUSTOM_ATTRIBUTE_TYPE_TAGS[Table(token >> ROW_BITS)]
+                self._writer.add(
+                    Table.CUSTOM_ATTRIBUTE,
+                    HAS_CUSTOM_ATTRIBUTE.join(table, new),
+                    (token & ROW_MASK) << 3 | coded,
+                    self._metadata.blob(blob),
+                )
+
+    def _forwarded(self) -> list[tuple[str, int]]:
+        found = []
+        for full_name in self._module.forwarders:
+            target = self._world.type_named(self._module, full_name)
+            kept = target is not None and target in self._marker.types
+            if kept and target is not None and self._forwards(full_name, target):
+                found.append((full_name, target))
+        return found
+
+    def _forward(self, full_name: str, target: int) -> None:
+        module, _ = self._world.locate(target)
+        space, _, name = full_name.rpartition(".")
+        scope = IMPLEMENTATION.join(Table.ASSEMBLY_REF, self._assembly_ref(module))
+        # II.23.1.15: this type is forwarded.
+        self._writer.add(Table.EXPORTED_TYPE, 0x00200000, 0, name, space, scope)
+
+    def _write_resources(self) -> None:
+        for (_, flags, name, implementation), content in zip(
+            [r for r in self._metadata.rows(Table.MANIFEST_RESOURCE) if r[3] == 0],
+            self._module.resources().values(),
+            strict=True,
+        ):
+            text = self._metadata.string(name)
+            if text.startswith("ILLink.") or implementation:
+                continue
+            kept = content
+            if text.endswith(SUFFIX):
+                kept = keep_keys(content, self._texts) if self._keep_messages else b""
+            if kept:
+                self._writer.add(
+                    Table.MANIFEST_RESOURCE, self._writer.resource(kept), flags, text, 0
+                )
+
+    # Tokens.
+
+    def _token(self, op: int, token: int) -> int:
+        table, row = token >> ROW_BITS, token & ROW_MASK
+        if table == USER_STRING:
+            content = self._metadata.user_string(row)
+            if op == Op.LDSTR:
+                self._texts.add(content[:-1].decode("utf-16-le", "replace"))
+            return USER_STRING << ROW_BITS | self._writer.user_string(content)
+        kind = Table(table)
+        if kind in {Table.TYPE_DEF, Table.TYPE_REF, Table.TYPE_SPEC}:
+            new_kind, new = TYPE_DEF_OR_REF.split(self._type(TYPE_DEF_OR_REF.join(kind, row)))
+            return int(new_kind) << ROW_BITS | new
+        if kind in {Table.METHOD_DEF, Table.FIELD}:
+            return int(kind) << ROW_BITS | self._renumber(kind, row)
+        if kind is Table.MEMBER_REF:
+            return int(kind) << ROW_BITS | self._member_ref(row)
+        if kind is Table.METHOD_SPEC:
+            return int(kind) << ROW_BITS | self._method_spec(row)
+        if kind is Table.STAND_ALONE_SIG:
+            blob = self._metadata.blob(self._metadata.row(kind, row)[0])
+            return int(kind) << ROW_BITS | self._once(kind, rename(blob, self._type))
+        raise MalformedImage(f"token {token:#x} in code of {self._module.name}")
+
+    def _renumber(self, table: Table, row: int) -> int:
+        new = self._new[table].get(row)
+        if new is None:
+            raise AssertionError(f"{table.name} {row} of {self._module.name} was not marked")
+        return new
+
+    def _once(self, table: Table, *cells: int | str | bytes) -> int:
+        """The row with these cells, added at its first use."""
+        key = (table, *cells)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._memo[key] = self._writer.add(table, *cells)
+        return found
+
+    def _type(self, coded: int) -> int:
+        """A TypeDefOrRef index of the new assembly."""
+        key = ("type", coded)
+        found = self._memo.get(key)
+        if found is None:
+            found = self._memo[key] = self._new_type(coded)
+        return found
+
+    def _new_type(self, coded: int) -> int:
+        table, row = TYPE_DEF_OR_REF.split(coded)
+        if table is Table.TYPE_DEF:
+            return TYPE_DEF_OR_REF.join(table, self._renumber(table, row))
+        if table is Table.TYPE_SPEC:
+            blob = self._metadata.blob(self._metadata.row(table, row)[0])
+            return TYPE_DEF_OR_REF.join(table, self._once(table, rename_type(blob, self._type)))
+        target = self._world.definition(self._world.type_of(self._module, coded))
+        if target is None:
+            return TYPE_DEF_OR_REF.join(Table.TYPE_REF, self._dangling(row))
+        return self._reference_to(target)
+
+    def _reference_to(self, target: int) -> int:
+        module, row = self._world.locate(target)
+        if module is self._module:
+            return TYPE_DEF_OR_REF.join(Table.TYPE_DEF, self._renumber(Table.TYPE_DEF, row))
+        return TYPE_DEF_OR_REF.join(Table.TYPE_REF, self._type_ref(module, row))
+
+    def _type_ref(self, module: Module, row: int) -> int:
+        """References go straight to where a type is, past assemblies that forward to it."""
+        _, name, space, *_ = module.metadata.row(Table.TYPE_DEF, row)
+        if row in module.enclosing:
+            outer = self._type_ref(module, module.enclosing[row])
+            scope = RESOLUTION_SCOPE.join(Table.TYPE_REF, outer)
+        else:
+            scope = RESOLUTION_SCOPE.join(Table.ASSEMBLY_REF, self._assembly_ref(module))
+        text = module.metadata.string
+        return self._once(Table.TYPE_REF, scope, text(name), text(space))
+
+    def _dangling(self, row: int) -> int:
+        """A reference to what is nowhere stays what it is."""
+        scope, name, space = self._metadata.row(Table.TYPE_REF, row)
+        table, parent = RESOLUTION_SCOPE.split(scope)
+        if table is Table.TYPE_REF:
+            new = self._dangling(parent)
+        elif table is Table.ASSEMBLY_REF:
+            *numbers, key, assembly, culture, hash_ = self._metadata.row(table, parent)
+            text, blob = self._metadata.string, self._metadata.blob
+            new = self._once(table, *numbers, blob(key), text(assembly), text(culture), blob(hash_))
+        else:
+            raise MalformedImage(f"a TypeRef of {self._module.name} into {table.name}")
+        text = self._metadata.string
+        return self._once(
+            Table.TYPE_REF, RESOLUTION_SCOPE.join(table, new), text(name), text(space)
+        )
+
+    def _assembly_ref(self, module: Module) -> int:
+        _, *version, flags, key, name, culture = module.metadata.row(Table.ASSEMBLY, 1)
+        text = module.metadata.string
+        token = _public_key_token(module.metadata.blob(key)) if flags & HAS_PUBLIC_KEY else b""
+        return self._once(Table.ASSEMBLY_REF, *version, 0, token, text(name), text(culture), b"")
+
+    def _module_ref(self, row: int) -> int:
+        name = self._metadata.row(Table.MODULE_REF, row)[0]
+        return self._once(Table.MODULE_REF, self._metadata.string(name))
+
+    def _member_ref(self, row: int) -> int:
+        parent, name, signature = self._metadata.row(Table.MEMBER_REF, row)
+        table, owner = MEMBER_REF_PARENT.split(parent)
+        if table is Table.METHOD_DEF:
+            new = MEMBER_REF_PARENT.join(table, self._renumber(table, owner))
+        elif table is Table.MODULE_REF:
+            new = MEMBER_REF_PARENT.join(table, self._module_ref(owner))
+        else:
+            kind, place = TYPE_DEF_OR_REF.split(self._type(TYPE_DEF_OR_REF.join(table, owner)))
+            new = MEMBER_REF_PARENT.join(kind, place)
+        blob = rename(self._metadata.blob(signature), self._type)
+        return self._once(Table.MEMBER_REF, new, self._metadata.string(name), blob)
+
+    def _method_spec(self, row: int) -> int:
+        method, blob = self._metadata.row(Table.METHOD_SPEC, row)
+        arguments = rename(self._metadata.blob(blob), self._type)
+        return self._once(Table.METHOD_SPEC, self._method(method), arguments)
+
+    def _method(self, coded: int) -> int:
+        """A MethodDefOrRef index of the new assembly."""
+        table, row = METHOD_DEF_OR_REF.split(coded)
+        token = self._token(0, int(table) << ROW_BITS | row)
+        return METHOD_DEF_OR_REF.join(table, token & ROW_MASK)
+
+
+#: II.24.2.6: tags of CustomAttributeType, whose first two are not used.
+CUSTOM_ATTRIBUTE_TYPE_TAGS = {Table.METHOD_DEF: 2, Table.MEMBER_REF: 3}
+
+
+def _numbered(rows: Iterable[int]) -> dict[int, int]:
+    return {row: number for number, row in enumerate(rows, 1)}
+
+
+def _public_key_token(key: bytes) -> bytes:
+    """II.6.3: the last 8 bytes of the key's SHA-1, backwards."""
+    return hashlib.sha1(key).digest()[-8:][::-1]  # noqa: S324 - not for security

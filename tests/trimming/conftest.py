@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.engines import get_engine
+from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.image_builder import ImageBuilder
+from dotnet_wasm_host.trimming.trimmer import TrimmedSet, TrimOptions, trim
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: What every image's warm-up runs.
+WARM_UP = "MinimalRuntime.WarmUp"
+NO_EMIT = {"System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported": False}
+#: By-name look-ups of these are optional to the dispatcher; without them it is smallest.
+NOT_IN_MINIMAL = ("System.Console", "System.Runtime.InteropServices.JavaScript")
+
+
+@pytest.fixture(scope="session")
+def framework() -> Mapping[str, bytes]:
+    """The base library and the guest, by simple name."""
+    store = ArtifactStore.locate()
+    assemblies = {Path(path).stem: store.read(path) for path in store.names("framework/")}
+    for name in ("MinimalRuntime", WARM_UP):
+        assemblies[name] = store.read(f"guest/{name}.dll")
+    return assemblies
+
+
+@pytest.fixture(scope="session")
+def minimal(framework: Mapping[str, bytes]) -> TrimmedSet:
+    """The smallest set that runs functions: the dispatcher alone."""
+    assemblies = {name: data for name, data in framework.items() if name not in NOT_IN_MINIMAL}
+    roots = ("MinimalRuntime", WARM_UP)
+    return trim(assemblies, TrimOptions(roots=roots, features=NO_EMIT, explain=True))
+
+
+def image_of(trimmed: TrimmedSet, name: str = "trimmed") -> RuntimeImage:
+    """An image of a trimmed set, without the sample function that is a root of it."""
+    files = trimmed.files(without=[WARM_UP])
+    engine = get_engine(None)
+    return RuntimeImage(name, engine, ImageBuilder(engine, print).image_of(name, files))
+
+
+@pytest.fixture(scope="session")
+def minimal_image(minimal: TrimmedSet) -> RuntimeImage:
+    return image_of(minimal)
