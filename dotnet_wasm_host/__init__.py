@@ -20,6 +20,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -27,13 +28,17 @@ from dotnet_wasm_host.errors import (
     DescriptorError,
     DotnetHostError,
     EngineUnavailable,
+    ExtraNotInstalled,
     FunctionNotLoaded,
+    FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
     HostFunctionMissing,
+    HttpPolicyError,
     InstanceLost,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -41,11 +46,19 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     MemoryAccessError,
     RuntimeClosed,
+    StackTooSmall,
     TooManyCalls,
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
-from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
+from dotnet_wasm_host.options import (
+    Clock,
+    HttpPolicy,
+    Limits,
+    RuntimeStats,
+    SystemClock,
+    WasiOptions,
+)
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
 
@@ -61,23 +74,29 @@ __all__ = [
     "Assembly",
     "AssemblyLoadError",
     "Block",
+    "Cancellation",
     "Clock",
     "CompilationError",
     "DescriptorError",
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
+    "ExtraNotInstalled",
     "FrozenFunction",
     "FunctionNotLoaded",
     "FunctionRegistry",
     "FunctionState",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
     "HostFunctionMissing",
+    "HttpPolicy",
+    "HttpPolicyError",
     "ImageManifest",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "Isolation",
@@ -94,6 +113,7 @@ __all__ = [
     "RuntimeImage",
     "RuntimePool",
     "RuntimeStats",
+    "StackTooSmall",
     "StagedFunction",
     "SystemClock",
     "TooManyCalls",

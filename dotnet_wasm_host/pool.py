@@ -8,17 +8,28 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from os import cpu_count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.attendants import Attendants
-from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.cancellation import Cancellation
+from dotnet_wasm_host.errors import (
+    CRASHES,
+    FunctionNotLoaded,
+    FunctionSuspended,
+    InvocationCancelled,
+    InvocationError,
+    RuntimeClosed,
+)
+from dotnet_wasm_host.fetch.access import HttpAccess
+from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.imports.host_functions import HostFunctions
+from dotnet_wasm_host.options import Limits
 from dotnet_wasm_host.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -37,13 +48,14 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from dotnet_wasm_host.assembly import Assembly, AssemblyPath
-    from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.options import Limits, WasiOptions
+    from dotnet_wasm_host.engines.base import Engine, Interruption
+    from dotnet_wasm_host.options import HttpPolicy, WasiOptions
 
 __all__ = ["Isolation", "PoolStats", "RuntimePool", "StagedFunction"]
 
 
 _log = logging.getLogger(__name__)
+_forks = Forks()
 
 
 class Isolation(Enum):
@@ -95,6 +107,15 @@ class _Deployment:
     image: RuntimeImage | None = None
     #: Instances with the function loaded that are free: its own ones, or fresh ones of its image.
     spares: deque[Runtime] = field(default_factory=deque)
+    #: Calls in a row, of all its instances, that killed theirs.
+    crashes: int = 0
+
+    def count(self, error: BaseException | None) -> None:
+        """A call has ended."""
+        if isinstance(error, CRASHES):
+            self.crashes += 1
+        elif error is None or isinstance(error, InvocationError):
+            self.crashes = 0
 
 
 @final
@@ -171,8 +192,9 @@ class RuntimePool:
             given back. One more keeps its place while it waits; for PER_INVOCATION each has an
             instance.
         spares: PER_INVOCATION: instances kept ready for each function.
-        engine, limits, wasi, host_functions: as for :class:`~dotnet_wasm_host.Runtime`. Coroutine
-            functions run on the event loop that awaits :meth:`invoke_async`, while one does.
+        engine, limits, wasi, host_functions, http: as for :class:`~dotnet_wasm_host.Runtime`. All
+            instances share the connections. Coroutine functions run on the event loop that awaits
+            :meth:`invoke_async`, while one does.
 
     Functions that wait take turns: one that is called a thousand times at once does not hold up
     another one's single call. A call that crashes or overruns its deadline costs its own
@@ -193,16 +215,23 @@ class RuntimePool:
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
         host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
+        http: HttpPolicy | None = None,
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
-        self._image = RuntimeImage.load(image, engine=engine) if isinstance(image, str) else image
+        limits = limits if limits is not None else Limits()
+        if isinstance(image, str):
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)
+        self._image = image
         self._isolation = isolation
-        self._limits = limits
+        # The pool counts the crashes of a function, wherever they happen.
+        self._crash_limit = limits.crash_limit
+        self._limits = replace(limits, crash_limit=None)
         self._wasi = wasi
         self._functions = None if host_functions is None else HostFunctions(host_functions)
         # Threads that run a call: a host function may call the pool again.
         self._busy: set[int] = set()
+        self._http = HttpAccess(http) if http is not None else None
         self._size = size or cpu_count() or 1
         self._spares = spares
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
@@ -225,6 +254,8 @@ class RuntimePool:
         self._recycles = 0  # of runtimes that are gone
         self._invocations = self._failed = 0
         self._closed = False
+        self._disowned = False
+        _forks.watch(self)
 
     # ---------------------------------------------------------------- functions
 
@@ -335,14 +366,20 @@ class RuntimePool:
     # ---------------------------------------------------------------- calls
 
     def invoke(
-        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+        self,
+        function_id: str,
+        payload: Buffer = b"",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         """Call a function in the calling thread, as soon as there is a place.
 
-        See :meth:`Runtime.invoke`; ``timeout`` starts when the call does.
+        See :meth:`Runtime.invoke`; ``timeout`` starts when the call does. A ``cancellation`` is
+        noticed when the place is there.
         """
         self._deployment(function_id)
-        return self._invoke_when_free(function_id, None, payload, timeout)
+        return self._invoke_when_free(function_id, None, payload, timeout, cancellation)
 
     async def invoke_async(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
@@ -350,8 +387,8 @@ class RuntimePool:
         """Call a function from asyncio; the event loop goes on meanwhile.
 
         Calls of asynchronous functions wait without a thread or a place, thousands of them.
-        Cancelling the task of such a call cancels its ``CancellationToken``; a call in the queue
-        is taken out of it. One that runs is not stopped by it; give a ``timeout``.
+        Cancelling the task of such a call cancels its ``CancellationToken``. A call in the queue
+        is taken out of it; one that runs is stopped, and its instance replaced.
         """
         self._deployment(function_id)
         if self._functions is not None:
@@ -360,9 +397,11 @@ class RuntimePool:
         self._slots.request(call)
         try:
             return await call.result
-        except asyncio.CancelledError:
-            self._slots.withdraw(call)
-            call.withdraw()
+        except BaseException:
+            # Cancelled, or nobody waits any more. If the call is over, this does nothing.
+            if not self._slots.withdraw(call):
+                call.cancellation.cancel()
+                call.withdraw()
             raise
 
     def stats(self) -> PoolStats:
@@ -414,6 +453,18 @@ class RuntimePool:
         self._workers.clear()
         if self._functions is not None:
             self._functions.close()
+        if self._http is not None:
+            self._http.close()
+
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`: its threads and runtimes are gone."""
+        self._closed = self._disowned = True
+        self._deploying, self._lock = threading.Lock(), threading.Lock()
+        for deployment in self._deployments.values():
+            deployment.life.state = FunctionState.UNLOADED
+        self._deployments.clear()
+        for function_id in self._registry:
+            self._table.remove(function_id)
 
     @property
     def closed(self) -> bool:
@@ -509,24 +560,25 @@ class RuntimePool:
         generation: LoadedFunction | None,
         payload: Buffer,
         timeout: float | None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         if get_ident() in self._busy:
             # A host function of a running call: its place is this call's too, or with all
             # places taken by such calls none would ever be free again.
-            result = self._run(function_id, generation, payload, timeout)
+            result = self._run(function_id, generation, payload, timeout, cancellation)
             if type(result) is not _Begun:
                 return result
             self._look_after(result)
-            return result.wait()
+            return result.wait(cancellation)
         ticket = self._slots.acquire(function_id)
         try:
-            result = self._run(function_id, generation, payload, timeout)
+            result = self._run(function_id, generation, payload, timeout, cancellation)
             if type(result) is not _Begun:
                 return result
             self._look_after(result)
         finally:
             self._slots.release(ticket)
-        return result.wait()
+        return result.wait(cancellation)
 
     def _start(self, call: _AsyncCall) -> None:
         self._threads.submit(self._serve, call)
@@ -538,7 +590,7 @@ class RuntimePool:
             failure: BaseException | None = None
             begun: _Begun | None = None
             try:
-                result = self._run(call.key, None, call.payload, call.timeout)
+                result = self._run(call.key, None, call.payload, call.timeout, call.cancellation)
                 if type(result) is _Begun:
                     begun = result
                     self._look_after(begun)
@@ -565,9 +617,12 @@ class RuntimePool:
         generation: LoadedFunction | None,
         payload: Buffer,
         timeout: float | None,
+        cancellation: Cancellation | None,
     ) -> bytes | _Begun:
         self._invocations += 1
         try:
+            if cancellation is not None:
+                cancellation.require()
             while True:
                 # Whoever waited for a place gets what is loaded now, not what was then.
                 deployment = self._deployment(function_id)
@@ -577,30 +632,57 @@ class RuntimePool:
                     )
                 try:
                     if self._functions is None:
-                        return self._run_on(deployment, payload, timeout)
-                    return self._run_and_mark(deployment, payload, timeout)
+                        return self._run_counting(deployment, payload, timeout, cancellation)
+                    return self._run_and_mark(deployment, payload, timeout, cancellation)
                 except RuntimeClosed:
-                    if deployment.function.is_alive:
+                    if self._disowned or deployment.function.is_alive:
                         raise
         except BaseException:
             self._failed += 1
             raise
 
     def _run_and_mark(
-        self, deployment: _Deployment, payload: Buffer, timeout: float | None
+        self,
+        deployment: _Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
     ) -> bytes | _Begun:
         """Remember which thread runs the call: its host functions may call the pool again."""
         thread = get_ident()
         if thread in self._busy:
-            return self._run_on(deployment, payload, timeout)
+            return self._run_counting(deployment, payload, timeout, cancellation)
         self._busy.add(thread)
         try:
-            return self._run_on(deployment, payload, timeout)
+            return self._run_counting(deployment, payload, timeout, cancellation)
         finally:
             self._busy.discard(thread)
 
+    def _run_counting(
+        self,
+        deployment: _Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | _Begun:
+        """Call a function unless it crashed too often."""
+        if self._crash_limit is not None and deployment.crashes >= self._crash_limit:
+            raise FunctionSuspended(deployment.function.function_id, deployment.crashes)
+        try:
+            result = self._run_on(deployment, payload, timeout, cancellation)
+        except BaseException as error:
+            deployment.count(error)
+            raise
+        if type(result) is not _Begun:
+            deployment.count(None)
+        return result
+
     def _run_on(
-        self, deployment: _Deployment, payload: Buffer, timeout: float | None
+        self,
+        deployment: _Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
     ) -> bytes | _Begun:
         """Call a function in a runtime that nobody else uses until it returns or waits."""
         function_id = deployment.function.function_id
@@ -608,17 +690,19 @@ class RuntimePool:
             worker = self._take_worker()
             try:
                 worker.prepare(deployment, self._deployments)
-                result = worker.runtime.begin(function_id, payload, timeout)
-                return _Begun(result, worker.runtime) if type(result) is PendingCall else result
+                result = worker.runtime.begin(function_id, payload, timeout, cancellation)
+                if type(result) is PendingCall:
+                    return _Begun(result, worker.runtime, deployment)
+                return result
             finally:
                 self._workers.append(worker)
         runtime = self._take_spare(deployment)
         begun = None
         try:
-            result = runtime.begin(function_id, payload, timeout)
+            result = runtime.begin(function_id, payload, timeout, cancellation)
             if type(result) is not PendingCall:
                 return result
-            begun = _Begun(result, runtime)
+            begun = _Begun(result, runtime, deployment)
             return begun
         finally:
             if deployment.image is None:
@@ -639,16 +723,18 @@ class RuntimePool:
         with self._lock:
             self._pending += 1
             many = self._pending > self._max_pending
-        outcome.add_done_callback(self._ended)
+        outcome.add_done_callback(lambda ended: self._ended(begun.deployment, ended))
         self._attendants.watch(runtime)
         self._attendants.visit(runtime)
         if many:
             wait([outcome])
 
-    def _ended(self, outcome: Future[bytes]) -> None:
+    def _ended(self, deployment: _Deployment, outcome: Future[bytes]) -> None:
+        error = outcome.exception()
+        deployment.count(error)
         with self._lock:
             self._pending -= 1
-            self._failed += outcome.exception() is not None
+            self._failed += error is not None
 
     def _is_idle(self, runtime: Runtime) -> None:
         if runtime in self._leaving:
@@ -695,7 +781,11 @@ class RuntimePool:
 
     def _new_runtime(self, image: RuntimeImage) -> Runtime:
         runtime = Runtime(
-            image, limits=self._limits, wasi=self._wasi, host_functions=self._functions
+            image,
+            limits=self._limits,
+            wasi=self._wasi,
+            host_functions=self._functions,
+            http=self._http,
         )
         with self._lock:
             self._runtimes.add(runtime)
@@ -725,7 +815,11 @@ class RuntimePool:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise RuntimeClosed("the pool is closed; make a new one")
+            raise RuntimeClosed(
+                "the pool belongs to the process that this one was forked from; make a new one"
+                if self._disowned
+                else "the pool is closed; make a new one"
+            )
 
 
 @final
@@ -756,26 +850,44 @@ class _Begun:
 
     call: PendingCall
     runtime: Runtime
+    deployment: _Deployment
 
-    def wait(self) -> bytes:
+    def wait(self, cancellation: Cancellation | None) -> bytes:
         """Its outcome. An interruption of the waiting thread cancels the call."""
         try:
-            return self.call.outcome.result()
+            if cancellation is None:
+                return self.call.outcome.result()
+            with cancellation.covering(self):
+                return self.call.outcome.result()
         except BaseException:
             if not self.call.outcome.done():
                 self.withdraw()
             raise
 
     def withdraw(self) -> None:
-        """Cancel its token."""
-        self.runtime.withdraw(self.call)
+        """Cancel its token; stop it for good if it runs and nobody else would notice."""
+        call, runtime = self.call, self.runtime
+        runtime.interrupt(
+            lambda: (
+                InvocationCancelled("the call was cancelled") if runtime.runs_alone(call) else None
+            ),
+            call,
+        )
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        self.runtime.interrupt(interruption, self.call)
+
+    def runs(self) -> bool:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        return self.runtime.runs_alone(self.call)
 
 
 @final
 class _AsyncCall(Ticket):
     """A call from asyncio."""
 
-    __slots__ = ("_begun", "_loop", "_start", "payload", "result", "timeout")
+    __slots__ = ("_begun", "_loop", "_start", "cancellation", "payload", "result", "timeout")
 
     def __init__(
         self,
@@ -787,6 +899,7 @@ class _AsyncCall(Ticket):
         super().__init__(function_id)
         self.payload = payload
         self.timeout = timeout
+        self.cancellation = Cancellation()
         self._start = start
         self._begun: _Begun | None = None
         self._loop = asyncio.get_running_loop()
@@ -801,7 +914,7 @@ class _AsyncCall(Ticket):
     def wait_for(self, begun: _Begun) -> None:
         """The call waits in a runtime, and will be settled when it ends."""
         self._begun = begun
-        if self.result.cancelled():
+        if self.cancellation.cancelled:
             begun.withdraw()
         begun.call.outcome.add_done_callback(self._end)
 

@@ -20,10 +20,12 @@ from dotnet_wasm_host.errors import (
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
     MemoryAccessError,
+    StackTooSmall,
 )
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.imports.host import CxxException
@@ -66,6 +68,7 @@ _LOAD_FAILURES = (
 _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
+_JS_EXCEPTION = "System.Runtime.InteropServices.JavaScript.JSException"
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 #: How .NET says that it stopped because it was asked to.
 _CANCELLED = frozenset(
@@ -414,7 +417,7 @@ class Guest:
             elif call.stop_at is not None and call.stop_at <= now:
                 del self.pending[call.call_id]
                 self.abandoned += 1
-                call.fail(_overrun(call, "did not end when its token was cancelled"))
+                call.fail(_stopped(call, "did not end when its token was cancelled"))
 
     def _collect(self) -> bool:
         """Settle one call that has ended; False if there is none."""
@@ -441,12 +444,11 @@ class Guest:
             return answer
         error = self._invocation_error(call.function_id, status, answer, self._host_error())
         if (
-            call.timeout is not None
-            and call.cancelled
+            call.cancelled
             and isinstance(error, InvocationError)
             and error.dotnet_type in _CANCELLED
         ):
-            raise _overrun(call, "ended when its token was cancelled") from error
+            raise _stopped(call, "ended when its token was cancelled") from error
         raise error
 
     def _send(self, handle: int, payload: Buffer) -> int:
@@ -497,6 +499,8 @@ class Guest:
     # ---------------------------------------------------------------- errors
 
     def _broke(self, error: BaseException) -> BaseException:
+        if isinstance(error, StackTooSmall):
+            return error  # the guest was not entered
         self.broken = True
         if isinstance(error, CxxException):
             return GuestTrap("a C++ exception was thrown and never caught")
@@ -534,12 +538,17 @@ class Guest:
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
         remote = self._decode(lambda: abi.decode_error(record))
-        if cause is None:
-            return _invocation_error(function_id, remote)
-        if remote.type_name == _HOST_FUNCTION_EXCEPTION:
+        if cause is not None and remote.type_name == _HOST_FUNCTION_EXCEPTION:
             return cause
         error = _invocation_error(function_id, remote)
-        error.__cause__ = cause
+        if cause is not None:
+            error.__cause__ = cause
+        root = error
+        while root.inner is not None:
+            root = root.inner
+        if root.dotnet_type == _JS_EXCEPTION:
+            # What was raised here, before .NET made exceptions of it.
+            error.__cause__ = self.host.interop.raised(root.dotnet_message) or error.__cause__
         return error
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
@@ -559,7 +568,9 @@ class Guest:
         raise self._invocation_error(function_id, status, record)
 
 
-def _overrun(call: PendingCall, how: str) -> InvocationTimeout:
+def _stopped(call: PendingCall, how: str) -> InvocationTimeout | InvocationCancelled:
+    if call.unwanted:
+        return InvocationCancelled(f"{call.function_id!r} was cancelled while it waited and {how}")
     limit = "" if call.timeout is None else f" of {call.timeout:g} s"
     return InvocationTimeout(f"{call.function_id!r} ran past its deadline{limit} and {how}")
 

@@ -61,12 +61,12 @@ def test_levels(speaking: dwh.Runtime, caplog: pytest.LogCaptureFixture) -> None
 
 def test_values_have_names(speaking: dwh.Runtime, caplog: pytest.LogCaptureFixture) -> None:
     (record,) = said(speaking, caplog, b"values")
-    assert record.getMessage() == ("user 3 Zoë %s took 0.3 s, True {literal} (null) {Missing}")
+    assert record.getMessage() == ("user 3 Zoë %s took 0.50 s, True {literal} (null) {Missing}")
     more: dict[str, Any] = vars(record)
     assert more["fields"] == {
-        "Id": 3, "Name": "Zoë %s", "Seconds": 0.25, "Ok": True, "Nothing": None, "Missing": None,
+        "Id": 3, "Name": "Zoë %s", "Seconds": 0.5, "Ok": True, "Nothing": None, "Missing": None,
     }  # fmt: skip
-    assert more["template"].startswith("user {Id} {Name} took {Seconds:F1} s")
+    assert more["template"].startswith("user {Id} {Name} took {Seconds:F2} s")
 
 
 def test_exceptions(speaking: dwh.Runtime, caplog: pytest.LogCaptureFixture) -> None:

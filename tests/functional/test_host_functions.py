@@ -32,7 +32,7 @@ class World:
         self.runtime: dwh.Runtime | None = None
         self.threads: list[int] = []
         self.loops: list[asyncio.AbstractEventLoop] = []
-        self.cancelled = threading.Event()
+        self.started, self.cancelled = threading.Event(), threading.Event()
 
     def functions(self) -> dict[str, Any]:
         return {
@@ -45,6 +45,7 @@ class World:
             "unprintable": self.unprintable,
             "interrupt": self.interrupt,
             "again": self.again,
+            "back": lambda _: self.again(b"echo back again"),
             "slow": self.slow,
             "coroutine": self.coroutine,
             "wrapped": lambda argument: self.coroutine(argument),  # noqa: PLW0108
@@ -85,6 +86,7 @@ class World:
         raise self.error
 
     async def forever(self, _: bytes) -> bytes:
+        self.started.set()
         try:
             await asyncio.sleep(1000)
         except asyncio.CancelledError:
@@ -220,8 +222,8 @@ def test_a_call_back_into_the_runtime_is_refused(calling: dwh.Runtime) -> None:
 
 
 def test_an_asynchronous_call_back_works(calling: dwh.Runtime) -> None:
-    # "again" runs on a thread of its own and calls the same runtime, whose call waits.
-    assert calling.invoke("a", b"again", timeout=10) == b"again"
+    # "back" runs on a thread of its own and calls the same runtime, whose call waits.
+    assert calling.invoke("a", b"back", timeout=10) == b"back again"
 
 
 @pytest.mark.parametrize("isolation", list(dwh.Isolation))
@@ -261,18 +263,19 @@ def test_a_synchronous_call_of_a_coroutine_is_refused(calling: dwh.Runtime) -> N
 
 def test_a_deadline_cancels_the_coroutine(calling: dwh.Runtime, world: World) -> None:
     with pytest.raises(dwh.InvocationTimeout):
-        calling.invoke("a", b"forever", timeout=0.05)
+        calling.invoke("a", b"forever", timeout=0.5)
     assert world.cancelled.wait(5)
     assert calling.stats().recycles == 0
 
 
 def test_the_end_of_an_instance_cancels_its_coroutines(calling: dwh.Runtime, world: World) -> None:
-    waiting = threading.Thread(
-        target=lambda: pytest.raises(dwh.InstanceLost, calling.invoke, "a", b"forever")
-    )
+    def wait() -> None:
+        with pytest.raises(dwh.InstanceLost):
+            calling.invoke("a", b"forever")
+
+    waiting = threading.Thread(target=wait)
     waiting.start()
-    while not calling._guest.host.calls._running:
-        time.sleep(0.001)
+    assert world.started.wait(5)
     calling.recycle()
     waiting.join(5)
     assert world.cancelled.wait(5)

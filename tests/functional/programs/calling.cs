@@ -141,8 +141,8 @@ public sealed class Speaking : IAsyncFunctionHandler
             case "values":
                 await Task.Delay(1, cancellation);
                 Log.Information(
-                    "user {Id} {Name} took {Seconds:F1} s, {Ok} {{literal}} {Nothing} {Missing}",
-                    3, "Zoë %s", 0.25, true, null);
+                    "user {Id} {Name} took {Seconds:F2} s, {Ok} {{literal}} {Nothing} {Missing}",
+                    3, "Zoë %s", 0.5, true, null);
                 break;
             case "exception":
                 try
