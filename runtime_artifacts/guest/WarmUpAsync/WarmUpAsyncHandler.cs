@@ -20,7 +20,7 @@ public sealed class WarmUpAsyncHandler : IAsyncFunctionHandler
                 break;
             case "throw":
                 await Task.Yield();
-                throw new InvalidOperationException("warm-up");
+                throw new InvalidOperationException("asynchronous warm-up");
             case "cancel":
                 await Task.Delay(-1, cancellation);
                 break;
