@@ -24,6 +24,7 @@ public static unsafe class EntryPoints
             frame->Function = Frame.NoFunction;
             StandardInput.Install();
             DebugLines.Install();
+            TypeNames.Install();
             frame->Return([]);
         }
         catch (Exception exception)
