@@ -68,6 +68,8 @@ if TYPE_CHECKING:
 __all__ = ["Runtime"]
 
 T = TypeVar("T")
+#: Seconds that the guest always has for calls that wait, however late it is.
+_SHORTEST_STEP = 0.1
 _log = logging.getLogger(__name__)
 _forks = Forks()
 
@@ -631,7 +633,8 @@ class Runtime:
         stops = [c.stop_at for c in guest.pending.values() if c.stop_at is not None]
         if not stops:
             return self._limits.timeout
-        return max(min(stops) - time.monotonic(), 0.001)
+        # Whoever comes late to an overdue call still has to cancel it and to look for its end.
+        return max(min(stops) - time.monotonic(), _SHORTEST_STEP)
 
     def _blame(self, guest: Guest, error: BaseException) -> None:
         """The instance died outside of any begun call: say so to the call that did it."""
