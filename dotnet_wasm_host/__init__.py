@@ -36,6 +36,7 @@ from dotnet_wasm_host.errors import (
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HostFunctionMissing,
     HttpPolicyError,
     InstanceLost,
     InvocationCancelled,
@@ -65,6 +66,7 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.csharp import compile_csharp
+    from dotnet_wasm_host.json_functions import json_function
     from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
 
 __version__ = "0.1.0"
@@ -91,6 +93,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HostFunctionMissing",
     "HttpPolicy",
     "HttpPolicyError",
     "ImageManifest",
@@ -120,6 +123,7 @@ __all__ = [
     "WasiOptions",
     "capability_assembly",
     "compile_csharp",
+    "json_function",
 ]
 
 #: Imported at first use: a process that only calls functions starts faster without them.
@@ -129,6 +133,7 @@ _LAZY = {
     "RuntimePool": "dotnet_wasm_host.pool",
     "StagedFunction": "dotnet_wasm_host.pool",
     "compile_csharp": "dotnet_wasm_host.csharp",
+    "json_function": "dotnet_wasm_host.json_functions",
 }
 
 

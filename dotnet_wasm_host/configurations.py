@@ -26,6 +26,8 @@ FULL = "full"
 #: Names of all built-in images.
 IMAGE_NAMES = ("minimal", "linq", "json", "http", "reflection", "common", FULL)
 CONTRACT = "MinimalRuntime"
+#: Host functions as JSON, in images that have System.Text.Json.
+HOST_JSON = "MinimalRuntime.Json"
 CORE = "System.Private.CoreLib"
 _LIST = "images.json"
 CODE = "dotnet.code.wasm"
@@ -45,6 +47,7 @@ class Configuration:
         name: the image's name.
         description: what it is for, in a few words.
         descriptors: name and XML of the ILLink descriptors that declare its API.
+        guest: assemblies of the guest that it has beside the dispatcher.
         samples: guest assemblies that what is kept must be able to run.
         optional: assemblies of :data:`_OPTIONAL` that it has.
         features: feature switches.
@@ -55,6 +58,7 @@ class Configuration:
     name: str
     description: str
     descriptors: tuple[tuple[str, str], ...] = field(repr=False)
+    guest: tuple[str, ...]
     samples: tuple[str, ...]
     optional: tuple[str, ...]
     features: Mapping[str, bool]
@@ -73,12 +77,13 @@ class Configuration:
         # Slow to import, and needed where an image is made.
         from dotnet_wasm_host.trimming import TrimOptions, trim  # noqa: PLC0415
 
-        available = _available(store, self.samples)
+        roots = (CONTRACT, *self.guest, *self.samples)
+        available = _available(store, roots)
         for name in _OPTIONAL:
             if name not in self.optional:
                 del available[name]
         options = TrimOptions(
-            roots=(CONTRACT, *self.samples),
+            roots=roots,
             features=self.features,
             descriptors=self.descriptors,
             open_to_guests=True,
@@ -86,9 +91,9 @@ class Configuration:
         return trim(available, options, progress=progress).files(without=self.samples)
 
 
-def _available(store: ArtifactStore, samples: tuple[str, ...]) -> dict[str, bytes]:
+def _available(store: ArtifactStore, guest: tuple[str, ...]) -> dict[str, bytes]:
     assemblies = {Path(path).stem: store.read(path) for path in store.names(_FRAMEWORK)}
-    for name in (CONTRACT, *samples):
+    for name in guest:
         assemblies[name] = store.read(f"guest/{name}.dll")
     return assemblies
 
@@ -111,6 +116,7 @@ def _configuration(name: str, entry: dict[str, Any], store: ArtifactStore) -> Co
         descriptors=tuple(
             (file, store.read(f"images/{file}").decode()) for file in entry["descriptors"]
         ),
+        guest=tuple(entry.get("guest", ())),
         samples=tuple(entry["samples"]),
         optional=tuple(entry.get("optional", ())),
         features=dict(entry.get("features", {})),

@@ -12,7 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.configurations import CODE, CONTRACT, CORE, DATA, FULL, read_configurations
+from dotnet_wasm_host.configurations import (
+    CODE,
+    CONTRACT,
+    CORE,
+    DATA,
+    FULL,
+    HOST_JSON,
+    read_configurations,
+)
 from dotnet_wasm_host.ecma335.binary import align
 from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 from dotnet_wasm_host.errors import DotnetHostError
@@ -128,7 +136,8 @@ def _assemblies(store: ArtifactStore, configuration: Configuration | None) -> di
     if configuration is not None:
         return configuration.assemblies(store)
     files = {f"{Path(path).stem}.wasm": store.read(path) for path in store.names("framework/")}
-    return {**files, f"{CONTRACT}.dll": store.read(f"guest/{CONTRACT}.dll")}
+    guest = {f"{name}.dll": store.read(f"guest/{name}.dll") for name in (CONTRACT, HOST_JSON)}
+    return {**files, **guest}
 
 
 @cache
@@ -150,7 +159,7 @@ def _content(name: str, native: Mapping[str, bytes], assemblies: Mapping[str, by
         assembly = Path(file).stem
         if assembly == CORE:
             library.append(namespaces(assembly, data))
-        elif assembly == CONTRACT:
+        elif assembly.startswith(CONTRACT):
             guest.append(Component(assembly, len(data)))
         elif len(Metadata(data).rows(Table.TYPE_DEF)) < _FACADE_TYPES:
             facades.append(Component(assembly, len(data)))
