@@ -12,6 +12,7 @@ from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dotnet_wasm_host.artifacts.manifest import ArtifactFile
     from dotnet_wasm_host.artifacts.store import ArtifactStore
 
 __all__ = ["BaseLibrary"]
@@ -50,6 +51,10 @@ class BaseLibrary:
                 needed.add(name)
                 pending += self._summary(name).references
         return direct, sorted(needed)
+
+    def file(self, name: str) -> ArtifactFile:
+        """Size and hash of an assembly."""
+        return self._store.manifest.files[self._paths[name]]
 
     def read(self, name: str) -> bytes:
         """Content of an assembly."""

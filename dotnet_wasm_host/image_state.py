@@ -110,8 +110,13 @@ def freeze(
     """The memory module of a guest at rest that started from ``origin``, and its state."""
     memory = guest.host.memory
     content = memory.read(0, memory.size)
+    added = {f"{name}.wasm": file for name, file in guest.added.items()}
+    sizes = {name: file.size for name, file in added.items()}
+    hashes = {name: file.sha256 for name, file in added.items()}
     manifest = replace(
         origin.manifest,
+        assemblies={**origin.manifest.assemblies, **sizes},
+        hashes={**origin.manifest.hashes, **hashes},
         memory_bytes=memory.size,
         image_bytes=len(content.rstrip(b"\0")),
         functions=tuple(f.function_id for f in functions),

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from dotnet_wasm_host.artifacts.manifest import ArtifactFile
     from dotnet_wasm_host.base_library import BaseLibrary
     from dotnet_wasm_host.imports.host import Host
     from dotnet_wasm_host.missing_api import MissingApiAdvice, MissingPart
@@ -109,6 +110,7 @@ class Guest:
     Attributes:
         pending: calls that wait in the guest, by the guest's name for them.
         abandoned: calls that were given up and may still run on.
+        added: assemblies of the base library that the image did not have, by simple name.
         function_ids: the guest's handles of functions to their ids.
     """
 
@@ -134,7 +136,7 @@ class Guest:
         self._watched = 0
         self._grace = grace
         self._advice = advice
-        self._added: set[str] = set()
+        self.added: dict[str, ArtifactFile] = {}
         self._wanted: dict[str, tuple[str, ...]] = {}
         self._payload_limit = payload_limit
         self._result_limit = result_limit
@@ -270,8 +272,9 @@ class Guest:
         if direct:
             self._wanted[wanted_by] = direct
         for name in needed:
-            if name not in self._added:
+            if name not in self.added:
                 self._add_assembly(name, library.read(name))
+                self.added[name] = library.file(name)
 
     def _add_assembly(self, name: str, content: bytes) -> None:
         parts = []
@@ -283,7 +286,6 @@ class Guest:
             parts.append(block)
         # Mono reads the bytes where they are for as long as the runtime lives.
         self._heap_call("mono_wasm_add_assembly", *parts, len(content))
-        self._added.add(name)
 
     def load_capability(
         self, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]

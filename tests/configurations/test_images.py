@@ -70,3 +70,28 @@ def test_every_configuration_has_a_budget_and_they_stand_in_order() -> None:
     for configuration in configurations.values():
         assert 0 < configuration.compressed_budget < configuration.raw_budget <= 8_500_000
         assert configuration.description
+
+
+@pytest.mark.parametrize("name", ["common", FULL])
+def test_the_world_has_time_zones(name: str, load: Load, compiled: CompiledSources) -> None:
+    function = compiled("""
+        using System; using System.Text;
+        public sealed class Clock : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> zone) {
+                var noon = new DateTime(2026, 7, 1, 12, 0, 0, DateTimeKind.Utc);
+                var there = TimeZoneInfo.FindSystemTimeZoneById(Encoding.UTF8.GetString(zone));
+                var clock = TimeZoneInfo.ConvertTimeFromUtc(noon, there);
+                return Encoding.UTF8.GetBytes($"{clock:HH:mm} {TimeZoneInfo.Local.Id}");
+            }
+        }""")
+    image = load(name)
+    with dwh.Runtime(image) as runtime:
+        runtime.load_assembly("clock", function)
+        assert runtime.invoke("clock", b"Europe/Paris") == b"14:00 UTC"
+        assert runtime.invoke("clock", b"Asia/Kolkata") == b"17:30 UTC"
+        with pytest.raises(dwh.InvocationError, match="Mars/Olympus"):
+            runtime.invoke("clock", b"Mars/Olympus")
+    at_home = dwh.WasiOptions(env={"TZ": "Asia/Tokyo"})
+    with dwh.Runtime(image, wasi=at_home) as runtime:
+        runtime.load_assembly("clock", function)
+        assert runtime.invoke("clock", b"UTC") == b"12:00 Asia/Tokyo"

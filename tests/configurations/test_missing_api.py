@@ -106,6 +106,7 @@ def test_the_base_library_is_added_when_a_function_asks(
     with dwh.Runtime(load("common")) as runtime:
         runtime.load_assembly("f", frozen)
         image = runtime.snapshot()
+    assert "System.Private.Xml.Linq" in image.assembly_names
     with dwh.Runtime(image) as runtime:
         assert runtime.invoke("f") == b"<c />"
         runtime.load_assembly("g", function)
