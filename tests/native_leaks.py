@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.engines import get_engine
@@ -32,13 +34,19 @@ def orphans(runtimes: Iterable[dwh.Runtime]) -> list[object]:
     return [n for n in natives if hasattr(n, "memory") and id(n) not in owned]
 
 
+def new_orphans(runtimes: Iterable[dwh.Runtime], known: weakref.WeakSet[Any]) -> list[object]:
+    return [orphan for orphan in orphans(runtimes) if orphan not in known]
+
+
 @contextmanager
 def nothing_leaks(runtimes: Iterable[dwh.Runtime]) -> Iterator[None]:
     """Whatever the block does, it leaves no instance and not much memory."""
+    # Those of a test that failed live on in its traceback.
+    known = weakref.WeakSet(orphans(runtimes))
     before = private_bytes()
     yield
-    if orphans(runtimes) or private_bytes() - before > GROWTH_BYTES // 4:
+    if new_orphans(runtimes, known) or private_bytes() - before > GROWTH_BYTES // 4:
         gc.collect()  # circles of functions and their runtimes, of errors and their tracebacks
-    left, grown = len(orphans(runtimes)), private_bytes() - before
+    left, grown = len(new_orphans(runtimes, known)), private_bytes() - before
     assert left == 0, f"{left} instances are alive that nobody owns"
     assert grown <= GROWTH_BYTES, f"{grown >> 20} MiB were not given back"

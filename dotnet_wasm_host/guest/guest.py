@@ -304,8 +304,9 @@ class Guest:
             if self._mono.finished_calls:
                 self.host.arrivals.ring()
         except DotnetHostError as error:
-            # The call before it has its result; only the instance is lost.
-            _log.warning("background work of the guest failed: %s", self._broke(error))
+            # The call before it has its result; only the instance is lost. A record of the log
+            # may live long, and the error's traceback would keep the instance alive.
+            _log.warning("background work of the guest failed: %s", str(self._broke(error)))
         except BaseException:
             self.broken = True
             raise
@@ -445,7 +446,7 @@ class Guest:
         """Fill the frame. Returns the block to free after the call, 0 if none was needed."""
         size, block = data.nbytes, 0
         if size > BUFFER_SIZE:
-            block = self._heap_call("malloc", size)
+            block = self.heap_call("malloc", size)
             if block == 0:
                 raise GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
         pointer = block or self.layout.buffer
@@ -457,9 +458,10 @@ class Guest:
 
     def _free(self, block: int) -> None:
         if block:
-            self._heap_call("free", block)
+            self.heap_call("free", block)
 
-    def _heap_call(self, export: str, argument: int) -> int:
+    def heap_call(self, export: str, argument: int) -> int:
+        """``malloc`` or ``free``, which a guest can break like anything else in its memory."""
         try:
             return self.host.call(export, argument)
         except BaseException as error:  # noqa: BLE001 - a deadline may end this call too
