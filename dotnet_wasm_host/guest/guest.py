@@ -54,6 +54,8 @@ ENTRY_POINTS = (
 )
 #: Payloads up to this size use the buffer that every image carries.
 BUFFER_SIZE = 64 * 1024
+#: What an answer may have besides results: errors with their texts, reports, results of a batch.
+PROTOCOL_BYTES = 16 << 20
 T = TypeVar("T")
 # The hot path has no attribute look-ups that could be done once.
 _OK = int(abi.Status.OK)
@@ -468,7 +470,14 @@ class Guest:
             raise self._broke(error) from None
 
     def _output(self, output: int, length: int) -> bytes:
-        """An answer of the protocol, which no limit of the user's applies to."""
+        """An answer of the protocol: a result, or what goes with it."""
+        if length > self._result_limit + PROTOCOL_BYTES:
+            raise self._lied(
+                LimitExceeded(
+                    f"the guest answered with {length} bytes; result_bytes is "
+                    f"{self._result_limit} and nothing that goes with results is that large"
+                )
+            )
         if length < 0 or output + length > self._size:
             raise self._lied(MemoryAccessError(output, length, self._size))
         return self._view[output : output + length].tobytes()

@@ -131,7 +131,7 @@ def test_loading_again_has_the_deadline_of_its_call(
 
 
 def test_capabilities_have_a_deadline_also_when_they_are_loaded_again(
-    image: dwh.RuntimeImage, compiled: CompiledSources, caplog: pytest.LogCaptureFixture
+    image: dwh.RuntimeImage, compiled: CompiledSources
 ) -> None:
     capability = compiled(
         """
@@ -193,7 +193,8 @@ def test_finalizers_that_never_end_harm_nobody(
         try:
             OPERATIONS[operation](runtime, moody)
         except dwh.DotnetHostError as error:
-            assert operation == "snapshot" and "nothing to freeze" in str(error)
+            assert operation == "snapshot"
+            assert "nothing to freeze" in str(error)
     assert "background work of the guest failed" in caplog.text
     assert runtime.stats().recycles == 1
     assert runtime.invoke("f") == b"\x01"
