@@ -27,6 +27,7 @@ from dotnet_wasm_host.ecma335.signatures import (
     substitute_method,
 )
 from dotnet_wasm_host.trimming.attributes import (
+    GUEST_ATTRIBUTES,
     READ_BY_THE_RUNTIME,
     AttributeValue,
     attribute_name,
@@ -100,11 +101,13 @@ class Marker:
         features: Mapping[str, bool],
         *,
         open_to_guests: bool,
+        optional_names: frozenset[str] = frozenset(),
     ) -> None:
         self._world = world
         self._constants = constants
         self._features = features
         self._open = open_to_guests
+        self._optional_names = optional_names
         self._reflection = Reflection(world, self)
         self.types: set[int] = set()
         self.methods: set[int] = set()
@@ -158,6 +161,14 @@ class Marker:
         if type_ is None:
             raise MalformedImage(f"{self._world.core.name} has no {name}")
         return type_
+
+    def mark_guest_attributes(self) -> None:
+        """Attributes that compilers put onto any assembly: Mono asserts that it finds them."""
+        for name in sorted(GUEST_ATTRIBUTES):
+            type_ = self._world.type_named(self._world.core, name)
+            if type_ is not None:
+                self.instantiate(type_)
+                self.mark_visible_members(type_)
 
     def mark_root(self, module: Module) -> None:
         """Everything in an assembly that is kept as it is."""
@@ -596,7 +607,7 @@ class Marker:
             if op == Op.LDTOKEN and reference.kind == "type":
                 self._mark_open_type(reference.owner)
             previous = None
-        self._reflection.follow(module, found)
+        self._reflection.follow(module, found, by_name=module.name not in self._optional_names)
 
     def _mark_open_type(self, type_: Type) -> None:
         """``typeof(G<>)`` and ``typeof(G<int>)`` are there to be made and created."""
@@ -677,11 +688,19 @@ class Marker:
                     if self._world.field_name(field) == name:
                         self.mark_field(field)
 
+    def reaches(self, assembly: str) -> bool:
+        """Whether anything of an assembly is marked so far."""
+        module = self._world.loaded(assembly)
+        return module is not None and module.index in self._described
+
     def _describe(self, module: Module) -> None:
         """What an assembly's own descriptor keeps, once the assembly is reached."""
-        if module.index in self._described or module.is_root:
+        if module.index in self._described:
             return
         self._described.add(module.index)
+        self._reflection.reach(module)
+        if module.is_root:
+            return
         content = module.resources().get(DESCRIPTORS)
         if content is not None:
             what = f"{DESCRIPTORS} of {module.name}"

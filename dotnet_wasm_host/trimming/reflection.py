@@ -41,6 +41,7 @@ class Reflection:
         self._world = world
         self._marker = marker
         self._parameters: dict[int, int] = {}
+        self._deferred: dict[str, list[tuple[Module, int, tuple[object, ...]]]] = {}
 
     def accessed(self, module: Module, table: Table, row: int) -> int:
         """Flags of ``[DynamicallyAccessedMembers]`` on a parameter, field or type parameter."""
@@ -94,16 +95,16 @@ class Reflection:
                 wanted |= public_flag if public else other_flag
         return wanted
 
-    def follow(self, module: Module, code: list[tuple[int, int, int]]) -> None:
+    def follow(self, module: Module, code: list[tuple[int, int, int]], *, by_name: bool) -> None:
         """``typeof`` and names of types in a method that hands them to something annotated.
 
         Without data flow, every type named in the method is taken to reach every annotated
-        parameter and field in it.
+        parameter and field in it; with ``by_name``, every text to be one that it looks up.
         """
         world = self._world
         types: list[int] = []
         texts: list[int] = []
-        flags, by_name = 0, False
+        flags, looks_up = 0, False
         for _, op, token in code:
             if op == Op.LDSTR:
                 texts.append(token & ROW_MASK)
@@ -114,13 +115,13 @@ class Reflection:
                 types += [definition] if definition is not None else []
             elif reference.kind == "method" and reference.target:
                 flags |= self._annotated_parameters(reference.target)
-                by_name |= self._finds_types(reference.target)
+                looks_up |= self._finds_types(reference.target)
             elif reference.kind == "field" and reference.target:
                 place, row = world.locate(reference.target)
                 flags |= self.accessed(place, Table.FIELD, row)
         for type_ in types:
             self.access(type_, flags)
-        for text in texts if by_name else ():
+        for text in texts if by_name and looks_up else ():
             content = module.metadata.user_string(text)[:-1].decode("utf-16-le", "replace")
             self._access_name(module, parse_type_name(content), flags | DEFAULT_CONSTRUCTOR)
 
@@ -160,6 +161,11 @@ class Reflection:
                     continue
                 self._depend(module, self._world.owner_of_method(method), value.fixed)
 
+    def reach(self, module: Module) -> None:
+        """An assembly is used now: what the core wants of it then."""
+        for place, owner, fixed in self._deferred.pop(module.name, ()):
+            self._depend(place, owner, fixed)
+
     def _depend(self, module: Module, owner: int, fixed: tuple[object, ...]) -> None:
         what, *place = fixed
         type_: int | None = owner
@@ -168,6 +174,10 @@ class Reflection:
             name = first if isinstance(first, TypeName) else parse_type_name(str(first))
             if len(place) > 1:
                 name = TypeName(name.name, str(place[1]), name.arguments)
+            if module.is_core and not self._marker.reaches(name.assembly or module.name):
+                # The core needs the assembly for its users, not for itself: JSImport.
+                self._deferred.setdefault(name.assembly, []).append((module, owner, fixed))
+                return
             type_ = name.resolve(self._world, module)
         if type_ is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
@@ -121,6 +122,24 @@ class World:
                 self.modules.append(module)
             self._by_name[name] = module
         return self._by_name[name]
+
+    def loaded(self, name: str) -> Module | None:
+        """An assembly that something referred to already."""
+        return self._by_name.get(name)
+
+    def with_assemblies(self, assemblies: Mapping[str, bytes]) -> World:
+        """This world with more assemblies in it, which are its roots; this one stays as it is."""
+        other = copy(self)
+        other._extend(assemblies)  # noqa: SLF001 - a world as well
+        return other
+
+    def _extend(self, assemblies: Mapping[str, bytes]) -> None:
+        self._assemblies = {**self._assemblies, **assemblies}
+        self._roots = frozenset(assemblies)
+        self._by_name = {n: m for n, m in self._by_name.items() if n not in assemblies and m}
+        self._caches = _Caches()
+        self.modules = list(self.modules)
+        self.unresolved = set()
 
     def locate(self, identity: int) -> tuple[Module, int]:
         """Module and row of an identity."""
