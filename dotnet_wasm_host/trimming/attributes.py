@@ -28,6 +28,7 @@ __all__ = [
 READ_BY_THE_RUNTIME = frozenset(
     {
         "AttributeUsageAttribute",
+        "DefaultMemberAttribute",
         "DisableRuntimeMarshallingAttribute",
         "DynamicInterfaceCastableImplementationAttribute",
         "FixedAddressValueTypeAttribute",

@@ -186,6 +186,7 @@ class Marker:
             self._mark_reference(world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row))
         for row in range(1, len(module.metadata.rows(Table.CUSTOM_ATTRIBUTE)) + 1):
             self._mark_attribute(module, row)
+        self._reflection.keep_data(module)
 
     def mark_whole(self, type_: int) -> None:
         """A type with all its members."""
@@ -607,16 +608,21 @@ class Marker:
             if op == Op.LDTOKEN and reference.kind == "type":
                 self._mark_open_type(reference.owner)
             previous = None
-        self._reflection.follow(module, found, by_name=module.name not in self._optional_names)
+        self._reflection.follow(
+            module, method, found, by_name=module.name not in self._optional_names
+        )
 
     def _mark_open_type(self, type_: Type) -> None:
-        """``typeof(G<>)`` and ``typeof(G<int>)`` are there to be made and created."""
+        """``typeof(G<>)`` and ``typeof(G<int>)`` are there to be made and created.
+
+        No annotation survives MakeGenericType, so every constructor counts.
+        """
         definition = self._world.definition(type_)
         if definition is None or self._world.is_interface(definition):
             return
         module, row = self._world.locate(definition)
         if module.generics_of(Table.TYPE_DEF, row):
-            self.mark_default_constructor(definition)
+            self.mark_methods_named(definition, ".ctor")
 
     def _mark_reference(self, reference: Reference, constrained: int | None = None) -> None:
         world = self._world

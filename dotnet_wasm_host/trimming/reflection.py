@@ -9,7 +9,7 @@ from dotnet_wasm_host.ecma335.il import Op
 from dotnet_wasm_host.ecma335.metadata import Table
 from dotnet_wasm_host.trimming.attributes import read_attribute
 from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
-from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_MASK
+from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_BITS, ROW_MASK
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.trimming.marking import Marker
@@ -20,6 +20,7 @@ __all__ = ["Reflection"]
 
 _CODE_ANALYSIS = "System.Diagnostics.CodeAnalysis."
 ACCESSED_MEMBERS = f"{_CODE_ANALYSIS}DynamicallyAccessedMembersAttribute"
+UNBOUNDED = f"{_CODE_ANALYSIS}RequiresUnreferencedCodeAttribute"
 DEPENDENCY = f"{_CODE_ANALYSIS}DynamicDependencyAttribute"
 #: System.Diagnostics.CodeAnalysis.DynamicallyAccessedMemberTypes.
 DEFAULT_CONSTRUCTOR, PUBLIC_CONSTRUCTORS, OTHER_CONSTRUCTORS = 0x1, 0x2, 0x4
@@ -31,6 +32,13 @@ _ACCESSORS = {
     "add_": (PUBLIC_EVENTS, OTHER_EVENTS), "remove_": (PUBLIC_EVENTS, OTHER_EVENTS),
 }  # fmt: skip
 ALL_MEMBERS = 0x7FFFFFFF
+
+
+DATA_MEMBERS = PUBLIC_PROPERTIES | PUBLIC_FIELDS | PUBLIC_CONSTRUCTORS
+
+
+def _rows(module: Module, table: Table) -> range:
+    return range(1, len(module.metadata.rows(table)) + 1)
 
 
 @final
@@ -95,16 +103,18 @@ class Reflection:
                 wanted |= public_flag if public else other_flag
         return wanted
 
-    def follow(self, module: Module, code: list[tuple[int, int, int]], *, by_name: bool) -> None:
+    def follow(
+        self, module: Module, method: int, code: list[tuple[int, int, int]], *, by_name: bool
+    ) -> None:
         """``typeof`` and names of types in a method that hands them to something annotated.
 
         Without data flow, every type named in the method is taken to reach every annotated
-        parameter and field in it; with ``by_name``, every text to be one that it looks up.
+        parameter and field in it, and its own annotated result; with ``by_name``, every text to be one that it looks up.
         """
         world = self._world
         types: list[int] = []
         texts: list[int] = []
-        flags, looks_up = 0, False
+        flags, looks_up = self._annotated_result(method), False
         for _, op, token in code:
             if op == Op.LDSTR:
                 texts.append(token & ROW_MASK)
@@ -144,6 +154,14 @@ class Reflection:
             self._parameters[method] = flags
         return flags
 
+    def _annotated_result(self, method: int) -> int:
+        module, row = self._world.locate(method)
+        for parameter in module.parameters(row):
+            # Sequence 0 is the result (II.22.33).
+            if not module.metadata.row(Table.PARAM, parameter)[1]:
+                return self.accessed(module, Table.PARAM, parameter)
+        return 0
+
     def _finds_types(self, method: int) -> bool:
         name = self._world.method_name(method)
         if name not in {"GetType", "CreateInstance"}:
@@ -160,6 +178,37 @@ class Reflection:
                 except MalformedImage:
                     continue
                 self._depend(module, self._world.owner_of_method(method), value.fixed)
+
+    def keep_data(self, module: Module) -> None:
+        """What serializers may look at, if a root calls one that works by reflection.
+
+        Such methods say ``[RequiresUnreferencedCode]``. The data are then of types that fields,
+        and type arguments, of the root are made of.
+        """
+        if not self._calls_unbounded_reflection(module):
+            return
+        world = self._world
+        kinds = [world.field_type(world.identity(module, f)) for f in _rows(module, Table.FIELD)]
+        for table in (Table.METHOD_SPEC, Table.TYPE_SPEC):
+            for row in _rows(module, table):
+                reference = world.reference(module, int(table) << ROW_BITS | row)
+                kinds += [reference.owner, *reference.arguments]
+        for kind in kinds:
+            for type_ in world.definitions(kind):
+                if not world.locate(type_)[0].is_root:
+                    self.access(type_, DATA_MEMBERS)
+
+    def _calls_unbounded_reflection(self, module: Module) -> bool:
+        world = self._world
+        for row in _rows(module, Table.MEMBER_REF):
+            target = world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row)
+            if target.kind != "method" or not target.target:
+                continue
+            place, method = world.locate(target.target)
+            for attribute in place.attributes_of(Table.METHOD_DEF, method):
+                if self._marker.attribute_name(place, attribute) == UNBOUNDED:
+                    return True
+        return False
 
     def reach(self, module: Module) -> None:
         """An assembly is used now: what the core wants of it then."""

@@ -15,6 +15,7 @@ from dotnet_wasm_host.ecma335.metadata import (
     Table,
 )
 from dotnet_wasm_host.ecma335.signatures import (
+    FUNCTION,
     INSTANCE,
     MODIFIED,
     TYPE,
@@ -246,6 +247,17 @@ class World:
         if type_[0] == MODIFIED:
             return self.definition(type_[3])
         return None
+
+    def definitions(self, type_: Type) -> Iterator[int]:
+        """All classes, structs and interfaces that a type is made of."""
+        definition = self.definition(type_)
+        if definition is not None:
+            yield definition
+        if not isinstance(type_, int) and type_[0] not in {TYPE, UNKNOWN, FUNCTION}:
+            for part in type_[1:]:
+                # Numbers of a tuple are element types only where a type stands.
+                if isinstance(part, tuple) and part and isinstance(part[0], (int, str)):
+                    yield from self.definitions(part)
 
     def base(self, type_: int) -> tuple[int, tuple[Type, ...]] | None:
         """The base class and its type arguments; None for Object and interfaces."""
