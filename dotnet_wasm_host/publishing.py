@@ -115,6 +115,7 @@ def publish(
         raise AssemblyLoadError(
             function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
         ) from error
+    _refuse_other_files(folder)
     trimmed = _trim(store, own, features or {}, descriptors, progress)
     _refuse_unresolved(function_id, trimmed, own)
     files = {name: store.read(name) for name in (*NATIVE, *store.names(LICENSES))}
@@ -208,12 +209,17 @@ def _write(store: ArtifactStore, folder: Path, files: Mapping[str, bytes]) -> No
         raise ArtifactError(f"{folder} cannot be written: {error}") from error
 
 
-def _clear(folder: Path) -> None:
-    """Take out an earlier publication; refuse to write among other files."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / DESCRIPTION_NAME).is_file():
+def _refuse_other_files(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file; choose a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION_NAME).is_file():
         raise ArtifactError(f"{folder} is not empty and no publication; choose another folder")
+
+
+def _clear(folder: Path) -> None:
+    """Take out an earlier publication."""
+    if not (folder / MANIFEST_NAME).is_file():
+        return
     old = ArtifactStore.open(folder, REMEDY)
     (folder / MANIFEST_NAME).unlink()
     for name in old.names():

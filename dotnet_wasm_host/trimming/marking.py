@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Marker"]
 
+FRIENDS = "System.Runtime.CompilerServices.InternalsVisibleToAttribute"
 DESCRIPTORS = "ILLink.Descriptors.xml"
 #: What Mono finds by name or builds vtables from, beside what the core's own descriptor lists:
 #: the interfaces that vectors implement, and those that it looks for on primitives.
@@ -154,7 +155,6 @@ class Marker:
         for field in world.fields(self._core_type("System.String")):
             if world.field_name(field) == "Empty":
                 self.mark_field(field)
-        self._mark_attributes(core, Table.ASSEMBLY, 1)
 
     def _core_type(self, name: str) -> int:
         type_ = self._world.type_named(self._world.core, name)
@@ -186,7 +186,8 @@ class Marker:
             self._mark_reference(world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row))
         for row in range(1, len(module.metadata.rows(Table.CUSTOM_ATTRIBUTE)) + 1):
             self._mark_attribute(module, row)
-        self._reflection.keep_data(module)
+        if module.name not in self._optional_names:
+            self._reflection.keep_data(module)
 
     def mark_whole(self, type_: int) -> None:
         """A type with all its members."""
@@ -658,7 +659,11 @@ class Marker:
 
     def keeps_attribute(self, module: Module, row: int) -> bool:
         """Whether an attribute on something that is kept stays."""
-        return self.attribute_name(module, row).rpartition(".")[2] in READ_BY_THE_RUNTIME
+        name = self.attribute_name(module, row)
+        if name == FRIENDS:
+            friend = str(read_attribute(self._world, module, row).fixed[0])
+            return self._world.has(friend.partition(",")[0].strip())
+        return name.rpartition(".")[2] in READ_BY_THE_RUNTIME
 
     def _mark_attributes(self, module: Module, table: Table, row: int) -> None:
         if module.is_root:
@@ -707,6 +712,8 @@ class Marker:
         self._reflection.reach(module)
         if module.is_root:
             return
+        # Mono asserts that all of an assembly's attributes are there when it looks for friends.
+        self._mark_attributes(module, Table.ASSEMBLY, 1)
         content = module.resources().get(DESCRIPTORS)
         if content is not None:
             what = f"{DESCRIPTORS} of {module.name}"

@@ -50,6 +50,7 @@ class Reflection:
         self._marker = marker
         self._parameters: dict[int, int] = {}
         self._deferred: dict[str, list[tuple[Module, int, tuple[object, ...]]]] = {}
+        self._deferred_names: dict[str, list[tuple[Module, TypeName, int]]] = {}
 
     def accessed(self, module: Module, table: Table, row: int) -> int:
         """Flags of ``[DynamicallyAccessedMembers]`` on a parameter, field or type parameter."""
@@ -109,7 +110,8 @@ class Reflection:
         """``typeof`` and names of types in a method that hands them to something annotated.
 
         Without data flow, every type named in the method is taken to reach every annotated
-        parameter and field in it, and its own annotated result; with ``by_name``, every text to be one that it looks up.
+        parameter and field in it, and its own annotated result. Texts are names that it looks
+        up; without ``by_name`` they count once something else uses their assemblies.
         """
         world = self._world
         types: list[int] = []
@@ -131,9 +133,14 @@ class Reflection:
                 flags |= self.accessed(place, Table.FIELD, row)
         for type_ in types:
             self.access(type_, flags)
-        for text in texts if by_name and looks_up else ():
+        for text in texts if looks_up else ():
             content = module.metadata.user_string(text)[:-1].decode("utf-16-le", "replace")
-            self._access_name(module, parse_type_name(content), flags | DEFAULT_CONSTRUCTOR)
+            name = parse_type_name(content)
+            if by_name or self._marker.reaches(name.assembly):
+                self._access_name(module, name, flags | DEFAULT_CONSTRUCTOR)
+            else:
+                waiting = self._deferred_names.setdefault(name.assembly, [])
+                waiting.append((module, name, flags | DEFAULT_CONSTRUCTOR))
 
     def _access_name(self, module: Module, name: TypeName, flags: int) -> None:
         type_ = name.resolve(self._world, module)
@@ -214,6 +221,8 @@ class Reflection:
         """An assembly is used now: what the core wants of it then."""
         for place, owner, fixed in self._deferred.pop(module.name, ()):
             self._depend(place, owner, fixed)
+        for place, name, flags in self._deferred_names.pop(module.name, ()):
+            self._access_name(place, name, flags)
 
     def _depend(self, module: Module, owner: int, fixed: tuple[object, ...]) -> None:
         what, *place = fixed

@@ -142,6 +142,10 @@ class World:
         self.modules = list(self.modules)
         self.unresolved = set()
 
+    def has(self, name: str) -> bool:
+        """Whether there is an assembly of that name."""
+        return name in self._assemblies
+
     def locate(self, identity: int) -> tuple[Module, int]:
         """Module and row of an identity."""
         return self.modules[identity >> ROW_BITS], identity & ROW_MASK

@@ -36,11 +36,11 @@ def minimal(framework: Mapping[str, bytes]) -> TrimmedSet:
     return trim(framework, TrimOptions(roots=roots, features=NO_EMIT, explain=True))
 
 
-def image_of(trimmed: TrimmedSet, name: str = "trimmed") -> RuntimeImage:
-    """An image of a trimmed set, without the sample function that is a root of it."""
-    files = trimmed.files(without=[WARM_UP])
+def image_of(trimmed: TrimmedSet, *, without: tuple[str, ...] = ()) -> RuntimeImage:
+    """An image of a trimmed set, without the functions that are roots of it."""
+    files = trimmed.files(without=[WARM_UP, *without])
     engine = get_engine(None)
-    return RuntimeImage(name, engine, ImageBuilder(engine, print).image_of(name, files))
+    return RuntimeImage("trimmed", engine, ImageBuilder(engine, print).image_of("trimmed", files))
 
 
 @pytest.fixture(scope="session")
