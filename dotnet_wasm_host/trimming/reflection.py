@@ -189,8 +189,8 @@ class Reflection:
     def keep_data(self, module: Module) -> None:
         """What serializers may look at, if a root calls one that works by reflection.
 
-        Such methods say ``[RequiresUnreferencedCode]``. The data are then of types that fields,
-        and type arguments, of the root are made of.
+        Such methods say ``[RequiresUnreferencedCode]``. The data are then of types that the
+        root's fields, type arguments and the results of methods it calls are made of.
         """
         if not self._calls_unbounded_reflection(module):
             return
@@ -200,6 +200,10 @@ class Reflection:
             for row in _rows(module, table):
                 reference = world.reference(module, int(table) << ROW_BITS | row)
                 kinds += [reference.owner, *reference.arguments]
+        for row in _rows(module, Table.MEMBER_REF):
+            reference = world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row)
+            if reference.kind == "method" and reference.target:
+                kinds.append(world.signature(reference.target).result)
         for kind in kinds:
             for type_ in world.definitions(kind):
                 if not world.locate(type_)[0].is_root:
