@@ -20,6 +20,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -27,12 +28,16 @@ from dotnet_wasm_host.errors import (
     DescriptorError,
     DotnetHostError,
     EngineUnavailable,
+    ExtraNotInstalled,
     FunctionNotLoaded,
+    FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HttpPolicyError,
     InstanceLost,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -40,11 +45,19 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     MemoryAccessError,
     RuntimeClosed,
+    StackTooSmall,
     TooManyCalls,
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
-from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
+from dotnet_wasm_host.options import (
+    Clock,
+    HttpPolicy,
+    Limits,
+    RuntimeStats,
+    SystemClock,
+    WasiOptions,
+)
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
 
@@ -59,22 +72,28 @@ __all__ = [
     "Assembly",
     "AssemblyLoadError",
     "Block",
+    "Cancellation",
     "Clock",
     "CompilationError",
     "DescriptorError",
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
+    "ExtraNotInstalled",
     "FrozenFunction",
     "FunctionNotLoaded",
     "FunctionRegistry",
     "FunctionState",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HttpPolicy",
+    "HttpPolicyError",
     "ImageManifest",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "Isolation",
@@ -91,6 +110,7 @@ __all__ = [
     "RuntimeImage",
     "RuntimePool",
     "RuntimeStats",
+    "StackTooSmall",
     "StagedFunction",
     "SystemClock",
     "TooManyCalls",

@@ -12,12 +12,17 @@
      |- FunctionNotLoaded     (KeyError)
      |- InvocationError
      |- InvocationTimeout     (TimeoutError)
+     |- InvocationCancelled
+     |- FunctionSuspended
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
      |- GuestTrap
      |- InstanceLost
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
+     |- HttpPolicyError       (PermissionError)
+     |- ExtraNotInstalled     (ImportError)
+     |- StackTooSmall
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -45,12 +50,16 @@ __all__ = [
     "DescriptorError",
     "DotnetHostError",
     "EngineUnavailable",
+    "ExtraNotInstalled",
     "FunctionNotLoaded",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HttpPolicyError",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "LimitExceeded",
@@ -58,6 +67,7 @@ __all__ = [
     "MarshallingTypeError",
     "MemoryAccessError",
     "RuntimeClosed",
+    "StackTooSmall",
     "TooManyCalls",
 ]
 
@@ -88,6 +98,22 @@ class DescriptorError(DotnetHostError, ValueError):
 
 class EngineUnavailable(DotnetHostError, ImportError):
     """The WebAssembly engine is not installed or does not exist for this Python."""
+
+
+class ExtraNotInstalled(DotnetHostError, ImportError):
+    """Something needs a package that only an extra of this one installs.
+
+    Attributes:
+        extra: its name, as in ``pip install dotnet-wasm-host[http]``.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        self._what = what
+        super().__init__(f"{what}: pip install dotnet-wasm-host[{extra}]")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._what, self.extra)
 
 
 class AssemblyLoadError(DotnetHostError, ValueError):
@@ -192,6 +218,51 @@ class InvocationTimeout(DotnetHostError, TimeoutError):
     """The call overran its deadline; the instance was discarded and replaced."""
 
 
+class InvocationCancelled(DotnetHostError):
+    """Somebody cancelled the call; the instance was discarded and replaced if it had begun."""
+
+
+class FunctionSuspended(DotnetHostError):
+    """The function killed its instance too many times in a row; load it again to call it again.
+
+    Attributes:
+        function_id: the function.
+        crashes: how many times in a row; ``Limits.crash_limit`` says how many are too many.
+    """
+
+    def __init__(self, function_id: str, crashes: int) -> None:
+        self.function_id = function_id
+        self.crashes = crashes
+        super().__init__(
+            f"function {function_id!r} killed its instance {crashes} times in a row and is not "
+            "called any more; load it again when it is mended (Limits.crash_limit)"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.crashes)
+
+
+class StackTooSmall(DotnetHostError):
+    """The calling thread's stack is smaller than what guest code may use.
+
+    Attributes:
+        stack_bytes: size of the thread's stack.
+        needed_bytes: what a thread that calls guests needs.
+    """
+
+    def __init__(self, stack_bytes: int, needed_bytes: int) -> None:
+        self.stack_bytes = stack_bytes
+        self.needed_bytes = needed_bytes
+        super().__init__(
+            f"this thread has {stack_bytes} bytes of stack and needs {needed_bytes} to call a "
+            f"guest: start it after threading.stack_size({needed_bytes}), or give the runtime "
+            "less with Limits(stack_bytes=...)"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.stack_bytes, self.needed_bytes)
+
+
 class GuestOutOfMemory(DotnetHostError, MemoryError):
     """The guest died because its linear memory limit left no room."""
 
@@ -246,12 +317,20 @@ class InstanceLost(DotnetHostError):
         return type(self), (self.function_id, self.cause)
 
 
+#: What a guest dies of by its own doing.
+CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
+
+
 class LimitExceeded(DotnetHostError, ValueError):
     """A payload or result is larger than ``Limits`` allows."""
 
 
 class TooManyCalls(LimitExceeded):
     """As many calls wait in a pool as may wait; try again later."""
+
+
+class HttpPolicyError(DotnetHostError, PermissionError):
+    """The runtime's ``HttpPolicy`` refuses a request of the guest, or what came back."""
 
 
 class RuntimeClosed(DotnetHostError, ValueError):

@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -30,8 +31,7 @@ from dotnet_wasm_host.image_state import (
 )
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
-from dotnet_wasm_host.publishing import open_published
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +72,7 @@ class RuntimeImage:
         name: str = "full",
         *,
         engine: str | Engine | None = None,
+        stack_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> RuntimeImage:
         """A built-in image, made and cached on first use (seconds), then mapped (milliseconds).
@@ -79,11 +80,13 @@ class RuntimeImage:
         Args:
             name: ``"full"``, the whole base library.
             engine: engine or its name.
+            stack_bytes: stack that guest code may use; see ``Limits``.
             progress: told what takes longer than a moment.
         """
         if name not in _IMAGE_NAMES:
             raise ValueError(f"there is no image {name!r}; choose one of {list(_IMAGE_NAMES)}")
-        return _loaded.get(name, get_engine(engine), progress or _log.info)
+        chosen = get_engine(engine, stack_bytes=stack_bytes)
+        return _loaded.get(name, chosen, progress or _log.info)
 
     @property
     def manifest(self) -> ImageManifest:
@@ -106,12 +109,16 @@ class RuntimeImage:
         return self.parts.state.capabilities
 
     def instantiate(
-        self, *, limits: Limits | None = None, wasi: WasiOptions | None = None
+        self,
+        *,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
     ) -> Runtime:
         """A new :class:`~dotnet_wasm_host.Runtime` from this image."""
         from dotnet_wasm_host.runtime import Runtime  # noqa: PLC0415 - the runtime is above
 
-        return Runtime(self, limits=limits, wasi=wasi)
+        return Runtime(self, limits=limits, wasi=wasi, http=http)
 
     def start(
         self,
@@ -216,6 +223,9 @@ class RuntimeImage:
 
     @classmethod
     def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
+        # Slow to import, seldom needed.
+        from dotnet_wasm_host.publishing import open_published  # noqa: PLC0415
+
         store, function = open_published(folder)
         builder = ImageBuilder(engine, _log.info, store)
         name = function.function_id
@@ -275,6 +285,11 @@ class _LoadedImages:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._images: dict[tuple[str, Engine], RuntimeImage] = {}
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, name: str, engine: Engine, progress: Progress) -> RuntimeImage:
         image = self._images.get((name, engine))
