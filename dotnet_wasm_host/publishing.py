@@ -34,6 +34,8 @@ FORMAT = 1
 REMEDY = "dotnet-wasm-host publish"
 NATIVE = ("dotnet.code.wasm", "dotnet.data.wasm")
 DISPATCHER, WARM_UP = "MinimalRuntime", "MinimalRuntime.WarmUp"
+#: What functions may use beside the base library, and is trimmed like it.
+LIBRARIES = ("MinimalRuntime.Json",)
 LICENSES = "licenses/"
 DYNAMIC_CODE = "System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported"
 #: Namespaces of code that makes code: only with it does dynamic code have to be supported.
@@ -145,7 +147,7 @@ def _trim(
     progress: Callable[[str], object] | None,
 ) -> TrimmedSet:
     assemblies = {Path(name).stem: store.read(name) for name in store.names("framework/")}
-    for name in (DISPATCHER, WARM_UP):
+    for name in (DISPATCHER, WARM_UP, *LIBRARIES):
         assemblies[name] = store.read(f"guest/{name}.dll")
     assemblies.update(own)
     makes_code = any(_makes_code(content) for content in own.values())
