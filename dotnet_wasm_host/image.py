@@ -234,7 +234,7 @@ class RuntimeImage:
         name = function.function_id
 
         def load_function() -> ImageParts:
-            base = cls(name, engine, builder.image("published-base"))
+            base = cls(name, engine, builder.image_of_store())
             with base.instantiate() as runtime:
                 runtime.load_assembly(
                     name,

@@ -113,6 +113,10 @@ class ImageBuilder:
         """A built-in image."""
         return self.cached(name, lambda: self._build(self._assemblies()))
 
+    def image_of_store(self) -> ImageParts:
+        """An image of everything in the store, for stores that were made for one."""
+        return self.cached("store", lambda: self._build(self._assemblies()))
+
     def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
         """An image of other assemblies than the whole base library.
 

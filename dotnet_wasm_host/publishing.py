@@ -35,7 +35,7 @@ REMEDY = "dotnet-wasm-host publish"
 NATIVE = ("dotnet.code.wasm", "dotnet.data.wasm")
 DISPATCHER, WARM_UP = "MinimalRuntime", "MinimalRuntime.WarmUp"
 #: What functions may use beside the base library, and is trimmed like it.
-LIBRARIES = ("MinimalRuntime.Json",)
+LIBRARIES = ("MinimalRuntime.Http", "MinimalRuntime.Json")
 LICENSES = "licenses/"
 DYNAMIC_CODE = "System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported"
 #: Namespaces of code that makes code: only with it does dynamic code have to be supported.
