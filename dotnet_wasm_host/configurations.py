@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.artifacts.store import ArtifactStore
 
-__all__ = ["FULL", "IMAGE_NAMES", "Configuration", "read_configurations"]
+__all__ = ["FULL", "IMAGE_NAMES", "TRIMMED_IMAGES", "Configuration", "read_configurations"]
 
 #: The image with the whole base library.
 FULL = "full"
+#: Those with a part of it, by size.
+TRIMMED_IMAGES = ("minimal", "linq", "json", "http", "reflection", "common")
 #: Names of all built-in images.
-IMAGE_NAMES = ("minimal", "linq", "json", "http", "reflection", "common", FULL)
+IMAGE_NAMES = (*TRIMMED_IMAGES, FULL)
 CONTRACT = "MinimalRuntime"
 #: Host functions as JSON, in images that have System.Text.Json.
 HOST_JSON = "MinimalRuntime.Json"
@@ -33,7 +35,7 @@ _LIST = "images.json"
 CODE = "dotnet.code.wasm"
 #: What linear memory starts with: all of it, or all but the time zones.
 DATA, SMALL_DATA = "dotnet.data.wasm", "dotnet.data.utc.wasm"
-_NO_TIME_ZONES = "System.TimeZoneInfo.Invariant"
+NO_TIME_ZONES = "System.TimeZoneInfo.Invariant"
 _FRAMEWORK = "framework/"
 #: Assemblies that the dispatcher looks up by name and does without.
 _OPTIONAL = ("System.Console", "System.Runtime.InteropServices.JavaScript")
@@ -68,7 +70,7 @@ class Configuration:
     @property
     def data(self) -> str:
         """Which data module it boots on."""
-        return SMALL_DATA if self.features.get(_NO_TIME_ZONES, True) else DATA
+        return SMALL_DATA if self.features.get(NO_TIME_ZONES, True) else DATA
 
     def assemblies(
         self, store: ArtifactStore, progress: Callable[[str], object] | None = None

@@ -11,7 +11,7 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.configurations import (
     CORE,
     FULL,
-    IMAGE_NAMES,
+    TRIMMED_IMAGES,
     Configuration,
     read_configurations,
 )
@@ -123,8 +123,8 @@ class MissingApiAdvice:
     def image_with(self, references: Iterable[ApiReference]) -> str:
         """The first built-in image, by size, other than this one that declares all of them."""
         configurations = read_configurations(ArtifactStore.locate())
-        for name in IMAGE_NAMES:
-            if name not in {self.image, FULL} and all(
+        for name in TRIMMED_IMAGES:
+            if name != self.image and all(
                 _declares(configurations[name], reference) for reference in references
             ):
                 return name
