@@ -33,7 +33,7 @@ __all__ = ["ImageBuilder", "ImageParts"]
 
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
-CACHE_FORMAT = 6
+CACHE_FORMAT = 7
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 

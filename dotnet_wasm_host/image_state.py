@@ -104,6 +104,7 @@ class ImageState:
                 memory_bytes=manifest.number("memory_bytes"),
                 image_bytes=manifest.number("image_bytes"),
                 functions=manifest.texts("functions"),
+                configuration=manifest.text("configuration"),
             ),
             read.text("code_sha256"),
             _interop_state(read.object("interop")),
