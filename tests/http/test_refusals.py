@@ -344,6 +344,19 @@ def test_an_answer_before_the_body_was_sent(fetch: Fetcher) -> None:
         assert (answer["status"], answer["text"]) == (413, "no!")
 
 
+def test_a_connection_that_went_stale_is_replaced(fetch: Fetcher) -> None:
+    def answer_once(client: socket.socket) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        client.recv(65536)  # The next request, which it leaves alone.
+
+    with raw_server(answer_once) as url:
+        assert fetch(url)["text"] == "hi"
+        assert fetch(url)["text"] == "hi"
+        # What may have had its effect is not done twice.
+        refused(fetch(url, method="POST", text="x"), "127.0.0.1")
+        assert fetch(url, method="POST", text="x")["text"] == "hi"
+
+
 def test_nobody_there(fetcher: Callable[..., Fetcher]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
