@@ -28,6 +28,7 @@ from wasmer_compiler_cranelift import Compiler
 from dotnet_wasm_host.engines.memory_content import MemoryContent
 from dotnet_wasm_host.engines.metering import CHECK_IMPORT, CHECK_MODULE, meter
 from dotnet_wasm_host.engines.simd_lowering import lower_simd
+from dotnet_wasm_host.engines.stack_room import StackRoom
 from dotnet_wasm_host.engines.wasmer_threads import ThreadMarks
 from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, LimitExceeded, RuntimeClosed
 from dotnet_wasm_host.options import WASM_PAGE
@@ -78,6 +79,7 @@ class WasmerEngine:
     def __init__(self) -> None:
         self.store = wasmer.Store(wasmer.engine.Universal(Compiler))
         self.marks = ThreadMarks(self.store)
+        self.stack = StackRoom()
         self.fingerprint = self._fingerprint()
 
     @property
@@ -296,6 +298,7 @@ class WasmerInstance:
             )
         self._marks = engine.marks
         self._present = engine.marks.present
+        self._stack = engine.stack
         self._thread = engine.marks.move(())
         self._engine = engine
         self._code = code
@@ -337,6 +340,10 @@ class WasmerInstance:
     def call_host(self, index: int, arguments: Sequence[Number]) -> Number | None:
         """Call the function behind an import."""
         try:
+            if self._stack.left() < self._stack.reserve:
+                # wasmer takes an overflow inside of Python for one of the guest, and unwinds
+                # both; Python does not survive that.
+                raise GuestTrap("call stack exhausted")
             if not self._functions:
                 if self.closed or self._provide is None:
                     raise RuntimeClosed("the instance is closed")

@@ -45,6 +45,9 @@ CODE = """
   (func (export "spin") (loop $again br $again))
   (func $deep (export "recurse") (param i32) (result i32)
     local.get 0 i32.const 1 i32.add call $deep i32.const 1 i32.add)
+  (func $deep_calling (export "recurse_calling") (param i32) (result i32)
+    local.get 0 call $notify
+    local.get 0 i32.const 1 i32.add call $deep_calling i32.const 1 i32.add)
   (func (export "crash") unreachable))
 """
 
@@ -170,6 +173,27 @@ def test_traps_are_typed_and_say_what_happened(
     with pytest.raises(GuestTrap, match=message) as caught:
         start().function(export)(*arguments)
     assert "function" in caught.value.wasm_backtrace
+
+
+def test_host_functions_have_stack_when_the_guest_has_none_left(start: Start) -> None:
+    entered = left = 0
+
+    def notify(depth: int) -> None:
+        nonlocal entered, left
+        entered += 1
+        if depth % 100 == 0:
+            climb(150)
+        left += 1
+
+    def climb(levels: int) -> None:
+        if levels:
+            climb(levels - 1)
+
+    for _ in range(3):
+        with pytest.raises(GuestTrap, match="stack"):
+            start(notify=notify).function("recurse_calling")(0)
+        # The guest's overflow was never inside of Python.
+        assert entered == left > 1000
 
 
 def test_a_deadline_stops_a_loop_and_does_not_outlive_it(start: Start) -> None:
