@@ -20,6 +20,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
+from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -28,11 +29,13 @@ from dotnet_wasm_host.errors import (
     DotnetHostError,
     EngineUnavailable,
     FunctionNotLoaded,
+    FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
     InstanceLost,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -40,6 +43,7 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     MemoryAccessError,
     RuntimeClosed,
+    StackTooSmall,
     TooManyCalls,
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
@@ -59,6 +63,7 @@ __all__ = [
     "Assembly",
     "AssemblyLoadError",
     "Block",
+    "Cancellation",
     "Clock",
     "CompilationError",
     "DescriptorError",
@@ -69,12 +74,14 @@ __all__ = [
     "FunctionNotLoaded",
     "FunctionRegistry",
     "FunctionState",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
     "ImageManifest",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "Isolation",
@@ -91,6 +98,7 @@ __all__ = [
     "RuntimeImage",
     "RuntimePool",
     "RuntimeStats",
+    "StackTooSmall",
     "StagedFunction",
     "SystemClock",
     "TooManyCalls",

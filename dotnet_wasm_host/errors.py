@@ -12,12 +12,15 @@
      |- FunctionNotLoaded     (KeyError)
      |- InvocationError
      |- InvocationTimeout     (TimeoutError)
+     |- InvocationCancelled
+     |- FunctionSuspended
      |- GuestOutOfMemory      (MemoryError)
      |- GuestTerminated
      |- GuestTrap
      |- InstanceLost
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
+     |- StackTooSmall
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -46,11 +49,13 @@ __all__ = [
     "DotnetHostError",
     "EngineUnavailable",
     "FunctionNotLoaded",
+    "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
     "InstanceLost",
+    "InvocationCancelled",
     "InvocationError",
     "InvocationTimeout",
     "LimitExceeded",
@@ -58,6 +63,7 @@ __all__ = [
     "MarshallingTypeError",
     "MemoryAccessError",
     "RuntimeClosed",
+    "StackTooSmall",
     "TooManyCalls",
 ]
 
@@ -192,6 +198,51 @@ class InvocationTimeout(DotnetHostError, TimeoutError):
     """The call overran its deadline; the instance was discarded and replaced."""
 
 
+class InvocationCancelled(DotnetHostError):
+    """Somebody cancelled the call; the instance was discarded and replaced if it had begun."""
+
+
+class FunctionSuspended(DotnetHostError):
+    """The function killed its instance too many times in a row; load it again to call it again.
+
+    Attributes:
+        function_id: the function.
+        crashes: how many times in a row; ``Limits.crash_limit`` says how many are too many.
+    """
+
+    def __init__(self, function_id: str, crashes: int) -> None:
+        self.function_id = function_id
+        self.crashes = crashes
+        super().__init__(
+            f"function {function_id!r} killed its instance {crashes} times in a row and is not "
+            "called any more; load it again when it is mended (Limits.crash_limit)"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.function_id, self.crashes)
+
+
+class StackTooSmall(DotnetHostError):
+    """The calling thread's stack is smaller than what guest code may use.
+
+    Attributes:
+        stack_bytes: size of the thread's stack.
+        needed_bytes: what a thread that calls guests needs.
+    """
+
+    def __init__(self, stack_bytes: int, needed_bytes: int) -> None:
+        self.stack_bytes = stack_bytes
+        self.needed_bytes = needed_bytes
+        super().__init__(
+            f"this thread has {stack_bytes} bytes of stack and needs {needed_bytes} to call a "
+            f"guest: start it after threading.stack_size({needed_bytes}), or give the runtime "
+            "less with Limits(stack_bytes=...)"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.stack_bytes, self.needed_bytes)
+
+
 class GuestOutOfMemory(DotnetHostError, MemoryError):
     """The guest died because its linear memory limit left no room."""
 
@@ -244,6 +295,10 @@ class InstanceLost(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.cause)
+
+
+#: What a guest dies of by its own doing.
+CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
 
 
 class LimitExceeded(DotnetHostError, ValueError):

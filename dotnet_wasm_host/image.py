@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import json
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -71,6 +72,7 @@ class RuntimeImage:
         name: str = "full",
         *,
         engine: str | Engine | None = None,
+        stack_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> RuntimeImage:
         """A built-in image, made and cached on first use (seconds), then mapped (milliseconds).
@@ -78,11 +80,13 @@ class RuntimeImage:
         Args:
             name: ``"full"``, the whole base library.
             engine: engine or its name.
+            stack_bytes: stack that guest code may use; see ``Limits``.
             progress: told what takes longer than a moment.
         """
         if name not in _IMAGE_NAMES:
             raise ValueError(f"there is no image {name!r}; choose one of {list(_IMAGE_NAMES)}")
-        return _loaded.get(name, get_engine(engine), progress or _log.info)
+        chosen = get_engine(engine, stack_bytes=stack_bytes)
+        return _loaded.get(name, chosen, progress or _log.info)
 
     @property
     def manifest(self) -> ImageManifest:
@@ -251,6 +255,11 @@ class _LoadedImages:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._images: dict[tuple[str, Engine], RuntimeImage] = {}
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, name: str, engine: Engine, progress: Progress) -> RuntimeImage:
         image = self._images.get((name, engine))

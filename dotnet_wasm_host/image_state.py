@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.guest.guest import GuestLayout
-from dotnet_wasm_host.imports.interop import InteropState
+from dotnet_wasm_host.imports.services import InteropState
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
 
 if TYPE_CHECKING:

@@ -20,6 +20,12 @@ MIB = 1024 * KIB
 WASM_PAGE = 64 * KIB
 #: The shipped .NET module declares a maximum of 32,768 pages.
 MAX_MEMORY_BYTES = 32768 * WASM_PAGE
+#: Stack of the calling thread that guest code may use. Threads have 8 MiB on Linux, 1.9 MiB on
+#: Windows; host functions need some of it.
+DEFAULT_STACK_BYTES = MIB
+MIN_STACK_BYTES = 256 * KIB
+#: wasmtime has its async_stack_size as the limit, which its Python API does not set.
+MAX_STACK_BYTES = 2 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,13 @@ class Limits:
         output_bytes: what one call may print to standard output and error together.
         files_bytes: total size of the files a guest may hold in its in-memory file system.
         function_count: number of functions loaded at the same time.
+        stack_bytes: stack of the calling thread that guest code may use, 256 KiB..2 MiB;
+            ``None`` for what the image's engine has, 1 MiB by default. It is a setting of
+            the engine: runtimes with another one share no machine code with it.
+        crash_limit: times in a row that a function may kill its instance (timeout, out of
+            memory, exit, trap) before it is not called any more and
+            :class:`~dotnet_wasm_host.FunctionSuspended` is raised; loading it again starts
+            afresh. ``None`` for any number.
         leaked_bytes: memory of unloaded functions, by estimate, at which the instance is
             replaced by a fresh one (its functions are loaded again, their statics start afresh).
     """
@@ -50,6 +63,8 @@ class Limits:
     output_bytes: int = 16 * MIB
     files_bytes: int = 64 * MIB
     function_count: int = 10_000
+    stack_bytes: int | None = None
+    crash_limit: int | None = 100
     leaked_bytes: int = 4 * MIB
 
     def __post_init__(self) -> None:
@@ -60,6 +75,11 @@ class Limits:
             )
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
+        stack = self.stack_bytes
+        if stack is not None and not MIN_STACK_BYTES <= stack <= MAX_STACK_BYTES:
+            raise ValueError(f"stack_bytes is {stack}; give 256 KiB to 2 MiB, or None")
+        if self.crash_limit is not None and self.crash_limit < 1:
+            raise ValueError(f"crash_limit is {self.crash_limit}; give 1 or more, or None")
         for name in (
             "cancellation_grace",
             "payload_bytes",

@@ -8,13 +8,22 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from os import cpu_count
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.cancellation import Cancellation
+from dotnet_wasm_host.errors import (
+    CRASHES,
+    FunctionNotLoaded,
+    FunctionSuspended,
+    InvocationError,
+    RuntimeClosed,
+)
+from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.options import Limits
 from dotnet_wasm_host.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -34,12 +43,13 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import Assembly, AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.options import Limits, WasiOptions
+    from dotnet_wasm_host.options import WasiOptions
 
 __all__ = ["Isolation", "PoolStats", "RuntimePool", "StagedFunction"]
 
 
 _log = logging.getLogger(__name__)
+_forks = Forks()
 
 
 class Isolation(Enum):
@@ -91,6 +101,8 @@ class _Deployment:
     image: RuntimeImage | None = None
     #: Instances with the function loaded that are free: its own ones, or fresh ones of its image.
     spares: deque[Runtime] = field(default_factory=deque)
+    #: Calls in a row, of all its instances, that killed theirs.
+    crashes: int = 0
 
 
 @final
@@ -186,9 +198,14 @@ class RuntimePool:
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
-        self._image = RuntimeImage.load(image, engine=engine) if isinstance(image, str) else image
+        limits = limits if limits is not None else Limits()
+        if isinstance(image, str):
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)
+        self._image = image
         self._isolation = isolation
-        self._limits = limits
+        # The pool counts the crashes of a function, wherever they happen.
+        self._crash_limit = limits.crash_limit
+        self._limits = replace(limits, crash_limit=None)
         self._wasi = wasi
         self._size = size or cpu_count() or 1
         self._spares = spares
@@ -205,6 +222,8 @@ class RuntimePool:
         self._recycles = 0  # of runtimes that are gone
         self._invocations = self._failed = 0
         self._closed = False
+        self._disowned = False
+        _forks.watch(self)
 
     # ---------------------------------------------------------------- functions
 
@@ -315,30 +334,38 @@ class RuntimePool:
     # ---------------------------------------------------------------- calls
 
     def invoke(
-        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+        self,
+        function_id: str,
+        payload: Buffer = b"",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         """Call a function in the calling thread, as soon as there is a place.
 
-        See :meth:`Runtime.invoke`; ``timeout`` starts when the call does.
+        See :meth:`Runtime.invoke`; ``timeout`` starts when the call does. A ``cancellation`` is
+        noticed when the place is there.
         """
         self._deployment(function_id)
-        return self._invoke_when_free(function_id, None, payload, timeout)
+        return self._invoke_when_free(function_id, None, payload, timeout, cancellation)
 
     async def invoke_async(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
     ) -> bytes:
         """Call a function from asyncio; the event loop goes on meanwhile.
 
-        Cancelling a call that waits takes it out of the queue. One that runs is not stopped by
-        it; give a ``timeout``.
+        Cancelling a call that waits takes it out of the queue; one that runs is stopped, and
+        its instance replaced.
         """
         self._deployment(function_id)
         call = _AsyncCall(function_id, payload, timeout, self._start)
         self._slots.request(call)
         try:
             return await call.result
-        except asyncio.CancelledError:
-            self._slots.withdraw(call)
+        except BaseException:
+            # Cancelled, or nobody waits any more. If the call is over, this does nothing.
+            if not self._slots.withdraw(call):
+                call.cancellation.cancel()
             raise
 
     def stats(self) -> PoolStats:
@@ -379,6 +406,16 @@ class RuntimePool:
         for worker in self._workers:
             worker.runtime.close()
         self._workers.clear()
+
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`: its threads and runtimes are gone."""
+        self._closed = self._disowned = True
+        self._deploying, self._lock = threading.Lock(), threading.Lock()
+        for deployment in self._deployments.values():
+            deployment.life.state = FunctionState.UNLOADED
+        self._deployments.clear()
+        for function_id in self._registry:
+            self._table.remove(function_id)
 
     @property
     def closed(self) -> bool:
@@ -474,10 +511,11 @@ class RuntimePool:
         generation: LoadedFunction | None,
         payload: Buffer,
         timeout: float | None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         ticket = self._slots.acquire(function_id)
         try:
-            return self._run(function_id, generation, payload, timeout)
+            return self._run(function_id, generation, payload, timeout, cancellation)
         finally:
             self._slots.release(ticket)
 
@@ -490,7 +528,7 @@ class RuntimePool:
             value: bytes | None = None
             failure: BaseException | None = None
             try:
-                value = self._run(call.key, None, call.payload, call.timeout)
+                value = self._run(call.key, None, call.payload, call.timeout, call.cancellation)
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 failure = error
             following = self._slots.hand_over(call)
@@ -509,9 +547,12 @@ class RuntimePool:
         generation: LoadedFunction | None,
         payload: Buffer,
         timeout: float | None,
+        cancellation: Cancellation | None,
     ) -> bytes:
         self._invocations += 1
         try:
+            if cancellation is not None:
+                cancellation.require()
             while True:
                 # Whoever waited for a place gets what is loaded now, not what was then.
                 deployment = self._deployment(function_id)
@@ -520,27 +561,56 @@ class RuntimePool:
                         function_id, f"generation {generation.generation} is no longer loaded"
                     )
                 try:
-                    return self._run_on(deployment, payload, timeout)
+                    return self._run_counting(deployment, payload, timeout, cancellation)
                 except RuntimeClosed:
-                    if deployment.function.is_alive:
+                    if self._disowned or deployment.function.is_alive:
                         raise
         except BaseException:
             self._failed += 1
             raise
 
-    def _run_on(self, deployment: _Deployment, payload: Buffer, timeout: float | None) -> bytes:
+    def _run_counting(
+        self,
+        deployment: _Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes:
+        """Call a function unless it crashed too often."""
+        if self._crash_limit is not None and deployment.crashes >= self._crash_limit:
+            raise FunctionSuspended(deployment.function.function_id, deployment.crashes)
+        try:
+            result = self._run_on(deployment, payload, timeout, cancellation)
+        except CRASHES:
+            deployment.crashes += 1
+            raise
+        except InvocationError:
+            deployment.crashes = 0
+            raise
+        deployment.crashes = 0
+        return result
+
+    def _run_on(
+        self,
+        deployment: _Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes:
         """Call a function in a runtime that nobody else uses meanwhile."""
         function_id = deployment.function.function_id
         if self._isolation is Isolation.SHARED:
             worker = self._take_worker()
             try:
                 worker.prepare(deployment, self._deployments)
-                return worker.runtime.invoke(function_id, payload, timeout=timeout)
+                return worker.runtime.invoke(
+                    function_id, payload, timeout=timeout, cancellation=cancellation
+                )
             finally:
                 self._workers.append(worker)
         runtime = self._take_spare(deployment)
         try:
-            return runtime.invoke(function_id, payload, timeout=timeout)
+            return runtime.invoke(function_id, payload, timeout=timeout, cancellation=cancellation)
         finally:
             if deployment.image is None:
                 deployment.spares.append(runtime)
@@ -610,7 +680,11 @@ class RuntimePool:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise RuntimeClosed("the pool is closed; make a new one")
+            raise RuntimeClosed(
+                "the pool belongs to the process that this one was forked from; make a new one"
+                if self._disowned
+                else "the pool is closed; make a new one"
+            )
 
 
 @final
@@ -638,7 +712,7 @@ class _Worker:
 class _AsyncCall(Ticket):
     """A call from asyncio."""
 
-    __slots__ = ("_loop", "_start", "payload", "result", "timeout")
+    __slots__ = ("_loop", "_start", "cancellation", "payload", "result", "timeout")
 
     def __init__(
         self,
@@ -650,6 +724,7 @@ class _AsyncCall(Ticket):
         super().__init__(function_id)
         self.payload = payload
         self.timeout = timeout
+        self.cancellation = Cancellation()
         self._start = start
         self._loop = asyncio.get_running_loop()
         self.result: asyncio.Future[bytes] = self._loop.create_future()

@@ -7,22 +7,28 @@ import logging
 import threading
 import time
 import warnings
-from contextlib import contextmanager
+import weakref
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.batches import batches
 from dotnet_wasm_host.errors import (
+    CRASHES,
     AssemblyLoadError,
     DotnetHostError,
     FunctionNotLoaded,
+    FunctionSuspended,
     InstanceLost,
+    InvocationCancelled,
+    InvocationError,
     InvocationTimeout,
     LimitExceeded,
     MarshallingError,
     MarshallingTypeError,
     RuntimeClosed,
 )
+from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
@@ -49,7 +55,8 @@ if TYPE_CHECKING:
         Assembly,
         AssemblyPath,
     )
-    from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.cancellation import Cancellation
+    from dotnet_wasm_host.engines.base import Engine, Interruption
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.memory import Memory
 
@@ -57,6 +64,7 @@ __all__ = ["Runtime"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_forks = Forks()
 
 
 @dataclass(slots=True)
@@ -67,6 +75,10 @@ class _Entry:
     life: FunctionLife
     handle: int | None
     source: FunctionSource | None
+    #: The handle it has in every fresh instance, if it is part of the image.
+    frozen: int | None = None
+    #: Times in a row that it killed its instance.
+    crashes: int = 0
 
 
 @final
@@ -97,11 +109,13 @@ class Runtime:
     ) -> None:
         self._closed = True  # so that __del__ is right if the lines below raise
         if isinstance(image, str):
-            image = RuntimeImage.load(image, engine=engine)
+            stack_bytes = None if limits is None else limits.stack_bytes
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=stack_bytes)
         elif engine is not None:
             raise ValueError("the image belongs to its engine already; leave engine out")
         self._image = image
         self._limits = limits if limits is not None else Limits()
+        _check_stack(image, self._limits)
         self._wasi = wasi if wasi is not None else WasiOptions()
         self._lock = threading.RLock()
         # Guards the step to UNLOADING, which must not wait for a running call.
@@ -117,12 +131,14 @@ class Runtime:
         # No source for those that are part of the image.
         self._capabilities: dict[str, FunctionSource | None] = dict.fromkeys(image.capabilities)
         self._loads = self._unloads = self._recycles = 0
-        self._invocations = self._failed = 0
+        self._invocations = self._failed = self._operations = 0
         self._leaked = 0
+        self._disowned = False
         self._guest: Guest = self._start()
         for frozen in image.functions:
             self._add(frozen, None)
         self._closed = False
+        _forks.watch(self)
 
     # ---------------------------------------------------------------- functions
 
@@ -164,7 +180,12 @@ class Runtime:
             return function
 
     def invoke(
-        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+        self,
+        function_id: str,
+        payload: Buffer = b"",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         """Call a function with bytes, and get the bytes it returns.
 
@@ -172,18 +193,57 @@ class Runtime:
             function_id: the id it was loaded under.
             payload: anything with the buffer protocol.
             timeout: seconds this call may take; ``None`` for the runtime's own limit.
+            cancellation: stops the call from another thread.
 
         Raises:
             FunctionNotLoaded: no function has this id.
+            FunctionSuspended: it crashed as often in a row as ``Limits.crash_limit`` allows.
             InvocationError: a .NET exception escaped the handler.
             InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap: the guest died of
                 the call and was replaced.
+            InvocationCancelled: somebody cancelled the call; the guest was replaced.
             LimitExceeded: payload or result are larger than allowed.
             MarshallingTypeError: the payload has no buffer protocol.
         """
         with self._lock:
+            if cancellation is not None:
+                return self._invoke_covered(function_id, payload, timeout, cancellation)
             result = self._begin(self._entry(function_id), payload, timeout)
             return self._wait_for(result) if type(result) is PendingCall else result
+
+    def cancel(self) -> bool:
+        """Stop what the guest is doing: a call, loading, unloading. False if that is nothing.
+
+        From any thread. Returns at once: the call raises :class:`InvocationCancelled` in its own
+        thread within milliseconds, and the instance is replaced. While no code of the guest runs,
+        the asynchronous calls that wait in it are cancelled by their tokens instead, and the
+        instance stays. Calls that wait for their turn are not touched. To stop one particular
+        call, give it a :class:`Cancellation`.
+        """
+        number = self._invocations + self._operations
+        if not self._calling:
+            return self._give_up_waiting()
+        method = weakref.WeakMethod(self._verdict)
+        self._interrupt(lambda: (verdict := method()) and verdict(number))
+        return True
+
+    def _verdict(self, number: int) -> InvocationCancelled | None:
+        """What to raise in the guest if call ``number`` still runs, as it did for cancel()."""
+        if self._invocations + self._operations != number:
+            return None
+        return InvocationCancelled("the call was cancelled")
+
+    def _give_up_waiting(self) -> bool:
+        guest: Guest | None = getattr(self, "_guest", None)
+        waiting = [] if guest is None else list(guest.pending.values())
+        for call in waiting:
+            call.unwanted = True
+        self._wakeup.ring()
+        return bool(waiting)
+
+    def _interrupt(self, interruption: Interruption) -> None:
+        with suppress(AttributeError, RuntimeClosed):  # closed meanwhile
+            self._guest.host.instance.interrupt(interruption)
 
     def invoke_many(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
         """Call a function once for each payload; several calls cross to the guest together.
@@ -336,6 +396,14 @@ class Runtime:
             self._let_go(self._guest, RuntimeClosed("the runtime was closed while the call waited"))
             del self._guest  # a closed runtime may be kept, its tens of megabytes not
 
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`. The engine lets the memory be."""
+        self._lock, self._life_lock = threading.RLock(), threading.Lock()
+        self._calling = False
+        self._closed = self._disowned = True
+        for function_id in tuple(self._entries):
+            self._drop(function_id)
+
     def __enter__(self) -> Self:
         self._require_open()
         return self
@@ -363,20 +431,21 @@ class Runtime:
     def _begin(self, entry: _Entry, payload: Buffer, timeout: float | None) -> bytes | PendingCall:
         handle = entry.handle
         if handle is None or self._calling:
-            self._require_idle()
-            handle = self._handle(entry)
+            return self._invoke_loading(entry, payload, timeout)
         seconds = self._limits.timeout if timeout is None else _check_timeout(timeout)
         guest = self._guest
         started = 0.0
+        self._invocations += 1  # also tells cancel() one call from the next
         self._calling = True
-        self._invocations += 1
         try:
             if seconds is not None:
                 started = time.monotonic()
                 guest.host.instance.set_deadline(seconds)
             result = guest.invoke(entry.function.function_id, handle, payload)
-        except BaseException:
+        except BaseException as error:
             self._failed += 1
+            if isinstance(error, CRASHES):
+                entry.crashes += 1
             raise
         finally:
             self._calling = False
@@ -388,6 +457,33 @@ class Runtime:
             result.set_timeout(seconds, started, self._limits.cancellation_grace)
             guest.watch(result)
         return result
+
+    def _invoke_covered(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation,
+    ) -> bytes:
+        call = _CoveredCall(self)
+        with cancellation.covering(call):
+            result = self._begin(self._entry(function_id), payload, timeout)
+            if type(result) is not PendingCall:
+                return result
+            call.waits_as(result)
+            result.unwanted |= cancellation.cancelled
+            return self._wait_for(result)
+
+    def interrupt(self, interruption: Interruption, waiting: PendingCall | None) -> None:
+        """Stop a call of a cancellation: where it waits, or else where it runs."""
+        if waiting is not None:
+            waiting.unwanted = True
+            self._wakeup.ring()
+        self._interrupt(interruption)
+
+    def runs(self, call: PendingCall) -> bool:
+        """True if the guest's code that runs now works for a call that waited."""
+        return self._calling and self._guest.running_call is call
 
     def _call(self, entry: _Entry, payload: Buffer) -> bytes:
         result = self._begin(entry, payload, None)
@@ -402,9 +498,11 @@ class Runtime:
 
     def _wait_for(self, call: PendingCall) -> bytes:
         """Pump until a call has an outcome. Others may enter while nothing is due."""
-        guest = self._guest
+        guest, entry = self._guest, self._entries.get(call.function_id)
         try:
             while not call.outcome.done():
+                if call.unwanted:
+                    raise InvocationCancelled("the call was cancelled while it waited")
                 rung = self._wakeup.rung
                 due = self._pump()
                 if call.outcome.done():
@@ -414,17 +512,23 @@ class Runtime:
                     self._wakeup.wait(rung, None if due is None else max(0.0, due))
                 finally:
                     self._lock.acquire()
-            return call.outcome.result()
-        except BaseException:
+            result = call.outcome.result()
+        except BaseException as error:
             self._failed += 1
+            if entry is not None and isinstance(error, CRASHES):
+                entry.crashes += 1
             if not call.outcome.done():  # interrupted: nobody will ask for the outcome
-                self._run(lambda: guest.cancel(call))
+                self._run(lambda: guest.cancel(call), max(self._limits.cancellation_grace, 0.01))
             raise
+        if entry is not None:
+            entry.crashes = 0
+        return result
 
     def _pump(self) -> float | None:
         """Let the guest do what is due. Seconds until there is more, ``None`` for no time soon."""
         guest = self._guest
         seconds = self._longest(guest)
+        self._operations += 1
         self._calling = True
         try:
             if seconds is not None:
@@ -474,6 +578,31 @@ class Runtime:
         if pending:
             self._wakeup.ring()
 
+    def _invoke_loading(
+        self, entry: _Entry, payload: Buffer, timeout: float | None
+    ) -> bytes | PendingCall:
+        """The first call of a function in a fresh instance, and the first after a crash."""
+        self._require_idle()
+        seconds = self._limits.timeout if timeout is None else _check_timeout(timeout)
+        start = time.monotonic()
+        try:
+            self._handle(entry, seconds)
+        except BaseException:
+            self._invocations += 1
+            self._failed += 1
+            raise
+        if seconds is not None:
+            # A reload is a part of the call. It has taken less than all of its time.
+            seconds = max(seconds - (time.monotonic() - start), 0.001)
+        try:
+            result = self._begin(entry, payload, seconds)
+        except InvocationError:
+            entry.crashes = 0  # it failed without killing its instance
+            raise
+        if type(result) is not PendingCall:
+            entry.crashes = 0
+        return result
+
     def _invoke_batch(self, function_id: str, batch: list[bytes]) -> list[bytes]:
         # Looked up for each batch: the payloads' iterator may have changed what is loaded.
         entry = self._entry(function_id)
@@ -486,11 +615,14 @@ class Runtime:
             if error is not None:
                 self._invocations += 1
                 self._failed += 1
+                if isinstance(error, CRASHES):
+                    entry.crashes += 1
                 try:
                     raise error
                 finally:
                     del error  # its traceback holds this frame
             results += some
+        entry.crashes = 0
         return results
 
     def _invoke_some(
@@ -501,9 +633,12 @@ class Runtime:
         except BaseException as error:  # noqa: BLE001 - counted, then raised
             return [], error
 
-    def _run(self, operation: Callable[[], T]) -> T:
-        """Carry out a guest operation other than invoke, within the runtime's deadline."""
-        guest, seconds = self._guest, self._limits.timeout
+    def _run(self, operation: Callable[[], T], timeout: float | None = None) -> T:
+        """Carry out a guest operation other than invoke, within a deadline."""
+        if self._guest.broken:
+            self._replace()
+        guest, seconds = self._guest, self._limits.timeout if timeout is None else timeout
+        self._operations += 1
         self._calling = True
         try:
             if seconds is not None:
@@ -525,7 +660,11 @@ class Runtime:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise RuntimeClosed("the runtime is closed; make a new one")
+            raise RuntimeClosed(
+                "the runtime belongs to the process that this one was forked from; make a new one"
+                if self._disowned
+                else "the runtime is closed; make a new one"
+            )
 
     def _require_idle(self) -> None:
         if self._calling:
@@ -539,22 +678,30 @@ class Runtime:
 
     def _replace(self) -> None:
         """Throw the instance away and take a fresh one; functions load at their next call."""
-        self._let_go(self._guest)
-        self._guest = self._start()
+        # In this order: a Ctrl-C in between leaves a broken guest, which whoever comes replaces.
+        for entry in self._entries.values():
+            entry.handle = None
+        old, self._guest = self._guest, self._start()
+        self._let_go(old)
         self._worn = False
         self._recycles += 1
         self._leaked = 0
-        frozen = {f.function_id: f for f in self._image.functions}
-        for function_id, entry in self._entries.items():
-            entry.handle = None
-            if entry.source is None:
-                entry.handle = frozen[function_id].handle
+        wanted, self._capabilities = self._capabilities, {}
         for name in self._image.capabilities:
-            if name not in self._capabilities:
+            if name not in wanted:
                 self._guest.unload_capability(name)
-        for name, source in self._capabilities.items():
-            if source is not None:
-                self._guest.load_capability(name, source.image, ())
+        for name, source in wanted.items():
+            self._restore_capability(name, source)
+
+    def _restore_capability(self, name: str, source: FunctionSource | None) -> None:
+        if source is not None:
+            try:
+                self._run(lambda: self._guest.load_capability(name, source.image, ()))
+            except DotnetHostError as error:
+                # It is not among the loaded ones now, should this have killed the instance again.
+                _log.warning("capability %r could not be loaded again: %s", name, error)
+                return
+        self._capabilities[name] = source
 
     # ---------------------------------------------------------------- bookkeeping
 
@@ -582,29 +729,50 @@ class Runtime:
             result = self._begin(entry, payload, timeout)
             return self._wait_for(result) if type(result) is PendingCall else result
 
-    def _handle(self, entry: _Entry) -> int:
+    def _handle(self, entry: _Entry, timeout: float | None = None) -> int:
         """The function's handle, after loading it into a fresh instance if need be."""
         if entry.handle is None:
-            assert entry.source is not None
-            try:
-                entry.handle = self._load(entry.function.function_id, entry.source).handle
-            except BaseException:
-                self._drop(entry.function.function_id)
-                raise
+            limit, function_id = self._limits.crash_limit, entry.function.function_id
+            if limit is not None and entry.crashes >= limit:
+                raise FunctionSuspended(function_id, entry.crashes)
+            if self._guest.broken:
+                self._replace()
+            if entry.source is None:
+                entry.handle = entry.frozen
+            else:
+                self._load_again(entry, function_id, entry.source, timeout)
+        assert entry.handle is not None
         return entry.handle
 
-    def _load(self, function_id: str, source: FunctionSource) -> LoadReport:
+    def _load_again(
+        self, entry: _Entry, function_id: str, source: FunctionSource, timeout: float | None
+    ) -> None:
+        try:
+            entry.handle = self._load(function_id, source, timeout).handle
+        except AssemblyLoadError:
+            self._drop(function_id)
+            raise
+        except CRASHES:
+            entry.crashes += 1
+            raise
+
+    def _load(
+        self, function_id: str, source: FunctionSource, timeout: float | None = None
+    ) -> LoadReport:
         return self._run_load(
             source,
             lambda: self._guest.load(
                 function_id, source.image, source.dependencies, source.handler_type
             ),
+            timeout,
         )
 
-    def _run_load(self, source: FunctionSource, operation: Callable[[], T]) -> T:
+    def _run_load(
+        self, source: FunctionSource, operation: Callable[[], T], timeout: float | None = None
+    ) -> T:
         """Carry out a load; one that fails leaves as much behind as one that was unloaded."""
         try:
-            return self._run(operation)
+            return self._run(operation, timeout)
         except AssemblyLoadError:
             self._count_leak(source)
             raise
@@ -640,7 +808,9 @@ class Runtime:
             life=life,
             invoke=self._invoke_generation,
         )
-        self._entries[frozen.function_id] = _Entry(function, life, frozen.handle, source)
+        self._entries[frozen.function_id] = _Entry(
+            function, life, frozen.handle, source, None if source else frozen.handle
+        )
         self._table.add(function)
         return function
 
@@ -687,6 +857,39 @@ class Runtime:
         limit = self._limits.function_count
         if function_id not in self._entries and len(self._entries) >= limit:
             raise LimitExceeded(f"{limit} functions are loaded, as many as function_count allows")
+
+
+@final
+class _CoveredCall:
+    """A call that a :class:`Cancellation` covers."""
+
+    __slots__ = ("_pending", "_runtime")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._pending: PendingCall | None = None
+
+    def waits_as(self, pending: PendingCall) -> None:
+        """It has begun, and waits in the guest from now on."""
+        self._pending = pending
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        self._runtime.interrupt(interruption, self._pending)
+
+    def runs(self) -> bool:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        # Until it waits, it holds the runtime: nothing else can run.
+        return self._pending is None or self._runtime.runs(self._pending)
+
+
+def _check_stack(image: RuntimeImage, limits: Limits) -> None:
+    given, wanted = image.engine.stack_bytes, limits.stack_bytes
+    if wanted is not None and given != wanted:
+        raise ValueError(
+            f"the image belongs to an engine with {given} bytes of stack, not {wanted}: load it "
+            f"with RuntimeImage.load(..., stack_bytes={wanted}), or leave stack_bytes out"
+        )
 
 
 def _check_timeout(seconds: float) -> float:

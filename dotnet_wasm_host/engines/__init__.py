@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import EngineUnavailable
+from dotnet_wasm_host.options import DEFAULT_STACK_BYTES
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
@@ -19,10 +20,14 @@ ENGINE_NAMES = ("wasmtime", "wasmer")
 ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_ENGINE"
 
 
-def get_engine(engine: str | Engine | None = None) -> Engine:
+def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = None) -> Engine:
     """The engine called ``engine`` (one a process, shared), or ``engine`` itself if it is one.
 
     ``None`` is what the environment variable ``DOTNET_WASM_HOST_ENGINE`` says, else wasmtime.
+
+    Args:
+        engine: name or engine.
+        stack_bytes: stack that guest code may use. There is one engine for each size.
 
     Raises:
         EngineUnavailable: not installed, or not made for this Python.
@@ -31,8 +36,10 @@ def get_engine(engine: str | Engine | None = None) -> Engine:
     if engine is None:
         engine = os.environ.get(ENVIRONMENT_VARIABLE) or "wasmtime"
     if engine == "wasmtime":
-        return _wasmtime()
+        return _wasmtime(stack_bytes or DEFAULT_STACK_BYTES)
     if engine == "wasmer":
+        if stack_bytes is not None:
+            raise ValueError("wasmer cannot limit a guest's stack; leave stack_bytes out")
         return _wasmer()
     if not isinstance(engine, str):
         return engine
@@ -40,14 +47,14 @@ def get_engine(engine: str | Engine | None = None) -> Engine:
 
 
 @cache
-def _wasmtime() -> Engine:
+def _wasmtime(stack_bytes: int) -> Engine:
     try:
         from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine  # noqa: PLC0415
     except ImportError as error:
         raise EngineUnavailable(
             f"wasmtime cannot be imported ({error}); run: pip install 'wasmtime>=50,<51'"
         ) from error
-    return WasmtimeEngine()
+    return WasmtimeEngine(stack_bytes=stack_bytes)
 
 
 @cache

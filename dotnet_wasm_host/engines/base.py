@@ -20,11 +20,21 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CompiledModule", "Engine", "GuestFunction", "HostFunction", "Instance", "LinearMemory"]
+__all__ = [
+    "CompiledModule",
+    "Engine",
+    "GuestFunction",
+    "HostFunction",
+    "Instance",
+    "Interruption",
+    "LinearMemory",
+]
 
 Number = int | float
 HostFunction = Callable[..., "Number | None"]
 GuestFunction = Callable[..., int]
+#: Asked in the thread that runs the guest: what to raise there, ``None`` to let it go on.
+Interruption = Callable[[], "BaseException | None"]
 
 
 class LinearMemory(Protocol):
@@ -76,6 +86,14 @@ class Instance(Protocol):
     def set_deadline(self, seconds: float | None) -> None:
         """Interrupt guest code that runs past ``seconds`` from now; ``None`` for never."""
 
+    def interrupt(self, interruption: Interruption) -> None:
+        """Ask ``interruption`` soon, in the thread that runs the guest, whether to stop it.
+
+        What it returns is raised out of the guest call that runs. If none runs, the next one
+        asks. From any thread. An engine that cannot stop a guest anywhere asks where the guest
+        calls a host function.
+        """
+
     def close(self) -> None:
         """Free everything native. Idempotent."""
 
@@ -106,6 +124,10 @@ class Engine(Protocol):
     @property
     def fingerprint(self) -> str:
         """Changes whenever serialized modules stop being valid: version, settings, CPU."""
+
+    @property
+    def stack_bytes(self) -> int | None:
+        """Stack of the calling thread that guest code may use; ``None`` if nobody limits it."""
 
     def __hash__(self) -> int:
         """By identity: images are kept for each engine."""

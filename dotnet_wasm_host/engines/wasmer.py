@@ -19,6 +19,7 @@ import struct
 import threading
 import time
 import weakref
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         CompiledModule,
         GuestFunction,
         HostFunction,
+        Interruption,
         Number,
     )
 
@@ -75,6 +77,8 @@ class WasmerEngine:
     """wasmer with its universal engine and the cranelift compiler."""
 
     name = "wasmer"
+    #: wasmer leaves the end of the stack to the guard page of the thread.
+    stack_bytes = None
 
     def __init__(self) -> None:
         self.store = wasmer.Store(wasmer.engine.Universal(Compiler))
@@ -307,6 +311,7 @@ class WasmerInstance:
         self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
         self._pending: BaseException | None = None
         self._deadline: float | None = None
+        self._interruptions: deque[Interruption] = deque()
         self.closed = False
         self._metered: _Code | None = None
         self._plain = self._current = self._make(metered=False)
@@ -350,16 +355,20 @@ class WasmerInstance:
                 functions = self._provide()
                 self._functions = [functions[name] for name in self._code.imports]
             result = self._functions[index](*arguments)
-            if self._deadline is not None:
-                self.check_deadline()
+            if self._deadline is not None or self._interruptions:
+                self.look_up()
         except BaseException as error:
             # What comes out of wasmer may be a trap or this; it does not say which.
             self._pending = error
             raise
         return result
 
-    def check_deadline(self) -> None:
-        """InvocationTimeout if it is over."""
+    def look_up(self) -> None:
+        """Raise what stops the guest, if anything does."""
+        while self._interruptions:
+            self._pending = self._interruptions.popleft()()
+            if self._pending is not None:
+                raise self._pending
         if self._deadline is not None and time.monotonic() > self._deadline:
             # In no variable: the traceback will hold this frame, which must not hold it.
             self._pending = InvocationTimeout("the call ran past its deadline and was stopped")
@@ -436,9 +445,17 @@ class WasmerInstance:
                 code.set_globals(values)
             self._current, self._exported = code, code.functions
 
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`.
+
+        Noticed where the guest calls the host and, in metered code, where it checks its deadline.
+        """
+        self._interruptions.append(interruption)
+
     def close(self) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
         self.closed = True
+        self._interruptions.clear()
         self._functions = ()
         self._provide = None
 
@@ -485,6 +502,6 @@ def _check(reference: weakref.ref[WasmerInstance]) -> Callable[[], None]:
     def check() -> None:
         instance = reference()
         if instance is not None:
-            instance.check_deadline()
+            instance.look_up()
 
     return check

@@ -8,23 +8,36 @@ without it.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import hashlib
+import math
+import os
 import re
 import threading
+import time
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 import wasmtime
 
 from dotnet_wasm_host.engines.deadline import Ticker
+from dotnet_wasm_host.engines.threads import any_thread_is_in, stack_size
 from dotnet_wasm_host.errors import (
     GuestTrap,
+    InvocationCancelled,
     InvocationTimeout,
     LimitExceeded,
     RuntimeClosed,
+    StackTooSmall,
 )
-from dotnet_wasm_host.options import WASM_PAGE
+from dotnet_wasm_host.options import (
+    DEFAULT_STACK_BYTES,
+    MAX_STACK_BYTES,
+    MIN_STACK_BYTES,
+    WASM_PAGE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,23 +49,34 @@ if TYPE_CHECKING:
         CompiledModule,
         GuestFunction,
         HostFunction,
+        Interruption,
         Number,
     )
 
 __all__ = ["WasmtimeEngine"]
 
-#: Host stack that guest code may use. Threads have 8 MiB on Linux; Python needs some of it.
-MAX_WASM_STACK = 2 * 1024 * 1024
+#: Stack that host functions need when the guest has used all of its own: Python, and what a
+#: user's stream or clock does.
+HOST_STACK = 256 * 1024
+#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
+EXIT_PATIENCE = 2.0
 #: An epoch that is never reached.
 NEVER = 2**62
 I32_SIGN = 2**31
 I32_RANGE = 2**32
+_TIMEOUT = "the call ran past its deadline and was stopped"
 
 
 def _leave_natives(reference: weakref.ref[WasmtimeEngine]) -> None:
     engine = reference()
     if engine is not None:
         engine.leave_natives()
+
+
+def _start_afresh(reference: weakref.ref[WasmtimeEngine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.start_afresh()
 
 
 class Binding(Protocol):
@@ -76,6 +100,21 @@ class Binding(Protocol):
     def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
         """Set an exported i32 global. KeyError if there is none of this name."""
 
+    def supervise(self, instance: WasmtimeInstance) -> None:
+        """Make a new instance one that can be interrupted."""
+
+    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
+
+    def alert(self) -> None:
+        """Have guests look at their interruptions as soon as can be."""
+
+    def guests_run(self) -> bool:
+        """True while a thread is inside of a guest."""
+
+    def start_afresh(self) -> None:
+        """This is the child of a fork now: no thread of the parent's exists."""
+
     def leave(self, native: Managed[Any]) -> None:
         """Let a native object live on without its Python owner, where that can be done."""
 
@@ -89,36 +128,71 @@ class Active(threading.local):
 
     instance: WasmtimeInstance | None = None
 
+    def __init__(self, stack_bytes: int) -> None:
+        # Runs once in each thread that calls a guest. A guest that runs past the end of its
+        # thread's stack would take the process with it.
+        size, needed = stack_size(), stack_bytes + HOST_STACK
+        if size is not None and size < needed:
+            raise StackTooSmall(size, needed)
+
 
 @final
 class WasmtimeEngine:
     """wasmtime with epoch interruption and copy-on-write memory images.
 
     Args:
-        raw: call through wasmtime's C API instead of its Python classes, about ten times
-            faster.
+        raw: call through wasmtime's C API instead of its Python classes: about ten times
+            faster, and a guest can be interrupted at any time, not only where it calls the host.
+        stack_bytes: stack of the calling thread that guest code may use.
     """
 
     name = "wasmtime"
 
-    def __init__(self, *, raw: bool = True) -> None:
+    def __init__(self, *, raw: bool = True, stack_bytes: int = DEFAULT_STACK_BYTES) -> None:
+        if not MIN_STACK_BYTES <= stack_bytes <= MAX_STACK_BYTES:
+            raise ValueError(f"stack_bytes is {stack_bytes}; give 256 KiB to 2 MiB")
         config = wasmtime.Config()
         config.epoch_interruption = True
-        config.max_wasm_stack = MAX_WASM_STACK
+        config.max_wasm_stack = stack_bytes
         config.memory_init_cow = True
-        self.active = Active()
+        self.stack_bytes = stack_bytes
+        self.active = Active(stack_bytes)
         self.native = wasmtime.Engine(config)
-        self.ticker = Ticker(self.native.increment_epoch)
-        self.binding: Binding = _raw_binding() if raw else PublicBinding()
+        self.binding: Binding = _raw_binding(self) if raw else PublicBinding(self)
         self._natives: weakref.WeakSet[WasmtimeModule | WasmtimeInstance] = weakref.WeakSet()
+        self._exiting = False
         self.fingerprint = self._fingerprint()
         atexit.register(_leave_natives, weakref.ref(self))
+        if hasattr(os, "register_at_fork"):
+            reference = weakref.ref(self)
+            os.register_at_fork(after_in_child=lambda: _start_afresh(reference))
+
+    def start_afresh(self) -> None:
+        """This is the child of a fork: locks may have been held by threads that are no more."""
+        with contextlib.suppress(StackTooSmall):
+            self.active.instance = None
+        self.binding.start_afresh()
+        for item in tuple(self._natives):
+            item.start_afresh()
 
     def leave_natives(self) -> None:
-        """The interpreter exits: from now on wasmtime's finalizers must not run."""
-        for item in tuple(self._natives):
+        """The interpreter exits: no guest may run any longer, and no finalizer of wasmtime's."""
+        self._exiting = True
+        items = tuple(self._natives)
+        for item in items:
+            item.stop()
+        self._wait_for_guests()
+        for item in items:
             item.leave_native()
         self.binding.leave(self.native)
+
+    def _wait_for_guests(self) -> None:
+        # Threads that still run are daemons. One that came back from its guest while the
+        # interpreter is being taken down would be ended with wasmtime's frames on its stack.
+        patience = time.monotonic() + EXIT_PATIENCE
+        while self.binding.guests_run() and time.monotonic() < patience:
+            self.binding.alert()
+            time.sleep(0.002)
 
     def _fingerprint(self) -> str:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
@@ -158,6 +232,8 @@ class WasmtimeEngine:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
         if not isinstance(code, WasmtimeModule) or not isinstance(memory, WasmtimeModule):
             raise TypeError("both modules must come from this engine")
+        if self._exiting:
+            raise RuntimeClosed("the interpreter is shutting down")
         instance = WasmtimeInstance(self, code, memory, memory_limit)
         self._natives.add(instance)
         return instance
@@ -190,6 +266,13 @@ class WasmtimeModule:
                 e.name: e.type for e in self.native.exports if isinstance(e.type, wasmtime.FuncType)
             }
         return self._signatures[export]
+
+    def start_afresh(self) -> None:
+        """See :meth:`WasmtimeEngine.start_afresh`."""
+        self._lock = threading.Lock()
+
+    def stop(self) -> None:
+        """See :meth:`WasmtimeEngine.leave_natives`: nothing runs in a module."""
 
     def leave_native(self) -> None:
         """See :meth:`WasmtimeEngine.leave_natives`."""
@@ -227,12 +310,7 @@ def _dispatcher(active: Active, index: int) -> HostFunction:
         instance = active.instance
         if instance is None:
             raise RuntimeClosed("a guest function ran outside of any call")
-        try:
-            return instance.host_function(index)(*arguments)
-        except BaseException as error:
-            # wasmtime carries no Python exception across guest frames; the instance does.
-            instance.pending = error
-            raise
+        return instance.host_function(index)(*arguments)
 
     return call_host
 
@@ -281,7 +359,10 @@ class WasmtimeInstance:
         self.engine = engine
         self.code = code
         self.store = wasmtime.Store(engine.native)
-        self.store.set_epoch_deadline(NEVER)
+        self.interruptions: deque[Interruption] = deque()
+        self.deadline = math.inf
+        self.deadline_armed = False
+        engine.binding.supervise(self)
         image = wasmtime.Instance(self.store, memory.native, [])
         linear = image.exports(self.store)["memory"]
         if not isinstance(linear, wasmtime.Memory):
@@ -297,7 +378,6 @@ class WasmtimeInstance:
         self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
         self.pending: BaseException | None = None
         self.closed = False
-        self._deadline_armed = False
 
     def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
@@ -335,16 +415,21 @@ class WasmtimeInstance:
 
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
-        ticker = self.engine.ticker
-        if self._deadline_armed:
-            ticker.disarm()
-            self._deadline_armed = False
-        if seconds is None:
-            self.store.set_epoch_deadline(NEVER)
-            return
-        self.store.set_epoch_deadline(ticker.ticks(seconds))
-        ticker.arm()
-        self._deadline_armed = True
+        self.engine.binding.set_deadline(self, seconds)
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
+        self.interruptions.append(interruption)
+        self.engine.binding.alert()
+
+    def look_up(self) -> None:
+        """Raise what stops the guest, if anything does. In the thread that runs it."""
+        while self.interruptions:
+            error = self.interruptions.popleft()()
+            if error is not None:
+                raise error
+        if time.monotonic() >= self.deadline:
+            raise InvocationTimeout(_TIMEOUT)
 
     def close(self) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
@@ -352,8 +437,19 @@ class WasmtimeInstance:
             self.closed = True
             self._functions = ()
             self._provide = None
-            if self._deadline_armed:
-                self.engine.ticker.disarm()
+            self.engine.binding.set_deadline(self, None)
+            self.interruptions.clear()
+
+    def start_afresh(self) -> None:
+        """See :meth:`WasmtimeEngine.start_afresh`: the parent's instances stay the parent's."""
+        self.closed = True
+        self.interruptions.clear()
+        self.leave_native()
+
+    def stop(self) -> None:
+        """See :meth:`WasmtimeEngine.leave_natives`."""
+        self.closed = True
+        self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
 
     def leave_native(self) -> None:
         """See :meth:`WasmtimeEngine.leave_natives`."""
@@ -367,7 +463,7 @@ class WasmtimeInstance:
         if isinstance(trap, wasmtime.WasmtimeError):
             return GuestTrap(str(trap))
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-            return InvocationTimeout("the call ran past its deadline and was stopped")
+            return InvocationTimeout(_TIMEOUT)
         return GuestTrap(_cause(trap), _backtrace(trap))
 
 
@@ -392,9 +488,17 @@ def to_signed(value: int) -> int:
 
 @final
 class PublicBinding:
-    """Calls through wasmtime's documented Python classes."""
+    """Calls through wasmtime's documented Python classes.
+
+    They give a store a deadline in epochs and nothing else, so the epoch is a clock here, and an
+    interruption is noticed where the guest calls the host.
+    """
 
     name = "public"
+
+    def __init__(self, engine: WasmtimeEngine) -> None:
+        self._active = engine.active
+        self._ticker = Ticker(engine.native.increment_epoch)
 
     def define(
         self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
@@ -406,9 +510,17 @@ class PublicBinding:
         i32_result = [str(kind) for kind in signature.results] == ["i32"]
 
         def call_host(*arguments: Number) -> Number | None:
-            result = function(
-                *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
-            )
+            instance = self._active.instance
+            assert instance is not None
+            try:
+                result = function(
+                    *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
+                )
+                instance.look_up()
+            except BaseException as error:
+                # wasmtime carries no Python exception across guest frames; the instance does.
+                instance.pending = error
+                raise
             return to_signed(int(result or 0)) if i32_result else result
 
         linker.define_func(declared.module, str(declared.name), signature, call_host)
@@ -456,13 +568,39 @@ class PublicBinding:
             raise KeyError(name)
         item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
 
+    def supervise(self, instance: WasmtimeInstance) -> None:
+        """See :class:`Binding`."""
+        instance.store.set_epoch_deadline(NEVER)
+
+    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
+        """See :class:`Binding`."""
+        if instance.deadline_armed:
+            self._ticker.disarm()
+            instance.deadline_armed = False
+        if seconds is None:
+            instance.store.set_epoch_deadline(NEVER)
+            return
+        instance.store.set_epoch_deadline(self._ticker.ticks(seconds))
+        self._ticker.arm()
+        instance.deadline_armed = True
+
+    def alert(self) -> None:
+        """See :class:`Binding`: there is no way; guests look up where they call the host."""
+
+    def guests_run(self) -> bool:
+        """See :class:`Binding`."""
+        return any_thread_is_in(wasmtime.Func.__call__)
+
+    def start_afresh(self) -> None:
+        """See :class:`Binding`: the ticker notices by itself."""
+
     def leave(self, native: Managed[Any]) -> None:
         """See :class:`Binding`: the public API can only free it, which a store may not survive."""
         if not isinstance(native, wasmtime.Store):
             native.close()
 
 
-def _raw_binding() -> Binding:
+def _raw_binding(engine: WasmtimeEngine) -> Binding:
     from dotnet_wasm_host.engines.wasmtime_raw import RawBinding  # noqa: PLC0415
 
-    return RawBinding()
+    return RawBinding(engine)

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import struct
-from ctypes import c_size_t, c_uint32, c_void_p
+import threading
+import time
+from ctypes import c_size_t, c_uint32, c_uint64, c_void_p
 from typing import TYPE_CHECKING, Any, final
 
 import wasmtime
 from wasmtime import _ffi as ffi
 
+from dotnet_wasm_host.engines.quiet_entry import enter_quietly
+from dotnet_wasm_host.engines.threads import any_thread_is_in
+from dotnet_wasm_host.engines.watch import Watch
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from wasmtime._managed import Managed
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction
-    from dotnet_wasm_host.engines.wasmtime import WasmtimeInstance
+    from dotnet_wasm_host.engines.wasmtime import Active, WasmtimeEngine, WasmtimeInstance
 
 __all__ = ["RawBinding"]
 
@@ -32,6 +38,13 @@ VAL_RAW_SIZE = 16
 _FORMATS = {"i32": "I", "i64": "q", "f32": "f", "f64": "d"}
 _RESULTS = {"i32": struct.Struct("<I"), "i64": struct.Struct("<q"), "f64": struct.Struct("<d")}
 _TRAP_MESSAGE = b"host function raised"
+_ERROR_MESSAGE = b"interrupted"
+#: How often a guest that runs lets Python handle signals, in seconds. Only the main thread does.
+_SIGNAL_PERIOD = 0.05
+#: How often it does in other threads, which only matters if the main thread calls it later on.
+_IDLE_PERIOD = 1.0
+#: wasmtime.h: the guest goes on for this many epochs, that is until the next wake-up.
+_NEXT_EPOCH = 1
 
 
 def _prototype(name: str, result: Any, *arguments: Any) -> Any:
@@ -57,6 +70,11 @@ _define_unchecked = _prototype(
     c_void_p, c_void_p, c_void_p, c_void_p,
 )  # fmt: skip
 _Callback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
+_error_new = _prototype("wasmtime_error_new", c_void_p, ctypes.c_char_p)
+_deadline_callback = _prototype(
+    "wasmtime_store_epoch_deadline_callback", None, c_void_p, c_void_p, c_void_p, c_void_p
+)
+_DeadlineCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
 
 
 @final
@@ -65,8 +83,11 @@ class RawBinding:
 
     name = "raw"
 
-    def __init__(self) -> None:
-        # The linker holds bare pointers to these; they live as long as the engine.
+    def __init__(self, engine: WasmtimeEngine) -> None:
+        self._active = engine.active
+        self._watch = Watch(engine.native.increment_epoch)
+        # Linkers and stores hold bare pointers to these; they live as long as the engine.
+        self._look_up = _DeadlineCallback(_look_up_callback(engine.active, self._watch))
         self._callbacks: list[Any] = []
 
     def define(
@@ -75,7 +96,7 @@ class RawBinding:
         """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
         signature = declared.type
         assert isinstance(signature, wasmtime.FuncType)
-        callback = _Callback(_host_callback(signature, function))
+        callback = _Callback(_host_callback(self._active, signature, function))
         self._callbacks.append(callback)
         module, name = declared.module.encode(), str(declared.name).encode()
         error = _define_unchecked(
@@ -129,6 +150,34 @@ class RawBinding:
         if error:
             raise _error(error)
 
+    def supervise(self, instance: WasmtimeInstance) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`.
+
+        A new store's deadline is the epoch it was made in: the guest looks up when it starts.
+        """
+        _deadline_callback(instance.store.ptr(), self._look_up, None, None)
+
+    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        if seconds is None:
+            instance.deadline = math.inf
+            return
+        instance.deadline = at = time.monotonic() + seconds
+        if at < self._watch.next:
+            self._watch.ask(at)
+
+    def alert(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        self._watch.ask(time.monotonic())
+
+    def guests_run(self) -> bool:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        return any_thread_is_in(_Call.__call__)
+
+    def start_afresh(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        self._watch.start_afresh()
+
     def leave(self, native: Managed[Any]) -> None:
         """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
         with contextlib.suppress(ValueError):  # closed already
@@ -152,7 +201,36 @@ def _error(pointer: int) -> wasmtime.WasmtimeError:
     return wasmtime.WasmtimeError._from_ptr(ctypes.cast(pointer, error_type))
 
 
-def _host_callback(signature: wasmtime.FuncType, function: HostFunction) -> Callable[..., Any]:
+def _look_up_callback(active: Active, watch: Watch) -> Callable[..., Any]:
+    def look_up(_context: int, _data: int, delta: int, _kind: int) -> int | None:
+        try:
+            c_uint64.from_address(delta).value = _NEXT_EPOCH
+            instance = active.instance
+            if instance is None:
+                return None
+            # Python handles its signals on the way; what a handler raises arrives here, too.
+            instance.look_up()
+            in_main = threading.get_ident() == threading.main_thread().ident
+            period = _SIGNAL_PERIOD if in_main else _IDLE_PERIOD
+            watch.ask(min(instance.deadline, time.monotonic() + period))
+        except BaseException as error:  # noqa: BLE001 - the instance keeps it
+            _keep(active, error)
+            return int(_error_new(_ERROR_MESSAGE))
+        return None
+
+    return enter_quietly(look_up)
+
+
+def _keep(active: Active, error: BaseException) -> None:
+    # wasmtime carries no Python exception across guest frames; the instance does.
+    instance = active.instance
+    if instance is not None:
+        instance.pending = error
+
+
+def _host_callback(
+    active: Active, signature: wasmtime.FuncType, function: HostFunction
+) -> Callable[..., Any]:
     params = [str(kind) for kind in signature.params]
     layout = struct.Struct("<" + "".join(_padded(_FORMATS[kind]) for kind in params))
     size, unpack, string_at = layout.size, layout.unpack, ctypes.string_at
@@ -163,11 +241,12 @@ def _host_callback(signature: wasmtime.FuncType, function: HostFunction) -> Call
         def callback(_env: int, _caller: int, values: int, _count: int) -> int | None:
             try:
                 function(*unpack(string_at(values, size)))
-            except BaseException:  # noqa: BLE001 - the instance keeps it; see _dispatcher
+            except BaseException as error:  # noqa: BLE001 - the instance keeps it
+                _keep(active, error)
                 return int(_trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
             return None
 
-        return callback
+        return enter_quietly(callback)
 
     (kind,) = results
     pack, width, i32 = _RESULTS[kind].pack, _RESULTS[kind].size, kind == "i32"
@@ -176,11 +255,12 @@ def _host_callback(signature: wasmtime.FuncType, function: HostFunction) -> Call
         try:
             result: Any = function(*unpack(string_at(values, size)))
             ctypes.memmove(values, pack(int(result or 0) & 0xFFFFFFFF if i32 else result), width)
-        except BaseException:  # noqa: BLE001 - the instance keeps it; see _dispatcher
+        except BaseException as error:  # noqa: BLE001 - the instance keeps it
+            _keep(active, error)
             return int(_trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
         return None
 
-    return callback_with_result
+    return enter_quietly(callback_with_result)
 
 
 def _padded(code: str) -> str:

@@ -23,6 +23,7 @@ from dotnet_wasm_host.errors import (
     InvocationTimeout,
     LimitExceeded,
     MemoryAccessError,
+    StackTooSmall,
 )
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.imports.host import CxxException
@@ -473,6 +474,8 @@ class Guest:
     # ---------------------------------------------------------------- errors
 
     def _broke(self, error: BaseException) -> BaseException:
+        if isinstance(error, StackTooSmall):
+            return error  # the guest was not entered
         self.broken = True
         if isinstance(error, CxxException):
             return GuestTrap("a C++ exception was thrown and never caught")

@@ -22,6 +22,7 @@ class PendingCall:
         cancel_at: ``time.monotonic()`` at which its token is cancelled, or ``None``.
         stop_at: when a call that has not ended by then is given up.
         cancelled: its token was cancelled.
+        unwanted: nobody wants its outcome any more; who waits for it is to cancel it.
         outcome: the result, or the error, once there is one.
     """
 
@@ -33,6 +34,7 @@ class PendingCall:
         "outcome",
         "stop_at",
         "timeout",
+        "unwanted",
     )
 
     def __init__(self, call_id: int, function_id: str) -> None:
@@ -42,6 +44,7 @@ class PendingCall:
         self.cancel_at: float | None = None
         self.stop_at: float | None = None
         self.cancelled = False
+        self.unwanted = False
         self.outcome: Future[bytes] = Future()
 
     def set_timeout(self, timeout: float, started: float, grace: float) -> None:

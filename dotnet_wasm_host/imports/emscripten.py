@@ -1,4 +1,4 @@
-"""What Emscripten's runtime gives a guest beside files: time, memory, entropy, an end.
+"""What Emscripten's runtime gives a guest that does nothing: time and memory.
 
 A group for each concern. The contract is the JavaScript that .NET ships beside its module; the
 signatures are those of the module's imports.
@@ -8,37 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import GuestTerminated
-from dotnet_wasm_host.imports.civil_time import BrokenDownTime, broken_down, format_time
-from dotnet_wasm_host.imports.layouts import CIVIL_TM, LOCAL_TM, TM
-from dotnet_wasm_host.imports.results import signed, syscall, trapping
-from dotnet_wasm_host.imports.wasi_errno import Errno
 from dotnet_wasm_host.options import MIB, WASM_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import NoReturn
 
     from dotnet_wasm_host.engines.base import HostFunction, LinearMemory
-    from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.devices import HostEnds
-    from dotnet_wasm_host.imports.filesystem import FileSystem
     from dotnet_wasm_host.options import Clock
 
-__all__ = ["Calendar", "Clocks", "Entropy", "Heap", "Process", "Sockets"]
-
-# A JavaScript Date holds 8.64e15 ms around the epoch (ECMA-262 21.4.1.1); the guest gets zeros
-# for what lies beyond.
-_LATEST_DATE = 8_640_000_000_000
-#: What the C library puts up with: no time zone's abbreviation is longer.
-_LONGEST_ZONE = 256
-
-#: 128 + SIGABRT, as a shell shows it.
-_ABORTED = 134
-#: .NET's own browser host answers so.
-_PROCESS_ID = 42
-# Bytes of entropy fetched at a time.
-_ENTROPY_CHUNK = MIB
+__all__ = ["Clocks", "Heap"]
 
 
 @final
@@ -79,68 +57,6 @@ class Clocks:
     def is_monotonic(self) -> int:
         """Whether :meth:`now` never goes back."""
         return 1
-
-
-@final
-class Calendar:
-    """Dates from timestamps, and dates as text. The guest's time zone is UTC.
-
-    Args:
-        caller: the instance that they serve.
-    """
-
-    __slots__ = ("_caller",)
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    def functions(self) -> Mapping[str, HostFunction]:
-        """Import name to bound method."""
-        return {
-            "_gmtime_js": self.gmtime,
-            "_localtime_js": self.localtime,
-            "_tzset_js": self.tzset,
-            "strftime": self.strftime,
-        }
-
-    @trapping
-    def gmtime(self, seconds: int, tm: int) -> None:
-        """Fill ``struct tm`` up to tm_yday; the C library sets the rest."""
-        self._caller.memory.write_struct(CIVIL_TM, tm, *_civil_fields(seconds))
-
-    @trapping
-    def localtime(self, seconds: int, tm: int) -> None:
-        """Fill ``struct tm`` up to tm_gmtoff; the C library sets tm_zone."""
-        self._caller.memory.write_struct(LOCAL_TM, tm, *_civil_fields(seconds), 0, 0)
-
-    @trapping
-    def tzset(self, timezone: int, daylight: int, standard_name: int, dst_name: int) -> None:
-        """Set the C library's ``timezone``, ``daylight`` and the two names."""
-        memory = self._caller.memory
-        memory.write_u32(timezone, 0)
-        memory.write_i32(daylight, 0)
-        memory.write(standard_name, b"UTC\0")
-        memory.write(dst_name, b"UTC\0")
-
-    @trapping
-    def strftime(self, buffer: int, size: int, pattern: int, tm: int) -> int:
-        """Text and NUL at ``buffer``; returns the text's length, 0 if ``size`` is too small."""
-        memory = self._caller.memory
-        *numbers, zone_ptr = memory.read_struct(TM, tm)
-        zone = memory.read_c_string(zone_ptr, _LONGEST_ZONE) if zone_ptr else b""
-        # Whatever encoding the guest uses, Latin-1 takes its bytes through unchanged.
-        time = BrokenDownTime._make((*numbers, zone.decode("latin-1")))
-        text = format_time(memory.read_c_string(pattern).decode("latin-1"), time)
-        if len(text) >= size:
-            return 0
-        memory.write(buffer, text.encode("latin-1") + b"\0")
-        return len(text)
-
-
-def _civil_fields(seconds: int) -> tuple[int, ...]:
-    if abs(seconds) > _LATEST_DATE:
-        return (0,) * 8
-    return broken_down(seconds)[:8]
 
 
 @final
@@ -196,102 +112,3 @@ class Heap:
                 return 1
         self.refused = True
         return 0
-
-
-@final
-class Entropy:
-    """Random numbers.
-
-    Args:
-        caller: the instance that they are for.
-        host: where they come from, ``FileSystem.host``.
-    """
-
-    __slots__ = ("_caller", "_host")
-
-    def __init__(self, caller: Caller, host: HostEnds) -> None:
-        self._caller = caller
-        self._host = host
-
-    def functions(self) -> Mapping[str, HostFunction]:
-        """Import name to bound method."""
-        return {"mono_wasm_browser_entropy": self.fill}
-
-    def fill(self, ptr: int, length: int) -> int:
-        """Fill a buffer; 0, or -1 if it is not inside memory."""
-        memory = self._caller.memory
-        if ptr + length > memory.size:
-            return -1
-        for start in range(ptr, ptr + length, _ENTROPY_CHUNK):
-            count = min(_ENTROPY_CHUNK, ptr + length - start)
-            memory.write(start, self._host.entropy(count))
-        return 0
-
-
-@final
-class Process:
-    """The guest as a process: its number and its end."""
-
-    __slots__ = ()
-
-    def functions(self) -> Mapping[str, HostFunction]:
-        """Import name to bound method."""
-        return {
-            "abort": self.abort,
-            "emscripten_force_exit": self.exit,
-            "exit": self.exit,
-            "mono_wasm_process_current_pid": self.process_id,
-        }
-
-    def exit(self, code: int) -> NoReturn:
-        """End the guest.
-
-        Raises:
-            GuestTerminated: always.
-        """
-        raise GuestTerminated(signed(code))
-
-    def abort(self) -> NoReturn:
-        """End the guest in disorder.
-
-        Raises:
-            GuestTerminated: always.
-        """
-        raise GuestTerminated(_ABORTED, "the guest aborted, as after Environment.FailFast")
-
-    def process_id(self) -> int:
-        """``Environment.ProcessId``."""
-        return _PROCESS_ID
-
-
-@final
-class Sockets:
-    """There are none: every address family is unsupported, and no descriptor is a socket.
-
-    Args:
-        filesystem: the descriptors.
-    """
-
-    __slots__ = ("_filesystem",)
-
-    def __init__(self, filesystem: FileSystem) -> None:
-        self._filesystem = filesystem
-
-    def functions(self) -> Mapping[str, HostFunction]:
-        """Import name to bound method."""
-        return {
-            "__syscall_connect": self.refuse,
-            "__syscall_recvfrom": self.refuse,
-            "__syscall_sendto": self.refuse,
-            "__syscall_socket": self.socket,
-        }
-
-    def socket(self, *_arguments: int) -> int:
-        """Make a socket: EAFNOSUPPORT."""
-        return -Errno.EAFNOSUPPORT
-
-    @syscall
-    def refuse(self, fd: int, *_arguments: int) -> int:
-        """Do something with a socket: EBADF or ENOTSOCK."""
-        self._filesystem.node(fd)
-        return -Errno.ENOTSOCK

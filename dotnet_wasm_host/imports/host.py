@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.errors import MemoryAccessError, RuntimeClosed
 from dotnet_wasm_host.imports.arrivals import Arrivals
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
-from dotnet_wasm_host.imports.emscripten import (
-    Calendar,
-    Clocks,
-    Entropy,
-    Heap,
-    Process,
-    Sockets,
-)
-from dotnet_wasm_host.imports.filesystem import FileSystem
+from dotnet_wasm_host.imports.emscripten import Clocks, Heap
 from dotnet_wasm_host.imports.gate import Gate
-from dotnet_wasm_host.imports.interop import Interop, InteropState
-from dotnet_wasm_host.imports.last_words import CallOutput, MeteredSink
-from dotnet_wasm_host.imports.mappings import Mappings
+from dotnet_wasm_host.imports.last_words import CallOutput
 from dotnet_wasm_host.imports.mono import Mono
-from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
-from dotnet_wasm_host.imports.wasi import Wasi
+from dotnet_wasm_host.imports.services import HostServices, InteropState
 from dotnet_wasm_host.memory import Memory
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance
+    from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance, Number
     from dotnet_wasm_host.imports.base import ImportGroup
+    from dotnet_wasm_host.imports.filesystem import FileSystem
+    from dotnet_wasm_host.imports.interop import Interop
     from dotnet_wasm_host.options import Limits, WasiOptions
 
 __all__ = ["CxxException", "Host"]
@@ -78,6 +69,7 @@ class Host:
         )
         self._limits = limits
         self._files: FileSystem | None = None
+        self._deferred: Mapping[str, HostFunction] | None = None
         self.output = CallOutput(limits.output_bytes)
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
@@ -99,16 +91,17 @@ class Host:
     def filesystem(self) -> FileSystem:
         """The guest's files and streams, made when they are first needed."""
         if self._files is None:
-            self._files = FileSystem(self._options, self._limits)
-            ends = self._files.host
-            ends.stdout = MeteredSink(ends.stdout, self.output, is_error=False)
-            ends.stderr = MeteredSink(ends.stderr, self.output, is_error=True)
+            from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
+
+            self._files = operating_system.make_filesystem(self._options, self._limits, self.output)
         return self._files
 
     @property
     def interop(self) -> Interop:
         """What ``[JSImport]`` reaches, made when it is first needed."""
         if self._interop is None:
+            from dotnet_wasm_host.imports.interop import Interop  # noqa: PLC0415 - often unused
+
             self._interop = Interop(
                 self._caller, self._services.javascript, self.arrivals, self._interop_state
             )
@@ -121,24 +114,38 @@ class Host:
 
     def functions(self) -> Mapping[str, HostFunction]:
         """Everything the guest imports, by name."""
-        files, caller = self.filesystem, self._caller
+        caller = self._caller
         groups: tuple[ImportGroup, ...] = (
-            Calendar(caller),
             Clocks(self._options.clock),
             CxxExceptions(caller),
-            DescriptorCalls(caller, files),
-            Entropy(caller, files.host),
             self.heap,
-            self.interop,
-            Gate(self.mono, self.interop.invoke_import),
-            Mappings(caller, files),
+            Gate(self.mono, lambda *arguments: caller.interop.invoke_import(*arguments)),  # noqa: PLW0108
             self.mono,
-            PathCalls(caller, files),
-            Process(),
-            Sockets(files),
-            Wasi(caller, files, self._options.env),
         )
-        return {name: function for g in groups for name, function in g.functions().items()}
+        functions = _Functions(lambda: caller.deferred_functions)
+        for group in groups:
+            functions.update(group.functions())
+        functions["__syscall_getcwd"] = lambda *arguments: caller.getcwd(*arguments)  # noqa: PLW0108
+        return functions
+
+    @property
+    def deferred_functions(self) -> Mapping[str, HostFunction]:
+        """Operating system and interop, made when the guest first calls one of them."""
+        if self._deferred is None:
+            from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
+
+            system = operating_system.system_functions(self._caller, self.filesystem, self._options)
+            self._deferred = {**system, **self.interop.functions()}
+        return self._deferred
+
+    def getcwd(self, buffer: int, size: int) -> int:
+        """The system call; .NET makes it whenever it loads an assembly."""
+        if self._deferred is None and size > 1:
+            # Nobody has ever asked for a file, so nobody has moved.
+            with contextlib.suppress(MemoryAccessError):
+                self.memory.write(buffer, b"/\0")
+                return 2
+        return int(self.deferred_functions["__syscall_getcwd"](buffer, size) or 0)
 
     def call(self, export: str, *arguments: int) -> int:
         """Call an exported function of the guest; 0 if it has no result."""
@@ -189,3 +196,19 @@ class Host:
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
+
+
+class _Functions(dict[str, "HostFunction"]):
+    """Functions by import name; what it does not hold is looked up when it is called."""
+
+    def __init__(self, others: Callable[[], Mapping[str, HostFunction]]) -> None:
+        super().__init__()
+        self._others = others
+
+    def __missing__(self, name: str) -> HostFunction:
+        others = self._others
+
+        def look_up(*arguments: Number) -> Number | None:
+            return others()[name](*arguments)
+
+        return look_up

@@ -36,7 +36,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import DotnetHostError
@@ -55,12 +54,13 @@ from dotnet_wasm_host.imports.js_slots import (
     Signature,
     Slots,
 )
+from dotnet_wasm_host.imports.services import InteropState
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.arrivals import Arrivals
 
-__all__ = ["Interop", "InteropState", "JsFunction", "JsModule"]
+__all__ = ["Interop", "JsFunction", "JsModule"]
 
 _log = logging.getLogger(__name__)
 JsFunction = Callable[..., object]
@@ -68,27 +68,11 @@ JsFunction = Callable[..., object]
 JsModule = Callable[[Caller], Mapping[str, JsFunction]]
 
 _INTEROP_ASSEMBLY = b"System.Runtime.InteropServices.JavaScript\0"
-_FIRST_PROMISE = -2
 _ANY_PARAMETER_COUNT = 0xFFFFFFFF
 #: Slots of a call: exception, result, then the arguments.
 _EXCEPTION, _RESULT, _ARGUMENTS = 0, 1, 2
 #: CompleteTask(holder, error, value).
 _COMPLETE_SLOTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class InteropState:
-    """What an image's memory has numbers for.
-
-    Attributes:
-        bindings: import handle to name, argument count, result type, inner type.
-        next_handle: the next host object's handle.
-        next_promise: the next task's handle; they count down.
-    """
-
-    bindings: Mapping[str, tuple[str, int, int, int]] = field(default_factory=dict)
-    next_handle: int = 1
-    next_promise: int = _FIRST_PROMISE
 
 
 @final

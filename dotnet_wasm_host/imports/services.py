@@ -1,16 +1,18 @@
-"""What a runtime offers its guest beyond the operating system."""
+"""What a runtime offers its guest beyond the operating system, and what an image knows of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.imports.interop import JsModule
 
-__all__ = ["HostServices"]
+__all__ = ["HostServices", "InteropState"]
+
+_FIRST_PROMISE = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +27,18 @@ class HostServices:
 
     javascript: tuple[JsModule, ...] = ()
     wake: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InteropState:
+    """What an image's memory has numbers for.
+
+    Attributes:
+        bindings: import handle to name, argument count, result type, inner type.
+        next_handle: the next host object's handle.
+        next_promise: the next task's handle; they count down.
+    """
+
+    bindings: Mapping[str, tuple[str, int, int, int]] = field(default_factory=dict)
+    next_handle: int = 1
+    next_promise: int = _FIRST_PROMISE

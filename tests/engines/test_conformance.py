@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ CODE = """
   (func (export "reenter") (param i32) (result i32) local.get 0 call $reenter i32.const 1 i32.add)
   (func (export "bump") global.get $counter i32.const 1 i32.add global.set $counter)
   (func (export "spin") (loop $again br $again))
+  (func (export "spin_calling") (loop $again i32.const 0 call $notify br $again))
   (func $deep (export "recurse") (param i32) (result i32)
     local.get 0 i32.const 1 i32.add call $deep i32.const 1 i32.add)
   (func $deep_calling (export "recurse_calling") (param i32) (result i32)
@@ -211,6 +213,56 @@ def test_a_deadline_of_one_instance_leaves_another_alone(start: Start) -> None:
     with pytest.raises(InvocationTimeout):
         hurried.function("spin")()
     assert patient.function("add")(1, 1) == 2
+
+
+class Stopped(Exception):
+    pass
+
+
+def interrupt_soon(instance: Instance, interruption: Callable[[], BaseException | None]) -> None:
+    threading.Timer(0.05, instance.interrupt, (interruption,)).start()
+
+
+def test_an_interruption_stops_a_guest_and_does_not_outlive_it(start: Start) -> None:
+    # At the latest where the guest calls the host: not every engine can do more.
+    stopped = Stopped()
+    instance = start(notify=lambda _p: time.sleep(0.001))
+    interrupt_soon(instance, lambda: stopped)
+    with pytest.raises(Stopped) as caught:
+        instance.function("spin_calling")()
+    assert caught.value is stopped
+    assert instance.function("add")(1, 1) == 2
+
+
+def test_an_interruption_is_asked_in_the_thread_of_the_guest_and_may_say_no(start: Start) -> None:
+    threads: list[int] = []
+    instance = start(notify=lambda _p: time.sleep(0.001))
+
+    def no() -> None:
+        threads.append(threading.get_ident())
+        interrupt_soon(instance, Stopped)
+
+    interrupt_soon(instance, no)
+    with pytest.raises(Stopped):
+        instance.function("spin_calling")()
+    assert threads == [threading.get_ident()]
+
+
+def test_an_interruption_of_one_instance_leaves_another_alone(start: Start) -> None:
+    stopped, other = start(notify=lambda _p: None), start(notify=lambda _p: None)
+    stopped.interrupt(Stopped)
+    other.function("store")(0, 1)
+    with pytest.raises(Stopped):
+        stopped.function("spin_calling")()
+
+
+def test_the_default_engine_stops_a_guest_that_never_calls_the_host(start: Start) -> None:
+    instance = start()
+    if instance.engine.binding.name != "raw":  # type: ignore[attr-defined]
+        return
+    interrupt_soon(instance, Stopped)
+    with pytest.raises(Stopped):
+        instance.function("spin")()
 
 
 def test_memory_starts_as_the_image_and_is_private(start: Start) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dotnet_wasm_host import Limits, RuntimeImage, WasiOptions
+from dotnet_wasm_host import Limits, Runtime, RuntimeImage, WasiOptions
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.wasm import ExternKind, Module
@@ -29,9 +29,17 @@ def test_the_published_module_has_85_imports_and_all_are_provided(host: Host) ->
     contract = ArtifactStore.locate().manifest.native.imports
     published = [item.partition("(")[0].partition(".")[2] for item in contract]
     assert len(published) == len(set(published)) == 85
-    assert set(host.functions()) == set(published)
+    assert {*host.functions(), *host.deferred_functions} == set(published)
     # Only the debugger's protocol calls it, which no export starts any more.
     assert set(published) - set(imported_functions()) == {"mono_wasm_add_dbg_command_received"}
+
+
+def test_a_call_that_asks_for_no_file_makes_no_file_system() -> None:
+    echo = ArtifactStore.locate().read("guest/MinimalRuntime.WarmUp.dll")
+    with Runtime() as runtime:
+        runtime.load_assembly("echo", echo)
+        assert runtime.invoke("echo", b"echo") == b"echo 4"
+        assert runtime._guest.host._files is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""Everything a guest asks of an operating system: files, streams, entropy, calendar, its end.
+
+Apart from the rest because most calls need none of it: it is imported, and made, when a guest
+first does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.imports.calendar import Calendar
+from dotnet_wasm_host.imports.filesystem import FileSystem
+from dotnet_wasm_host.imports.last_words import CallOutput, MeteredSink
+from dotnet_wasm_host.imports.mappings import Mappings
+from dotnet_wasm_host.imports.process import Entropy, Process, Sockets
+from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
+from dotnet_wasm_host.imports.wasi import Wasi
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dotnet_wasm_host.engines.base import HostFunction
+    from dotnet_wasm_host.imports.base import Caller, ImportGroup
+    from dotnet_wasm_host.options import Limits, WasiOptions
+
+__all__ = ["make_filesystem", "system_functions"]
+
+
+def make_filesystem(options: WasiOptions, limits: Limits, output: CallOutput) -> FileSystem:
+    """The files and streams of an instance; what it prints is counted in ``output``."""
+    files = FileSystem(options, limits)
+    ends = files.host
+    ends.stdout = MeteredSink(ends.stdout, output, is_error=False)
+    ends.stderr = MeteredSink(ends.stderr, output, is_error=True)
+    return files
+
+
+def system_functions(
+    caller: Caller, files: FileSystem, options: WasiOptions
+) -> Mapping[str, HostFunction]:
+    """Import name to function."""
+    groups: tuple[ImportGroup, ...] = (
+        Calendar(caller),
+        DescriptorCalls(caller, files),
+        Entropy(caller, files.host),
+        Mappings(caller, files),
+        PathCalls(caller, files),
+        Process(),
+        Sockets(files),
+        Wasi(caller, files, options.env),
+    )
+    return {name: function for g in groups for name, function in g.functions().items()}
