@@ -5,22 +5,22 @@ rewritten before they are compiled (:mod:`~dotnet_wasm_host.engines.simd_lowerin
 :mod:`~dotnet_wasm_host.engines.metering`), and it copies what memories start with, so those are
 mapped by this library (:mod:`~dotnet_wasm_host.engines.memory_content`).
 
-wasmer holds the GIL while the guest runs: other threads wait until the guest returns, calls a
-host function, or passes a check of its deadline.
+wasmer holds the GIL while the guest runs. The guest gives it up where it calls a host function
+and at the checks of the metered code, which is twice in a millisecond or so: there other threads
+run, Python handles signals, and deadlines and interruptions are looked at.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import mmap
 import re
-import struct
 import threading
 import time
 import weakref
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 import wasmer
@@ -36,7 +36,7 @@ from dotnet_wasm_host.options import WASM_PAGE
 from dotnet_wasm_host.wasm import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dotnet_wasm_host.engines.base import (
@@ -51,10 +51,8 @@ __all__ = ["WasmerEngine"]
 
 _I32_MASK = 0xFFFFFFFF
 #: Changes when code is rewritten in another way than before, or files are.
-_FORMAT = 1
-_MAGIC = b"dwhcode\1"
-#: Magic, length of the plain code, length of the metered code.
-_HEADER = struct.Struct("<8sQQ")
+_FORMAT = 2
+_MAGIC = b"dwhcode\2"
 #: Instructions for which a compiler uses what a CPU has: rounding, counting, multiplying.
 _CPU_PROBE = """(module
   (func (param f64 f32) (result i32)
@@ -102,8 +100,7 @@ class WasmerEngine:
             module = Module.parse(wasm)
             if MemoryContent.is_one(module):
                 return WasmerMemoryModule(MemoryContent.of_module(module))
-            plain = lower_simd(wasm)
-            return WasmerCode(self, _join(_compiled(plain), _compiled(meter(plain))))
+            return WasmerCode(self, _MAGIC + _compiled(meter(lower_simd(wasm))))
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
@@ -115,7 +112,7 @@ class WasmerEngine:
                 if magic == _MAGIC:
                     return WasmerCode(self, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
                 return WasmerMemoryModule(MemoryContent.open(path))
-            except ValueError as error:
+            except (ValueError, RuntimeError) as error:
                 raise ValueError(f"{path} was not compiled by this engine: {error}") from error
 
     def instantiate(
@@ -133,10 +130,6 @@ def _compiled(wasm: bytes) -> bytes:
     return bytes(wasmer.Module(store, wasm).serialize())
 
 
-def _join(plain: bytes, metered: bytes) -> bytes:
-    return b"".join((_HEADER.pack(_MAGIC, len(plain), len(metered)), plain, metered))
-
-
 class WasmerMemoryModule:
     """What a memory starts with; no code, and nothing of it is wasmer's."""
 
@@ -151,24 +144,18 @@ class WasmerMemoryModule:
 
 
 class WasmerCode:
-    """A code module, compiled twice: plain, and with checks for calls that have a deadline."""
+    """A code module."""
 
     def __init__(self, engine: WasmerEngine, serialized: bytes | mmap.mmap) -> None:
-        _, plain, metered = _HEADER.unpack(serialized[: _HEADER.size])
-        if len(serialized) != _HEADER.size + plain + metered:
-            raise ValueError("it is cut off")
         self._engine = engine
         self._serialized = serialized
-        self._slices = {
-            False: slice(_HEADER.size, _HEADER.size + plain),
-            True: slice(_HEADER.size + plain, None),
-        }
         self._lock = threading.Lock()
-        self._natives: dict[bool, wasmer.Module] = {}
-        with self._moved(metered=False) as native:
-            declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
-            self.function_imports = [(i.module, i.name, i.type) for i in declared]
-            exports = list(native.exports)
+        native = wasmer.Module.deserialize(engine.store, serialized[len(_MAGIC) :])
+        declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
+        self.function_imports = [
+            (i.module, i.name, i.type) for i in declared if i.module != CHECK_MODULE
+        ]
+        exports = list(native.exports)
         #: Number of parameters of the exported functions, and names of the mutable globals.
         self.functions = {
             e.name: len(e.type.params) for e in exports if isinstance(e.type, wasmer.FunctionType)
@@ -176,6 +163,7 @@ class WasmerCode:
         self.globals = tuple(
             e.name for e in exports if isinstance(e.type, wasmer.GlobalType) and e.type.mutable
         )
+        self._native = native
 
     @property
     def imports(self) -> Sequence[str]:
@@ -186,22 +174,11 @@ class WasmerCode:
         """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
         return bytes(self._serialized)
 
-    def instantiate(self, imports: wasmer.ImportObject, *, metered: bool) -> wasmer.Instance:
-        """An instance of the plain or of the metered code."""
-        with self._moved(metered=metered) as native:
-            return wasmer.Instance(native, imports)
-
-    @contextmanager
-    def _moved(self, *, metered: bool) -> Iterator[wasmer.Module]:
-        """The module of wasmer, for the present thread only."""
+    def instantiate(self, imports: wasmer.ImportObject) -> wasmer.Instance:
+        """An instance, made by the present thread."""
         with self._lock:
-            native = self._natives.get(metered)
-            if native is None:
-                data = self._serialized[self._slices[metered]]
-                native = wasmer.Module.deserialize(self._engine.store, data)
-                self._natives[metered] = native
-            self._engine.marks.move((native,))
-            yield native
+            self._engine.marks.move((self._native,))
+            return wasmer.Instance(self._native, imports)
 
 
 @final
@@ -251,41 +228,8 @@ class _Functions(dict[str, Any]):
 
 
 @final
-class _Code:
-    """An instance's plain or metered code."""
-
-    __slots__ = ("_exports", "_globals", "_native", "functions", "left")
-
-    def __init__(self, native: wasmer.Instance, global_names: Sequence[str]) -> None:
-        self._native = native
-        self._exports = native.exports
-        self._globals = {name: getattr(self._exports, name) for name in global_names}
-        #: The globals when the instance last changed to other code.
-        self.left: Mapping[str, int] | None = None
-        self.functions = _Functions(self._exports)
-
-    def objects(self) -> Sequence[Any]:
-        """Everything of wasmer's."""
-        return (
-            self._native, self._exports, *self._globals.values(), *self.functions.values(),
-        )  # fmt: skip
-
-    def globals(self) -> dict[str, int]:
-        """Values of the mutable globals."""
-        return {name: item.value & _I32_MASK for name, item in self._globals.items()}
-
-    def set_globals(self, values: Mapping[str, int]) -> None:
-        """Set mutable globals. KeyError if there is none of a name."""
-        for name, value in values.items():
-            self._globals[name].value = value & _I32_MASK
-
-
-@final
 class WasmerInstance:
     """One guest. Used by one thread at a time, whichever that is.
-
-    Plain and metered code work on one memory. What else they keep is their globals, which are
-    carried over when an instance changes from one to the other.
 
     Closing drops the host functions and refuses further calls; the native memory goes when
     the last reference does, so a view or a call that is still running stays valid.
@@ -310,33 +254,35 @@ class WasmerInstance:
         self._functions: Sequence[HostFunction] = ()
         self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
         self._pending: BaseException | None = None
-        self._deadline: float | None = None
+        self._deadline = math.inf
         self._interruptions: deque[Interruption] = deque()
         self.closed = False
-        self._metered: _Code | None = None
-        self._plain = self._current = self._make(metered=False)
-        self._exported = self._current.functions
+        self._native = code.instantiate(self._imports())
+        self._exports = self._native.exports
+        self._exported = _Functions(self._exports)
+        self._globals = {name: getattr(self._exports, name) for name in code.globals}
 
-    def _make(self, *, metered: bool) -> _Code:
+    def _imports(self) -> wasmer.ImportObject:
         store, reference = self._engine.store, weakref.ref(self)
-        spaces: dict[str, dict[str, Any]] = {"env": {"memory": self.memory.native}}
+        check = wasmer.Function(store, _check(reference), wasmer.FunctionType([], []))
+        spaces: dict[str, dict[str, Any]] = {
+            "env": {"memory": self.memory.native},
+            CHECK_MODULE: {CHECK_IMPORT: check},
+        }
         for index, (module, name, kind) in enumerate(self._code.function_imports):
             function = wasmer.Function(store, _host_callable(reference, index, kind), kind)
             spaces.setdefault(module, {})[name] = function
-        if metered:
-            check = wasmer.Function(store, _check(reference), wasmer.FunctionType([], []))
-            spaces[CHECK_MODULE] = {CHECK_IMPORT: check}
         imports = wasmer.ImportObject()
         for module, space in spaces.items():
             imports.register(module, space)
-        return _Code(self._code.instantiate(imports, metered=metered), self._code.globals)
+        return imports
 
     def _move(self) -> None:
         """Let the present thread use what is wasmer's."""
-        objects = [self.memory.native, *self._plain.objects()]
-        if self._metered is not None:
-            objects += self._metered.objects()
-        self._thread = self._marks.move(objects)
+        self._thread = self._marks.move(
+            (self.memory.native, self._native, self._exports, *self._globals.values(),
+             *self._exported.values())
+        )  # fmt: skip
 
     def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
@@ -355,7 +301,7 @@ class WasmerInstance:
                 functions = self._provide()
                 self._functions = [functions[name] for name in self._code.imports]
             result = self._functions[index](*arguments)
-            if self._deadline is not None or self._interruptions:
+            if self._deadline != math.inf or self._interruptions:
                 self.look_up()
         except BaseException as error:
             # What comes out of wasmer may be a trap or this; it does not say which.
@@ -369,7 +315,7 @@ class WasmerInstance:
             self._pending = self._interruptions.popleft()()
             if self._pending is not None:
                 raise self._pending
-        if self._deadline is not None and time.monotonic() > self._deadline:
+        if time.monotonic() > self._deadline:
             # In no variable: the traceback will hold this frame, which must not hold it.
             self._pending = InvocationTimeout("the call ran past its deadline and was stopped")
             raise self._pending
@@ -415,41 +361,20 @@ class WasmerInstance:
     def globals(self) -> dict[str, int]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
         self._move()
-        return self._current.globals()
+        return {name: item.value & _I32_MASK for name, item in self._globals.items()}
 
     def set_globals(self, values: Mapping[str, int]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
         self._move()
-        self._current.set_globals(values)
+        for name, value in values.items():
+            self._globals[name].value = value & _I32_MASK
 
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
-        if self.closed:
-            return
-        if self._thread != self._present.number:
-            self._move()
-        if seconds is None:
-            self._deadline = None
-            self._change_to(self._plain)
-            return
-        if self._metered is None:
-            self._metered = self._make(metered=True)
-        self._change_to(self._metered)
-        self._deadline = time.monotonic() + min(seconds, _LONGEST)
-
-    def _change_to(self, code: _Code) -> None:
-        current = self._current
-        if code is not current:
-            current.left = values = current.globals()
-            if values != code.left:
-                code.set_globals(values)
-            self._current, self._exported = code, code.functions
+        self._deadline = math.inf if seconds is None else time.monotonic() + min(seconds, _LONGEST)
 
     def interrupt(self, interruption: Interruption) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`.
-
-        Noticed where the guest calls the host and, in metered code, where it checks its deadline.
-        """
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
         self._interruptions.append(interruption)
 
     def close(self) -> None:
