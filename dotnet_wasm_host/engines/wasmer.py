@@ -12,15 +12,18 @@ run, Python handles signals, and deadlines and interruptions are looked at.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import math
 import mmap
+import os
 import re
 import threading
 import time
 import weakref
 from collections import deque
+from types import CodeType
 from typing import TYPE_CHECKING, Any, final
 
 import wasmer
@@ -30,8 +33,15 @@ from dotnet_wasm_host.engines.memory_content import MemoryContent
 from dotnet_wasm_host.engines.metering import CHECK_IMPORT, CHECK_MODULE, meter
 from dotnet_wasm_host.engines.simd_lowering import lower_simd
 from dotnet_wasm_host.engines.stack_room import StackRoom
+from dotnet_wasm_host.engines.threads import any_thread_is_in
 from dotnet_wasm_host.engines.wasmer_threads import ThreadMarks
-from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, LimitExceeded, RuntimeClosed
+from dotnet_wasm_host.errors import (
+    GuestTrap,
+    InvocationCancelled,
+    InvocationTimeout,
+    LimitExceeded,
+    RuntimeClosed,
+)
 from dotnet_wasm_host.options import WASM_PAGE
 from dotnet_wasm_host.wasm import Module
 
@@ -66,6 +76,8 @@ _FRAME = re.compile(r"^ +at .*\[(\d+)\]:0x([0-9a-f]+)\)$", re.MULTILINE)
 _LONGEST = 1e9
 #: How wasmer begins the text of a trap, and where its bindings keep the type of a Rust panic.
 _TRAP, _PANIC_MODULE = "RuntimeError: ", "pyo3_runtime"
+#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
+EXIT_PATIENCE = 2.0
 #: Deep recursion has tens of thousands of frames, all alike.
 _MAX_FRAMES = 32
 
@@ -83,6 +95,32 @@ class WasmerEngine:
         self.marks = ThreadMarks(self.store)
         self.stack = StackRoom()
         self.fingerprint = self._fingerprint()
+        self._codes: weakref.WeakSet[WasmerCode] = weakref.WeakSet()
+        self._instances: weakref.WeakSet[WasmerInstance] = weakref.WeakSet()
+        self._exiting = False
+        reference = weakref.ref(self)
+        atexit.register(_stop_guests, reference)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: _start_afresh(reference))
+
+    def stop_guests(self) -> None:
+        """The interpreter exits: no guest may run any longer.
+
+        Threads that still run are daemons. Python ends them when they ask for the GIL, and with
+        wasmer's frames on its stack that would end the process.
+        """
+        self._exiting = True
+        for instance in tuple(self._instances):
+            instance.closed = True
+            instance.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
+        patience = time.monotonic() + EXIT_PATIENCE
+        while any_thread_is_in(*_GUEST_CALLS) and time.monotonic() < patience:
+            time.sleep(0.002)
+
+    def start_afresh(self) -> None:
+        """This is the child of a fork: locks may have been held by threads that are no more."""
+        for code in tuple(self._codes):
+            code.lock = threading.Lock()
 
     @property
     def version(self) -> str:
@@ -100,7 +138,7 @@ class WasmerEngine:
             module = Module.parse(wasm)
             if MemoryContent.is_one(module):
                 return WasmerMemoryModule(MemoryContent.of_module(module))
-            return WasmerCode(self, _MAGIC + _compiled(meter(lower_simd(wasm))))
+            return self._code(_MAGIC + _compiled(meter(lower_simd(wasm))))
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
@@ -110,10 +148,15 @@ class WasmerEngine:
             magic = file.read(len(_MAGIC))
             try:
                 if magic == _MAGIC:
-                    return WasmerCode(self, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                    return self._code(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
                 return WasmerMemoryModule(MemoryContent.open(path))
             except (ValueError, RuntimeError) as error:
                 raise ValueError(f"{path} was not compiled by this engine: {error}") from error
+
+    def _code(self, serialized: bytes | mmap.mmap) -> WasmerCode:
+        code = WasmerCode(self, serialized)
+        self._codes.add(code)
+        return code
 
     def instantiate(
         self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
@@ -121,7 +164,11 @@ class WasmerEngine:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
         if not isinstance(code, WasmerCode) or not isinstance(memory, WasmerMemoryModule):
             raise TypeError("give a code module and a memory module of this engine")
-        return WasmerInstance(self, code, memory.content, memory_limit)
+        if self._exiting:
+            raise RuntimeClosed("the interpreter is shutting down")
+        instance = WasmerInstance(self, code, memory.content, memory_limit)
+        self._instances.add(instance)
+        return instance
 
 
 def _compiled(wasm: bytes) -> bytes:
@@ -149,7 +196,7 @@ class WasmerCode:
     def __init__(self, engine: WasmerEngine, serialized: bytes | mmap.mmap) -> None:
         self._engine = engine
         self._serialized = serialized
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         native = wasmer.Module.deserialize(engine.store, serialized[len(_MAGIC) :])
         declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
         self.function_imports = [
@@ -176,7 +223,7 @@ class WasmerCode:
 
     def instantiate(self, imports: wasmer.ImportObject) -> wasmer.Instance:
         """An instance, made by the present thread."""
-        with self._lock:
+        with self.lock:
             self._engine.marks.move((self._native,))
             return wasmer.Instance(self._native, imports)
 
@@ -397,6 +444,27 @@ class WasmerInstance:
         if type(error).__module__ == _PANIC_MODULE:
             return GuestTrap(f"wasmer panicked: {text}")
         return error
+
+
+#: What is on the Python stack of a thread that runs a guest.
+_GUEST_CALLS = tuple(
+    constant
+    for method in (WasmerInstance.function, WasmerInstance.bind)
+    for constant in method.__code__.co_consts
+    if isinstance(constant, CodeType) and constant.co_name.startswith("call_")
+)
+
+
+def _stop_guests(reference: weakref.ref[WasmerEngine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.stop_guests()
+
+
+def _start_afresh(reference: weakref.ref[WasmerEngine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.start_afresh()
 
 
 def _host_callable(
