@@ -28,12 +28,14 @@ from dotnet_wasm_host.errors import (
     DescriptorError,
     DotnetHostError,
     EngineUnavailable,
+    ExtraNotInstalled,
     FunctionNotLoaded,
     FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HttpPolicyError,
     InstanceLost,
     InvocationCancelled,
     InvocationError,
@@ -48,7 +50,14 @@ from dotnet_wasm_host.errors import (
 )
 from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
-from dotnet_wasm_host.options import Clock, Limits, RuntimeStats, SystemClock, WasiOptions
+from dotnet_wasm_host.options import (
+    Clock,
+    HttpPolicy,
+    Limits,
+    RuntimeStats,
+    SystemClock,
+    WasiOptions,
+)
 from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
 
@@ -70,6 +79,7 @@ __all__ = [
     "Diagnostic",
     "DotnetHostError",
     "EngineUnavailable",
+    "ExtraNotInstalled",
     "FrozenFunction",
     "FunctionNotLoaded",
     "FunctionRegistry",
@@ -79,6 +89,8 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HttpPolicy",
+    "HttpPolicyError",
     "ImageManifest",
     "InstanceLost",
     "InvocationCancelled",

@@ -20,6 +20,8 @@
      |- InstanceLost
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
+     |- HttpPolicyError       (PermissionError)
+     |- ExtraNotInstalled     (ImportError)
      |- StackTooSmall
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
@@ -48,12 +50,14 @@ __all__ = [
     "DescriptorError",
     "DotnetHostError",
     "EngineUnavailable",
+    "ExtraNotInstalled",
     "FunctionNotLoaded",
     "FunctionSuspended",
     "GuestOutOfMemory",
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HttpPolicyError",
     "InstanceLost",
     "InvocationCancelled",
     "InvocationError",
@@ -94,6 +98,22 @@ class DescriptorError(DotnetHostError, ValueError):
 
 class EngineUnavailable(DotnetHostError, ImportError):
     """The WebAssembly engine is not installed or does not exist for this Python."""
+
+
+class ExtraNotInstalled(DotnetHostError, ImportError):
+    """Something needs a package that only an extra of this one installs.
+
+    Attributes:
+        extra: its name, as in ``pip install dotnet-wasm-host[http]``.
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        self._what = what
+        super().__init__(f"{what}: pip install dotnet-wasm-host[{extra}]")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._what, self.extra)
 
 
 class AssemblyLoadError(DotnetHostError, ValueError):
@@ -307,6 +327,10 @@ class LimitExceeded(DotnetHostError, ValueError):
 
 class TooManyCalls(LimitExceeded):
     """As many calls wait in a pool as may wait; try again later."""
+
+
+class HttpPolicyError(DotnetHostError, PermissionError):
+    """The runtime's ``HttpPolicy`` refuses a request of the guest, or what came back."""
 
 
 class RuntimeClosed(DotnetHostError, ValueError):

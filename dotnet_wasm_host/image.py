@@ -31,7 +31,7 @@ from dotnet_wasm_host.image_state import (
 )
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,12 +109,16 @@ class RuntimeImage:
         return self.parts.state.capabilities
 
     def instantiate(
-        self, *, limits: Limits | None = None, wasi: WasiOptions | None = None
+        self,
+        *,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
     ) -> Runtime:
         """A new :class:`~dotnet_wasm_host.Runtime` from this image."""
         from dotnet_wasm_host.runtime import Runtime  # noqa: PLC0415 - the runtime is above
 
-        return Runtime(self, limits=limits, wasi=wasi)
+        return Runtime(self, limits=limits, wasi=wasi, http=http)
 
     def start(
         self,

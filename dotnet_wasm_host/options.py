@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from os import PathLike, urandom
@@ -10,8 +11,9 @@ from typing import IO, TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from ssl import SSLContext
 
-__all__ = ["Clock", "Limits", "RuntimeStats", "SystemClock", "WasiOptions"]
+__all__ = ["Clock", "HttpPolicy", "Limits", "RuntimeStats", "SystemClock", "WasiOptions"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -188,6 +190,84 @@ def host_directory(directory: HostDirectory) -> tuple[str | PathLike[str], bool]
     raise ValueError(
         f"directory {given!r}: give a host path, or a host path and whether it is read-only"
     )
+
+
+#: A name, ``*.`` and a name, ``*``, an IPv4 address or an IPv6 address in brackets; then a port.
+_HOST_PATTERN = re.compile(
+    r"(\*|(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
+    r"|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?",
+    re.IGNORECASE,
+)
+_HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPolicy:
+    """What ``System.Net.Http.HttpClient`` in a guest may do. By default: nothing.
+
+    Args:
+        allowed_hosts: ``"api.example.com"``, ``"*.example.com"`` (any name below it, not itself),
+            ``"192.0.2.7"``, ``"[2001:db8::7]"``, ``"*"``; each for every port, or for one as in
+            ``"api.example.com:8443"``. Names beyond ASCII in their ``xn--`` form.
+        allow_private_addresses: whether connections may go to private networks and to this
+            machine. Link-local (the metadata services of clouds), multicast and reserved
+            addresses are refused in any case. Checked after names are resolved.
+        schemes, methods: which are allowed.
+        max_request_bytes, max_response_bytes: largest bodies; the response's as it is after
+            decompression.
+        max_held_bytes: bytes of bodies that the host holds for all requests of a runtime, or of a
+            pool, together: those that are sent at once, and those that are read to their end
+            before .NET has them. Streamed bodies pass through and are not held.
+        timeout: seconds for a whole exchange, from the request to the last byte of the response,
+            redirects included; ``None`` for no end.
+        max_redirects: redirects of one request that are followed. Each is checked anew.
+        max_connections: connections that are open at a time; requests over it wait.
+        tls: whom to trust, and client certificates; by default the certificates of certifi.
+    """
+
+    allowed_hosts: tuple[str, ...] = ()
+    allow_private_addresses: bool = False
+    schemes: tuple[str, ...] = ("https", "http")
+    methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    max_request_bytes: int = 16 * MIB
+    max_response_bytes: int = 64 * MIB
+    max_held_bytes: int = 256 * MIB
+    timeout: float | None = 30.0
+    max_redirects: int = 10
+    max_connections: int = 20
+    tls: SSLContext | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("allowed_hosts", "schemes", "methods"):
+            given: object = getattr(self, name)
+            if isinstance(given, str):
+                raise ValueError(f"{name} is a text; give a tuple: ({given!r},)")  # noqa: TRY004
+        for pattern in self.allowed_hosts:
+            _check_host_pattern(pattern)
+        for name, known in (("schemes", {"http", "https"}), ("methods", _HTTP_METHODS)):
+            for value in getattr(self, name):
+                if value not in known:
+                    raise ValueError(f"{name}: {value!r} is not one of {', '.join(sorted(known))}")
+        for name, least in (
+            ("max_request_bytes", 0),
+            ("max_response_bytes", 0),
+            ("max_held_bytes", 0),
+            ("max_redirects", 0),
+            ("max_connections", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; {least} is the least")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
+
+
+def _check_host_pattern(pattern: str) -> None:
+    match = _HOST_PATTERN.fullmatch(pattern)
+    if match is None or not 0 < int(match["port"] or 1) < 2**16:
+        raise ValueError(
+            f"allowed_hosts: {pattern!r} is no host; give a name, '*.name' or an address, and a "
+            "port behind ':' if only one is meant"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from dotnet_wasm_host.errors import (
     InvocationError,
     RuntimeClosed,
 )
+from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.options import Limits
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import Assembly, AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.options import WasiOptions
+    from dotnet_wasm_host.options import HttpPolicy, WasiOptions
 
 __all__ = ["Isolation", "PoolStats", "RuntimePool", "StagedFunction"]
 
@@ -176,7 +177,8 @@ class RuntimePool:
         max_waiting: calls that may wait for a place; one more raises ``TooManyCalls``.
         max_waiting_per_function: the same for the calls of one function.
         spares: PER_INVOCATION: instances kept ready for each function.
-        engine, limits, wasi: as for :class:`~dotnet_wasm_host.Runtime`.
+        engine, limits, wasi, http: as for :class:`~dotnet_wasm_host.Runtime`. All instances share
+            the connections.
 
     Functions that wait take turns: one that is called a thousand times at once does not hold up
     another one's single call. A call that crashes or overruns its deadline costs its own
@@ -195,6 +197,7 @@ class RuntimePool:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
@@ -207,6 +210,7 @@ class RuntimePool:
         self._crash_limit = limits.crash_limit
         self._limits = replace(limits, crash_limit=None)
         self._wasi = wasi
+        self._http = HttpAccess(http) if http is not None else None
         self._size = size or cpu_count() or 1
         self._spares = spares
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
@@ -406,6 +410,8 @@ class RuntimePool:
         for worker in self._workers:
             worker.runtime.close()
         self._workers.clear()
+        if self._http is not None:
+            self._http.close()
 
     def disown(self) -> None:
         """See :class:`~dotnet_wasm_host.forks.Forks`: its threads and runtimes are gone."""
@@ -660,7 +666,7 @@ class RuntimePool:
             self._retire(deployment)
 
     def _new_runtime(self, image: RuntimeImage) -> Runtime:
-        runtime = Runtime(image, limits=self._limits, wasi=self._wasi)
+        runtime = Runtime(image, limits=self._limits, wasi=self._wasi, http=self._http)
         with self._lock:
             self._runtimes.add(runtime)
         return runtime

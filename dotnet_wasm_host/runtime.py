@@ -32,8 +32,9 @@ from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
+from dotnet_wasm_host.imports.http import http_access, http_module
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import Limits, RuntimeStats, WasiOptions
+from dotnet_wasm_host.options import HttpPolicy, Limits, RuntimeStats, WasiOptions
 from dotnet_wasm_host.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     )
     from dotnet_wasm_host.cancellation import Cancellation
     from dotnet_wasm_host.engines.base import Engine, Interruption
+    from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.memory import Memory
 
@@ -90,6 +92,7 @@ class Runtime:
         engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
         limits: memory, time and sizes.
         wasi: arguments, environment, streams, files, clock and randomness of the guest.
+        http: what ``HttpClient`` may reach; nothing without it. Needs the extra ``http``.
 
     Thread-safe: calls are carried out one after the other. Use it as a context manager, or
     call :meth:`close`; a runtime that is forgotten warns and is freed by the garbage collector.
@@ -106,6 +109,7 @@ class Runtime:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        http: HttpPolicy | HttpAccess | None = None,
     ) -> None:
         self._closed = True  # so that __del__ is right if the lines below raise
         if isinstance(image, str):
@@ -122,7 +126,10 @@ class Runtime:
         self._life_lock = threading.Lock()
         self._calling = False
         self._wakeup = Wakeup()
-        self._services = HostServices(wake=self._wakeup.ring)
+        access = http_access(http) if isinstance(http, HttpPolicy) else http
+        # One that was given belongs to a pool.
+        self._http = access if access is not http else None
+        self._services = HostServices(javascript=(http_module(access),), wake=self._wakeup.ring)
         # The instance is to be replaced as soon as no call waits in it.
         self._worn = False
         self._table = FunctionTable()
@@ -394,6 +401,8 @@ class Runtime:
             for function_id in self._registry:
                 self._drop(function_id)
             self._let_go(self._guest, RuntimeClosed("the runtime was closed while the call waited"))
+            if self._http is not None:
+                self._http.close()
             del self._guest  # a closed runtime may be kept, its tens of megabytes not
 
     def disown(self) -> None:
@@ -421,6 +430,8 @@ class Runtime:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
             self._closed = True
             self._guest.close()
+            if self._http is not None:
+                self._http.close()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{len(self._registry)} functions"

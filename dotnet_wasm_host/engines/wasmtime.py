@@ -345,6 +345,23 @@ class WasmtimeMemory:
         self.size = self._memory.data_len(self._store)
 
 
+def _instantiate_memory(store: wasmtime.Store, module: wasmtime.Module) -> wasmtime.Instance:
+    """An instance of a memory module.
+
+    The first one of a module that is in no file copies it into a memfd and seals that. Linux
+    refuses to (EBUSY) for as long as another CPU holds on to pages that were just written,
+    which on a machine with much else to do can outlast the kernel's own patience.
+    """
+    for pause in (0.05, 0.2, 1.0):
+        try:
+            return wasmtime.Instance(store, module, [])
+        except wasmtime.WasmtimeError as error:
+            if "memfd" not in str(error):
+                raise
+        time.sleep(pause)
+    return wasmtime.Instance(store, module, [])
+
+
 @final
 class WasmtimeInstance:
     """One guest. Not thread-safe: its owner calls it from one thread at a time.
@@ -363,7 +380,7 @@ class WasmtimeInstance:
         self.deadline = math.inf
         self.deadline_armed = False
         engine.binding.supervise(self)
-        image = wasmtime.Instance(self.store, memory.native, [])
+        image = _instantiate_memory(self.store, memory.native)
         linear = image.exports(self.store)["memory"]
         if not isinstance(linear, wasmtime.Memory):
             raise TypeError("the memory module exports no memory")

@@ -65,6 +65,7 @@ _LOAD_FAILURES = (
 _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
+_JS_EXCEPTION = "System.Runtime.InteropServices.JavaScript.JSException"
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 #: How .NET says that it stopped because it was asked to.
 _CANCELLED = frozenset(
@@ -505,7 +506,14 @@ class Guest:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        return _invocation_error(function_id, self._decode(lambda: abi.decode_error(record)))
+        error = _invocation_error(function_id, self._decode(lambda: abi.decode_error(record)))
+        root = error
+        while root.inner is not None:
+            root = root.inner
+        if root.dotnet_type == _JS_EXCEPTION:
+            # What was raised here, before .NET made exceptions of it.
+            error.__cause__ = self.host.interop.raised(root.dotnet_message) or error.__cause__
+        return error
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
         if status not in _LOAD_FAILURES:

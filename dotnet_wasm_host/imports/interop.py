@@ -71,6 +71,8 @@ _INTEROP_ASSEMBLY = b"System.Runtime.InteropServices.JavaScript\0"
 _ANY_PARAMETER_COUNT = 0xFFFFFFFF
 #: Slots of a call: exception, result, then the arguments.
 _EXCEPTION, _RESULT, _ARGUMENTS = 0, 1, 2
+#: Errors that are remembered, for who calls a function that does not catch them.
+_MOST_RAISED = 64
 #: CompleteTask(holder, error, value).
 _COMPLETE_SLOTS = 5
 
@@ -106,6 +108,7 @@ class Interop:
         self._next_promise = state.next_promise
         self._promises: dict[int, Future[Any]] = {}
         self._complete_task = 0
+        self._raised: dict[str, DotnetHostError] = {}
 
     def functions(self) -> Mapping[str, HostFunction]:
         """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
@@ -168,7 +171,7 @@ class Interop:
             result = function(*arguments)
             self._write_result(frame + _RESULT * SLOT_SIZE, signature, result)
         except Exception as error:  # noqa: BLE001 - it goes on in managed code
-            self._slots.write_error(frame + _EXCEPTION * SLOT_SIZE, error)
+            self._write_error(frame + _EXCEPTION * SLOT_SIZE, error)
         finally:
             for view in views:
                 view.close()
@@ -263,13 +266,25 @@ class Interop:
                 except DotnetHostError as unfit:
                     error = unfit
             if error is not None:
-                self._slots.write_error(frame + 3 * SLOT_SIZE, error)
+                self._write_error(frame + 3 * SLOT_SIZE, error)
             self._slots.write_holder(frame + _ARGUMENTS * SLOT_SIZE, handle)
             self._caller.call("mono_wasm_invoke_jsexport", method, frame)
             if self._caller.memory.read_u8(frame + TYPE_OFFSET):
                 _log.error("a task could not be completed: %s", self._slots.read(frame))
         finally:
             self._caller.call("stackRestore", stack)
+
+    def _write_error(self, slot: int, error: Exception) -> None:
+        self._slots.write_error(slot, error)
+        if isinstance(error, JsError) and isinstance(error.__cause__, DotnetHostError):
+            # Not with its frames, which hold whatever they worked on.
+            self._raised[str(error)] = error.__cause__.with_traceback(None)
+            if len(self._raised) > _MOST_RAISED:
+                del self._raised[next(iter(self._raised))]
+
+    def raised(self, message: str) -> DotnetHostError | None:
+        """The error of this library behind the ``JSException`` of that message."""
+        return self._raised.get(message)
 
     def _find_complete_task(self) -> int:
         call, memory = self._caller.call, self._caller.memory

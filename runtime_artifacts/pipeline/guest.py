@@ -45,6 +45,7 @@ _CONTRACT = _Project("MinimalRuntime", "MinimalRuntime")
 _PROJECTS = (
     _CONTRACT,
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
+    _Project("MinimalRuntime.Http", "Http"),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),
 )

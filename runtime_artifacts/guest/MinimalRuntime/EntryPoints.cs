@@ -23,6 +23,7 @@ public static unsafe class EntryPoints
             SharedFrame = frame;
             frame->Function = Frame.NoFunction;
             StandardInput.Install();
+            TypeNames.Install();
             frame->Return([]);
         }
         catch (Exception exception)

@@ -1,0 +1,1 @@
+"""HTTP for guests: what a policy allows, carried out by httpx. Only this package imports it."""

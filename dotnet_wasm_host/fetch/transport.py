@@ -1,0 +1,136 @@
+"""How requests go out: each checked by the rules, each connection to a checked address."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any, final
+
+import httpcore
+import httpx
+
+from dotnet_wasm_host.errors import HttpPolicyError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+    from dotnet_wasm_host.fetch.rules import Rules
+
+__all__ = ["CheckedTransport", "system_resolver"]
+
+
+async def system_resolver(host: str, port: int) -> list[str]:
+    """What the operating system resolves a name to. OSError if it does not."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+@final
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to exactly the addresses that the rules have permitted.
+
+    The name is resolved here and nowhere else: between the check and the connection nobody asks
+    DNS again, so it cannot answer differently. TLS still verifies the name, not the address.
+    """
+
+    def __init__(self, rules: Rules, resolve: Callable[[str, int], Awaitable[list[str]]]) -> None:
+        self._rules = rules
+        self._resolve = resolve
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = await self._resolve(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(
+                f"the name '{host}' cannot be resolved: {error.strerror or error}"
+            ) from error
+        failure: Exception = httpcore.ConnectError(f"'{host}' has no address")
+        for address in self._rules.permitted(host, addresses):
+            try:
+                return await self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        raise HttpPolicyError("a guest has no Unix sockets")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@final
+class CheckedTransport(httpx.AsyncBaseTransport):
+    """The transport of a client that follows redirects: each of them passes here too."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        tls: ssl.SSLContext,
+        *,
+        max_connections: int,
+        resolve: Callable[[str, int], Awaitable[list[str]]] = system_resolver,
+    ) -> None:
+        self._rules = rules
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=5.0,
+            network_backend=CheckedBackend(rules, resolve),
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._rules.check(request.method, request.url)
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        response = await self._pool.handle_async_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=request.url.raw_scheme,
+                    host=request.url.raw_host,
+                    port=request.url.port,
+                    target=request.url.raw_path,
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions=request.extensions,
+            )
+        )
+        return httpx.Response(
+            status_code=response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._response.aiter_stream():
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._response.aclose()

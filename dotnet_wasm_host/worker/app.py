@@ -1,0 +1,157 @@
+"""The worker as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match, Route
+
+from dotnet_wasm_host import __version__
+from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.worker.context import WorkerContext
+from dotnet_wasm_host.worker.exchanges import EXCHANGE, Observer
+from dotnet_wasm_host.worker.function_routes import function_routes
+from dotnet_wasm_host.worker.invoke_route import invoke_route
+from dotnet_wasm_host.worker.metrics import WorkerMetrics
+from dotnet_wasm_host.worker.openapi import describe_calls
+from dotnet_wasm_host.worker.operation_routes import operation_routes
+from dotnet_wasm_host.worker.options import WorkerOptions
+from dotnet_wasm_host.worker.page import page_routes
+from dotnet_wasm_host.worker.problems import Problem
+from dotnet_wasm_host.worker.seed_routes import seed_routes
+from dotnet_wasm_host.worker.service import FunctionService
+from dotnet_wasm_host.worker.sqlite_store import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Scope
+
+    from dotnet_wasm_host.worker.store import FunctionStore
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    options: WorkerOptions | None = None,
+    *,
+    store: FunctionStore | str | PathLike[str] | None = None,
+) -> FastAPI:
+    """.NET functions behind HTTP, as an application of its own or to mount into another one.
+
+    Args:
+        options: limits, security, isolation.
+        store: where deployed functions are kept: the path of an SQLite file, or a store of your
+            own. The app closes it. Without one, functions end with the process.
+
+    Mounted, an app is not told when its host starts and ends. It starts with the first request
+    then; close it from the host's own lifespan::
+
+        worker = create_app(store="functions.sqlite3")
+
+        @asynccontextmanager
+        async def lifespan(app):
+            async with worker.router.lifespan_context(worker):
+                yield
+
+        service = FastAPI(lifespan=lifespan)
+        service.mount("/dotnet", worker)
+    """
+    options = options or WorkerOptions()
+    service = FunctionService(options, _open(store), WorkerMetrics(options.labelled_functions))
+    context = WorkerContext(options, service)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            await asyncio.to_thread(service.start)
+            yield
+        finally:
+            await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="dotnet_wasm_host worker",
+        version=__version__,
+        summary="Run C# functions in .NET 10, sandboxed in WebAssembly.",
+        lifespan=lifespan,
+        # Their pages come from a content delivery network.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[
+            Middleware(Observer, metrics=service.metrics, access_log=options.access_log),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts)),
+        ],
+    )
+    if options.allowed_hosts == ("*",):
+        del app.user_middleware[1]
+    app.state.worker = service
+    app.router.routes.insert(0, invoke_route(context))
+    seed_routes(app, context)
+    operation_routes(app, context)
+    function_routes(app, context)
+    app.router.routes.extend(page_routes())
+    _answer_errors(app, context)
+    describe_calls(app)
+    return app
+
+
+def _open(store: FunctionStore | str | PathLike[str] | None) -> FunctionStore:
+    if store is None:
+        return SqliteStore(":memory:")
+    return SqliteStore(store) if isinstance(store, (str, PathLike)) else store
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """What a path can be asked for: each of several routes of a path knows its own methods only."""
+    methods: set[str] = set()
+    for route in app.router.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return sorted(methods)
+
+
+def _answer_errors(app: FastAPI, context: WorkerContext) -> None:
+    @app.exception_handler(DotnetHostError)
+    async def known(request: Request, error: DotnetHostError) -> Response:
+        return context.problem(request.scope, error)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return PlainTextResponse("Not Found", 404)
+        status = HTTPStatus(error.status_code)
+        kind = status.phrase.lower().replace(" ", "-")
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"allow": ", ".join(_methods(app, request.scope))}
+        return Problem(status, kind, status.phrase, str(error.detail), {}, headers).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        request.scope[EXCHANGE].error = "RequestValidationError"
+        errors: list[dict[str, Any]] = [
+            {"where": ".".join(map(str, item["loc"])), "message": item["msg"]}
+            for item in error.errors()
+        ]
+        detail = "; ".join(f"{item['where']}: {item['message']}" for item in errors)
+        title = "The request's parameters are not valid"
+        return Problem(422, "invalid-parameters", title, detail, {"errors": errors}, {}).response()
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> Response:
+        request.scope[EXCHANGE].error = type(error).__name__
+        # It is in the log; strangers are told nothing about it.
+        return Problem(
+            500, "internal-error", "The worker failed", "See its log.", {}, {}
+        ).response()

@@ -1,0 +1,134 @@
+"""Request bodies, read within limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import anyio
+
+from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.worker.options import SMALL_BODY
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
+    from dotnet_wasm_host.worker.options import WorkerOptions
+
+__all__ = ["BodyReader", "BodyTimeout", "BodyTooLarge", "Disconnected", "TooManyBodies", "header"]
+
+
+class BodyTooLarge(DotnetHostError):
+    """The request's body is larger than allowed."""
+
+
+class BodyTimeout(DotnetHostError):
+    """The request's body did not arrive in time."""
+
+
+class TooManyBodies(DotnetHostError):
+    """Bodies that are being received take all the memory they may take."""
+
+
+class Disconnected(DotnetHostError):
+    """The client left before its request was complete."""
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """The first header of a (lower case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value)
+    return None
+
+
+@final
+class BodyReader:
+    """Reads bodies, none larger than allowed and not too many large ones at a time.
+
+    A body that says it is too large is refused before any of it is read; one that does not say
+    is refused as soon as it is.
+    """
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._seconds = options.body_seconds
+        self._room = options.buffered_bytes
+
+    async def read(self, scope: Scope, receive: Receive, most: int) -> Body:
+        """The whole body. Use it as a context manager: it holds a share of the memory.
+
+        Raises:
+            BodyTooLarge, BodyTimeout, TooManyBodies, Disconnected: as they say.
+        """
+        declared = header(scope, b"content-length")
+        length = int(declared) if declared is not None and declared.isdigit() else 0
+        if length > most:
+            raise BodyTooLarge(f"the body has {length} bytes; at most {most} are accepted")
+        body = Body(self)
+        try:
+            body.reserve(length)
+            with anyio.fail_after(self._seconds):
+                await self._fill(body, receive, most)
+        except TimeoutError:
+            body.release()
+            raise BodyTimeout(f"the body did not arrive within {self._seconds:g} s") from None
+        except BaseException:
+            body.release()
+            raise
+        return body
+
+    async def _fill(self, body: Body, receive: Receive, most: int) -> None:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected("the client left")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > most:
+                raise BodyTooLarge(f"the body has more than the {most} bytes that are accepted")
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                break
+            body.reserve(size)
+        body.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def take(self, count: int) -> None:
+        """Reserve memory."""
+        if count > self._room:
+            raise TooManyBodies("too many large requests at the same time")
+        self._room -= count
+
+    def give_back(self, count: int) -> None:
+        """Free memory."""
+        self._room += count
+
+
+@final
+class Body:
+    """What was sent."""
+
+    __slots__ = ("_reader", "_reserved", "content")
+
+    def __init__(self, reader: BodyReader) -> None:
+        self._reader = reader
+        self._reserved = 0
+        self.content = b""
+
+    def reserve(self, size: int) -> None:
+        """Have memory for so many bytes in all."""
+        if size > SMALL_BODY and size > self._reserved:
+            self._reader.take(size - self._reserved)
+            self._reserved = size
+
+    def release(self) -> None:
+        """The content is no longer needed."""
+        if self._reserved:
+            self._reader.give_back(self._reserved)
+            self._reserved = 0
+
+    def __enter__(self) -> bytes:
+        return self.content
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -1,0 +1,82 @@
+"""What all routes of one app share."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, final
+
+from starlette.responses import JSONResponse, Response
+
+from dotnet_wasm_host.worker.bodies import Body, BodyReader
+from dotnet_wasm_host.worker.exchanges import EXCHANGE
+from dotnet_wasm_host.worker.problems import problem_of
+from dotnet_wasm_host.worker.security import Guard
+from dotnet_wasm_host.worker.tracing import make_trace
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
+    from dotnet_wasm_host.errors import DotnetHostError
+    from dotnet_wasm_host.worker.options import WorkerOptions
+    from dotnet_wasm_host.worker.service import FunctionService
+
+__all__ = ["WorkerContext"]
+
+
+@final
+class WorkerContext:
+    """The service behind an app, and how requests are let through to it."""
+
+    def __init__(self, options: WorkerOptions, service: FunctionService) -> None:
+        self.options = options
+        self.service = service
+        self.guard = Guard(options)
+        self.bodies = BodyReader(options)
+        self._trace = make_trace()
+
+    async def ensure_started(self) -> None:
+        """A mounted app is told nothing of its host's start: then the first request starts it."""
+        if not self.service.started:
+            await asyncio.to_thread(self.service.start)
+
+    async def body(self, scope: Scope, receive: Receive, most: int) -> Body:
+        """A whole body of up to ``most`` bytes; a context manager."""
+        body = await self.bodies.read(scope, receive, most)
+        scope[EXCHANGE].bytes_in = len(body.content)
+        return body
+
+    async def invoke(self, scope: Scope, function_id: str, payload: bytes) -> bytes:
+        """Call a function for a request."""
+        scope[EXCHANGE].function = function_id
+        if not self.service.started:
+            await self.ensure_started()
+        if self._trace is None:
+            return await self.service.invoke(function_id, payload)
+        with self._trace(scope, function_id):
+            return await self.service.invoke(function_id, payload)
+
+    def problem(self, scope: Scope, error: DotnetHostError) -> Response:
+        """The answer to a request that failed."""
+        exchange = scope[EXCHANGE]
+        exchange.error = type(error).__name__
+        return problem_of(
+            error,
+            stack_traces=self.options.stack_traces,
+            retry_after=self._retry_after(scope),
+        ).response()
+
+    def seed_failure(self, scope: Scope, error: DotnetHostError) -> Response:
+        """The same, as the seed's wrapper says it."""
+        scope[EXCHANGE].error = type(error).__name__
+        problem = problem_of(error, retry_after=self._retry_after(scope))
+        # What goes wrong in a function is 500 there, whatever it is.
+        kept = problem.status in (400, 401, 403, 408, 413, 415, 429, 503)
+        return JSONResponse(
+            {"success": False, "error": str(error)},
+            problem.status if kept else 500,
+            dict(problem.headers),
+        )
+
+    def _retry_after(self, scope: Scope) -> int:
+        function_id = scope[EXCHANGE].function
+        return 1 if function_id is None else self.service.retry_after(function_id)

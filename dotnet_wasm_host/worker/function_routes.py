@@ -1,0 +1,229 @@
+"""Functions as resources: deploy, download, list and unload them."""
+
+import base64
+from collections.abc import Callable
+from email.utils import format_datetime
+from enum import Enum
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import FastAPI, Header, Path, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from dotnet_wasm_host.csharp import compile_csharp
+from dotnet_wasm_host.errors import MarshallingError
+from dotnet_wasm_host.registry import MAX_ID_BYTES
+from dotnet_wasm_host.worker.context import WorkerContext
+from dotnet_wasm_host.worker.descriptions import (
+    FunctionDescription,
+    FunctionList,
+    describe,
+    describe_served,
+)
+from dotnet_wasm_host.worker.exchanges import EXCHANGE
+from dotnet_wasm_host.worker.openapi import PROBLEMS
+from dotnet_wasm_host.worker.paths import FUNCTION_PATH
+from dotnet_wasm_host.worker.problems import UnsupportedType
+from dotnet_wasm_host.worker.store import Condition, FunctionRecord
+
+__all__ = ["function_routes"]
+
+#: Media types that a .dll is sent as; none at all counts as the first.
+ASSEMBLY_TYPES = (
+    "application/octet-stream",
+    "application/vnd.microsoft.portable-executable",
+    "application/x-msdownload",
+)
+TAGS: list[str | Enum] = ["functions"]
+SOURCE_TYPES = ("text/x-csharp", "text/plain")
+
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            ASSEMBLY_TYPES[0]: _BINARY,
+            SOURCE_TYPES[0]: {"schema": {"type": "string"}},
+        },
+    }
+}
+_Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES)]
+
+
+def function_routes(app: FastAPI, context: WorkerContext) -> None:
+    """The routes under ``/functions`` but for calls."""
+    service, options, guard = context.service, context.options, context.guard
+
+    @app.get("/functions", tags=TAGS, responses=PROBLEMS)
+    async def list_functions(request: Request) -> FunctionList:
+        """What is deployed."""
+        guard.check_call(request.scope)
+        await context.ensure_started()
+        served = service.functions().values()
+        return FunctionList(functions=[describe_served(service, function) for function in served])
+
+    @app.put(
+        FUNCTION_PATH,
+        tags=TAGS,
+        status_code=201,
+        responses=PROBLEMS
+        | {
+            200: {"model": FunctionDescription, "description": "Replaced."},
+            201: {"description": "Deployed; Location says where to call it."},
+        },
+        openapi_extra=_UPLOAD,
+    )
+    async def deploy(
+        request: Request,
+        function_id: _Id,
+        handler: Annotated[
+            str | None,
+            Query(min_length=1, max_length=1000, description="Full name of the handler type."),
+        ] = None,
+        timeout: Annotated[
+            float | None,
+            Query(gt=0, le=options.timeout, description="Seconds a call may take."),
+        ] = None,
+        concurrency: Annotated[
+            int | None,
+            Query(ge=1, le=options.concurrency, description="Calls at the same time."),
+        ] = None,
+        if_match: Annotated[str | None, Header()] = None,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> FunctionDescription:
+        """Deploy or replace a function: an assembly, or C# source.
+
+        The old version serves until the new one is loaded, checked and on disk, and stays if
+        that fails.
+        """
+        guard.check_change(request.scope)
+        await context.ensure_started()
+        request.scope[EXCHANGE].function = function_id
+        condition = _condition(if_match, if_none_match)
+        read = _reader(request.headers.get("content-type"))
+        body = await context.body(request.scope, request.receive, options.assembly_bytes)
+        with body as content:
+            record, new = await service.deploy(
+                function_id,
+                lambda: read(content),
+                handler=handler,
+                timeout=timeout,
+                concurrency=concurrency,
+                condition=condition,
+            )
+        headers = _version_headers(record)
+        if new:
+            headers["location"] = (
+                f"{request.scope.get('root_path', '')}/functions/{quote(function_id, safe='')}"
+            )
+        return JSONResponse(  # type: ignore[return-value] # with headers, which a model has not
+            describe(record, options).model_dump(exclude_none=True), 201 if new else 200, headers
+        )
+
+    @app.head(
+        FUNCTION_PATH,
+        tags=TAGS,
+        response_class=Response,
+        responses=PROBLEMS
+        | {
+            200: {"description": "It is deployed."},
+            304: {"description": "It is still the version of If-None-Match."},
+        },
+        operation_id="look_up",
+    )
+    @app.get(
+        FUNCTION_PATH,
+        tags=TAGS,
+        response_class=Response,
+        responses=PROBLEMS
+        | {
+            200: {"description": "The assembly.", "content": {ASSEMBLY_TYPES[0]: _BINARY}},
+            304: {"description": "It is still the version of If-None-Match."},
+        },
+        operation_id="download",
+    )
+    async def download(
+        request: Request,
+        function_id: _Id,
+        if_none_match: Annotated[str | None, Header()] = None,
+    ) -> Response:
+        """The assembly that is deployed; its ETag is its SHA-256."""
+        guard.check_change(request.scope)
+        await context.ensure_started()
+        request.scope[EXCHANGE].function = function_id
+        condition = _condition(None, if_none_match)
+        stored = await service.read(function_id)
+        headers = _version_headers(stored.record)
+        known = condition.none_match
+        if known is not None and (known == {"*"} or stored.record.sha256 in known):
+            return Response(None, 304, headers)
+        headers["x-content-type-options"] = "nosniff"
+        return Response(stored.assembly, 200, headers, ASSEMBLY_TYPES[0])
+
+    @app.delete(
+        FUNCTION_PATH,
+        tags=TAGS,
+        status_code=204,
+        responses=PROBLEMS | {204: {"description": "Gone."}},
+    )
+    async def unload(
+        request: Request,
+        function_id: _Id,
+        if_match: Annotated[str | None, Header()] = None,
+    ) -> None:
+        """Unload a function and forget it. Calls that run may end."""
+        guard.check_change(request.scope)
+        await context.ensure_started()
+        request.scope[EXCHANGE].function = function_id
+        if not await service.remove(function_id, _condition(if_match, None)):
+            await service.read(function_id)  # raises what a missing function is
+
+
+def _reader(content_type: str | None) -> Callable[[bytes], bytes]:
+    media_type = (content_type or ASSEMBLY_TYPES[0]).partition(";")[0].strip().lower()
+    if media_type in ASSEMBLY_TYPES:
+        return bytes
+    if media_type in SOURCE_TYPES:
+        return _compile
+    raise UnsupportedType(
+        f"{media_type!r} is not supported; send an assembly as {ASSEMBLY_TYPES[0]} or C# source "
+        f"as {SOURCE_TYPES[0]}"
+    )
+
+
+def _compile(source: bytes) -> bytes:
+    try:
+        text = source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MarshallingError(f"the source is not UTF-8: {error.reason}") from None
+    return compile_csharp(text).data
+
+
+def _condition(if_match: str | None, if_none_match: str | None) -> Condition:
+    return Condition(_versions(if_match, "If-Match"), _versions(if_none_match, "If-None-Match"))
+
+
+def _versions(value: str | None, name: str) -> frozenset[str] | None:
+    """SHA-256 values of a list of entity tags (RFC 9110, 8.8.3)."""
+    if value is None:
+        return None
+    if value.strip() == "*":
+        return frozenset({"*"})
+    tags = [tag.strip() for tag in value.split(",")]
+    versions = []
+    for tag in tags:
+        opaque = tag.removeprefix("W/") if name == "If-None-Match" else tag
+        if len(opaque) < 2 or opaque[0] != '"' or opaque[-1] != '"':
+            raise MarshallingError(f"{name} is neither '*' nor a list of quoted ETags")
+        versions.append(opaque[1:-1])
+    return frozenset(versions)
+
+
+def _version_headers(record: FunctionRecord) -> dict[str, str]:
+    digest = base64.b64encode(bytes.fromhex(record.sha256)).decode()
+    return {
+        "etag": f'"{record.sha256}"',
+        "last-modified": format_datetime(record.deployed_at, usegmt=True),
+        "repr-digest": f"sha-256=:{digest}:",  # RFC 9530
+    }

@@ -1,0 +1,96 @@
+"""The description of the API: what FastAPI cannot see by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dotnet_wasm_host.registry import MAX_ID_BYTES
+from dotnet_wasm_host.worker.problems import PROBLEM_JSON
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["PROBLEMS", "describe_calls"]
+
+_PROBLEM = {
+    "type": "object",
+    "description": "Problem details, RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "dotnet_type": {"type": "string"},
+        "dotnet_message": {"type": "string"},
+        "diagnostics": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {PROBLEM_JSON: {"schema": _PROBLEM}}}
+
+
+#: Status to the response object of OpenAPI.
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: _problem("The request cannot be understood."),
+    401: _problem("A token is needed."),
+    403: _problem("Not for web pages of other origins."),
+    404: _problem("There is no such function."),
+    408: _problem("The body came too slowly."),
+    412: _problem("Another version is deployed."),
+    413: _problem("The body is too large."),
+    415: _problem("The media type is not supported."),
+    422: _problem("The assembly, source or parameters will not do."),
+    429: _problem("Too many calls wait; Retry-After says when to try again."),
+    500: _problem("The function failed."),
+    503: _problem("Not now."),
+    504: _problem("The function took too long."),
+    507: _problem("No room for another function."),
+}
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_INVOKE = {
+    "tags": ["functions"],
+    "summary": "Invoke",
+    "description": "Call a function with bytes; the result is the bytes it returns.",
+    "operationId": "invoke_functions__function_id__invoke_post",
+    "parameters": [
+        {
+            "name": "function_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES},
+        }
+    ],
+    "requestBody": {"content": _BINARY},
+    "responses": {
+        "200": {"description": "What the function returned.", "content": _BINARY},
+        **{str(s): PROBLEMS[s] for s in (400, 401, 403, 404, 408, 413, 429, 500, 503, 504)},
+    },
+}
+
+
+def describe_calls(app: FastAPI) -> None:
+    """Add the route for calls, which is not FastAPI's, to the description; seal it."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            document["paths"]["/functions/{function_id}/invoke"] = {"post": _INVOKE}
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _drop_unused(operation)
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
+
+
+def _drop_unused(operation: dict[str, Any]) -> None:
+    """FastAPI adds its own validation error, whose form is not ours."""
+    for response in operation["responses"].values():
+        content = response.get("content", {})
+        if PROBLEM_JSON in content:
+            content.pop("application/json", None)

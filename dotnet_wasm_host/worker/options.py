@@ -1,0 +1,107 @@
+"""What the operator of a worker decides."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.options import KIB, MIB, Limits
+from dotnet_wasm_host.pool import Isolation
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.image import RuntimeImage
+
+__all__ = ["SHORTEST_TOKEN", "WorkerOptions"]
+
+#: 16 characters of a random token, as ``openssl rand -base64 12`` prints, are 96 bits.
+SHORTEST_TOKEN = 16
+#: Bodies up to this size are not counted against ``buffered_bytes``: a connection costs as much.
+SMALL_BODY = 64 * KIB
+
+
+def _limits() -> Limits:
+    return Limits(timeout=30.0, payload_bytes=16 * MIB, result_bytes=16 * MIB)
+
+
+def _places() -> int:
+    # A place is a thread. Calls that hang hold theirs until their deadline, so there are more of
+    # them than CPUs.
+    return max(16, 4 * (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker serves functions.
+
+    Args:
+        image: what instances start from: a name, an image, or the ``Path`` of a file written by
+            ``RuntimeImage.save``, which a reload opens again.
+        isolation: what calls share. By default every function has instances of its own.
+        places: calls that run at the same time, in this process.
+        limits: memory, time and sizes. Its ``timeout`` must be set: it is the default and the
+            most that a function may be deployed with.
+        concurrency: calls of one function that run at the same time, unless it is deployed with
+            fewer.
+        waiting, waiting_per_function: calls that may wait for a place; more get 429.
+        token: bearer token for deploying, unloading, downloading and reloading, at least 16
+            characters; ``None``: anybody who reaches the worker may.
+        token_for_calls: calls and listings need the token as well.
+        allowed_hosts: names in ``Host`` that are answered (``*.example.org`` patterns). Without
+            a token a worker on a developer's machine should answer to loopback names only, or a
+            web page could reach it through a name of its own (DNS rebinding).
+        stack_traces: show .NET stack traces and WebAssembly backtraces to callers.
+        assembly_bytes: largest assembly or source text that can be deployed.
+        buffered_bytes: size of all larger request bodies held at the same time; more get 503.
+        body_seconds: time a request's body may take to arrive.
+        functions: most functions that can be deployed.
+        labelled_functions: functions with a label of their own in the metrics; those deployed
+            later share one.
+        poll_seconds: how often deploys of other processes are looked for.
+        drain_seconds: how long calls may take to end when the image is reloaded.
+        access_log: write a line of JSON for each request.
+    """
+
+    image: str | os.PathLike[str] | RuntimeImage = "full"
+    isolation: Isolation = Isolation.PER_FUNCTION
+    places: int = field(default_factory=_places)
+    limits: Limits = field(default_factory=_limits)
+    concurrency: int = 2
+    waiting: int = 1000
+    waiting_per_function: int = 64
+    token: str | None = field(default=None, repr=False)
+    token_for_calls: bool = False
+    allowed_hosts: tuple[str, ...] = ("*",)
+    stack_traces: bool = False
+    assembly_bytes: int = 32 * MIB
+    buffered_bytes: int = 256 * MIB
+    body_seconds: float = 30.0
+    functions: int = 1000
+    labelled_functions: int = 100
+    poll_seconds: float = 0.2
+    drain_seconds: float = 60.0
+    access_log: bool = True
+
+    def __post_init__(self) -> None:
+        if self.limits.timeout is None:
+            raise ValueError("limits.timeout is None; a worker needs a deadline for its calls")
+        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
+            raise ValueError(f"the token has fewer than {SHORTEST_TOKEN} characters")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise ValueError("the token has characters that an HTTP header cannot carry")
+        if self.token_for_calls and self.token is None:
+            raise ValueError("token_for_calls needs a token")
+        for name in ("places", "concurrency", "functions", "poll_seconds", "body_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above zero")
+
+    @property
+    def timeout(self) -> float:
+        """Seconds a call may take at most."""
+        assert self.limits.timeout is not None
+        return self.limits.timeout
+
+    @property
+    def json_bytes(self) -> int:
+        """Largest JSON body: each byte may take four characters there ("255,"), and some room."""
+        return 4 * max(self.limits.payload_bytes, self.assembly_bytes) + 8 * KIB

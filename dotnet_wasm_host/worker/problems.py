@@ -1,0 +1,147 @@
+"""Errors as HTTP answers: problem details (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from dotnet_wasm_host.errors import (
+    ArtifactError,
+    AssemblyLoadError,
+    CompilationError,
+    DotnetHostError,
+    FunctionNotLoaded,
+    FunctionSuspended,
+    GuestOutOfMemory,
+    GuestTerminated,
+    GuestTrap,
+    HandlerNotFound,
+    InvocationCancelled,
+    InvocationError,
+    InvocationTimeout,
+    LimitExceeded,
+    MarshallingError,
+    RuntimeClosed,
+    TooManyCalls,
+)
+from dotnet_wasm_host.worker.bodies import BodyTimeout, BodyTooLarge, Disconnected, TooManyBodies
+from dotnet_wasm_host.worker.security import Forbidden, Unauthorized
+from dotnet_wasm_host.worker.store import PreconditionFailed, StoreError, TooManyFunctions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PROBLEM_JSON", "Problem", "UnsupportedType", "problem_of"]
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class UnsupportedType(DotnetHostError):
+    """The body is of a media type that the route does not take."""
+
+
+#: Error to status, the name in the problem's type, and title. The first that matches counts.
+_KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
+    (FunctionNotLoaded, 404, "function-not-found", "No such function"),
+    (FunctionSuspended, 503, "function-suspended", "The function crashed too often"),
+    (InvocationCancelled, 503, "call-cancelled", "The call was stopped"),
+    (InvocationError, 500, "function-failed", "The function threw an exception"),
+    (InvocationTimeout, 504, "function-timeout", "The function took too long"),
+    (GuestOutOfMemory, 500, "function-out-of-memory", "The function ran out of memory"),
+    (GuestTerminated, 500, "function-terminated", "The function ended its runtime"),
+    (GuestTrap, 500, "function-trapped", "The function crashed its runtime"),
+    (TooManyCalls, 429, "too-many-calls", "Too many calls"),
+    (CompilationError, 422, "compilation-failed", "The C# source does not compile"),
+    (HandlerNotFound, 422, "handler-not-found", "The assembly has no handler"),
+    (AssemblyLoadError, 422, "assembly-not-loadable", "The assembly cannot be loaded"),
+    (MarshallingError, 400, "bad-request", "The request cannot be understood"),
+    (BodyTooLarge, 413, "body-too-large", "The body is too large"),
+    (BodyTimeout, 408, "body-timeout", "The body came too slowly"),
+    (TooManyBodies, 503, "out-of-memory", "The worker has no memory left for this request"),
+    (Disconnected, 400, "incomplete", "The request is incomplete"),
+    (Unauthorized, 401, "unauthorized", "A token is needed"),
+    (Forbidden, 403, "forbidden", "Not for this origin"),
+    (PreconditionFailed, 412, "precondition-failed", "Another version is deployed"),
+    (UnsupportedType, 415, "unsupported-type", "The media type is not supported"),
+    (TooManyFunctions, 507, "too-many-functions", "No room for another function"),
+    (LimitExceeded, 500, "limit-exceeded", "A limit was exceeded"),
+    (RuntimeClosed, 503, "shutting-down", "The worker is shutting down"),
+    (StoreError, 503, "store-unavailable", "The store is not available"),
+    (ArtifactError, 503, "runtime-unavailable", "The .NET runtime is not available"),
+    (DotnetHostError, 500, "internal-error", "The worker failed"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong, for a program and for a person."""
+
+    status: int
+    kind: str
+    title: str
+    detail: str
+    more: Mapping[str, object]
+    headers: Mapping[str, str]
+
+    def response(self) -> Response:
+        """As ``application/problem+json``."""
+        body = {
+            "type": f"urn:dotnet-wasm-host:{self.kind}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            **self.more,
+        }
+        content = json.dumps(body, ensure_ascii=True).encode()
+        return Response(content, self.status, dict(self.headers), PROBLEM_JSON)
+
+
+def problem_of(
+    error: DotnetHostError, *, stack_traces: bool = False, retry_after: int = 1
+) -> Problem:
+    """What to tell about an error. Traces only where they are asked for."""
+    status, kind, title = next(
+        (status, kind, title) for class_, status, kind, title in _KINDS if isinstance(error, class_)
+    )
+    headers: dict[str, str] = {}
+    if status in (429, 503):
+        headers["retry-after"] = str(retry_after)
+    if status == 401:
+        headers["www-authenticate"] = 'Bearer realm="dotnet-wasm-host"'
+    if isinstance(error, (BodyTooLarge, BodyTimeout)):
+        headers["connection"] = "close"  # the rest of the body is not going to be read
+    return Problem(status, kind, title, str(error), _members(error, stack_traces), headers)
+
+
+def _members(error: DotnetHostError, stack_traces: bool) -> dict[str, object]:  # noqa: FBT001
+    members: dict[str, object] = {}
+    if isinstance(error, InvocationError):
+        members["dotnet_type"] = error.dotnet_type
+        members["dotnet_message"] = error.dotnet_message
+        if stack_traces:
+            members["stack_trace"] = error.stack_trace
+            if error.inner is not None:
+                members["inner"] = _members(error.inner, stack_traces)
+    elif isinstance(error, AssemblyLoadError):
+        members["dotnet_type"] = error.dotnet_type
+        if stack_traces:
+            members["stack_trace"] = error.stack_trace
+    elif isinstance(error, GuestTerminated):
+        members["exit_code"] = error.exit_code
+    elif isinstance(error, GuestTrap) and stack_traces:
+        members["wasm_backtrace"] = error.wasm_backtrace
+    elif isinstance(error, CompilationError):
+        members["diagnostics"] = [
+            {
+                "id": diagnostic.id,
+                "severity": diagnostic.severity,
+                "message": diagnostic.message,
+                "line": diagnostic.line,
+                "column": diagnostic.column,
+            }
+            for diagnostic in error.diagnostics
+        ]
+    return members

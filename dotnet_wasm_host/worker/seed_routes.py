@@ -1,0 +1,91 @@
+"""The routes of the original Durable Object, with its JSON: bytes are arrays of numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pydantic_core
+from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse, Response
+
+from dotnet_wasm_host.errors import DotnetHostError, MarshallingError
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.worker.context import WorkerContext
+
+__all__ = ["seed_routes"]
+
+HEALTH = {"status": "ok", "runtime": "dotnet-minimal", "version": "10.0"}
+_HEALTH = {
+    "type": "object",
+    "required": list(HEALTH),
+    "properties": {name: {"const": value} for name, value in HEALTH.items()},
+}
+
+
+def seed_routes(app: FastAPI, context: WorkerContext) -> None:
+    """``/invoke``, ``/load`` and ``/health``.
+
+    The first two say 500 also where the caller is wrong, as their original does. Tools that read
+    the API's description would rightly call that an error, so they are not part of it.
+    """
+    service, options = context.service, context.options
+
+    @app.post("/invoke", include_in_schema=False)
+    async def invoke(request: Request) -> Response:
+        """Call a function with bytes as an array of numbers."""
+        scope = request.scope
+        try:
+            context.guard.check_call(scope)
+            with await context.body(scope, request.receive, options.json_bytes) as content:
+                function_id, payload = _read(content, "payload", options.limits.payload_bytes)
+                result = await context.invoke(scope, function_id, payload)
+        except DotnetHostError as error:
+            return context.seed_failure(scope, error)
+        numbers = pydantic_core.to_json({"success": True, "result": list(result)})
+        return Response(numbers, media_type="application/json")
+
+    @app.post("/load", include_in_schema=False)
+    async def load(request: Request) -> Response:
+        """Deploy a function from an assembly as an array of numbers."""
+        scope = request.scope
+        try:
+            context.guard.check_change(scope)
+            await context.ensure_started()
+            with await context.body(scope, request.receive, options.json_bytes) as content:
+                function_id, assembly = _read(content, "assembly", options.assembly_bytes)
+                await service.deploy(function_id, lambda: assembly)
+        except DotnetHostError as error:
+            return context.seed_failure(scope, error)
+        return JSONResponse({"success": True})
+
+    @app.get(
+        "/health",
+        tags=["operation"],
+        responses={200: {"content": {"application/json": {"schema": _HEALTH}}}},
+    )
+    async def health() -> Response:
+        """Whether the process answers."""
+        return JSONResponse(HEALTH)
+
+
+def _read(content: bytes, name: str, most: int) -> tuple[str, bytes]:
+    """``functionId`` and the bytes called ``name``, which may be left out."""
+    try:
+        value = pydantic_core.from_json(content, allow_inf_nan=False)
+    except ValueError as error:
+        raise MarshallingError(f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict) or not isinstance(value.get("functionId"), str):
+        raise MarshallingError("the body is not an object with a string 'functionId'")
+    numbers = value.get(name)
+    if numbers is None:
+        numbers = []
+    # bytes() would take a number for a length, and true for 1.
+    if not isinstance(numbers, list) or bool in map(type, numbers):
+        raise MarshallingError(f"{name!r} is not an array of numbers")
+    if len(numbers) > most:
+        raise MarshallingError(f"{name!r} has {len(numbers)} bytes; at most {most} are accepted")
+    try:
+        return value["functionId"], bytes(numbers)
+    except (TypeError, ValueError):
+        raise MarshallingError(f"{name!r} has items that are no whole numbers 0..255") from None

@@ -1,0 +1,236 @@
+"""Deployed functions in an SQLite file that several processes share."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host.worker.store import (
+    Condition,
+    FunctionRecord,
+    StoredFunction,
+    StoreError,
+    TooManyFunctions,
+)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["SqliteStore"]
+
+#: ``PRAGMA user_version`` of files that this module writes.
+SCHEMA_VERSION = 1
+#: Seconds to wait for another process that is writing.
+BUSY_SECONDS = 20.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS functions (
+    function_id   TEXT PRIMARY KEY,
+    revision      INTEGER NOT NULL,
+    sha256        TEXT NOT NULL,
+    size          INTEGER NOT NULL,
+    handler       TEXT,
+    handler_type  TEXT NOT NULL,
+    assembly_name TEXT NOT NULL,
+    timeout       REAL,
+    concurrency   INTEGER,
+    deployed_at   TEXT NOT NULL,
+    assembly      BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+INSERT OR IGNORE INTO counters VALUES ('version', 0), ('reloads', 0);
+"""
+_COLUMNS = (
+    "function_id, revision, sha256, size, handler, handler_type, assembly_name, timeout, "
+    "concurrency, deployed_at"
+)
+
+
+@final
+class SqliteStore:
+    """A :class:`~dotnet_wasm_host.worker.FunctionStore` in one file on a local disk.
+
+    Changes are transactions in a write-ahead log that is flushed to disk before they count, so
+    neither a crash of the process nor of the machine leaves half of one.
+
+    Args:
+        path: the file, made if it does not exist, readable by its owner only; ``":memory:"`` for
+            a store that ends with the process.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = str(path)
+        self._lock = threading.Lock()
+        self._closed = False
+        if self.path != ":memory:":
+            self._create(Path(self.path))
+        try:
+            # One connection under a lock: statements take microseconds, and SQLite lets only one
+            # process write at a time anyway.
+            self._connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path} cannot be opened: {error}") from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def version(self) -> int:
+        """See :meth:`FunctionStore.version`."""
+        return self._counter("version")
+
+    def functions(self) -> Mapping[str, FunctionRecord]:
+        """See :meth:`FunctionStore.functions`."""
+        with self._statements() as sql:
+            rows = sql.execute(f"SELECT {_COLUMNS} FROM functions ORDER BY function_id").fetchall()  # noqa: S608
+        records = [_record(row) for row in rows]
+        return {record.function_id: record for record in records}
+
+    def read(self, function_id: str) -> StoredFunction | None:
+        """See :meth:`FunctionStore.read`."""
+        with self._statements() as sql:
+            row = sql.execute(
+                f"SELECT {_COLUMNS}, assembly FROM functions WHERE function_id = ?",  # noqa: S608
+                (function_id,),
+            ).fetchone()
+        if row is None:
+            return None
+        record, assembly = _record(row[:-1]), row[-1]
+        if hashlib.sha256(assembly).hexdigest() != record.sha256:
+            raise StoreError(f"the assembly of {function_id!r} in {self.path} is damaged")
+        return StoredFunction(record, assembly)
+
+    def put(self, function: StoredFunction, condition: Condition, most: int) -> FunctionRecord:
+        """See :meth:`FunctionStore.put`."""
+        record = function.record
+        with self._transaction() as sql:
+            present = _sha256(sql, record.function_id)
+            condition.check(record.function_id, present)
+            if present is None:
+                (count,) = sql.execute("SELECT count(*) FROM functions").fetchone()
+                if count >= most:
+                    raise TooManyFunctions(
+                        f"{count} functions are deployed, as many as are allowed"
+                    )
+            record = replace(record, revision=_advance(sql, "version"))
+            sql.execute(
+                f"INSERT OR REPLACE INTO functions ({_COLUMNS}, assembly) "  # noqa: S608
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.function_id, record.revision, record.sha256, record.size,
+                    record.handler, record.handler_type, record.assembly_name, record.timeout,
+                    record.concurrency, record.deployed_at.isoformat(), function.assembly,
+                ),
+            )  # fmt: skip
+        return record
+
+    def delete(self, function_id: str, condition: Condition) -> bool:
+        """See :meth:`FunctionStore.delete`."""
+        with self._transaction() as sql:
+            present = _sha256(sql, function_id)
+            condition.check(function_id, present)
+            if present is None:
+                return False
+            sql.execute("DELETE FROM functions WHERE function_id = ?", (function_id,))
+            _advance(sql, "version")
+            return True
+
+    def request_reload(self) -> int:
+        """See :meth:`FunctionStore.request_reload`."""
+        with self._transaction() as sql:
+            _advance(sql, "version")
+            return _advance(sql, "reloads")
+
+    def reloads(self) -> int:
+        """See :meth:`FunctionStore.reloads`."""
+        return self._counter("reloads")
+
+    def close(self) -> None:
+        """See :meth:`FunctionStore.close`."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._connection.close()
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.path!r})"
+
+    def _create(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be made: {error.strerror}") from error
+
+    def _prepare(self) -> None:
+        with self._statements() as sql:
+            sql.execute("PRAGMA journal_mode = WAL")
+            # With the default, NORMAL, the last transactions may be lost when the power fails.
+            sql.execute("PRAGMA synchronous = FULL")
+        with self._transaction() as sql:
+            (version,) = sql.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self.path} was written by a newer version of this software (format "
+                    f"{version}, this one knows {SCHEMA_VERSION})"
+                )
+            if version < SCHEMA_VERSION:
+                for statement in _SCHEMA.split(";"):
+                    sql.execute(statement)
+                sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _counter(self, name: str) -> int:
+        with self._statements() as sql:
+            row = sql.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+        return int(row[0])
+
+    @contextmanager
+    def _statements(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._closed:
+                raise StoreError(f"{self.path} is closed")
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise StoreError(f"{self.path}: {error}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._statements() as sql:
+            # IMMEDIATE: what is read inside cannot change before it is written.
+            sql.execute("BEGIN IMMEDIATE")
+            try:
+                yield sql
+            except BaseException:
+                if sql.in_transaction:  # SQLite has rolled back itself after some errors
+                    sql.execute("ROLLBACK")
+                raise
+            sql.execute("COMMIT")
+
+
+def _advance(sql: sqlite3.Connection, name: str) -> int:
+    sql.execute("UPDATE counters SET value = value + 1 WHERE name = ?", (name,))
+    row = sql.execute("SELECT value FROM counters WHERE name = ?", (name,)).fetchone()
+    return int(row[0])
+
+
+def _sha256(sql: sqlite3.Connection, function_id: str) -> str | None:
+    row = sql.execute(
+        "SELECT sha256 FROM functions WHERE function_id = ?", (function_id,)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _record(row: tuple[Any, ...]) -> FunctionRecord:
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    values["deployed_at"] = datetime.fromisoformat(row[-1]).astimezone(timezone.utc)
+    return FunctionRecord(**values)

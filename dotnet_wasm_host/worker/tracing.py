@@ -1,0 +1,51 @@
+"""OpenTelemetry spans around calls, if its API package is installed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.worker.exchanges import EXCHANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from starlette.types import Scope
+
+    #: Wraps one call; None where nothing is traced, so that a call costs nothing.
+    Trace = Callable[[Scope, str], AbstractContextManager[None]]
+
+__all__ = ["make_trace"]
+
+
+def make_trace() -> Trace | None:
+    """A span for each call, a child of the span that the caller's headers name.
+
+    What becomes of spans is the application's business: it sets up OpenTelemetry's SDK, or they
+    go nowhere.
+    """
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.trace") is None:
+        return None
+    from opentelemetry import propagate, trace  # noqa: PLC0415 - not installed everywhere
+
+    tracer = trace.get_tracer("dotnet_wasm_host.worker")
+
+    @contextmanager
+    def traced(scope: Scope, function_id: str) -> Iterator[None]:
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
+        with tracer.start_as_current_span(
+            f"invoke {function_id}",
+            context=propagate.extract(headers),
+            kind=trace.SpanKind.SERVER,
+            attributes={"faas.invoked_name": function_id, "url.path": scope["path"]},
+        ) as span:
+            context = span.get_span_context()
+            if context.is_valid:
+                scope[EXCHANGE].trace = trace.format_trace_id(context.trace_id)
+            yield
+
+    return traced

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.worker import WorkerOptions, create_app
+
+TOKEN = "correct horse battery staple"
+ECHO = """
+using System; using System.Text; using System.Threading;
+public sealed class Echo : MinimalRuntime.IFunctionHandler {
+    static int calls;
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var text = Encoding.UTF8.GetString(input);
+        if (text == "loop") while (true) { }
+        if (text == "exit") Environment.Exit(3);
+        if (text == "throw") throw new InvalidOperationException("thrown", new FormatException());
+        if (text == "count") return Encoding.UTF8.GetBytes($"{++calls}");
+        if (text == "version") return Encoding.UTF8.GetBytes("VERSION");
+        if (text.StartsWith("sleep ")) Thread.Sleep(int.Parse(text.Substring(6)));
+        return input.ToArray();
+    }
+}
+"""
+
+MakeClient = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="session")
+def echo() -> dwh.Assembly:
+    return dwh.compile_csharp(ECHO)
+
+
+@pytest.fixture(scope="session")
+def second_echo() -> dwh.Assembly:
+    return dwh.compile_csharp(ECHO.replace("VERSION", "SECOND"))
+
+
+@pytest.fixture(scope="session")
+def no_handler() -> dwh.Assembly:
+    return dwh.compile_csharp("class Nothing { }")
+
+
+@pytest.fixture
+def make_client() -> Iterator[MakeClient]:
+    with ExitStack() as stack:
+
+        def make(options: WorkerOptions | None = None, store: Path | None = None) -> TestClient:
+            app = create_app(options, store=store)
+            client = TestClient(app, raise_server_exceptions=False)
+            stack.enter_context(client)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> TestClient:
+    return make_client()
+
+
+def put(client: TestClient, function_id: str, assembly: dwh.Assembly, **parameters: object) -> None:
+    answer = client.put(
+        f"/functions/{function_id}", content=assembly.data, params=parameters  # type: ignore[arg-type]
+    )  # fmt: skip
+    assert answer.status_code in (200, 201), answer.text

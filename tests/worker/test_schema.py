@@ -1,0 +1,43 @@
+"""The API is what its OpenAPI description says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from starlette.types import Receive, Scope, Send
+
+from dotnet_wasm_host.options import Limits
+from dotnet_wasm_host.worker import WorkerOptions, create_app
+
+APP = create_app(WorkerOptions(limits=Limits(timeout=5.0), access_log=False))
+
+
+async def without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """The app as if it were mounted: it would be started and ended for each request otherwise."""
+    if scope["type"] != "lifespan":
+        await APP(scope, receive, send)
+        return
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})
+
+
+schema = schemathesis.openapi.from_asgi("/openapi.json", without_lifespan)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed_at_the_end() -> Iterator[None]:
+    yield
+    APP.state.worker.close()
+
+
+@schema.parametrize()
+@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+def test_answers_are_as_described(case: schemathesis.Case[Any]) -> None:
+    # Which bytes are an assembly is beyond a schema: well-formed requests may be refused.
+    case.call_and_validate(excluded_checks=[positive_data_acceptance])

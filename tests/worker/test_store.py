@@ -1,0 +1,219 @@
+"""The SQLite store by itself: a model, several connections, damage."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dotnet_wasm_host.worker import (
+    Condition,
+    FunctionRecord,
+    PreconditionFailed,
+    SqliteStore,
+    StoredFunction,
+    StoreError,
+    TooManyFunctions,
+)
+
+MOMENT = datetime(2026, 11, 22, 10, 30, 0, 123456, tzinfo=timezone.utc)
+ALWAYS = Condition()
+
+
+def function(function_id: str, assembly: bytes, **values: object) -> StoredFunction:
+    record = FunctionRecord(
+        function_id=function_id,
+        revision=0,
+        sha256=hashlib.sha256(assembly).hexdigest(),
+        size=len(assembly),
+        handler=None,
+        handler_type="Handler",
+        assembly_name="Name",
+        timeout=None,
+        concurrency=None,
+        deployed_at=MOMENT,
+    )
+    return StoredFunction(replace(record, **values), assembly)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "functions.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(path)
+    yield store
+    store.close()
+
+
+def test_what_was_put_is_there_after_a_restart(store: SqliteStore, path: Path) -> None:
+    stored = function("a", b"\0assembly", handler="H", timeout=1.5, concurrency=3)
+    record = store.put(stored, ALWAYS, 10)
+    assert record.revision > 0
+    store.close()
+    store.close()
+    again = SqliteStore(path)
+    assert again.functions() == {"a": record}
+    assert again.read("a") == StoredFunction(record, b"\0assembly")
+    assert again.read("b") is None
+    again.close()
+
+
+@pytest.mark.usefixtures("store")
+def test_the_file_is_the_owners(path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_others_see_changes_by_the_version(store: SqliteStore, path: Path) -> None:
+    other = SqliteStore(path)
+    before = other.version()
+    assert other.version() == before
+    record = store.put(function("a", b"1"), ALWAYS, 10)
+    assert other.version() > before
+    assert other.functions() == {"a": record}
+    before = other.version()
+    assert store.request_reload() == other.reloads() == 1
+    assert other.version() > before
+    before = other.version()
+    assert store.delete("a", ALWAYS)
+    assert other.version() > before
+    assert not store.delete("a", ALWAYS)
+    other.close()
+
+
+def test_too_many_are_refused_but_replacing_is_not(store: SqliteStore) -> None:
+    store.put(function("a", b"1"), ALWAYS, 1)
+    with pytest.raises(TooManyFunctions):
+        store.put(function("b", b"1"), ALWAYS, 1)
+    store.put(function("a", b"2"), ALWAYS, 1)
+
+
+def test_of_two_connections_with_the_same_condition_one_wins(
+    store: SqliteStore, path: Path
+) -> None:
+    first = store.put(function("a", b"0"), ALWAYS, 10)
+    condition = Condition(match=frozenset({first.sha256}))
+    outcomes: list[object] = []
+
+    def replace_it(number: int) -> None:
+        connection = SqliteStore(path)
+        try:
+            outcomes.append(connection.put(function("a", b"%d" % number), condition, 10))
+        except PreconditionFailed as error:
+            outcomes.append(error)
+        connection.close()
+
+    threads = [threading.Thread(target=replace_it, args=(n,)) for n in range(1, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    winners = [outcome for outcome in outcomes if isinstance(outcome, FunctionRecord)]
+    assert len(outcomes) == 5
+    assert [store.functions()["a"]] == winners
+
+
+def test_a_failed_change_leaves_nothing(store: SqliteStore) -> None:
+    record = store.put(function("a", b"1"), ALWAYS, 10)
+    version = store.version()
+    with pytest.raises(PreconditionFailed):
+        store.put(function("a", b"2"), Condition(none_match=frozenset({"*"})), 10)
+    with pytest.raises(PreconditionFailed):
+        store.delete("a", Condition(match=frozenset({"0"})))
+    assert (store.version(), store.functions()) == (version, {"a": record})
+
+
+def test_a_damaged_assembly_is_noticed(store: SqliteStore, path: Path) -> None:
+    store.put(function("a", b"12345"), ALWAYS, 10)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE functions SET assembly = x'00'")
+    connection.close()
+    with pytest.raises(StoreError, match=r"'a'.*damaged"):
+        store.read("a")
+
+
+def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"something else entirely" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        SqliteStore(junk)
+    with pytest.raises(StoreError, match="cannot be made"):
+        SqliteStore(junk / "below")
+    newer = tmp_path / "newer"
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="newer version"):
+        SqliteStore(newer)
+
+
+def test_a_closed_store_says_so(store: SqliteStore) -> None:
+    store.close()
+    for use in (store.version, store.functions, store.reloads, store.request_reload):
+        with pytest.raises(StoreError, match="closed"):
+            use()
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["put", "delete"]),
+            st.sampled_from(["a", "b", "ä/ö"]),
+            st.sampled_from([b"", b"1", b"2"]),
+            st.sampled_from(["always", "absent", "present", "at 1", "not at 1"]),
+        ),
+        max_size=12,
+    )
+)
+def test_it_is_a_dictionary_with_conditions(
+    changes: list[tuple[str, str, bytes, str]],
+) -> None:
+    one = hashlib.sha256(b"1").hexdigest()
+    conditions = {
+        "always": ALWAYS,
+        "absent": Condition(none_match=frozenset({"*"})),
+        "present": Condition(match=frozenset({"*"})),
+        "at 1": Condition(match=frozenset({one, "x"})),
+        "not at 1": Condition(none_match=frozenset({one})),
+    }
+    holds: dict[str, Callable[[bytes | None], bool]] = {
+        "always": lambda _: True,
+        "absent": lambda present: present is None,
+        "present": lambda present: present is not None,
+        "at 1": lambda present: present == b"1",
+        "not at 1": lambda present: present != b"1",
+    }
+    store, model = SqliteStore(":memory:"), dict[str, bytes]()
+    last = store.version()
+    for kind, function_id, assembly, name in changes:
+        try:
+            if kind == "put":
+                revision = store.put(function(function_id, assembly), conditions[name], 3).revision
+                assert revision > last
+            else:
+                assert store.delete(function_id, conditions[name]) is (function_id in model)
+        except PreconditionFailed:
+            assert not holds[name](model.get(function_id))
+        else:
+            assert holds[name](model.get(function_id))
+            if kind == "put":
+                model[function_id] = assembly
+            else:
+                model.pop(function_id, None)
+        last = store.version()
+    stored = {i: read.assembly for i in store.functions() if (read := store.read(i))}
+    assert stored == model
+    assert list(stored) == sorted(stored)
+    store.close()
