@@ -338,10 +338,7 @@ class WasmerInstance:
     def call_host(self, index: int, arguments: Sequence[Number]) -> Number | None:
         """Call the function behind an import."""
         try:
-            if self._stack.left() < self._stack.reserve:
-                # wasmer takes an overflow inside of Python for one of the guest, and unwinds
-                # both; Python does not survive that.
-                raise GuestTrap("call stack exhausted")
+            self._require_stack()
             if not self._functions:
                 if self.closed or self._provide is None:
                     raise RuntimeClosed("the instance is closed")
@@ -356,16 +353,32 @@ class WasmerInstance:
             raise
         return result
 
+    def check(self) -> None:
+        """Raise what stops the guest, if anything does; called by it now and then."""
+        try:
+            self._require_stack()
+            self.look_up()
+        except BaseException as error:
+            self._pending = error
+            raise
+
+    def _require_stack(self) -> None:
+        # wasmer takes an overflow inside of Python for one of the guest, and unwinds both; Python
+        # does not survive that.
+        if self._stack.left() < self._stack.reserve:
+            raise GuestTrap("call stack exhausted")
+
     def look_up(self) -> None:
         """Raise what stops the guest, if anything does."""
         while self._interruptions:
-            self._pending = self._interruptions.popleft()()
-            if self._pending is not None:
-                raise self._pending
+            error = self._interruptions.popleft()()
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error  # the traceback holds this frame
         if time.monotonic() > self._deadline:
-            # In no variable: the traceback will hold this frame, which must not hold it.
-            self._pending = InvocationTimeout("the call ran past its deadline and was stopped")
-            raise self._pending
+            raise InvocationTimeout("the call ran past its deadline and was stopped")
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
@@ -495,6 +508,6 @@ def _check(reference: weakref.ref[WasmerInstance]) -> Callable[[], None]:
     def check() -> None:
         instance = reference()
         if instance is not None:
-            instance.look_up()
+            instance.check()
 
     return check
