@@ -35,6 +35,7 @@ from dotnet_wasm_host.errors import (
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HostFunctionMissing,
     HttpPolicyError,
     InstanceLost,
     InvocationCancelled,
@@ -63,6 +64,7 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.csharp import compile_csharp
+    from dotnet_wasm_host.json_functions import json_function
     from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
 
 __version__ = "0.1.0"
@@ -89,6 +91,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HostFunctionMissing",
     "HttpPolicy",
     "HttpPolicyError",
     "ImageManifest",
@@ -116,6 +119,7 @@ __all__ = [
     "TooManyCalls",
     "WasiOptions",
     "compile_csharp",
+    "json_function",
 ]
 
 #: Imported at first use: a process that only calls functions starts faster without them.
@@ -125,6 +129,7 @@ _LAZY = {
     "RuntimePool": "dotnet_wasm_host.pool",
     "StagedFunction": "dotnet_wasm_host.pool",
     "compile_csharp": "dotnet_wasm_host.csharp",
+    "json_function": "dotnet_wasm_host.json_functions",
 }
 
 
