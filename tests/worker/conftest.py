@@ -17,7 +17,7 @@ public sealed class Echo : MinimalRuntime.IFunctionHandler {
     static int calls;
     public byte[] Execute(ReadOnlySpan<byte> input) {
         var text = Encoding.UTF8.GetString(input);
-        if (text == "loop") while (true) { }
+        while (text == "loop") { }
         if (text == "exit") Environment.Exit(3);
         if (text == "throw") throw new InvalidOperationException("thrown", new FormatException());
         if (text == "count") return Encoding.UTF8.GetBytes($"{++calls}");
