@@ -353,6 +353,22 @@ class RuntimePool:
         self._deployment(function_id)
         return self._invoke_when_free(function_id, None, payload, timeout, cancellation)
 
+    def invoke_now(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes | None:
+        """Call a function in the calling thread if there is a place right now, else ``None``.
+
+        For event loops, whose thread must not wait: give a ``timeout`` that it can spare.
+        """
+        self._deployment(function_id)
+        ticket = self._slots.acquire_now(function_id)
+        if ticket is None:
+            return None
+        try:
+            return self._run(function_id, None, payload, timeout, None)
+        finally:
+            self._slots.release(ticket)
+
     async def invoke_async(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
     ) -> bytes:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import dotnet_wasm_host as dwh
 from benchmarks.http.load import Outcome, load
-from benchmarks.http.servers import PAYLOAD, constant_server, worker_server
+from benchmarks.http.servers import PAYLOAD, Server, constant_server, worker_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,37 +66,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _throughput(
     folder: Path, assembly: bytes, options: argparse.Namespace
 ) -> list[dict[str, float]]:
-    """A warm echo beside a constant answer of the same framework, in turns."""
+    """A warm echo beside a constant answer of the same framework, in turns.
+
+    ``of CPU``: processor time of a constant answer, as a share of what an echo takes. Other work
+    on the machine disturbs it less than the rates.
+    """
     rows = []
-    print(f"{'connections':>11}  {'constant/s':>10}  {'echo/s':>10}  {'share':>6}  {'echo p99':>9}")
+    print(
+        f"{'connections':>11}  {'constant/s':>10}  {'echo/s':>10}  {'share':>6}  {'of CPU':>6}  "
+        f"{'echo p99':>9}"
+    )
     for connections in options.connections:
         with constant_server() as constant, worker_server(folder) as worker:
             _deploy(worker, "echo", assembly)
-            echo_url = f"{worker}/functions/echo/invoke"
-            constant_rates, echo_rates, tails = [], [], []
-            load(echo_url, connections, 0.5, payload=PAYLOAD)
-            load(f"{constant}/constant", connections, 0.5, payload=PAYLOAD)
+            urls = {
+                constant: f"{constant.address}/constant",
+                worker: f"{worker.address}/functions/echo/invoke",
+            }
+            for url in urls.values():
+                load(url, connections, 0.5, payload=PAYLOAD)
+            rates: dict[Server, list[float]] = {server: [] for server in urls}
+            costs: dict[Server, list[float]] = {server: [] for server in urls}
+            tails = []
             for _ in range(options.rounds):
-                outcome = load(
-                    f"{constant}/constant", connections, options.seconds, payload=PAYLOAD
-                )
-                constant_rates.append(outcome.rate)
-                outcome = load(echo_url, connections, options.seconds, payload=PAYLOAD)
-                echo_rates.append(outcome.rate)
-                tails.append(outcome.percentile(99))
+                for server, url in urls.items():
+                    before = server.cpu_seconds()
+                    outcome = load(url, connections, options.seconds, payload=PAYLOAD)
+                    if set(outcome.statuses) != {200}:
+                        raise RuntimeError(f"{url} answered {outcome.statuses}")
+                    rates[server].append(outcome.rate)
+                    costs[server].append((server.cpu_seconds() - before) / len(outcome.latencies))
+                    if server is worker:
+                        tails.append(outcome.percentile(99))
         row = {
             "connections": connections,
-            "constant": median(constant_rates),
-            "echo": median(echo_rates),
-            "share": median(e / c for e, c in zip(echo_rates, constant_rates, strict=True)),
+            "constant": median(rates[constant]),
+            "echo": median(rates[worker]),
+            "share": _ratio(rates[worker], rates[constant]),
+            "cpu_share": _ratio(costs[constant], costs[worker]),
             "p99": median(tails),
         }
         rows.append(row)
         print(
             f"{connections:11}  {row['constant']:10.0f}  {row['echo']:10.0f}  "
-            f"{row['share']:6.0%}  {row['p99'] * 1e3:6.2f} ms"
+            f"{row['share']:6.0%}  {row['cpu_share']:6.0%}  {row['p99'] * 1e3:6.2f} ms"
         )
     return rows
+
+
+def _ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Median of the rounds' ratios: what disturbs both of a round is not counted."""
+    return median(n / d for n, d in zip(numerators, denominators, strict=True))
 
 
 def _fairness(
@@ -115,7 +135,9 @@ def _fairness(
     with worker_server(folder, "--timeout", "2") as worker:
         for name in ("quiet", "hostile"):
             _deploy(worker, name, assembly)
-        quiet, hostile = (f"{worker}/functions/{name}/invoke" for name in ("quiet", "hostile"))
+        quiet, hostile = (
+            f"{worker.address}/functions/{name}/invoke" for name in ("quiet", "hostile")
+        )
         for name, attacks in hostilities.items():
             alone, beside, middle = [], [], []
             for _ in range(options.rounds):
@@ -129,7 +151,7 @@ def _fairness(
                 for _ in with_neighbours:
                     pass
                 _deploy(worker, "hostile", assembly)  # it may be suspended for its crashes
-            factor = median(b / a for a, b in zip(alone, beside, strict=True))
+            factor = _ratio(beside, alone)
             rows[name] = {"p99": median(beside), "alone": median(alone), "factor": factor}
             print(
                 f"{name:>13}  {median(middle) * 1e3:6.2f} ms  {median(beside) * 1e3:6.2f} ms  "
@@ -158,9 +180,9 @@ def _beside(url: str, attacks: Sequence[tuple[str, int]], seconds: float) -> Ite
         process.wait()
 
 
-def _deploy(address: str, function_id: str, assembly: bytes) -> None:
+def _deploy(server: Server, function_id: str, assembly: bytes) -> None:
     request = urllib.request.Request(
-        f"{address}/functions/{function_id}", data=assembly, method="PUT",
+        f"{server.address}/functions/{function_id}", data=assembly, method="PUT",
         headers={"Content-Type": "application/octet-stream"},
     )  # fmt: skip
     urllib.request.urlopen(request).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,15 +10,16 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["PAYLOAD", "constant_app", "constant_server", "worker_server"]
+__all__ = ["PAYLOAD", "Server", "constant_app", "constant_server", "worker_server"]
 
 PAYLOAD = b"x" * 100
 
@@ -34,27 +36,40 @@ def constant_app() -> FastAPI:
 
 
 @contextmanager
-def constant_server() -> Iterator[str]:
-    """Address of a server of :func:`constant_app`, without an access log."""
+def constant_server() -> Iterator[Server]:
+    """A server of :func:`constant_app`, without an access log."""
     port = _free_port()
     command = [
         "-m", "uvicorn", "--factory", "benchmarks.http.servers:constant_app", "--port", str(port),
         "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
-    with _process(command, port) as address:
-        yield address
+    with _process(command, port) as server:
+        yield server
 
 
 @contextmanager
-def worker_server(folder: Path, *options: str) -> Iterator[str]:
-    """Address of ``dotnet-wasm-host serve`` with its usual settings, but for the options."""
+def worker_server(folder: Path, *options: str) -> Iterator[Server]:
+    """``dotnet-wasm-host serve`` with its usual settings, but for the options."""
     port = _free_port()
     command = [
         "-c", "from dotnet_wasm_host.cli.main import main; main()", "serve", "--port", str(port),
         "--store", str(folder / "functions.sqlite3"), *options,
     ]  # fmt: skip
-    with _process(command, port) as address:
-        yield address
+    with _process(command, port) as server:
+        yield server
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    address: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, all threads (proc(5), /proc/pid/stat)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:
@@ -65,14 +80,14 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(command: list[str], port: int) -> Iterator[str]:
+def _process(command: list[str], port: int) -> Iterator[Server]:
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
             _wait(address, process)
-            yield address
+            yield Server(address, process.pid)
         finally:
             process.terminate()
 

@@ -22,6 +22,10 @@ public sealed class Echo : MinimalRuntime.IFunctionHandler {
         if (text == "throw") throw new InvalidOperationException("thrown", new FormatException());
         if (text == "count") return Encoding.UTF8.GetBytes($"{++calls}");
         if (text == "version") return Encoding.UTF8.GetBytes("VERSION");
+        if (text.StartsWith("spin ")) {
+            var watch = System.Diagnostics.Stopwatch.StartNew();
+            while (watch.ElapsedMilliseconds < int.Parse(text.Substring(5))) { }
+        }
         if (text.StartsWith("sleep ")) Thread.Sleep(int.Parse(text.Substring(6)));
         return input.ToArray();
     }
