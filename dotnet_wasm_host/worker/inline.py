@@ -7,9 +7,9 @@ from typing import final
 
 __all__ = ["OVERRUN_SECONDS", "Quickness"]
 
-#: A call that took less than this from request to answer, through a thread, is quick. Handing a
-#: call to a thread and back costs 30 us of processor time or more.
-QUICK_SECONDS = 0.001
+#: A call that took less than this in a thread is quick. Handing it to a thread and back costs
+#: 30 us of processor time or more.
+QUICK_SECONDS = 0.0005
 #: The means of calls on the event loop above which they go back to threads. Processor time is
 #: what a call takes from others; the other is for calls that sleep, and larger, because a busy
 #: machine may stop a thread for milliseconds that are not the call's fault.
@@ -46,7 +46,7 @@ class Quickness:
     def took_in_thread(self, seconds: float) -> None:
         """A call in a thread succeeded."""
         self._calls += 1
-        # The best of many: the others waited for a thread, a place or the processor.
+        # The best of many: the others may have waited for the processor or the interpreter lock.
         self._best = min(self._best, seconds)
         if self._calls >= self._needed:
             self.inline = self._best < QUICK_SECONDS

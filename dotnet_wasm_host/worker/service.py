@@ -153,8 +153,8 @@ class FunctionService:
         try:
             result = self._invoke_inline(served, payload) if served.quickness.inline else None
             if result is None:
-                result = await self._invoke_in_thread(served, payload)
-                served.quickness.took_in_thread(time.perf_counter() - started)
+                result, itself = await self._invoke_in_thread(served, payload)
+                served.quickness.took_in_thread(itself)
         except BaseException as error:
             outcome = type(error).__name__
             served.failures += 1
@@ -167,12 +167,14 @@ class FunctionService:
             served.recent.append(seconds)
             self.metrics.called(function_id, outcome, seconds)
 
-    async def _invoke_in_thread(self, served: ServedFunction, payload: bytes) -> bytes:
+    async def _invoke_in_thread(
+        self, served: ServedFunction, payload: bytes
+    ) -> tuple[bytes, float]:
         while True:
             pool = self._pool
             assert pool is not None
             try:
-                return await pool.invoke_async(
+                return await pool.invoke_timed(
                     served.record.function_id, payload, timeout=served.timeout
                 )
             except RuntimeClosed:

@@ -40,25 +40,25 @@ def inline_after_inline(
 
 
 def test_a_function_must_be_quick_for_a_while() -> None:
-    assert not inline_after(Quickness(), FIRST_TRIAL - 1, 0.0005)
-    assert inline_after(Quickness(), FIRST_TRIAL, 0.0005)
+    assert not inline_after(Quickness(), FIRST_TRIAL - 1, 0.0004)
+    assert inline_after(Quickness(), FIRST_TRIAL, 0.0004)
     assert not inline_after(Quickness(), 10 * FIRST_TRIAL, 0.002)
 
 
 def test_one_that_gets_slow_has_to_be_quick_for_longer() -> None:
     quickness = Quickness()
-    assert inline_after(quickness, FIRST_TRIAL, 0.0005)
+    assert inline_after(quickness, FIRST_TRIAL, 0.0004)
     assert inline_after_inline(quickness, 100, 0.00002, 0.00001)
     assert inline_after_inline(quickness, 1, 0.006, 0.00001)  # the machine was busy
     assert not inline_after_inline(quickness, 20, 0.0004, 0.0004)
-    assert not inline_after(quickness, FIRST_TRIAL, 0.0005)
-    assert inline_after(quickness, FIRST_TRIAL, 0.0005)
+    assert not inline_after(quickness, FIRST_TRIAL, 0.0004)
+    assert inline_after(quickness, FIRST_TRIAL, 0.0004)
     assert not inline_after_inline(quickness, 1, 0.05, 0.0)  # it slept
 
 
 def test_one_that_overran_is_never_tried_again() -> None:
     quickness = Quickness()
-    assert inline_after(quickness, FIRST_TRIAL, 0.0005)
+    assert inline_after(quickness, FIRST_TRIAL, 0.0004)
     quickness.overran()
     assert not inline_after(quickness, 100 * FIRST_TRIAL, 0.0001)
 
