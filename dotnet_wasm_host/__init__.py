@@ -35,6 +35,7 @@ from dotnet_wasm_host.errors import (
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HostFunctionMissing,
     HttpPolicyError,
     InstanceLost,
     InvocationCancelled,
@@ -63,6 +64,7 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.csharp import compile_csharp
+    from dotnet_wasm_host.json_functions import json_function
     from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
     from dotnet_wasm_host.portable import DotnetFunction
 
@@ -91,6 +93,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HostFunctionMissing",
     "HttpPolicy",
     "HttpPolicyError",
     "ImageManifest",
@@ -118,6 +121,7 @@ __all__ = [
     "TooManyCalls",
     "WasiOptions",
     "compile_csharp",
+    "json_function",
 ]
 
 #: Imported at first use: a process that only calls functions starts faster without them.
@@ -128,6 +132,7 @@ _LAZY = {
     "RuntimePool": "dotnet_wasm_host.pool",
     "StagedFunction": "dotnet_wasm_host.pool",
     "compile_csharp": "dotnet_wasm_host.csharp",
+    "json_function": "dotnet_wasm_host.json_functions",
 }
 
 

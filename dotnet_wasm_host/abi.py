@@ -33,14 +33,16 @@ __all__ = [
 
 #: Handle, Input, InputLength, Status, Output, OutputLength.
 FRAME = struct.Struct("<iIiiIi")
-#: Call, Function: behind it, written by the guest whenever it switches from call to call.
-CONTEXT = struct.Struct("<ii")
+#: Call, Function, HostError: behind it. The guest writes the first two whenever it switches from
+#: call to call, the third with every error.
+CONTEXT = struct.Struct("<iii")
 NO_FUNCTION = -1
 FRAME_SIZE = FRAME.size + CONTEXT.size
 #: The part the host writes.
 FRAME_IN = struct.Struct("<iIi")
 _I32 = struct.Struct("<i")
 _I64 = struct.Struct("<q")
+_F64 = struct.Struct("<d")
 #: ``DateTime.Ticks`` counts 100 ns from here.
 _TICKS_EPOCH = datetime(1, 1, 1, tzinfo=timezone.utc)
 _LONGEST_CHAIN = 64
@@ -102,6 +104,9 @@ class RecordReader:
 
     def int64(self) -> int:
         return int(_I64.unpack(self._take(8))[0])
+
+    def double(self) -> float:
+        return float(_F64.unpack(self._take(8))[0])
 
     def bytes(self) -> bytes:
         return self._take(self.int32())

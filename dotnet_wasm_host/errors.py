@@ -18,6 +18,7 @@
      |- GuestTerminated
      |- GuestTrap
      |- InstanceLost
+     |- HostFunctionMissing   (LookupError)
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
      |- HttpPolicyError       (PermissionError)
@@ -57,6 +58,7 @@ __all__ = [
     "GuestTerminated",
     "GuestTrap",
     "HandlerNotFound",
+    "HostFunctionMissing",
     "HttpPolicyError",
     "InstanceLost",
     "InvocationCancelled",
@@ -315,6 +317,10 @@ class InstanceLost(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.cause)
+
+
+class HostFunctionMissing(DotnetHostError, LookupError):
+    """The guest called a host function that the runtime was not given."""
 
 
 #: What a guest dies of by its own doing.

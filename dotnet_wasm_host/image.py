@@ -15,7 +15,7 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError
@@ -34,7 +34,7 @@ from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.assembly import AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
@@ -113,12 +113,13 @@ class RuntimeImage:
         *,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
         http: HttpPolicy | None = None,
     ) -> Runtime:
         """A new :class:`~dotnet_wasm_host.Runtime` from this image."""
         from dotnet_wasm_host.runtime import Runtime  # noqa: PLC0415 - the runtime is above
 
-        return Runtime(self, limits=limits, wasi=wasi, http=http)
+        return Runtime(self, limits=limits, wasi=wasi, host_functions=host_functions, http=http)
 
     def start(
         self,
@@ -137,13 +138,15 @@ class RuntimeImage:
         if wasi.files or wasi.directories:
             host.filesystem  # noqa: B018 - what cannot be there is an error here and now
         host.renew()
-        return Guest(
+        guest = Guest(
             host,
             parts.state.layout,
             payload_limit=limits.payload_bytes,
             result_limit=limits.result_bytes,
             grace=limits.cancellation_grace,
         )
+        guest.function_ids.update((f.handle, f.function_id) for f in parts.state.functions)
+        return guest
 
     def freeze(
         self,

@@ -16,12 +16,13 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image_state import ImageManifest, ImageState, freeze
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from dotnet_wasm_host.engines.base import CompiledModule, Engine
 
@@ -35,11 +36,20 @@ CACHE_FORMAT = 4
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 
-#: Sample functions and what they are called with; the second one is for images with JSON.
-WARM_UP: Mapping[str, tuple[bytes, ...]] = {
-    "MinimalRuntime.WarmUp": (b"", b"echo", b"throw", b"echo"),
-    "MinimalRuntime.WarmUp.Json": (b'{"name": "value", "numbers": [1, 2.5, true, null]}',),
-}
+#: Sample functions, the assembly that an image must have for them, and what they are called with.
+WARM_UP: Sequence[tuple[str, str, tuple[bytes, ...]]] = (
+    ("MinimalRuntime.WarmUp", "", (b"", b"echo", b"throw", b"echo")),
+    (
+        "MinimalRuntime.WarmUp.Json",
+        "System.Text.Json.wasm",
+        (b'{"name": "value", "numbers": [1, 2.5, true, null]}',),
+    ),
+    (
+        "MinimalRuntime.WarmUp.Async",
+        "System.Threading.Channels.wasm",
+        (b"", b"delay", b"run", b"throw", b"cancel", b""),
+    ),
+)
 
 
 def _sha256(content: bytes) -> str:
@@ -158,25 +168,28 @@ class ImageBuilder:
         limit = MAX_MEMORY_BYTES
         guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
         guest.initialize()
-        self._warm_up(guest, with_json="System.Text.Json.wasm" in assemblies)
+        self._warm_up(guest, assemblies)
         return guest
 
-    def _warm_up(self, guest: Guest, *, with_json: bool) -> None:
+    def _warm_up(self, guest: Guest, assemblies: Container[str]) -> None:
         """Run every path a function's life takes, so that instances start with them warm."""
-        for sample, payloads in WARM_UP.items() if with_json else [*WARM_UP.items()][:1]:
+        for sample, needed, payloads in WARM_UP:
+            if needed and needed not in assemblies:
+                continue
             report = guest.load(sample, self.store.read(f"guest/{sample}.dll"), (), "")
             for payload in payloads:
                 try:
-                    guest.invoke(sample, report.handle, payload)
+                    _run(guest, sample, report.handle, payload)
                 except DotnetHostError:
-                    if guest.broken or payload != b"throw":
+                    if guest.broken or payload not in {b"throw", b"cancel"}:
                         raise
             guest.unload(sample)
         guest.rest()
 
     def _assemblies(self) -> dict[str, bytes]:
         files = {f"{Path(path).stem}.wasm": path for path in self.store.names("framework/")}
-        files["MinimalRuntime.dll"] = "guest/MinimalRuntime.dll"
+        for name in ("MinimalRuntime.dll", "MinimalRuntime.Json.dll"):
+            files[name] = f"guest/{name}"
         return {name: self.store.read(path) for name, path in files.items()}
 
     def _manifest(self, assemblies: Mapping[str, bytes]) -> ImageManifest:
@@ -210,6 +223,21 @@ class ImageBuilder:
     def step(self, what: str) -> _Step:
         """A context manager that reports the work in it."""
         return _Step(what, self._progress)
+
+
+def _run(guest: Guest, function_id: str, handle: int, payload: bytes) -> None:
+    """A call, attended to until it ends."""
+    result = guest.invoke(function_id, handle, payload)
+    if not isinstance(result, PendingCall):
+        return
+    if payload == b"cancel":
+        guest.cancel(result)
+    while not result.outcome.done():
+        guest.pump()
+        due = guest.next_due()
+        if due is not None:
+            time.sleep(max(0.0, due - time.monotonic()))
+    result.outcome.result()
 
 
 class _Step:

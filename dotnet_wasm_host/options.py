@@ -215,6 +215,9 @@ class HttpPolicy:
         schemes, methods: which are allowed.
         max_request_bytes, max_response_bytes: largest bodies; the response's as it is after
             decompression.
+        max_held_bytes: bytes of bodies that the host holds for all requests of a runtime, or of a
+            pool, together: those that are sent at once, and those that are read to their end
+            before .NET has them. Streamed bodies pass through and are not held.
         timeout: seconds for a whole exchange, from the request to the last byte of the response,
             redirects included; ``None`` for no end.
         max_redirects: redirects of one request that are followed. Each is checked anew.
@@ -228,6 +231,7 @@ class HttpPolicy:
     methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     max_request_bytes: int = 16 * MIB
     max_response_bytes: int = 64 * MIB
+    max_held_bytes: int = 256 * MIB
     timeout: float | None = 30.0
     max_redirects: int = 10
     max_connections: int = 20
@@ -247,6 +251,7 @@ class HttpPolicy:
         for name, least in (
             ("max_request_bytes", 0),
             ("max_response_bytes", 0),
+            ("max_held_bytes", 0),
             ("max_redirects", 0),
             ("max_connections", 1),
         ):

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from os import cpu_count
-from typing import TYPE_CHECKING, final
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, final
 
+from dotnet_wasm_host.attendants import Attendants
 from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
     CRASHES,
     FunctionNotLoaded,
     FunctionSuspended,
+    InvocationCancelled,
     InvocationError,
     RuntimeClosed,
 )
 from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.forks import Forks
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.imports.host_functions import HostFunctions
 from dotnet_wasm_host.options import Limits
 from dotnet_wasm_host.registry import (
     FunctionLife,
@@ -38,13 +44,13 @@ from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.slots import FairSlots, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Buffer, Self
 
     from dotnet_wasm_host.assembly import Assembly, AssemblyPath
-    from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.engines.base import Engine, Interruption
     from dotnet_wasm_host.options import HttpPolicy, WasiOptions
 
 __all__ = ["Isolation", "PoolStats", "RuntimePool", "StagedFunction"]
@@ -105,6 +111,13 @@ class _Deployment:
     spares: deque[Runtime] = field(default_factory=deque)
     #: Calls in a row, of all its instances, that killed theirs.
     crashes: int = 0
+
+    def count(self, error: BaseException | None) -> None:
+        """A call has ended."""
+        if isinstance(error, CRASHES):
+            self.crashes += 1
+        elif error is None or isinstance(error, InvocationError):
+            self.crashes = 0
 
 
 @final
@@ -177,9 +190,13 @@ class RuntimePool:
         isolation: what calls share.
         max_waiting: calls that may wait for a place; one more raises ``TooManyCalls``.
         max_waiting_per_function: the same for the calls of one function.
+        max_pending: calls of asynchronous functions that have begun and wait, with their place
+            given back. One more keeps its place while it waits; for PER_INVOCATION each has an
+            instance.
         spares: PER_INVOCATION: instances kept ready for each function.
-        engine, limits, wasi, http: as for :class:`~dotnet_wasm_host.Runtime`. All instances share
-            the connections.
+        engine, limits, wasi, host_functions, http: as for :class:`~dotnet_wasm_host.Runtime`. All
+            instances share the connections. Coroutine functions run on the event loop that awaits
+            :meth:`invoke_async`, while one does.
 
     Functions that wait take turns: one that is called a thousand times at once does not hold up
     another one's single call. A call that crashes or overruns its deadline costs its own
@@ -194,10 +211,12 @@ class RuntimePool:
         isolation: Isolation = Isolation.SHARED,
         max_waiting: int = 10_000,
         max_waiting_per_function: int | None = None,
+        max_pending: int | None = None,
         spares: int = 2,
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
         http: HttpPolicy | None = None,
     ) -> None:
         if size is not None and size < 1:
@@ -211,12 +230,22 @@ class RuntimePool:
         self._crash_limit = limits.crash_limit
         self._limits = replace(limits, crash_limit=None)
         self._wasi = wasi
+        self._functions = None if host_functions is None else HostFunctions(host_functions)
+        # Threads that run a call: a host function may call the pool again.
+        self._busy: set[int] = set()
         self._http = HttpAccess(http) if http is not None else None
         self._size = size or cpu_count() or 1
         self._spares = spares
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
         self._threads = ThreadPoolExecutor(self._size, "dotnet_wasm_host pool")
         self._keeper = ThreadPoolExecutor(1, "dotnet_wasm_host spares")
+        self._attendants = Attendants(self._size, self._is_idle)
+        if max_pending is None:
+            max_pending = 256 if isolation is Isolation.PER_INVOCATION else 100_000
+        self._max_pending = max_pending
+        self._pending = 0
+        # Runtimes that go as soon as no call waits in them.
+        self._leaving: set[Runtime] = set()
         self._lock = threading.Lock()
         self._deploying = threading.Lock()
         self._table = FunctionTable()
@@ -359,14 +388,20 @@ class RuntimePool:
     ) -> bytes | None:
         """Call a function in the calling thread if there is a place right now, else ``None``.
 
-        For event loops, whose thread must not wait: give a ``timeout`` that it can spare.
+        For event loops, whose thread must not wait: give a ``timeout`` that it can spare. An
+        asynchronous function is never called so.
         """
-        self._deployment(function_id)
+        if self._deployment(function_id).function.is_async:
+            return None
         ticket = self._slots.acquire_now(function_id)
         if ticket is None:
             return None
         try:
-            return self._run(function_id, None, payload, timeout, None)
+            result = self._run(function_id, None, payload, timeout, None)
+            if isinstance(result, _Begun):  # replaced by an asynchronous one a moment ago
+                self._look_after(result)
+                return result.wait(None)
+            return result
         finally:
             self._slots.release(ticket)
 
@@ -375,20 +410,26 @@ class RuntimePool:
     ) -> bytes:
         """Call a function from asyncio; the event loop goes on meanwhile.
 
-        Cancelling a call that waits takes it out of the queue; one that runs is stopped, and
-        its instance replaced.
+        Calls of asynchronous functions wait without a thread or a place, thousands of them.
+        Cancelling the task of such a call cancels its ``CancellationToken``. A call in the queue
+        is taken out of it; one that runs is stopped, and its instance replaced.
         """
         return await self._invoke_async(_AsyncCall(function_id, payload, timeout, self._start))
 
     async def invoke_timed(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
     ) -> tuple[bytes, float]:
-        """As :meth:`invoke_async`, and the seconds that the call itself took, without waiting."""
+        """As :meth:`invoke_async`, and the seconds that the call held its thread.
+
+        They are ``inf`` for a call that went on without one.
+        """
         call = _AsyncCall(function_id, payload, timeout, self._start)
         return await self._invoke_async(call), call.seconds
 
     async def _invoke_async(self, call: _AsyncCall) -> bytes:
         self._deployment(call.key)
+        if self._functions is not None:
+            self._functions.adopt(asyncio.get_running_loop())
         self._slots.request(call)
         try:
             return await call.result
@@ -396,6 +437,7 @@ class RuntimePool:
             # Cancelled, or nobody waits any more. If the call is over, this does nothing.
             if not self._slots.withdraw(call):
                 call.cancellation.cancel()
+                call.withdraw()
             raise
 
     def stats(self) -> PoolStats:
@@ -420,14 +462,23 @@ class RuntimePool:
         return self._slots.load(function_id)
 
     def close(self) -> None:
-        """Refuse calls that wait, let those that run finish, free everything. Idempotent."""
+        """Refuse calls that wait, let those that run finish, free everything. Idempotent.
+
+        Asynchronous functions that wait for something get ``RuntimeClosed``.
+        """
         with self._deploying:
             if self._closed:
                 return
             self._closed = True
+        for runtime in tuple(self._runtimes):
+            if runtime.calls_waiting:
+                runtime.close()
         self._slots.close()
         self._threads.shutdown()
+        self._attendants.close()
         self._keeper.shutdown()
+        for runtime in tuple(self._leaving):
+            self._discard(runtime)
         for deployment in self._deployments.values():
             self._retire(deployment)
         self._deployments.clear()
@@ -436,6 +487,8 @@ class RuntimePool:
         for worker in self._workers:
             worker.runtime.close()
         self._workers.clear()
+        if self._functions is not None:
+            self._functions.close()
         if self._http is not None:
             self._http.close()
 
@@ -545,11 +598,23 @@ class RuntimePool:
         timeout: float | None,
         cancellation: Cancellation | None = None,
     ) -> bytes:
+        if get_ident() in self._busy:
+            # A host function of a running call: its place is this call's too, or with all
+            # places taken by such calls none would ever be free again.
+            result = self._run(function_id, generation, payload, timeout, cancellation)
+            if type(result) is not _Begun:
+                return result
+            self._look_after(result)
+            return result.wait(cancellation)
         ticket = self._slots.acquire(function_id)
         try:
-            return self._run(function_id, generation, payload, timeout, cancellation)
+            result = self._run(function_id, generation, payload, timeout, cancellation)
+            if type(result) is not _Begun:
+                return result
+            self._look_after(result)
         finally:
             self._slots.release(ticket)
+        return result.wait(cancellation)
 
     def _start(self, call: _AsyncCall) -> None:
         self._threads.submit(self._serve, call)
@@ -559,14 +624,23 @@ class RuntimePool:
         while True:
             value: bytes | None = None
             failure: BaseException | None = None
+            begun: _Begun | None = None
             started = time.perf_counter()
             try:
-                value = self._run(call.key, None, call.payload, call.timeout, call.cancellation)
+                result = self._run(call.key, None, call.payload, call.timeout, call.cancellation)
+                if type(result) is _Begun:
+                    begun = result
+                    self._look_after(begun)
+                else:
+                    value = result
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 failure = error
-            call.seconds = time.perf_counter() - started
+            call.seconds = time.perf_counter() - started if begun is None else math.inf
             following = self._slots.hand_over(call)
-            call.settle(value, failure)
+            if begun is None:
+                call.settle(value, failure)
+            else:
+                call.wait_for(begun)
             del failure  # its traceback holds this frame
             if not isinstance(following, _AsyncCall):
                 break
@@ -582,7 +656,7 @@ class RuntimePool:
         payload: Buffer,
         timeout: float | None,
         cancellation: Cancellation | None,
-    ) -> bytes:
+    ) -> bytes | _Begun:
         self._invocations += 1
         try:
             if cancellation is not None:
@@ -595,7 +669,9 @@ class RuntimePool:
                         function_id, f"generation {generation.generation} is no longer loaded"
                     )
                 try:
-                    return self._run_counting(deployment, payload, timeout, cancellation)
+                    if self._functions is None:
+                        return self._run_counting(deployment, payload, timeout, cancellation)
+                    return self._run_and_mark(deployment, payload, timeout, cancellation)
                 except RuntimeClosed:
                     if self._disowned or deployment.function.is_alive:
                         raise
@@ -603,25 +679,40 @@ class RuntimePool:
             self._failed += 1
             raise
 
+    def _run_and_mark(
+        self,
+        deployment: _Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | _Begun:
+        """Remember which thread runs the call: its host functions may call the pool again."""
+        thread = get_ident()
+        if thread in self._busy:
+            return self._run_counting(deployment, payload, timeout, cancellation)
+        self._busy.add(thread)
+        try:
+            return self._run_counting(deployment, payload, timeout, cancellation)
+        finally:
+            self._busy.discard(thread)
+
     def _run_counting(
         self,
         deployment: _Deployment,
         payload: Buffer,
         timeout: float | None,
         cancellation: Cancellation | None,
-    ) -> bytes:
+    ) -> bytes | _Begun:
         """Call a function unless it crashed too often."""
         if self._crash_limit is not None and deployment.crashes >= self._crash_limit:
             raise FunctionSuspended(deployment.function.function_id, deployment.crashes)
         try:
             result = self._run_on(deployment, payload, timeout, cancellation)
-        except CRASHES:
-            deployment.crashes += 1
+        except BaseException as error:
+            deployment.count(error)
             raise
-        except InvocationError:
-            deployment.crashes = 0
-            raise
-        deployment.crashes = 0
+        if type(result) is not _Begun:
+            deployment.count(None)
         return result
 
     def _run_on(
@@ -630,29 +721,62 @@ class RuntimePool:
         payload: Buffer,
         timeout: float | None,
         cancellation: Cancellation | None,
-    ) -> bytes:
-        """Call a function in a runtime that nobody else uses meanwhile."""
+    ) -> bytes | _Begun:
+        """Call a function in a runtime that nobody else uses until it returns or waits."""
         function_id = deployment.function.function_id
         if self._isolation is Isolation.SHARED:
             worker = self._take_worker()
             try:
                 worker.prepare(deployment, self._deployments)
-                return worker.runtime.invoke(
-                    function_id, payload, timeout=timeout, cancellation=cancellation
-                )
+                result = worker.runtime.begin(function_id, payload, timeout, cancellation)
+                if type(result) is PendingCall:
+                    return _Begun(result, worker.runtime, deployment)
+                return result
             finally:
                 self._workers.append(worker)
         runtime = self._take_spare(deployment)
+        begun = None
         try:
-            return runtime.invoke(function_id, payload, timeout=timeout, cancellation=cancellation)
+            result = runtime.begin(function_id, payload, timeout, cancellation)
+            if type(result) is not PendingCall:
+                return result
+            begun = _Begun(result, runtime, deployment)
+            return begun
         finally:
             if deployment.image is None:
                 deployment.spares.append(runtime)
                 if not deployment.function.is_alive:
                     self._retire(deployment)
             else:
-                self._discard(runtime)
+                if begun is None:
+                    self._discard(runtime)
                 self._keeper.submit(self._refill_later, deployment)
+
+    def _look_after(self, begun: _Begun) -> None:
+        """Have a call attended to that waits; hold on to the caller's place if there are many."""
+        runtime, outcome = begun.runtime, begun.call.outcome
+        if self._isolation is Isolation.PER_INVOCATION:
+            with self._lock:
+                self._leaving.add(runtime)
+        with self._lock:
+            self._pending += 1
+            many = self._pending > self._max_pending
+        outcome.add_done_callback(lambda ended: self._ended(begun.deployment, ended))
+        self._attendants.watch(runtime)
+        self._attendants.visit(runtime)
+        if many:
+            wait([outcome])
+
+    def _ended(self, deployment: _Deployment, outcome: Future[bytes]) -> None:
+        error = outcome.exception()
+        deployment.count(error)
+        with self._lock:
+            self._pending -= 1
+            self._failed += error is not None
+
+    def _is_idle(self, runtime: Runtime) -> None:
+        if runtime in self._leaving:
+            self._discard(runtime)
 
     def _take_worker(self) -> _Worker:
         try:
@@ -694,16 +818,31 @@ class RuntimePool:
             self._retire(deployment)
 
     def _new_runtime(self, image: RuntimeImage) -> Runtime:
-        runtime = Runtime(image, limits=self._limits, wasi=self._wasi, http=self._http)
+        runtime = Runtime(
+            image,
+            limits=self._limits,
+            wasi=self._wasi,
+            host_functions=self._functions,
+            http=self._http,
+        )
         with self._lock:
             self._runtimes.add(runtime)
         return runtime
 
     def _discard(self, runtime: Runtime) -> None:
+        """Close a runtime, as soon as the calls that wait in it have ended."""
+        if runtime.calls_waiting and not self._closed:
+            with self._lock:
+                self._leaving.add(runtime)
+            self._attendants.visit(runtime)  # they may have ended just now
+            return
+        self._attendants.forget(runtime)
         runtime.close()
         with self._lock:
-            self._runtimes.discard(runtime)
-            self._recycles += runtime.recycles
+            if runtime in self._runtimes:
+                self._runtimes.discard(runtime)
+                self._recycles += runtime.recycles
+            self._leaving.discard(runtime)
 
     def _deployment(self, function_id: str) -> _Deployment:
         try:
@@ -743,10 +882,51 @@ class _Worker:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A call that waits in a runtime."""
+
+    call: PendingCall
+    runtime: Runtime
+    deployment: _Deployment
+
+    def wait(self, cancellation: Cancellation | None) -> bytes:
+        """Its outcome. An interruption of the waiting thread cancels the call."""
+        try:
+            if cancellation is None:
+                return self.call.outcome.result()
+            with cancellation.covering(self):
+                return self.call.outcome.result()
+        except BaseException:
+            if not self.call.outcome.done():
+                self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Cancel its token; stop it for good if it runs and nobody else would notice."""
+        call, runtime = self.call, self.runtime
+        runtime.interrupt(
+            lambda: (
+                InvocationCancelled("the call was cancelled") if runtime.runs_alone(call) else None
+            ),
+            call,
+        )
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        self.runtime.interrupt(interruption, self.call)
+
+    def runs(self) -> bool:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        return self.runtime.runs_alone(self.call)
+
+
+@final
 class _AsyncCall(Ticket):
     """A call from asyncio."""
 
-    __slots__ = ("_loop", "_start", "cancellation", "payload", "result", "seconds", "timeout")
+    __slots__ = ("_begun", "_loop", "_start", "cancellation", "payload", "result", "seconds",
+                 "timeout")  # fmt: skip
 
     def __init__(
         self,
@@ -761,6 +941,7 @@ class _AsyncCall(Ticket):
         self.seconds = 0.0
         self.cancellation = Cancellation()
         self._start = start
+        self._begun: _Begun | None = None
         self._loop = asyncio.get_running_loop()
         self.result: asyncio.Future[bytes] = self._loop.create_future()
 
@@ -769,6 +950,22 @@ class _AsyncCall(Ticket):
 
     def refuse(self, error: BaseException) -> None:
         self.settle(None, error)
+
+    def wait_for(self, begun: _Begun) -> None:
+        """The call waits in a runtime, and will be settled when it ends."""
+        self._begun = begun
+        if self.cancellation.cancelled:
+            begun.withdraw()
+        begun.call.outcome.add_done_callback(self._end)
+
+    def withdraw(self) -> None:
+        """Nobody waits for the result any more."""
+        if self._begun is not None:
+            self._begun.withdraw()
+
+    def _end(self, outcome: Future[bytes]) -> None:
+        error = outcome.exception()
+        self.settle(None if error is not None else outcome.result(), error)
 
     def settle(self, value: bytes | None, error: BaseException | None) -> None:
         """Tell the event loop, from any thread, how the call ended."""

@@ -10,7 +10,8 @@ import warnings
 import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from dotnet_wasm_host.batches import batches
 from dotnet_wasm_host.errors import (
@@ -46,7 +47,8 @@ from dotnet_wasm_host.registry import (
 from dotnet_wasm_host.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
     from types import TracebackType
 
     from typing_extensions import Buffer, Self
@@ -60,11 +62,14 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine, Interruption
     from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.guest.guest import Guest
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
 
 __all__ = ["Runtime"]
 
 T = TypeVar("T")
+#: Seconds that the guest always has for calls that wait, however late it is.
+_SHORTEST_STEP = 0.1
 _log = logging.getLogger(__name__)
 _forks = Forks()
 
@@ -92,6 +97,9 @@ class Runtime:
         engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
         limits: memory, time and sizes.
         wasi: arguments, environment, streams, files, clock and randomness of the guest.
+        host_functions: what the guest may call with ``Host.Call`` and ``Host.CallAsync``: name to
+            a function that takes bytes and returns bytes, or a coroutine function. They run in the
+            process, outside of the sandbox, with what the guest gives them: trust no argument.
         http: what ``HttpClient`` may reach; nothing without it. Needs the extra ``http``.
 
     Thread-safe: calls are carried out one after the other. Use it as a context manager, or
@@ -109,6 +117,7 @@ class Runtime:
         engine: str | Engine | None = None,
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None = None,
         http: HttpPolicy | HttpAccess | None = None,
     ) -> None:
         self._closed = True  # so that __del__ is right if the lines below raise
@@ -125,11 +134,22 @@ class Runtime:
         # Guards the step to UNLOADING, which must not wait for a running call.
         self._life_lock = threading.Lock()
         self._calling = False
-        self._wakeup = Wakeup()
+        self.bell = Wakeup()
+        self._own_functions: HostFunctions | None = None
+        lent = None
+        if host_functions is not None:
+            from dotnet_wasm_host.imports.host_functions import HostFunctions  # noqa: PLC0415
+
+            if isinstance(host_functions, HostFunctions):
+                lent = host_functions  # a pool's
+            else:
+                lent = self._own_functions = HostFunctions(host_functions)
         access = http_access(http) if isinstance(http, HttpPolicy) else http
         # One that was given belongs to a pool.
         self._http = access if access is not http else None
-        self._services = HostServices(javascript=(http_module(access),), wake=self._wakeup.ring)
+        self._services = HostServices(
+            javascript=(http_module(access),), functions=lent, wake=self.bell.ring
+        )
         # The instance is to be replaced as soon as no call waits in it.
         self._worn = False
         self._table = FunctionTable()
@@ -244,8 +264,7 @@ class Runtime:
         guest: Guest | None = getattr(self, "_guest", None)
         waiting = [] if guest is None else list(guest.pending.values())
         for call in waiting:
-            call.unwanted = True
-        self._wakeup.ring()
+            self.withdraw(call)
         return bool(waiting)
 
     def _interrupt(self, interruption: Interruption) -> None:
@@ -401,6 +420,8 @@ class Runtime:
             for function_id in self._registry:
                 self._drop(function_id)
             self._let_go(self._guest, RuntimeClosed("the runtime was closed while the call waited"))
+            if self._own_functions is not None:
+                self._own_functions.close()
             if self._http is not None:
                 self._http.close()
             del self._guest  # a closed runtime may be kept, its tens of megabytes not
@@ -430,6 +451,8 @@ class Runtime:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
             self._closed = True
             self._guest.close()
+            if self._own_functions is not None:
+                self._own_functions.close()
             if self._http is not None:
                 self._http.close()
 
@@ -464,9 +487,11 @@ class Runtime:
                 guest.host.instance.set_deadline(None)
             if guest.broken:
                 self._replace()
-        if type(result) is PendingCall and seconds is not None:
-            result.set_timeout(seconds, started, self._limits.cancellation_grace)
-            guest.watch(result)
+        if type(result) is PendingCall:
+            result.outcome.add_done_callback(partial(self._count, entry))
+            if seconds is not None:
+                result.set_timeout(seconds, started, self._limits.cancellation_grace)
+                guest.watch(result)
         return result
 
     def _invoke_covered(
@@ -488,13 +513,16 @@ class Runtime:
     def interrupt(self, interruption: Interruption, waiting: PendingCall | None) -> None:
         """Stop a call of a cancellation: where it waits, or else where it runs."""
         if waiting is not None:
-            waiting.unwanted = True
-            self._wakeup.ring()
+            self.withdraw(waiting)
         self._interrupt(interruption)
 
     def runs(self, call: PendingCall) -> bool:
         """True if the guest's code that runs now works for a call that waited."""
         return self._calling and self._guest.running_call is call
+
+    def runs_alone(self, call: PendingCall) -> bool:
+        """True if it runs, and to stop it would cost nobody else anything."""
+        return self.runs(call) and len(self._guest.pending) == 1
 
     def _call(self, entry: _Entry, payload: Buffer) -> bytes:
         result = self._begin(entry, payload, None)
@@ -507,33 +535,77 @@ class Runtime:
 
     # ---------------------------------------------------------------- calls that wait
 
+    def begin(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | PendingCall:
+        """Like :meth:`invoke`, but a call that waits is handed out. For the pool.
+
+        Somebody must :meth:`attend` until it has an outcome. ``cancellation`` is heeded until
+        it waits; afterwards :meth:`withdraw` it.
+        """
+        with self._lock:
+            if cancellation is None:
+                return self._begin(self._entry(function_id), payload, timeout)
+            with cancellation.covering(_CoveredCall(self)):
+                return self._begin(self._entry(function_id), payload, timeout)
+
+    def withdraw(self, call: PendingCall) -> None:
+        """Cancel the token of a call that waits, from any thread and without waiting."""
+        call.unwanted = True
+        guest = getattr(self, "_guest", None)  # gone once the runtime is closed
+        if guest is not None:
+            guest.host.arrivals.post(lambda: guest.cancel(call))
+
+    def attend(self) -> float | None:
+        """Let the guest do what is due for calls that wait.
+
+        Seconds until there is more to do; ``None`` if only a ring of :attr:`bell` can tell.
+        """
+        with self._lock:
+            if self._closed or not (self._guest.pending or self._guest.host.arrivals.waiting):
+                return None
+            return self._pump()
+
+    @property
+    def calls_waiting(self) -> int:
+        """Calls of asynchronous functions that have begun and wait."""
+        guest = getattr(self, "_guest", None)  # gone once the runtime is closed
+        return 0 if guest is None else len(guest.pending)
+
+    def _count(self, entry: _Entry, outcome: Future[bytes]) -> None:
+        """A call that waited has ended."""
+        error = outcome.exception()
+        self._failed += error is not None
+        if isinstance(error, CRASHES):
+            entry.crashes += 1
+        elif error is None or isinstance(error, InvocationError):
+            entry.crashes = 0
+
     def _wait_for(self, call: PendingCall) -> bytes:
         """Pump until a call has an outcome. Others may enter while nothing is due."""
-        guest, entry = self._guest, self._entries.get(call.function_id)
+        guest = self._guest
         try:
             while not call.outcome.done():
                 if call.unwanted:
                     raise InvocationCancelled("the call was cancelled while it waited")
-                rung = self._wakeup.rung
+                rung = self.bell.rung
                 due = self._pump()
                 if call.outcome.done():
                     break
                 self._lock.release()
                 try:
-                    self._wakeup.wait(rung, None if due is None else max(0.0, due))
+                    self.bell.wait(rung, None if due is None else max(0.0, due))
                 finally:
                     self._lock.acquire()
-            result = call.outcome.result()
-        except BaseException as error:
-            self._failed += 1
-            if entry is not None and isinstance(error, CRASHES):
-                entry.crashes += 1
+            return call.outcome.result()
+        except BaseException:
             if not call.outcome.done():  # interrupted: nobody will ask for the outcome
                 self._run(lambda: guest.cancel(call), max(self._limits.cancellation_grace, 0.01))
             raise
-        if entry is not None:
-            entry.crashes = 0
-        return result
 
     def _pump(self) -> float | None:
         """Let the guest do what is due. Seconds until there is more, ``None`` for no time soon."""
@@ -561,7 +633,8 @@ class Runtime:
         stops = [c.stop_at for c in guest.pending.values() if c.stop_at is not None]
         if not stops:
             return self._limits.timeout
-        return max(min(stops) - time.monotonic(), 0.001)
+        # Whoever comes late to an overdue call still has to cancel it and to look for its end.
+        return max(min(stops) - time.monotonic(), _SHORTEST_STEP)
 
     def _blame(self, guest: Guest, error: BaseException) -> None:
         """The instance died outside of any begun call: say so to the call that did it."""
@@ -587,7 +660,7 @@ class Runtime:
                 error or InstanceLost(call.function_id, "another call broke it, or it was replaced")
             )
         if pending:
-            self._wakeup.ring()
+            self.bell.ring()
 
     def _invoke_loading(
         self, entry: _Entry, payload: Buffer, timeout: float | None
@@ -680,8 +753,9 @@ class Runtime:
     def _require_idle(self) -> None:
         if self._calling:
             raise DotnetHostError(
-                "the runtime is in the middle of a call on this thread (a stream, clock or "
-                "random source of its WasiOptions called back into it); use another Runtime"
+                "the runtime is in the middle of a call on this thread (a host function, stream, "
+                "clock or random source of it called back into it); use another Runtime, or a "
+                "RuntimePool"
             )
 
     def _start(self) -> Guest:

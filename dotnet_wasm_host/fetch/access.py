@@ -61,6 +61,7 @@ class HttpAccess:
         self._client: httpx.AsyncClient | None = None
         self._rules: Rules | None = None
         self._closed = False
+        self._held = 0
         # A forked process has neither the thread nor the right to its sockets.
         self._process = os.getpid()
         #: Exchanges that have begun and not ended. Changed on the loop.
@@ -88,6 +89,21 @@ class HttpAccess:
                 )
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def hold(self, count: int) -> None:
+        """Count bytes of bodies that the host keeps. HttpPolicyError over the policy's limit."""
+        with self._lock:
+            if self._held + count > self.policy.max_held_bytes:
+                raise HttpPolicyError(
+                    f"{count} bytes of a body are refused: with those of other requests the host "
+                    f"would hold more than the {self.policy.max_held_bytes} bytes of max_held_bytes"
+                )
+            self._held += count
+
+    def free(self, count: int) -> None:
+        """They are kept no longer."""
+        with self._lock:
+            self._held -= count
 
     def client(self) -> httpx.AsyncClient:
         """The client. On the loop only."""

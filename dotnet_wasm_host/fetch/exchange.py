@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from dotnet_wasm_host.errors import HttpPolicyError
 from dotnet_wasm_host.fetch.access import MAX_EXCHANGES
+from dotnet_wasm_host.fetch.decoding import DECODED, decoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -111,6 +113,7 @@ class Exchange:
         self._counted = False
         self._where = ""
         self._overdue = False
+        self._held = 0
         self.status = 0
         self.headers: list[tuple[str, str]] = []
 
@@ -164,7 +167,9 @@ class Exchange:
         self._check_length(response)
         self.status = response.status_code
         self.headers = _shown_headers(response)
-        self._chunks = response.aiter_bytes()
+        coding = response.headers.get("Content-Encoding", "").strip().lower()
+        chunks = response.aiter_raw()
+        self._chunks = decoded(chunks, coding) if coding in DECODED else chunks
 
     def _request(self, client: httpx.AsyncClient, outgoing: Outgoing) -> httpx.Request:
         import httpx  # noqa: PLC0415 - the client has imported it
@@ -215,11 +220,22 @@ class Exchange:
         return chunk
 
     async def read_all(self) -> bytes:
-        """The whole body."""
+        """The whole body, which is held until :meth:`free`."""
         chunks = []
         while chunk := await self.read():
+            try:
+                self._access.hold(len(chunk))
+            except HttpPolicyError:
+                await self.close()
+                raise
+            self._held += len(chunk)
             chunks.append(chunk)
         return b"".join(chunks)
+
+    def free(self) -> None:
+        """What was read is held no longer. From any thread."""
+        held, self._held = self._held, 0
+        self._access.free(held)
 
     def _check_length(self, response: httpx.Response) -> None:
         length = response.headers.get("Content-Length", "")
@@ -286,7 +302,7 @@ def _sentence(error: Exception, where: str, max_redirects: int) -> Exception:
         (httpcore.ConnectError, f"no connection to {where}: {said}"),
         (httpcore.RemoteProtocolError, f"{where} does not keep to HTTP: {said}"),
         (httpx.RemoteProtocolError, f"{where} redirects to what is no URL: {said}"),
-        (httpx.DecodingError, f"the body of {where} is not what its Content-Encoding says"),
+        (zlib.error, f"the body of {where} is not what its Content-Encoding says: {said}"),
         (httpx.StreamConsumed, f"{where} redirects a request whose streamed body is gone"),
         (httpcore.LocalProtocolError, f"the request to {where} cannot be sent: {said}"),
         (httpcore.UnsupportedProtocol, f"{where} redirects to what is no URL: {said}"),
@@ -319,8 +335,7 @@ def _shown_headers(response: httpx.Response) -> list[tuple[str, str]]:
     headers = [
         (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw
     ]
-    encoded = response.headers.get("Content-Encoding", "identity").lower()
-    if encoded in {"gzip", "deflate", "x-gzip"}:
+    if response.headers.get("Content-Encoding", "").strip().lower() in DECODED:
         hidden = {"content-encoding", "content-length"}
         return [(name, value) for name, value in headers if name.lower() not in hidden]
     return headers

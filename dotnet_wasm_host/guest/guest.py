@@ -6,6 +6,7 @@ import ctypes
 import heapq
 import logging
 import time
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, final
 
@@ -19,6 +20,7 @@ from dotnet_wasm_host.errors import (
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    InvocationCancelled,
     InvocationError,
     InvocationTimeout,
     LimitExceeded,
@@ -45,6 +47,7 @@ ENTRY_POINTS = (
     "InvokeMany",
     "Collect",
     "Cancel",
+    "EndHostCall",
     "Load",
     "Unload",
     "LoadCapability",
@@ -71,6 +74,7 @@ _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 _CANCELLED = frozenset(
     {"System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"}
 )
+_HOST_FUNCTION_EXCEPTION = "MinimalRuntime.HostFunctionException"
 #: Pieces of queued work done in a row before others get the instance.
 _WORK_AT_ONCE = 64
 
@@ -101,6 +105,7 @@ class Guest:
     Attributes:
         pending: calls that wait in the guest, by the guest's name for them.
         abandoned: calls that were given up and may still run on.
+        function_ids: the guest's handles of functions to their ids.
     """
 
     def __init__(
@@ -118,6 +123,8 @@ class Guest:
         self.broken = False
         self.pending: dict[int, PendingCall] = {}
         self.abandoned = 0
+        self.function_ids: dict[int, str] = {}
+        self._last_cause: BaseException | None = None
         self._due: list[tuple[float, int, PendingCall]] = []
         self._watched = 0
         self._grace = grace
@@ -132,6 +139,10 @@ class Guest:
             for name in ("Invoke",)
         }
         self._invoke = self._entries["Invoke"]
+        # What belongs to the host must not keep the guest alive.
+        proxy: Guest = weakref.proxy(self)
+        host.calls.guest = proxy
+        host.speaker = lambda: proxy.running_function
         self._bind_frame()
 
     def _bind_frame(self) -> None:
@@ -191,13 +202,14 @@ class Guest:
             call = self.pending[call_id] = PendingCall(call_id, function_id)
             return call
         record = self._output(output, length)
+        cause = self._host_error()
         self._free(block)
         self._run_background_work()
-        raise self._invocation_error(function_id, status, record)
+        raise self._invocation_error(function_id, status, record, cause)
 
     def invoke_many(
         self, function_id: str, handle: int, payloads: Sequence[bytes]
-    ) -> tuple[list[bytes], DotnetHostError | None]:
+    ) -> tuple[list[bytes], BaseException | None]:
         """Run the handler for the first payloads in one call of the guest.
 
         Returns the results of as many as it got through, one at least, or the error that ended
@@ -207,7 +219,7 @@ class Guest:
         completed, status, output = self._request("InvokeMany", request, handle)
         if status != abi.Status.OK:
             before = [b""] * min(max(completed, 0), len(payloads) - 1)
-            return before, self._invocation_error(function_id, status, output)
+            return before, self._invocation_error(function_id, status, output, self._last_cause)
         results = self._decode(lambda: abi.unpack_results(output))
         if not 0 < len(results) <= len(payloads):
             raise self._lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
@@ -233,6 +245,7 @@ class Guest:
         request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
         handle, status, output = self._request("Load", request)
         if status == abi.Status.OK:
+            self.function_ids[handle] = function_id
             return self._decode(lambda: abi.LoadReport.decode(handle, output))
         raise self._load_error(function_id, status, output)
 
@@ -292,6 +305,7 @@ class Guest:
             self._bind_frame()
         out_handle, _, _, status, output, length = _unpack_frame(self._frame)
         answer = self._output(output, length)
+        self._last_cause = None if status == _OK else self._host_error()
         self._free(block)
         self._run_background_work()
         return out_handle, status, answer
@@ -343,7 +357,7 @@ class Guest:
 
     def pump(self) -> None:
         """Do what is due: what has arrived, timers, queued work; collect the calls it ended."""
-        abi.CONTEXT.pack_into(self._frame, abi.FRAME.size, 0, abi.NO_FUNCTION)
+        abi.CONTEXT.pack_into(self._frame, abi.FRAME.size, 0, abi.NO_FUNCTION, 0)
         self._heap.refused = False
         self._printed.begin()
         take = self.host.arrivals.take
@@ -364,7 +378,7 @@ class Guest:
 
     def cancel(self, call: PendingCall) -> None:
         """Cancel the token of a call; it has the grace period to end."""
-        if call.cancelled or call.outcome.done():
+        if call.cancelled or self.pending.get(call.call_id) is not call:
             return
         call.cancelled = True
         stop_at = time.monotonic() + self._grace
@@ -375,11 +389,22 @@ class Guest:
             error = self._decode(lambda: abi.decode_error(record))
             _log.warning("%r threw when it was cancelled: %s", call.function_id, _sentence(error))
 
+    def end_host_call(self, number: int, error: int, output: bytes, *, cancelled: bool) -> None:
+        """Tell the guest that a host function it began has ended."""
+        request = abi.pack_fields(error, int(cancelled), output)
+        self._request("EndHostCall", request, number)
+
     @property
     def running_call(self) -> PendingCall | None:
         """The call that runs, or ran last; for blame."""
-        call_id, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
+        call_id, _, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
         return self.pending.get(call_id)
+
+    @property
+    def running_function(self) -> str | None:
+        """Id of the function that runs, or ran last."""
+        _, handle, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
+        return self.function_ids.get(handle)
 
     def _heed_deadlines(self) -> None:
         now = time.monotonic()
@@ -392,7 +417,7 @@ class Guest:
             elif call.stop_at is not None and call.stop_at <= now:
                 del self.pending[call.call_id]
                 self.abandoned += 1
-                call.fail(_overrun(call, "did not end when its token was cancelled"))
+                call.fail(_stopped(call, "did not end when its token was cancelled"))
 
     def _collect(self) -> bool:
         """Settle one call that has ended; False if there is none."""
@@ -417,14 +442,13 @@ class Guest:
         answer = self._output(output, length)
         if status == _OK:
             return answer
-        error = self._invocation_error(call.function_id, status, answer)
+        error = self._invocation_error(call.function_id, status, answer, self._host_error())
         if (
-            call.timeout is not None
-            and call.cancelled
+            call.cancelled
             and isinstance(error, InvocationError)
             and error.dotnet_type in _CANCELLED
         ):
-            raise _overrun(call, "ended when its token was cancelled") from error
+            raise _stopped(call, "ended when its token was cancelled") from error
         raise error
 
     def _send(self, handle: int, payload: Buffer) -> int:
@@ -501,12 +525,24 @@ class Guest:
         except abi.MalformedRecord as error:
             raise self._lied(GuestTrap(f"the guest's answer is malformed: {error}")) from error
 
-    def _invocation_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
+    def _host_error(self) -> BaseException | None:
+        """The exception of a host function that is behind the error the guest reports."""
+        number = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)[2]
+        return self.host.calls.take_error(number) if number else None
+
+    def _invocation_error(
+        self, function_id: str, status: int, record: bytes, cause: BaseException | None = None
+    ) -> BaseException:
         if status == abi.Status.NOT_LOADED:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        error = _invocation_error(function_id, self._decode(lambda: abi.decode_error(record)))
+        remote = self._decode(lambda: abi.decode_error(record))
+        if cause is not None and remote.type_name == _HOST_FUNCTION_EXCEPTION:
+            return cause
+        error = _invocation_error(function_id, remote)
+        if cause is not None:
+            error.__cause__ = cause
         root = error
         while root.inner is not None:
             root = root.inner
@@ -532,7 +568,9 @@ class Guest:
         raise self._invocation_error(function_id, status, record)
 
 
-def _overrun(call: PendingCall, how: str) -> InvocationTimeout:
+def _stopped(call: PendingCall, how: str) -> InvocationTimeout | InvocationCancelled:
+    if call.unwanted:
+        return InvocationCancelled(f"{call.function_id!r} was cancelled while it waited and {how}")
     limit = "" if call.timeout is None else f" of {call.timeout:g} s"
     return InvocationTimeout(f"{call.function_id!r} ran past its deadline{limit} and {how}")
 

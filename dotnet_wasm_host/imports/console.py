@@ -7,6 +7,8 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, Protocol, final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dotnet_wasm_host.options import OutputSink
 
 __all__ = ["LINE_BYTES", "InputSource", "LineLogger", "StreamSink", "WriteSink", "open_sink"]
@@ -35,13 +37,14 @@ class LineLogger:
 
     Lines end with LF or CRLF. Text is UTF-8; what is not becomes U+FFFD. A line longer than
     :data:`LINE_BYTES` becomes several records, cut between characters. The text is the record's
-    only argument, so percent signs mean nothing.
+    only argument, so percent signs mean nothing. A record has ``function_id``, the function that
+    ran when the line ended, or ``None``.
 
     Args:
         level: ``logging.INFO`` for stdout, ``logging.WARNING`` for stderr.
     """
 
-    __slots__ = ("_is_cut", "_level", "_logger", "_pending")
+    __slots__ = ("_is_cut", "_level", "_logger", "_pending", "speaker")
 
     def __init__(self, level: int) -> None:
         self._logger = logging.getLogger("dotnet_wasm_host.guest")
@@ -49,6 +52,8 @@ class LineLogger:
         self._pending = bytearray()
         # Whether a piece of the pending line has been logged.
         self._is_cut = False
+        #: Which function runs.
+        self.speaker: Callable[[], str | None] = _nobody
 
     def write(self, data: bytes) -> None:
         """Log the lines that ``data`` completes and keep the rest."""
@@ -82,7 +87,12 @@ class LineLogger:
 
     def _log(self, line: bytes) -> None:
         if self._logger.isEnabledFor(self._level):
-            self._logger.log(self._level, "%s", line.decode(errors="replace"))
+            text, speaker = line.decode(errors="replace"), self.speaker()
+            self._logger.log(self._level, "%s", text, extra={"function_id": speaker})
+
+
+def _nobody() -> None:
+    return None
 
 
 def _character_end(data: bytearray, limit: int) -> int:

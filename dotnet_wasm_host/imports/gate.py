@@ -12,11 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.engines.base import HostFunction
+    from dotnet_wasm_host.imports.guest_log import GuestLog
+    from dotnet_wasm_host.imports.host_calls import HostCalls
     from dotnet_wasm_host.imports.mono import Mono
 
 __all__ = ["Gate"]
 
+_CALL = 0xFFFF_FFFF
 _CALL_FINISHED = 0xFFFF_FFFE
+_TAKE_RESULT = 0xFFFF_FFFD
+_BEGIN_CALL = 0xFFFF_FFFC
+_CANCEL_CALL = 0xFFFF_FFFB
+_WRITE_LOG = 0xFFFF_FFFA
+_WRITE_DEBUG = 0xFFFF_FFF9
 
 
 @final
@@ -25,13 +33,21 @@ class Gate:
 
     Args:
         mono: told of calls that have finished.
+        calls: carries out calls of host functions.
+        log: makes log records.
         bound: takes the JavaScript functions.
     """
 
-    def __init__(self, mono: Mono, bound: HostFunction) -> None:
+    def __init__(self, mono: Mono, calls: HostCalls, log: GuestLog, bound: HostFunction) -> None:
         self._bound = bound
         self._ours: Mapping[int, Callable[[int], object]] = {
+            _CALL: calls.call,
             _CALL_FINISHED: lambda _: mono.call_finished(),
+            _TAKE_RESULT: calls.take,
+            _BEGIN_CALL: calls.begin,
+            _CANCEL_CALL: calls.cancel,
+            _WRITE_LOG: log.write,
+            _WRITE_DEBUG: log.write_debug,
         }
 
     def functions(self) -> Mapping[str, HostFunction]:

@@ -11,6 +11,8 @@ from dotnet_wasm_host.imports.arrivals import Arrivals
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
 from dotnet_wasm_host.imports.emscripten import Clocks, Heap
 from dotnet_wasm_host.imports.gate import Gate
+from dotnet_wasm_host.imports.guest_log import GuestLog
+from dotnet_wasm_host.imports.host_calls import HostCalls
 from dotnet_wasm_host.imports.last_words import CallOutput
 from dotnet_wasm_host.imports.mono import Mono
 from dotnet_wasm_host.imports.services import HostServices, InteropState
@@ -42,6 +44,8 @@ class Host:
         mono: what the runtime has scheduled.
         output: what the present call has printed.
         arrivals: what other threads have brought for the guest.
+        calls: calls of host functions.
+        speaker: id of the function that runs, for log records; set by the guest.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class Host:
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
         self.arrivals = Arrivals(services.wake)
+        self.calls = HostCalls(instance.memory, services.functions, self.arrivals)
+        self.speaker: Callable[[], str | None] = _nobody
         self._services = services
         self._interop_state = interop
         self._interop: Interop | None = None
@@ -91,9 +97,15 @@ class Host:
     def filesystem(self) -> FileSystem:
         """The guest's files and streams, made when they are first needed."""
         if self._files is None:
+            caller = self._caller
             from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
 
-            self._files = operating_system.make_filesystem(self._options, self._limits, self.output)
+            self._files = operating_system.make_filesystem(
+                self._options,
+                self._limits,
+                self.output,
+                lambda: caller.speaker(),  # noqa: PLW0108
+            )
         return self._files
 
     @property
@@ -119,7 +131,12 @@ class Host:
             Clocks(self._options.clock),
             CxxExceptions(caller),
             self.heap,
-            Gate(self.mono, lambda *arguments: caller.interop.invoke_import(*arguments)),  # noqa: PLW0108
+            Gate(
+                self.mono,
+                self.calls,
+                GuestLog(caller, self.output, lambda: caller.speaker()),  # noqa: PLW0108
+                lambda *arguments: caller.interop.invoke_import(*arguments),  # noqa: PLW0108
+            ),
             self.mono,
         )
         functions = _Functions(lambda: caller.deferred_functions)
@@ -187,6 +204,7 @@ class Host:
                 self._files.flush()
         finally:
             self.arrivals.close()
+            self.calls.close()
             if self._interop is not None:
                 self._interop.close()
             if self._files is not None:
@@ -196,6 +214,10 @@ class Host:
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
+
+
+def _nobody() -> None:
+    return None
 
 
 class _Functions(dict[str, "HostFunction"]):

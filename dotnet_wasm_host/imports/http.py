@@ -145,10 +145,11 @@ class _Functions:
         length: int,
     ) -> Future[None]:
         """The same, with a body that is complete."""
-        body = self._caller.memory.read(pointer, length)
-        return self.fetch(
+        body = self._held(pointer, length)
+        sent = self.fetch(
             controller, url, header_names, header_values, option_names, option_values, body
         )
+        return self._free_after(sent, length)
 
     def fetch_stream(
         self,
@@ -172,11 +173,28 @@ class _Functions:
 
     def write(self, controller: Controller, pointer: int, length: int) -> Future[None]:
         """A piece of the body; done when there is room for the next."""
-        return self._write(controller, self._caller.memory.read(pointer, length))
+        written = self._write(controller, self._held(pointer, length))
+        return self._free_after(written, length)
 
     def end_of_body(self, controller: Controller) -> Future[None]:
         """The body is complete."""
         return self._write(controller, None)
+
+    def _held(self, pointer: int, length: int) -> bytes:
+        """A copy of what the guest has there, counted."""
+        if self._access is None:
+            raise JsError(_NO_POLICY)
+        try:
+            self._access.hold(length)
+        except HttpPolicyError as error:
+            raise JsError(str(error)) from error
+        return self._caller.memory.read(pointer, length)
+
+    def _free_after(self, work: Future[T], length: int) -> Future[T]:
+        access = self._access
+        assert access is not None
+        work.add_done_callback(lambda _: access.free(length))
+        return work
 
     def _write(self, controller: Controller, data: bytes | None) -> Future[None]:
         exchange = _exchange(controller)
@@ -220,6 +238,8 @@ class _Functions:
         taken = controller.buffer[: view.length]
         view.write(taken)
         controller.buffer = controller.buffer[len(taken) :]
+        if not controller.buffer:
+            _exchange(controller).free()
         return len(taken)
 
     def streamed_bytes(self, controller: Controller, pointer: int, length: int) -> Future[int]:
@@ -270,6 +290,7 @@ def _exchange(controller: Controller) -> Exchange:
 def _let_go(access: HttpAccess, exchange: Exchange, started: weakref.WeakSet[Future[Any]]) -> None:
     for each in list(started):
         each.cancel()
+    exchange.free()
     # If the access is closed, so is all that it carried out.
     with suppress(HttpPolicyError):
         access.submit(exchange.close())

@@ -41,6 +41,14 @@ class CallOutput:
         self.head = b""
         self.traced = ()
 
+    def count(self, size: int) -> None:
+        """The call says ``size`` bytes more. LimitExceeded past the limit, which ends the call."""
+        self.written += size
+        if self.written > self.limit:
+            raise LimitExceeded(
+                f"the call printed more than output_bytes={self.limit} and was stopped"
+            )
+
     def cause_of_death(self) -> str:
         """Why the guest ended itself, in its own words; ``""`` if it said nothing."""
         found = _UNHANDLED.search(self.head)
@@ -63,11 +71,7 @@ class MeteredSink:
     def write(self, data: bytes) -> object:
         """Pass it on. LimitExceeded past the limit, which ends the call."""
         output = self._output
-        output.written += len(data)
-        if output.written > output.limit:
-            raise LimitExceeded(
-                f"the call printed more than output_bytes={output.limit} and was stopped"
-            )
+        output.count(len(data))
         if self._is_error and len(output.head) < _HEAD_BYTES:
             output.head += data[: _HEAD_BYTES - len(output.head)]
         return self._sink.write(data)

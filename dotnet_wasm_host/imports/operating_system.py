@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.imports.calendar import Calendar
+from dotnet_wasm_host.imports.console import LineLogger
 from dotnet_wasm_host.imports.filesystem import FileSystem
 from dotnet_wasm_host.imports.last_words import CallOutput, MeteredSink
 from dotnet_wasm_host.imports.mappings import Mappings
@@ -17,7 +18,7 @@ from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
 from dotnet_wasm_host.imports.wasi import Wasi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.base import Caller, ImportGroup
@@ -26,10 +27,18 @@ if TYPE_CHECKING:
 __all__ = ["make_filesystem", "system_functions"]
 
 
-def make_filesystem(options: WasiOptions, limits: Limits, output: CallOutput) -> FileSystem:
-    """The files and streams of an instance; what it prints is counted in ``output``."""
+def make_filesystem(
+    options: WasiOptions, limits: Limits, output: CallOutput, speaker: Callable[[], str | None]
+) -> FileSystem:
+    """The files and streams of an instance.
+
+    What it prints is counted in ``output`` and logged as said by ``speaker``.
+    """
     files = FileSystem(options, limits)
     ends = files.host
+    for sink in (ends.stdout, ends.stderr):
+        if isinstance(sink, LineLogger):
+            sink.speaker = speaker
     ends.stdout = MeteredSink(ends.stdout, output, is_error=False)
     ends.stderr = MeteredSink(ends.stderr, output, is_error=True)
     return files

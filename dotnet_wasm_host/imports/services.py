@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.imports.interop import JsModule
 
 __all__ = ["HostServices", "InteropState"]
@@ -22,10 +23,12 @@ class HostServices:
     Attributes:
         javascript: who offers functions to ``[JSImport]``; see
             :mod:`dotnet_wasm_host.imports.interop`.
+        functions: what the guest calls with ``Host.Call``.
         wake: called from any thread when something has arrived for the guest.
     """
 
     javascript: tuple[JsModule, ...] = ()
+    functions: HostFunctions | None = None
     wake: Callable[[], object] | None = None
 
 

@@ -44,7 +44,10 @@ class Quickness:
         self._mean = self._processor_mean = 0.0
 
     def took_in_thread(self, seconds: float) -> None:
-        """A call in a thread succeeded."""
+        """A call in a thread succeeded; ``inf`` if it was one that went on without its thread."""
+        if seconds == math.inf:
+            self.overran()  # it would wait on the event loop
+            return
         self._calls += 1
         # The best of many: the others may have waited for the processor or the interpreter lock.
         self._best = min(self._best, seconds)

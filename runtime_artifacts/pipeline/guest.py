@@ -44,14 +44,27 @@ class _Project:
 _CONTRACT = _Project("MinimalRuntime", "MinimalRuntime")
 _PROJECTS = (
     _CONTRACT,
+    _Project("MinimalRuntime.Json", "Json"),
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
+    _Project("MinimalRuntime.Http", "Http"),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
+    _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),
     _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),
 )
 
 
 #: Sources of what users write against.
-_CONTRACT_FILES = frozenset({"AssemblyInfo.cs", "IAsyncFunctionHandler.cs", "IFunctionHandler.cs"})
+_CONTRACT_FILES = frozenset(
+    {
+        "AssemblyInfo.cs",
+        "Host.cs",
+        "HostFunctionException.cs",
+        "IAsyncFunctionHandler.cs",
+        "IFunctionHandler.cs",
+        "Log.cs",
+        "LogLevel.cs",
+    }
+)
 
 
 def build_guest(compiler: CSharpCompiler | None = None) -> dict[str, bytes]:

@@ -246,6 +246,34 @@ def test_a_real_third_party_library_works(runtime: dwh.Runtime) -> None:
         runtime.invoke("alone", b"")
 
 
+def test_types_are_found_by_name_in_the_functions_own_libraries(
+    runtime: dwh.Runtime, compiled: CompiledSources, lib: dwh.Assembly
+) -> None:
+    source = """
+        using System; using System.Text;
+        public sealed class ByName : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> name) {
+                var type = Type.GetType(Encoding.UTF8.GetString(name));
+                var text = type?.GetMethod("Describe")?.Invoke(null, null) ?? type?.FullName ?? "-";
+                return Encoding.UTF8.GetBytes((string)text);
+            }
+        }"""
+    by_name = compiled(source)
+    runtime.load_assembly("none", by_name)
+    runtime.load_assembly("old", by_name, dependencies=[lib])
+    runtime.load_assembly("new", by_name, dependencies=[library(compiled, "2.0.0.0")])
+
+    assert runtime.invoke("none", b"Lib.Version, Lib") == b"-"
+    assert runtime.invoke("old", b"Lib.Version, Lib") == b"1.0.0.0 used 1"
+    assert runtime.invoke("new", b"Lib.Version, Lib, Version=9.0.0.0") == b"2.0.0.0 used 1"
+    assert runtime.invoke("old", b"Lib.Version, Lib") == b"1.0.0.0 used 2"
+    assert runtime.invoke("none", b"Lib.Version, Lib") == b"-"
+    assert runtime.invoke("old", b"Lib.Missing, Lib") == b"-"
+    assert runtime.invoke("old", b"System.Uri, System.Private.Uri") == b"System.Uri"
+    runtime.load_capability("versions", lib)
+    assert runtime.invoke("none", b"Lib.Version, Lib") == b"1.0.0.0 used 1"
+
+
 # ---------------------------------------------------------------- capabilities
 
 

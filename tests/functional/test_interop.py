@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import threading
 from concurrent.futures import Future
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dotnet_wasm_host.imports.base import Caller
+    from dotnet_wasm_host.imports.interop import JsModule
     from tests.functional.conftest import Programs
 
 
@@ -88,7 +88,10 @@ class Host:
 def js(monkeypatch: pytest.MonkeyPatch) -> Host:
     """Functions for every runtime that the test makes."""
     host = Host()
-    offering = functools.partial(HostServices, javascript=(host,))
+
+    def offering(*, javascript: tuple[JsModule, ...] = (), **others: Any) -> HostServices:
+        return HostServices(javascript=(*javascript, host), **others)
+
     monkeypatch.setattr(runtime_module, "HostServices", offering)
     return host
 

@@ -159,6 +159,7 @@ def test_many_requests_at_once(fetcher: Callable[..., Fetcher], server: Server) 
 
     answers = fetch.together(plans)
 
+    assert [a for a in answers if "error" in a] == []
     assert [a["size"] for a in answers[:100]] == [9 * n for n in range(100)]
     assert all(a["intact"] for a in answers[:100])
     assert {a["text"] for a in answers[100:]} == {"late"}

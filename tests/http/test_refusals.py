@@ -229,6 +229,23 @@ def test_responses_are_capped(
         refused(answer, "max_response_bytes is 100000")
 
 
+def test_what_the_host_holds_is_capped(fetcher: Callable[..., Fetcher], server: Server) -> None:
+    fetch = fetcher(max_held_bytes=300_000)
+    big = f"{server.url}/bytes?size=200000"
+
+    for _ in range(3):  # It is given back every time.
+        assert fetch(big, stream_response=False)["size"] == 200_000
+        assert fetch(server.url + "/echo", method="POST", size=250_000)["status"] == 200
+    # What is streamed is not held.
+    answers = fetch.together([{"url": big}] * 5)
+    assert [answer["size"] for answer in answers] == [200_000] * 5
+    chunked = f"{server.url}/chunked?size=50000&count=4&pause=0.05"
+    answers = fetch.together([{"url": chunked, "stream_response": False}] * 3)
+    assert any("max_held_bytes" in answer.get("message", "") for answer in answers)
+    refused(fetch(server.url + "/echo", method="POST", size=300_001), "max_held_bytes")
+    assert fetch(big, stream_response=False)["size"] == 200_000
+
+
 def test_an_exchange_has_a_deadline(fetcher: Callable[..., Fetcher], server: Server) -> None:
     fetch = fetcher(timeout=0.5)
     fetch(server.url + "/bytes?size=9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -60,6 +61,12 @@ def test_one_that_overran_is_never_tried_again() -> None:
     quickness = Quickness()
     assert inline_after(quickness, FIRST_TRIAL, 0.0004)
     quickness.overran()
+    assert not inline_after(quickness, 100 * FIRST_TRIAL, 0.0001)
+
+
+def test_one_that_waits_is_never_tried() -> None:
+    quickness = Quickness()
+    assert not inline_after(quickness, 1, math.inf)
     assert not inline_after(quickness, 100 * FIRST_TRIAL, 0.0001)
 
 

@@ -16,7 +16,11 @@ namespace System
     public struct Boolean;
     public struct Byte;
     public struct Int32;
+    public struct Nullable<T>
+        where T : struct;
     public sealed class String;
+    public class Exception;
+    public sealed class ParamArrayAttribute : Attribute;
     public readonly ref struct ReadOnlySpan<T>;
     public readonly struct ReadOnlyMemory<T>;
 
@@ -44,6 +48,7 @@ namespace System.Threading
 
 namespace System.Threading.Tasks
 {
+    public class Task<T>;
     public readonly struct ValueTask<T>;
 }
 

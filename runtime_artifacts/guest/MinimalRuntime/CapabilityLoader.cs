@@ -47,12 +47,9 @@ internal static class CapabilityLoader
     {
         foreach (var context in Capabilities.Values)
         {
-            foreach (var assembly in context.Assemblies)
+            if (context.Find(simpleName) is { } assembly)
             {
-                if (assembly.GetName().Name == simpleName)
-                {
-                    return assembly;
-                }
+                return assembly;
             }
         }
 

@@ -22,6 +22,20 @@ internal sealed class CollectibleLoadContext(string name, Dictionary<string, byt
         return this.LoadFromStream(stream);
     }
 
+    /// <summary>The assembly of this simple name, if it is one of this context.</summary>
+    public Assembly? Find(string simpleName)
+    {
+        foreach (var assembly in this.Assemblies)
+        {
+            if (assembly.GetName().Name == simpleName)
+            {
+                return assembly;
+            }
+        }
+
+        return dependencies.Remove(simpleName, out var image) ? this.LoadFromBytes(image) : null;
+    }
+
     protected override Assembly? Load(AssemblyName assemblyName) =>
         assemblyName.Name is not { } simpleName ? null
         : dependencies.Remove(simpleName, out var image) ? this.LoadFromBytes(image)

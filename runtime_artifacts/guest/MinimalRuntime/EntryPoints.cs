@@ -23,6 +23,8 @@ public static unsafe class EntryPoints
             SharedFrame = frame;
             frame->Function = Frame.NoFunction;
             StandardInput.Install();
+            DebugLines.Install();
+            TypeNames.Install();
             frame->Return([]);
         }
         catch (Exception exception)
@@ -109,6 +111,27 @@ public static unsafe class EntryPoints
         {
             frame->Status = Status.Pending;
             frame->OutputLength = 0;
+        }
+    }
+
+    /// <summary>
+    /// A host call that was begun has ended. Its id is the handle; in: number of the host's exception,
+    /// 1 if it was cancelled, and the result or record.
+    /// </summary>
+    public static void EndHostCall(void* address)
+    {
+        var frame = (Frame*)address;
+        try
+        {
+            var request = new RequestReader(frame->InputSpan);
+            var found = HostCalls.End(
+                frame->Handle, error: request.Int32(), cancelled: request.Int32() != 0, request.Bytes());
+            frame->Return([]);
+            frame->Status = found ? Status.Ok : Status.NotLoaded;
+        }
+        catch (Exception exception)
+        {
+            frame->Fail(Status.HandlerThrew, exception);
         }
     }
 

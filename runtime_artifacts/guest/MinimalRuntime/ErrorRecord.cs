@@ -35,6 +35,9 @@ internal static class ErrorRecord
         return output.ToArray();
     }
 
+    /// <summary>Type, message and stack trace for people to read.</summary>
+    public static string Text(Exception e) => $"{e.GetType().FullName}: {Message(e)}\n{StackTrace(e)}".TrimEnd();
+
     // Message and StackTrace are virtual: user code may stand behind them and throw.
     public static string Message(Exception e)
     {

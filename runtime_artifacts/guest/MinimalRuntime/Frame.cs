@@ -35,6 +35,9 @@ internal unsafe struct Frame
     /// <summary>Out: handle of the function that runs, <see cref="NoFunction"/> for none.</summary>
     public int Function;
 
+    /// <summary>Out: the host's number of the exception behind the one that was thrown, 0 for none.</summary>
+    public int HostError;
+
     public readonly System.ReadOnlySpan<byte> InputSpan => new(Input, InputLength);
 
     public void Return(byte[] result)
@@ -51,6 +54,7 @@ internal unsafe struct Frame
     public void Fail(Status status, System.Exception exception)
     {
         Return(ErrorRecord.Encode(exception));
+        HostError = HostFunctionException.ErrorBehind(exception);
         Status = status;
     }
 }

@@ -1,0 +1,145 @@
+"""The Python functions that a runtime lends its guests, and where asynchronous ones run."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host.errors import MarshallingTypeError
+from dotnet_wasm_host.memory import buffer_of
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    HostFunction = Callable[[bytes], Any]
+
+__all__ = ["HostFunctions", "as_bytes"]
+
+#: Threads for synchronous functions that the guest calls asynchronously.
+_THREADS = 16
+
+
+@final
+class HostFunctions:
+    """Host functions by name. Thread-safe; shared by all instances of a runtime or pool.
+
+    Args:
+        functions: name to function; a function takes bytes and returns bytes (or any buffer, or
+            ``None`` for nothing), or is a coroutine function that does.
+
+    Raises:
+        MarshallingTypeError: a name is no string, or a function cannot be called.
+    """
+
+    def __init__(self, functions: Mapping[str, HostFunction]) -> None:
+        for name, function in functions.items():
+            _check(name, function)
+        self.names = tuple(sorted(functions))
+        #: By the name's UTF-16, which is how the guest has it.
+        self.by_utf16 = {
+            name.encode("utf-16-le", errors="surrogatepass"): function
+            for name, function in functions.items()
+        }
+        self._lock = threading.Lock()
+        self._caller_loop: asyncio.AbstractEventLoop | None = None
+        self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run coroutines on this loop, for as long as it runs."""
+        self._caller_loop = loop
+
+    def begin(self, function: HostFunction, argument: bytes) -> Future[Any]:
+        """Start a call that may end on any thread."""
+        if inspect.iscoroutinefunction(function):
+            return self._run_coroutine(function(argument))
+        return self._executor().submit(self._call, function, argument)
+
+    def close(self) -> None:
+        """Stop the threads; what runs in them is waited for, what waits is cancelled."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+            loop, self._own_loop = self._own_loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _call(self, function: HostFunction, argument: bytes) -> object:
+        result = function(argument)
+        if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
+            return self._run_coroutine(_await(result)).result()
+        return result
+
+    def _run_coroutine(self, coroutine: Coroutine[Any, Any, object]) -> Future[Any]:
+        import asyncio  # noqa: PLC0415 - slow to import, often unused
+
+        loop = self._caller_loop
+        if loop is None or not loop.is_running():
+            loop = self._loop()
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio  # noqa: PLC0415 - slow to import, often unused
+
+        with self._lock:
+            if self._own_loop is None:
+                loop = self._own_loop = asyncio.new_event_loop()
+                threading.Thread(
+                    target=_run_loop, args=(loop,), name="dotnet_wasm_host loop", daemon=True
+                ).start()
+            return self._own_loop
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(_THREADS, "dotnet_wasm_host function")
+            return self._threads
+
+
+def _check(name: object, function: object) -> None:
+    if not isinstance(name, str) or not callable(function):
+        raise MarshallingTypeError(
+            f"host_functions[{name!r}] is {type(function).__name__}; give names and functions "
+            "that take bytes and return bytes"
+        )
+
+
+def as_bytes(result: object, name: str) -> bytes:
+    """What a host function returned, as the guest gets it."""
+    if type(result) is bytes:
+        return result
+    if result is None:
+        return b""
+    if isinstance(result, (bytes, bytearray, memoryview)) or hasattr(result, "__array_interface__"):
+        return buffer_of(result).tobytes()  # type: ignore[arg-type]
+    if inspect.iscoroutine(result):
+        result.close()
+    if inspect.isawaitable(result):
+        raise MarshallingTypeError(
+            f"host function {name!r} is asynchronous; call it with Host.CallAsync"
+        )
+    raise MarshallingTypeError(
+        f"host function {name!r} returned {type(result).__name__}; return bytes"
+    )
+
+
+async def _await(awaitable: Awaitable[object]) -> object:
+    return await awaitable
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    import asyncio  # noqa: PLC0415 - slow to import, often unused
+
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.close()
