@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -74,13 +75,13 @@ def test_quick_calls_run_in_the_thread_of_the_loop(
     service: FunctionService, echo: dwh.Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    invoke = dwh.Runtime.invoke
+    run = dwh.RuntimePool._run
 
-    def recorded(self: dwh.Runtime, *arguments: object, **options: object) -> bytes:
+    def recorded(self: dwh.RuntimePool, *arguments: Any) -> Any:
         threads.append(threading.current_thread())
-        return invoke(self, *arguments, **options)  # type: ignore[arg-type]
+        return run(self, *arguments)
 
-    monkeypatch.setattr(dwh.Runtime, "invoke", recorded)
+    monkeypatch.setattr(dwh.RuntimePool, "_run", recorded)
 
     async def main() -> None:
         await service.deploy("f", lambda: echo.data)
