@@ -13,9 +13,10 @@ import hashlib
 import json
 import logging
 import os
+import struct
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import IO, TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError
@@ -47,6 +48,8 @@ __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 _log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
 FILE_FORMAT = 2
+#: What is said of an image fits into some hundred kilobytes; decompressing stops here.
+MAX_DESCRIPTION_BYTES = 16 << 20
 _IMAGE_NAMES = ("full",)
 
 
@@ -201,16 +204,20 @@ class RuntimeImage:
 
     @classmethod
     def open(cls, path: AssemblyPath, *, engine: str | Engine | None = None) -> RuntimeImage:
-        """Read a file of :meth:`save`.
+        """Read a file of :meth:`save`, or a folder that ``dotnet-wasm-host publish`` wrote.
 
-        The file is as trusted as a program: the code that starts from it is sandboxed, but
-        functions loaded beside the ones inside share the runtime with them.
+        A published folder is turned into an image at its first use on a machine (a second or two)
+        and comes out of the cache afterwards. What is opened is as trusted as a program: the code
+        that starts from it is sandboxed, but functions loaded beside the ones inside share the
+        runtime with them.
 
         Raises:
             ArtifactError: not an image, damaged, or made with another .NET build.
         """
-        name, module, state = _read_file(path)
         chosen = get_engine(engine)
+        if Path(path).is_dir():
+            return cls._open_published(Path(path), chosen)
+        name, module, state = read_image_file(path)
         builder = ImageBuilder(chosen, _log.info)
         if state.code_sha256 != builder.code_sha256:
             raise ArtifactError(
@@ -219,6 +226,28 @@ class RuntimeImage:
                 "this version of dotnet_wasm_host"
             )
         return cls(name, chosen, builder.opened(module, state))
+
+    @classmethod
+    def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
+        # Slow to import, seldom needed.
+        from dotnet_wasm_host.publishing import open_published  # noqa: PLC0415
+
+        store, function = open_published(folder)
+        builder = ImageBuilder(engine, _log.info, store)
+        name = function.function_id
+
+        def load_function() -> ImageParts:
+            base = cls(name, engine, builder.image_of_store())
+            with base.instantiate() as runtime:
+                runtime.load_assembly(
+                    name,
+                    function.assembly,
+                    dependencies=function.dependencies,
+                    handler_type=function.handler_type or None,
+                )
+                return runtime.snapshot(name).parts
+
+        return cls(name, engine, builder.cached("published", load_function))
 
     def _memory_module(self) -> bytes:
         # Engines keep machine code, not modules; a pristine instance has the same content.
@@ -236,11 +265,23 @@ class RuntimeImage:
         )
 
 
-def _read_file(path: AssemblyPath) -> tuple[str, bytes, ImageState]:
-    import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+def read_image_file(path: AssemblyPath | IO[bytes]) -> tuple[str, bytes, ImageState]:
+    """Name, memory module and state of a file that :meth:`RuntimeImage.save` wrote.
 
+    ArtifactError for anything else.
+    """
+    import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+    import zlib  # noqa: PLC0415 - likewise
+
+    # What zipfile and json raise for files of hostile people.
+    refusals = (
+        *(OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error),
+        *(ValueError, LookupError, TypeError, ArithmeticError, AttributeError),
+    )
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("image.json").file_size > MAX_DESCRIPTION_BYTES:
+                raise ValueError("image.json is larger than any description")
             description = json.loads(archive.read("image.json"))
             if description["format"] != FILE_FORMAT:
                 raise ValueError(f"format {description['format']} is not {FILE_FORMAT}")
@@ -251,7 +292,7 @@ def _read_file(path: AssemblyPath) -> tuple[str, bytes, ImageState]:
             raise ValueError("memory.wasm does not have its hash")
         check_memory_module(module)
         return str(description["name"]), module, ImageState.from_json(description["state"])
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
+    except refusals as error:
         raise ArtifactError(f"{path} is not a readable runtime image: {error}") from error
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import os
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -27,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=ENGINE_NAMES,
         help="what tests run on that do not name an engine themselves",
     )
+    parser.addoption(
+        "--image",
+        default="full",
+        help="the image that functions run on: a name, or what RuntimeImage.open reads",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +45,18 @@ def pytest_sessionstart() -> None:
     # An engine that is not there stops the run. Not earlier: engines handle SIGSEGV, and so
     # does pytest's faulthandler, which would take it from them.
     get_engine()
+
+
+#: What only wasmtime has: docs/engines.md.
+ONLY_WASMTIME = ("parallel guests", "a stack limit")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        (what,) = mark.args
+        assert what in ONLY_WASMTIME
+        if get_engine().name != "wasmtime":
+            pytest.skip(f"{get_engine().name} does not have {what}")
 
 
 def pytest_report_header() -> str:
@@ -75,8 +93,11 @@ def compiled() -> CompiledSources:
 
 
 @pytest.fixture(scope="session")
-def image() -> dwh.RuntimeImage:
-    return dwh.RuntimeImage.load()
+def image(pytestconfig: pytest.Config) -> dwh.RuntimeImage:
+    name: str = pytestconfig.getoption("--image")
+    if Path(name).exists():
+        return dwh.RuntimeImage.open(name)
+    return dwh.RuntimeImage.load(name)
 
 
 @pytest.fixture
