@@ -28,7 +28,7 @@ from tests.native_leaks import orphans, private_bytes
 PROGRAM = Path(__file__).parent / "functional" / "programs" / "moody.cs"
 CALLS = 100_000
 #: One call of a host function in so many fails.
-FAULT_RATE = 20_000
+FAULT_RATE = 300
 #: The process may grow by this much after its first tenth: allocators do not give all back.
 GROWTH_BYTES = 48 << 20
 FUNCTIONS = tuple("abcd")

@@ -13,7 +13,7 @@ def test_mixed_calls_and_faults_for_a_moment(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.CRITICAL + 1, "dotnet_wasm_host")
-    monkeypatch.setattr(soak, "FAULT_RATE", 500)
+    monkeypatch.setattr(soak, "FAULT_RATE", 40)
     run = soak.soak(calls=1500, seed=20261122)
 
     outcomes = {outcome for _, outcome in run.outcomes}
