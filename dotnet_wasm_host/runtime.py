@@ -28,6 +28,7 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     MarshallingTypeError,
     RuntimeClosed,
+    is_crash,
 )
 from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
@@ -488,7 +489,7 @@ class Runtime:
             result = guest.invoke(entry.function.function_id, handle, payload)
         except BaseException as error:
             self._failed += 1
-            if isinstance(error, CRASHES):
+            if is_crash(error):
                 entry.crashes += 1
             raise
         finally:
@@ -590,7 +591,7 @@ class Runtime:
         """A call that waited has ended."""
         error = outcome.exception()
         self._failed += error is not None
-        if isinstance(error, CRASHES):
+        if is_crash(error):
             entry.crashes += 1
         elif error is None or isinstance(error, InvocationError):
             entry.crashes = 0
@@ -709,7 +710,7 @@ class Runtime:
             if error is not None:
                 self._invocations += 1
                 self._failed += 1
-                if isinstance(error, CRASHES):
+                if is_crash(error):
                     entry.crashes += 1
                 try:
                     raise error
