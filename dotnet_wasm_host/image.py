@@ -145,6 +145,8 @@ class RuntimeImage:
             result_limit=limits.result_bytes,
             grace=limits.cancellation_grace,
         )
+        if parts.state.has_work:
+            host.mono.resume()
         guest.function_ids.update((f.handle, f.function_id) for f in parts.state.functions)
         return guest
 

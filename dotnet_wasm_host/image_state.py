@@ -64,7 +64,11 @@ class ImageManifest:
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """What a memory module needs beside it to be an image."""
+    """What a memory module needs beside it to be an image.
+
+    Attributes:
+        has_work: timers run, or work is queued, that the host of an instance has to know of.
+    """
 
     layout: GuestLayout
     globals: Mapping[str, int]
@@ -73,6 +77,7 @@ class ImageState:
     manifest: ImageManifest
     code_sha256: str
     interop: InteropState = field(default_factory=InteropState)
+    has_work: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -94,7 +99,7 @@ class ImageState:
         return cls(
             GuestLayout(**data["layout"]), data["globals"], functions,
             tuple(data["capabilities"]), manifest, str(data["code_sha256"]),
-            InteropState(**data["interop"]),
+            InteropState(**data["interop"]), bool(data["has_work"]),
         )  # fmt: skip
 
 
@@ -121,6 +126,7 @@ def freeze(
         manifest=manifest,
         code_sha256=origin.code_sha256,
         interop=guest.host.interop_state,
+        has_work=guest.host.mono.has_work,
     )
     return memory_module(content), state
 

@@ -224,6 +224,17 @@ def test_timers_of_synchronous_functions_fire_between_calls(
     assert seen >= 3
 
 
+def test_timers_in_a_snapshot_run_on(awaiting: dwh.Runtime, programs: Programs) -> None:
+    awaiting.load_assembly("t", programs["awaiting"], handler_type="Programs.Ticking")
+    ticks = int(awaiting.invoke("t"))
+    with awaiting.snapshot().instantiate() as other:
+        for _ in range(200):
+            if int(other.invoke("t")) > ticks + 2:
+                return
+            time.sleep(0.002)
+    pytest.fail("the timer stood still")
+
+
 def test_a_handler_of_both_kinds_is_called_synchronously(
     awaiting: dwh.Runtime, programs: Programs
 ) -> None:
