@@ -203,16 +203,20 @@ class RuntimeImage:
 
     @classmethod
     def open(cls, path: AssemblyPath, *, engine: str | Engine | None = None) -> RuntimeImage:
-        """Read a file of :meth:`save`.
+        """Read a file of :meth:`save`, or a folder that ``dotnet-wasm-host publish`` wrote.
 
-        The file is as trusted as a program: the code that starts from it is sandboxed, but
-        functions loaded beside the ones inside share the runtime with them.
+        A published folder is turned into an image at its first use on a machine (a second or two)
+        and comes out of the cache afterwards. What is opened is as trusted as a program: the code
+        that starts from it is sandboxed, but functions loaded beside the ones inside share the
+        runtime with them.
 
         Raises:
             ArtifactError: not an image, damaged, or made with another .NET build.
         """
-        name, module, state = _read_file(path)
         chosen = get_engine(engine)
+        if Path(path).is_dir():
+            return cls._open_published(Path(path), chosen)
+        name, module, state = _read_file(path)
         builder = ImageBuilder(chosen, _log.info)
         if state.code_sha256 != builder.code_sha256:
             raise ArtifactError(
@@ -221,6 +225,28 @@ class RuntimeImage:
                 "this version of dotnet_wasm_host"
             )
         return cls(name, chosen, builder.opened(module, state))
+
+    @classmethod
+    def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
+        # Slow to import, seldom needed.
+        from dotnet_wasm_host.publishing import open_published  # noqa: PLC0415
+
+        store, function = open_published(folder)
+        builder = ImageBuilder(engine, _log.info, store)
+        name = function.function_id
+
+        def load_function() -> ImageParts:
+            base = cls(name, engine, builder.image_of_store())
+            with base.instantiate() as runtime:
+                runtime.load_assembly(
+                    name,
+                    function.assembly,
+                    dependencies=function.dependencies,
+                    handler_type=function.handler_type or None,
+                )
+                return runtime.snapshot(name).parts
+
+        return cls(name, engine, builder.cached("published", load_function))
 
     def _memory_module(self) -> bytes:
         # Engines keep machine code, not modules; a pristine instance has the same content.

@@ -73,9 +73,11 @@ class ImageParts:
 class ImageBuilder:
     """Makes images for one engine, through the cache where there is one."""
 
-    def __init__(self, engine: Engine, progress: Progress) -> None:
+    def __init__(
+        self, engine: Engine, progress: Progress, store: ArtifactStore | None = None
+    ) -> None:
         self.engine = engine
-        self.store = ArtifactStore.locate()
+        self.store = store or ArtifactStore.locate()
         self._progress = progress
         self._cache = ImageCache.locate()
         self.code_sha256 = self.store.manifest.files["dotnet.code.wasm"].sha256
@@ -110,6 +112,10 @@ class ImageBuilder:
     def image(self, name: str) -> ImageParts:
         """A built-in image."""
         return self.cached(name, lambda: self._build(self._assemblies()))
+
+    def image_of_store(self) -> ImageParts:
+        """An image of everything in the store, for stores that were made for one."""
+        return self.cached("store", lambda: self._build(self._assemblies()))
 
     def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
         """An image of other assemblies than the whole base library.
@@ -173,8 +179,10 @@ class ImageBuilder:
 
     def _warm_up(self, guest: Guest, assemblies: Container[str]) -> None:
         """Run every path a function's life takes, so that instances start with them warm."""
+        available = set(self.store.names("guest/"))
         for sample, needed, payloads in WARM_UP:
-            if needed and needed not in assemblies:
+            # A published function's store has the samples that its image can run.
+            if f"guest/{sample}.dll" not in available or (needed and needed not in assemblies):
                 continue
             report = guest.load(sample, self.store.read(f"guest/{sample}.dll"), (), "")
             for payload in payloads:
@@ -188,8 +196,11 @@ class ImageBuilder:
 
     def _assemblies(self) -> dict[str, bytes]:
         files = {f"{Path(path).stem}.wasm": path for path in self.store.names("framework/")}
+        # A published function's store has the second one only if the function uses it.
+        guest = set(self.store.names("guest/"))
         for name in ("MinimalRuntime.dll", "MinimalRuntime.Json.dll"):
-            files[name] = f"guest/{name}"
+            if f"guest/{name}" in guest:
+                files[name] = f"guest/{name}"
         return {name: self.store.read(path) for name, path in files.items()}
 
     def _manifest(self, assemblies: Mapping[str, bytes]) -> ImageManifest:

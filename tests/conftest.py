@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import os
 import weakref
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -26,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=ENGINE_NAMES,
         help="what tests run on that do not name an engine themselves",
+    )
+    parser.addoption(
+        "--image",
+        default="full",
+        help="the image that functions run on: a name, or what RuntimeImage.open reads",
     )
 
 
@@ -75,8 +81,11 @@ def compiled() -> CompiledSources:
 
 
 @pytest.fixture(scope="session")
-def image() -> dwh.RuntimeImage:
-    return dwh.RuntimeImage.load()
+def image(pytestconfig: pytest.Config) -> dwh.RuntimeImage:
+    name: str = pytestconfig.getoption("--image")
+    if Path(name).exists():
+        return dwh.RuntimeImage.open(name)
+    return dwh.RuntimeImage.load(name)
 
 
 @pytest.fixture

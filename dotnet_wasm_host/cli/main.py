@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from dotnet_wasm_host.cli import compiling, images, information, running, serving
+from dotnet_wasm_host.cli import compiling, images, information, publishing, running, serving
 from dotnet_wasm_host.cli.console import EXIT_CODES, report_error
 from dotnet_wasm_host.errors import DotnetHostError
 
@@ -25,6 +25,7 @@ app.command()(running.demo)
 app.command()(running.run)
 app.command(name="compile")(compiling.compile_sources)
 app.command()(compiling.contract)
+app.command(name="publish")(publishing.publish_function)
 app.command()(serving.serve)
 app.command()(information.info)
 app.add_typer(images.app, name="images")

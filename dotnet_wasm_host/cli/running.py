@@ -16,7 +16,7 @@ from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.options import Limits, WasiOptions
 from dotnet_wasm_host.runtime import Runtime
 
-__all__ = ["demo", "run"]
+__all__ = ["demo", "read_function", "run"]
 
 _DEMO = """\
 using System;
@@ -113,6 +113,17 @@ def _read_payload(payload: str | None, payload_file: Path | None) -> bytes:
         return payload_file.read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"{payload_file} cannot be read: {error.strerror}") from error
+
+
+def read_function(file: Path, dependencies: list[Path]) -> bytes:
+    """Content of a function's assembly, compiled if the file is C#."""
+    assembly = _assembly(file, dependencies)
+    if isinstance(assembly, Assembly):
+        return assembly.data
+    try:
+        return assembly.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _assembly(file: Path, dependencies: list[Path]) -> Path | Assembly:

@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.trimming.module import Module
     from dotnet_wasm_host.trimming.world import Reference, World
 
-__all__ = ["READ_BY_THE_RUNTIME", "AttributeValue", "attribute_name", "read_attribute"]
+__all__ = [
+    "GUEST_ATTRIBUTES",
+    "READ_BY_THE_RUNTIME",
+    "AttributeValue",
+    "attribute_name",
+    "read_attribute",
+]
 
 #: Attributes of the base library that Mono or the base library itself reads at run time. All
 #: others on it are for compilers, analysers and debuggers.
 READ_BY_THE_RUNTIME = frozenset(
     {
         "AttributeUsageAttribute",
+        "DefaultMemberAttribute",
         "DisableRuntimeMarshallingAttribute",
         "DynamicInterfaceCastableImplementationAttribute",
         "FixedAddressValueTypeAttribute",
@@ -42,6 +49,83 @@ READ_BY_THE_RUNTIME = frozenset(
         "UnmanagedFunctionPointerAttribute",
         "UnsafeAccessorAttribute",
         "UnsafeAccessorTypeAttribute",
+    }
+)
+#: Attributes that compilers put onto assemblies, types and members without being asked, and those
+#: that much code has on it.
+GUEST_ATTRIBUTES = frozenset(
+    {
+        "System.AttributeUsageAttribute",
+        "System.CLSCompliantAttribute",
+        "System.ComponentModel.EditorBrowsableAttribute",
+        "System.Diagnostics.CodeAnalysis.SetsRequiredMembersAttribute",
+        "System.Diagnostics.CodeAnalysis.UnscopedRefAttribute",
+        "System.Diagnostics.ConditionalAttribute",
+        "System.Diagnostics.DebuggableAttribute",
+        "System.Diagnostics.DebuggerBrowsableAttribute",
+        "System.Diagnostics.DebuggerDisplayAttribute",
+        "System.Diagnostics.DebuggerHiddenAttribute",
+        "System.Diagnostics.DebuggerNonUserCodeAttribute",
+        "System.Diagnostics.DebuggerStepThroughAttribute",
+        "System.FlagsAttribute",
+        "System.ObsoleteAttribute",
+        "System.ParamArrayAttribute",
+        "System.Reflection.AssemblyCompanyAttribute",
+        "System.Reflection.AssemblyConfigurationAttribute",
+        "System.Reflection.AssemblyCopyrightAttribute",
+        "System.Reflection.AssemblyDescriptionAttribute",
+        "System.Reflection.AssemblyFileVersionAttribute",
+        "System.Reflection.AssemblyInformationalVersionAttribute",
+        "System.Reflection.AssemblyMetadataAttribute",
+        "System.Reflection.AssemblyProductAttribute",
+        "System.Reflection.AssemblyTitleAttribute",
+        "System.Reflection.AssemblyTrademarkAttribute",
+        "System.Reflection.AssemblyVersionAttribute",
+        "System.Reflection.DefaultMemberAttribute",
+        "System.Resources.NeutralResourcesLanguageAttribute",
+        "System.Runtime.CompilerServices.AsyncStateMachineAttribute",
+        "System.Runtime.CompilerServices.CompilationRelaxationsAttribute",
+        "System.Runtime.CompilerServices.CompilerFeatureRequiredAttribute",
+        "System.Runtime.CompilerServices.CompilerGeneratedAttribute",
+        "System.Runtime.CompilerServices.DisableRuntimeMarshallingAttribute",
+        "System.Runtime.CompilerServices.ExtensionAttribute",
+        "System.Runtime.CompilerServices.FixedBufferAttribute",
+        "System.Runtime.CompilerServices.InternalsVisibleToAttribute",
+        "System.Runtime.CompilerServices.IsByRefLikeAttribute",
+        "System.Runtime.CompilerServices.IsReadOnlyAttribute",
+        "System.Runtime.CompilerServices.IsUnmanagedAttribute",
+        "System.Runtime.CompilerServices.IteratorStateMachineAttribute",
+        "System.Runtime.CompilerServices.ModuleInitializerAttribute",
+        "System.Runtime.CompilerServices.NullableAttribute",
+        "System.Runtime.CompilerServices.NullableContextAttribute",
+        "System.Runtime.CompilerServices.NullablePublicOnlyAttribute",
+        "System.Runtime.CompilerServices.RefSafetyRulesAttribute",
+        "System.Runtime.CompilerServices.ReferenceAssemblyAttribute",
+        "System.Runtime.CompilerServices.RequiredMemberAttribute",
+        "System.Runtime.CompilerServices.RuntimeCompatibilityAttribute",
+        "System.Runtime.CompilerServices.SkipLocalsInitAttribute",
+        "System.Runtime.CompilerServices.TupleElementNamesAttribute",
+        "System.Runtime.CompilerServices.UnsafeValueTypeAttribute",
+        "System.Runtime.InteropServices.ComVisibleAttribute",
+        "System.Runtime.InteropServices.GuidAttribute",
+        "System.Runtime.Versioning.SupportedOSPlatformAttribute",
+        "System.Runtime.Versioning.TargetFrameworkAttribute",
+        "System.Runtime.Versioning.TargetPlatformAttribute",
+        "System.Security.Permissions.SecurityPermissionAttribute",
+        "System.Security.UnverifiableCodeAttribute",
+        "System.SerializableAttribute",
+        "System.ThreadStaticAttribute",
+        "System.Reflection.AssemblyDelaySignAttribute",
+        "System.Reflection.AssemblyKeyFileAttribute",
+        "System.Runtime.CompilerServices.CallerArgumentExpressionAttribute",
+        "System.Runtime.CompilerServices.CallerMemberNameAttribute",
+        "System.Runtime.CompilerServices.InlineArrayAttribute",
+        "System.Runtime.CompilerServices.InterpolatedStringHandlerAttribute",
+        "System.Runtime.CompilerServices.IsExternalInit",
+        "System.Runtime.CompilerServices.MethodImplAttribute",
+        "System.Runtime.CompilerServices.PreserveBaseOverridesAttribute",
+        "System.Runtime.InteropServices.InAttribute",
+        "System.Runtime.InteropServices.StructLayoutAttribute",
     }
 )
 #: II.23.3: what a blob starts with, the kinds of named arguments, and types of boxed values.

@@ -27,6 +27,7 @@ from dotnet_wasm_host.ecma335.signatures import (
     substitute_method,
 )
 from dotnet_wasm_host.trimming.attributes import (
+    GUEST_ATTRIBUTES,
     READ_BY_THE_RUNTIME,
     AttributeValue,
     attribute_name,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Marker"]
 
+FRIENDS = "System.Runtime.CompilerServices.InternalsVisibleToAttribute"
 DESCRIPTORS = "ILLink.Descriptors.xml"
 #: What Mono finds by name or builds vtables from, beside what the core's own descriptor lists:
 #: the interfaces that vectors implement, and those that it looks for on primitives.
@@ -100,11 +102,13 @@ class Marker:
         features: Mapping[str, bool],
         *,
         open_to_guests: bool,
+        optional_names: frozenset[str] = frozenset(),
     ) -> None:
         self._world = world
         self._constants = constants
         self._features = features
         self._open = open_to_guests
+        self._optional_names = optional_names
         self._reflection = Reflection(world, self)
         self.types: set[int] = set()
         self.methods: set[int] = set()
@@ -151,13 +155,20 @@ class Marker:
         for field in world.fields(self._core_type("System.String")):
             if world.field_name(field) == "Empty":
                 self.mark_field(field)
-        self._mark_attributes(core, Table.ASSEMBLY, 1)
 
     def _core_type(self, name: str) -> int:
         type_ = self._world.type_named(self._world.core, name)
         if type_ is None:
             raise MalformedImage(f"{self._world.core.name} has no {name}")
         return type_
+
+    def mark_guest_attributes(self) -> None:
+        """Attributes that compilers put onto any assembly: Mono asserts that it finds them."""
+        for name in sorted(GUEST_ATTRIBUTES):
+            type_ = self._world.type_named(self._world.core, name)
+            if type_ is not None:
+                self.instantiate(type_)
+                self.mark_visible_members(type_)
 
     def mark_root(self, module: Module) -> None:
         """Everything in an assembly that is kept as it is."""
@@ -175,6 +186,8 @@ class Marker:
             self._mark_reference(world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row))
         for row in range(1, len(module.metadata.rows(Table.CUSTOM_ATTRIBUTE)) + 1):
             self._mark_attribute(module, row)
+        if module.name not in self._optional_names:
+            self._reflection.keep_data(module)
 
     def mark_whole(self, type_: int) -> None:
         """A type with all its members."""
@@ -596,16 +609,21 @@ class Marker:
             if op == Op.LDTOKEN and reference.kind == "type":
                 self._mark_open_type(reference.owner)
             previous = None
-        self._reflection.follow(module, found)
+        self._reflection.follow(
+            module, method, found, by_name=module.name not in self._optional_names
+        )
 
     def _mark_open_type(self, type_: Type) -> None:
-        """``typeof(G<>)`` and ``typeof(G<int>)`` are there to be made and created."""
+        """``typeof(G<>)`` and ``typeof(G<int>)`` are there to be made and created.
+
+        No annotation survives MakeGenericType, so every constructor counts.
+        """
         definition = self._world.definition(type_)
         if definition is None or self._world.is_interface(definition):
             return
         module, row = self._world.locate(definition)
         if module.generics_of(Table.TYPE_DEF, row):
-            self.mark_default_constructor(definition)
+            self.mark_methods_named(definition, ".ctor")
 
     def _mark_reference(self, reference: Reference, constrained: int | None = None) -> None:
         world = self._world
@@ -641,7 +659,11 @@ class Marker:
 
     def keeps_attribute(self, module: Module, row: int) -> bool:
         """Whether an attribute on something that is kept stays."""
-        return self.attribute_name(module, row).rpartition(".")[2] in READ_BY_THE_RUNTIME
+        name = self.attribute_name(module, row)
+        if name == FRIENDS:
+            friend = str(read_attribute(self._world, module, row).fixed[0])
+            return self._world.has(friend.partition(",")[0].strip())
+        return name.rpartition(".")[2] in READ_BY_THE_RUNTIME
 
     def _mark_attributes(self, module: Module, table: Table, row: int) -> None:
         if module.is_root:
@@ -677,11 +699,21 @@ class Marker:
                     if self._world.field_name(field) == name:
                         self.mark_field(field)
 
+    def reaches(self, assembly: str) -> bool:
+        """Whether anything of an assembly is marked so far."""
+        module = self._world.loaded(assembly)
+        return module is not None and module.index in self._described
+
     def _describe(self, module: Module) -> None:
         """What an assembly's own descriptor keeps, once the assembly is reached."""
-        if module.index in self._described or module.is_root:
+        if module.index in self._described:
             return
         self._described.add(module.index)
+        self._reflection.reach(module)
+        if module.is_root:
+            return
+        # Mono asserts that all of an assembly's attributes are there when it looks for friends.
+        self._mark_attributes(module, Table.ASSEMBLY, 1)
         content = module.resources().get(DESCRIPTORS)
         if content is not None:
             what = f"{DESCRIPTORS} of {module.name}"

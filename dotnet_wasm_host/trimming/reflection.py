@@ -9,7 +9,7 @@ from dotnet_wasm_host.ecma335.il import Op
 from dotnet_wasm_host.ecma335.metadata import Table
 from dotnet_wasm_host.trimming.attributes import read_attribute
 from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
-from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_MASK
+from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_BITS, ROW_MASK
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.trimming.marking import Marker
@@ -20,6 +20,7 @@ __all__ = ["Reflection"]
 
 _CODE_ANALYSIS = "System.Diagnostics.CodeAnalysis."
 ACCESSED_MEMBERS = f"{_CODE_ANALYSIS}DynamicallyAccessedMembersAttribute"
+UNBOUNDED = f"{_CODE_ANALYSIS}RequiresUnreferencedCodeAttribute"
 DEPENDENCY = f"{_CODE_ANALYSIS}DynamicDependencyAttribute"
 #: System.Diagnostics.CodeAnalysis.DynamicallyAccessedMemberTypes.
 DEFAULT_CONSTRUCTOR, PUBLIC_CONSTRUCTORS, OTHER_CONSTRUCTORS = 0x1, 0x2, 0x4
@@ -33,6 +34,13 @@ _ACCESSORS = {
 ALL_MEMBERS = 0x7FFFFFFF
 
 
+DATA_MEMBERS = PUBLIC_PROPERTIES | PUBLIC_FIELDS | PUBLIC_CONSTRUCTORS
+
+
+def _rows(module: Module, table: Table) -> range:
+    return range(1, len(module.metadata.rows(table)) + 1)
+
+
 @final
 class Reflection:
     """Marks members that are reached by reflection."""
@@ -41,6 +49,8 @@ class Reflection:
         self._world = world
         self._marker = marker
         self._parameters: dict[int, int] = {}
+        self._deferred: dict[str, list[tuple[Module, int, tuple[object, ...]]]] = {}
+        self._deferred_names: dict[str, list[tuple[Module, TypeName, int]]] = {}
 
     def accessed(self, module: Module, table: Table, row: int) -> int:
         """Flags of ``[DynamicallyAccessedMembers]`` on a parameter, field or type parameter."""
@@ -94,16 +104,19 @@ class Reflection:
                 wanted |= public_flag if public else other_flag
         return wanted
 
-    def follow(self, module: Module, code: list[tuple[int, int, int]]) -> None:
+    def follow(
+        self, module: Module, method: int, code: list[tuple[int, int, int]], *, by_name: bool
+    ) -> None:
         """``typeof`` and names of types in a method that hands them to something annotated.
 
         Without data flow, every type named in the method is taken to reach every annotated
-        parameter and field in it.
+        parameter and field in it, and its own annotated result. Texts are names that it looks
+        up; without ``by_name`` they count once something else uses their assemblies.
         """
         world = self._world
         types: list[int] = []
         texts: list[int] = []
-        flags, by_name = 0, False
+        flags, looks_up = self._annotated_result(method), False
         for _, op, token in code:
             if op == Op.LDSTR:
                 texts.append(token & ROW_MASK)
@@ -114,15 +127,20 @@ class Reflection:
                 types += [definition] if definition is not None else []
             elif reference.kind == "method" and reference.target:
                 flags |= self._annotated_parameters(reference.target)
-                by_name |= self._finds_types(reference.target)
+                looks_up |= self._finds_types(reference.target)
             elif reference.kind == "field" and reference.target:
                 place, row = world.locate(reference.target)
                 flags |= self.accessed(place, Table.FIELD, row)
         for type_ in types:
             self.access(type_, flags)
-        for text in texts if by_name else ():
+        for text in texts if looks_up else ():
             content = module.metadata.user_string(text)[:-1].decode("utf-16-le", "replace")
-            self._access_name(module, parse_type_name(content), flags | DEFAULT_CONSTRUCTOR)
+            name = parse_type_name(content)
+            if by_name or self._marker.reaches(name.assembly):
+                self._access_name(module, name, flags | DEFAULT_CONSTRUCTOR)
+            else:
+                waiting = self._deferred_names.setdefault(name.assembly, [])
+                waiting.append((module, name, flags | DEFAULT_CONSTRUCTOR))
 
     def _access_name(self, module: Module, name: TypeName, flags: int) -> None:
         type_ = name.resolve(self._world, module)
@@ -143,6 +161,14 @@ class Reflection:
             self._parameters[method] = flags
         return flags
 
+    def _annotated_result(self, method: int) -> int:
+        module, row = self._world.locate(method)
+        for parameter in module.parameters(row):
+            # Sequence 0 is the result (II.22.33).
+            if not module.metadata.row(Table.PARAM, parameter)[1]:
+                return self.accessed(module, Table.PARAM, parameter)
+        return 0
+
     def _finds_types(self, method: int) -> bool:
         name = self._world.method_name(method)
         if name not in {"GetType", "CreateInstance"}:
@@ -160,6 +186,48 @@ class Reflection:
                     continue
                 self._depend(module, self._world.owner_of_method(method), value.fixed)
 
+    def keep_data(self, module: Module) -> None:
+        """What serializers may look at, if a root calls one that works by reflection.
+
+        Such methods say ``[RequiresUnreferencedCode]``. The data are then of types that the
+        root's fields, type arguments and the results of methods it calls are made of.
+        """
+        if not self._calls_unbounded_reflection(module):
+            return
+        world = self._world
+        kinds = [world.field_type(world.identity(module, f)) for f in _rows(module, Table.FIELD)]
+        for table in (Table.METHOD_SPEC, Table.TYPE_SPEC):
+            for row in _rows(module, table):
+                reference = world.reference(module, int(table) << ROW_BITS | row)
+                kinds += [reference.owner, *reference.arguments]
+        for row in _rows(module, Table.MEMBER_REF):
+            reference = world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row)
+            if reference.kind == "method" and reference.target:
+                kinds.append(world.signature(reference.target).result)
+        for kind in kinds:
+            for type_ in world.definitions(kind):
+                if not world.locate(type_)[0].is_root:
+                    self.access(type_, DATA_MEMBERS)
+
+    def _calls_unbounded_reflection(self, module: Module) -> bool:
+        world = self._world
+        for row in _rows(module, Table.MEMBER_REF):
+            target = world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row)
+            if target.kind != "method" or not target.target:
+                continue
+            place, method = world.locate(target.target)
+            for attribute in place.attributes_of(Table.METHOD_DEF, method):
+                if self._marker.attribute_name(place, attribute) == UNBOUNDED:
+                    return True
+        return False
+
+    def reach(self, module: Module) -> None:
+        """An assembly is used now: what the core wants of it then."""
+        for place, owner, fixed in self._deferred.pop(module.name, ()):
+            self._depend(place, owner, fixed)
+        for place, name, flags in self._deferred_names.pop(module.name, ()):
+            self._access_name(place, name, flags)
+
     def _depend(self, module: Module, owner: int, fixed: tuple[object, ...]) -> None:
         what, *place = fixed
         type_: int | None = owner
@@ -168,6 +236,10 @@ class Reflection:
             name = first if isinstance(first, TypeName) else parse_type_name(str(first))
             if len(place) > 1:
                 name = TypeName(name.name, str(place[1]), name.arguments)
+            if module.is_core and not self._marker.reaches(name.assembly or module.name):
+                # The core needs the assembly for its users, not for itself: JSImport.
+                self._deferred.setdefault(name.assembly, []).append((module, owner, fixed))
+                return
             type_ = name.resolve(self._world, module)
         if type_ is None:
             return

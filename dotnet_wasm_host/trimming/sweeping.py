@@ -460,6 +460,8 @@ class Sweeper:
 
     def _reference_to(self, target: int) -> int:
         module, row = self._world.locate(target)
+        if target not in self._marker.types:
+            raise AssertionError(f"{self._world.full_name(target)} was not marked")
         if module is self._module:
             return TYPE_DEF_OR_REF.join(Table.TYPE_DEF, self._renumber(Table.TYPE_DEF, row))
         return TYPE_DEF_OR_REF.join(Table.TYPE_REF, self._type_ref(module, row))
@@ -504,6 +506,7 @@ class Sweeper:
 
     def _member_ref(self, row: int) -> int:
         parent, name, signature = self._metadata.row(Table.MEMBER_REF, row)
+        self._check_marked(row)
         table, owner = MEMBER_REF_PARENT.split(parent)
         if table is Table.METHOD_DEF:
             new = MEMBER_REF_PARENT.join(table, self._renumber(table, owner))
@@ -514,6 +517,14 @@ class Sweeper:
             new = MEMBER_REF_PARENT.join(kind, place)
         blob = rename(self._metadata.blob(signature), self._type)
         return self._once(Table.MEMBER_REF, new, self._metadata.string(name), blob)
+
+    def _check_marked(self, row: int) -> None:
+        token = int(Table.MEMBER_REF) << ROW_BITS | row
+        reference = self._world.reference(self._module, token)
+        marked = self._marker.methods if reference.kind == "method" else self._marker.fields
+        if reference.target and reference.target not in marked:
+            name = self._metadata.string(self._metadata.row(Table.MEMBER_REF, row)[1])
+            raise AssertionError(f"{name}, which {self._module.name} refers to, was not marked")
 
     def _method_spec(self, row: int) -> int:
         method, blob = self._metadata.row(Table.METHOD_SPEC, row)

@@ -60,6 +60,8 @@ class TrimOptions:
             for functions that are not among the roots. Those the roots use stay anyway.
         open_to_guests: functions that are not among the roots will be loaded: interfaces and
             abstract members that they may implement are kept whole.
+        optional_names: roots whose look-ups of types by name ask what is there; they do not keep
+            what they ask for.
         explain: remember what reached each type and method first.
     """
 
@@ -69,6 +71,7 @@ class TrimOptions:
     substitutions: tuple[tuple[str, str | bytes], ...] = ()
     facades: tuple[str, ...] = ()
     open_to_guests: bool = False
+    optional_names: tuple[str, ...] = ("MinimalRuntime",)
     explain: bool = False
 
 
@@ -168,7 +171,13 @@ def trim(
     world = World(assemblies, frozenset(options.roots))
     substitutions = [(what, parse_xml(text, what)) for what, text in options.substitutions]
     constants = Constants(world, features, substitutions)
-    marker = Marker(world, constants, features, open_to_guests=options.open_to_guests)
+    marker = Marker(
+        world,
+        constants,
+        features,
+        open_to_guests=options.open_to_guests,
+        optional_names=frozenset(options.optional_names),
+    )
     tell("marking what is used ...")
     _mark(world, marker, features, options)
     tell(f"marked {len(marker.types)} types and {len(marker.methods)} methods; writing them ...")
@@ -182,6 +191,8 @@ def _mark(world: World, marker: Marker, features: Mapping[str, bool], options: T
         if root is None:
             raise ArtifactError(f"the root assembly {name!r} is not among the assemblies")
         marker.mark_root(root)
+    if options.open_to_guests:
+        marker.mark_guest_attributes()
     for what, text in options.descriptors:
         descriptor: ET.Element = parse_xml(text, what)
         for kept in list(kept_by(world, descriptor, features, what, strict=True)):

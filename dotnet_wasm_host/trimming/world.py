@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
@@ -14,6 +15,7 @@ from dotnet_wasm_host.ecma335.metadata import (
     Table,
 )
 from dotnet_wasm_host.ecma335.signatures import (
+    FUNCTION,
     INSTANCE,
     MODIFIED,
     TYPE,
@@ -122,6 +124,28 @@ class World:
             self._by_name[name] = module
         return self._by_name[name]
 
+    def loaded(self, name: str) -> Module | None:
+        """An assembly that something referred to already."""
+        return self._by_name.get(name)
+
+    def with_assemblies(self, assemblies: Mapping[str, bytes]) -> World:
+        """This world with more assemblies in it, which are its roots; this one stays as it is."""
+        other = copy(self)
+        other._extend(assemblies)  # noqa: SLF001 - a world as well
+        return other
+
+    def _extend(self, assemblies: Mapping[str, bytes]) -> None:
+        self._assemblies = {**self._assemblies, **assemblies}
+        self._roots = frozenset(assemblies)
+        self._by_name = {n: m for n, m in self._by_name.items() if n not in assemblies and m}
+        self._caches = _Caches()
+        self.modules = list(self.modules)
+        self.unresolved = set()
+
+    def has(self, name: str) -> bool:
+        """Whether there is an assembly of that name."""
+        return name in self._assemblies
+
     def locate(self, identity: int) -> tuple[Module, int]:
         """Module and row of an identity."""
         return self.modules[identity >> ROW_BITS], identity & ROW_MASK
@@ -227,6 +251,17 @@ class World:
         if type_[0] == MODIFIED:
             return self.definition(type_[3])
         return None
+
+    def definitions(self, type_: Type) -> Iterator[int]:
+        """All classes, structs and interfaces that a type is made of."""
+        definition = self.definition(type_)
+        if definition is not None:
+            yield definition
+        if not isinstance(type_, int) and type_[0] not in {TYPE, UNKNOWN, FUNCTION}:
+            for part in type_[1:]:
+                # Numbers of a tuple are element types only where a type stands.
+                if isinstance(part, tuple) and part and isinstance(part[0], (int, str)):
+                    yield from self.definitions(part)
 
     def base(self, type_: int) -> tuple[int, tuple[Type, ...]] | None:
         """The base class and its type arguments; None for Object and interfaces."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 #: What every image's warm-up runs.
 WARM_UP = "MinimalRuntime.WarmUp"
 NO_EMIT = {"System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported": False}
-#: By-name look-ups of these are optional to the dispatcher; without them it is smallest.
-NOT_IN_MINIMAL = ("System.Console", "System.Runtime.InteropServices.JavaScript")
 
 
 @pytest.fixture(scope="session")
@@ -34,16 +32,15 @@ def framework() -> Mapping[str, bytes]:
 @pytest.fixture(scope="session")
 def minimal(framework: Mapping[str, bytes]) -> TrimmedSet:
     """The smallest set that runs functions: the dispatcher alone."""
-    assemblies = {name: data for name, data in framework.items() if name not in NOT_IN_MINIMAL}
     roots = ("MinimalRuntime", WARM_UP)
-    return trim(assemblies, TrimOptions(roots=roots, features=NO_EMIT, explain=True))
+    return trim(framework, TrimOptions(roots=roots, features=NO_EMIT, explain=True))
 
 
-def image_of(trimmed: TrimmedSet, name: str = "trimmed") -> RuntimeImage:
-    """An image of a trimmed set, without the sample function that is a root of it."""
-    files = trimmed.files(without=[WARM_UP])
+def image_of(trimmed: TrimmedSet, *, without: tuple[str, ...] = ()) -> RuntimeImage:
+    """An image of a trimmed set, without the functions that are roots of it."""
+    files = trimmed.files(without=[WARM_UP, *without])
     engine = get_engine(None)
-    return RuntimeImage(name, engine, ImageBuilder(engine, print).image_of(name, files))
+    return RuntimeImage("trimmed", engine, ImageBuilder(engine, print).image_of("trimmed", files))
 
 
 @pytest.fixture(scope="session")

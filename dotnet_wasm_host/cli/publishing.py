@@ -1,0 +1,93 @@
+"""``publish``: a function with a .NET trimmed for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dotnet_wasm_host.cli.console import print_json, progress
+from dotnet_wasm_host.cli.running import read_function
+from dotnet_wasm_host.publishing import Publication, publish
+
+__all__ = ["publish_function"]
+
+
+def publish_function(
+    file: Annotated[Path, typer.Argument(help="A .cs source file or a .dll.", exists=True)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
+    dependency: Annotated[
+        list[Path] | None,
+        typer.Option("--dependency", "-d", help="A DLL the function uses; repeatable."),
+    ] = None,
+    handler: Annotated[
+        str | None, typer.Option(help="Full name of the handler type, if there are several.")
+    ] = None,
+    function_id: Annotated[
+        str | None,
+        typer.Option(help="Id of the function in the image; by default the file's name."),
+    ] = None,
+    descriptor: Annotated[
+        list[Path] | None,
+        typer.Option(help="An ILLink descriptor file that keeps more; repeatable."),
+    ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(help="A feature switch, as name=true or name=false; repeatable."),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
+) -> None:
+    """Trim .NET for one function, as PublishTrimmed does, and write both into a folder."""
+    paths = dependency or []
+    name = function_id or file.stem
+    publication = publish(
+        read_function(file, paths),
+        output,
+        function_id=name,
+        handler_type=handler or "",
+        dependencies=tuple(map(_read, paths)),
+        features=dict(map(_feature, feature or [])),
+        descriptors=tuple((str(path), _read(path)) for path in descriptor or []),
+        progress=progress,
+    )
+    if json_:
+        print_json(_report(publication))
+        return
+    assemblies = publication.report.assemblies.items()
+    for assembly, sizes in sorted(assemblies, key=lambda item: -item[1].bytes):
+        typer.echo(f"{sizes.original_bytes:12,} -> {sizes.bytes:10,}  {assembly}")
+    typer.echo(f"{publication.total_bytes:,} bytes, with the native runtime, in {output}\n")
+    typer.echo(f"Runtime(RuntimeImage.open({str(output)!r})).invoke({name!r}, b'...')")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _feature(text: str) -> tuple[str, bool]:
+    name, _, value = text.partition("=")
+    if not name or value not in {"true", "false"}:
+        raise typer.BadParameter(f"{text!r} is not name=true or name=false")
+    return name, value == "true"
+
+
+def _report(publication: Publication) -> dict[str, object]:
+    return {
+        "folder": str(publication.folder),
+        "total_bytes": publication.total_bytes,
+        "files": dict(publication.files),
+        "assemblies": {
+            name: {
+                "original_bytes": assembly.original_bytes,
+                "bytes": assembly.bytes,
+                "types": assembly.types,
+                "methods": assembly.methods,
+                "fields": assembly.fields,
+            }
+            for name, assembly in publication.report.assemblies.items()
+        },
+    }

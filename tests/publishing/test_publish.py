@@ -1,0 +1,161 @@
+"""A function published with a .NET of its own: small, correct, and refused when damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.publishing import Publication, publish
+from tests.cli.test_commands import Command
+
+if TYPE_CHECKING:
+    from tests.conftest import CompiledSources
+
+LIBRARY = """
+namespace Library;
+public static class Greeting { public static string Of(string name) => $"Hello, {name}"; }
+"""
+#: Serializes by reflection, throws, formats numbers and dates, sorts: what functions do.
+FUNCTION = """
+using System; using System.Collections.Generic; using System.Linq; using System.Text;
+using System.Text.Json;
+public record Item(
+    string Name, int Count, decimal Price, DateTime Made, List<string> Tags, Version V);
+public sealed class Unrelated : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) => throw new NotSupportedException("wrong one");
+}
+public sealed class Order : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var items = JsonSerializer.Deserialize<Item[]>(input)!;
+        var best = items.OrderByDescending(i => i.Count * i.Price).ThenBy(i => i.Name).First();
+        var answer = new Dictionary<string, object?> {
+            ["greeting"] = Library.Greeting.Of(best.Name), ["best"] = best,
+            ["total"] = items.Sum(i => i.Price).ToString("N2"),
+            ["pair"] = (object)Tuple.Create(1, "a"),
+            ["tags"] = items.SelectMany(i => i.Tags).Distinct().Order().ToArray(),
+        };
+        return JsonSerializer.SerializeToUtf8Bytes(answer);
+    }
+}
+"""
+PAYLOAD = json.dumps(
+    [
+        {"Name": n, "Count": c, "Price": p, "Made": "2026-01-02T03:04:05Z", "Tags": t, "V": "1.2.3"}
+        for n, c, p, t in [("b", 2, 1234.5, ["x", "y"]), ("a", 3, 0.25, ["y", "z"])]
+    ]
+).encode()
+
+
+@pytest.fixture(scope="module")
+def library(compiled: CompiledSources) -> dwh.Assembly:
+    return compiled(LIBRARY, assembly_name="Library")
+
+
+@pytest.fixture(scope="module")
+def function(compiled: CompiledSources, library: dwh.Assembly) -> dwh.Assembly:
+    return compiled(FUNCTION, assembly_name="Orders", references=(library,))
+
+
+@pytest.fixture(scope="module")
+def published(
+    function: dwh.Assembly, library: dwh.Assembly, tmp_path_factory: pytest.TempPathFactory
+) -> Publication:
+    return publish(
+        function.data,
+        tmp_path_factory.mktemp("published"),
+        function_id="order",
+        handler_type="Order",
+        dependencies=(library.data,),
+    )
+
+
+def test_it_answers_like_the_whole_runtime(
+    published: Publication,
+    runtime: dwh.Runtime,
+    function: dwh.Assembly,
+    library: dwh.Assembly,
+) -> None:
+    runtime.load_assembly("f", function, handler_type="Order", dependencies=[library])
+    answer = runtime.invoke("f", PAYLOAD)
+    assert b"1,235" in answer or b"1,234.75" in answer
+    with dwh.Runtime(dwh.RuntimeImage.open(published.folder)) as small:
+        assert list(small.functions) == ["order"]
+        assert small.invoke("order", PAYLOAD) == answer
+
+
+def test_it_is_small(published: Publication) -> None:
+    assert published.total_bytes < 4_600_000
+    on_disk = {p.relative_to(published.folder).as_posix() for p in published.folder.rglob("*.*")}
+    assert set(published.files) < on_disk
+
+
+def test_publishing_again_replaces_the_folder(compiled: CompiledSources, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for text in ("one", "two"):
+        source = (
+            "using System; public sealed class F : MinimalRuntime.IFunctionHandler {"
+            f' public byte[] Execute(ReadOnlySpan<byte> i) => "{text}"u8.ToArray(); }}'
+        )
+        publish(compiled(source, assembly_name=text).data, folder, function_id="f")
+    assert [path.name for path in (folder / "function").iterdir()] == ["two.dll"]
+    with dwh.Runtime(dwh.RuntimeImage.open(folder)) as runtime:
+        assert runtime.invoke("f") == b"two"
+    (folder / "function" / "two.dll").write_bytes(b"damaged")
+    with pytest.raises(dwh.ArtifactError, match=r"function/two\.dll"):
+        dwh.RuntimeImage.open(folder)
+
+
+def test_other_files_are_not_written_over(function: dwh.Assembly, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(dwh.ArtifactError, match="not empty"):
+        publish(function.data, tmp_path, function_id="f")
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_dependency_that_is_missing_is_named(function: dwh.Assembly, tmp_path: Path) -> None:
+    with pytest.raises(dwh.AssemblyLoadError, match=r"Library\.Greeting"):
+        publish(function.data, tmp_path / "out", function_id="f")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_assembly_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(dwh.AssemblyLoadError, match=r"not a \.NET assembly"):
+        publish(b"MZ", tmp_path / "out", function_id="f")
+
+
+def test_the_command_publishes_from_source(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    source = command.write(
+        "hello.cs",
+        "using System; public sealed class Hello : MinimalRuntime.IFunctionHandler {"
+        " public byte[] Execute(ReadOnlySpan<byte> i) => Environment.Version.Major > 9"
+        " ? i.ToArray() : throw new NotSupportedException(); }",
+    )
+    descriptor = command.write(
+        "keep.xml",
+        '<linker><assembly fullname="System.Private.CoreLib">'
+        '<type fullname="System.Half" preserve="all"/></assembly></linker>',
+    )
+    done = command(
+        *("publish", source, "-o", "out", "--json", "--descriptor", descriptor),
+        *("--feature", "System.Resources.UseSystemResourceKeys=true"),
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["total_bytes"] == sum(report["files"].values()) < 3_500_000
+    core = report["assemblies"]["System.Private.CoreLib"]
+    assert core["bytes"] < core["original_bytes"] / 4
+    with dwh.Runtime(dwh.RuntimeImage.open(tmp_path / "out")) as runtime:
+        assert runtime.invoke("hello", b"payload") == b"payload"
+
+
+def test_the_command_says_what_is_wrong_with_a_switch(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    source = command.write("f.dll", "")
+    done = command("publish", source, "-o", "out", "--feature", "x=maybe")
+    assert done.returncode == 2
+    assert b"x=maybe" in done.stderr
