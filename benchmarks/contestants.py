@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.node_framework import package_missing
 from benchmarks.peers.coreclr import dotnet_root
 
-__all__ = ["CONTESTANTS", "Contestant", "by_name"]
+__all__ = ["CONTESTANTS", "OURS", "Contestant", "by_name"]
 
 HERE = Path(__file__).parent
 NODE_DRIVER = HERE / "peers" / "node_driver.mjs"
 #: Stands in commands for the folder with what the session prepared.
 FOLDER = "{folder}"
+#: Contestants that are the library itself, on each of its engines.
+OURS = ("ours", "ours-wasmer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Contestant:
         title: what tables show.
         command: starts the process that answers requests.
         once: starts a process that answers once and exits; empty if there is none.
-        needs: packages of the extra ``bench``.
+        needs: packages it takes.
+        extra: the extra of the library that brings them.
     """
 
     name: str
@@ -36,12 +39,13 @@ class Contestant:
     command: tuple[str, ...]
     once: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    extra: str = "bench"
 
     def missing(self) -> str | None:
         """Why it cannot take part on this machine, None if it can."""
         absent = [package for package in self.needs if find_spec(package) is None]
         if absent:
-            return f"Python package {', '.join(absent)} is not installed (extra 'bench')"
+            return f"Python package {', '.join(absent)} is not installed (extra '{self.extra}')"
         if self.name.startswith("coreclr") and dotnet_root() is None:
             return "no CoreCLR: neither DOTNET_ROOT, dotnet on PATH, nor a PyPI package with one"
         if self.name.startswith("node"):
@@ -74,16 +78,23 @@ def _filled(command: tuple[str, ...], folder: Path) -> list[str]:
     return [words.get(word, word) for word in command]
 
 
+def _ours(name: str, title: str, engine: str, needs: tuple[str, ...] = ()) -> Contestant:
+    contestant = _python(name, title, once="ours", needs=needs)
+    return replace(contestant, once=(*contestant.once, engine), extra=engine)
+
+
 def _python(name: str, title: str, *, once: str = "", needs: tuple[str, ...] = ()) -> Contestant:
     command = (sys.executable, "-m", "benchmarks.worker", name, FOLDER)
     script = (sys.executable, str(HERE / "cold" / f"{once}.py"), FOLDER) if once else ()
     return Contestant(name, title, command, script, needs)
 
 
+_WASMER = ("wasmer", "wasmer_compiler_cranelift")
 _PYTHONNET = ("pythonnet", "clr_loader")
 
 CONTESTANTS = (
-    _python("ours", "dotnet_wasm_host", once="ours"),
+    _ours("ours", "dotnet_wasm_host", "wasmtime"),
+    _ours("ours-wasmer", "dotnet_wasm_host on wasmer", "wasmer", needs=_WASMER),
     Contestant(
         "node",
         "same .NET in Node",

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.cases import INSTANCE, MEMORY, PROCESS, echo_case, rate_case
+from benchmarks.contestants import OURS
 from benchmarks.kit import COMPUTE
 from benchmarks.units import show
 from benchmarks.workloads.threads import FIB, MODES
@@ -21,6 +22,7 @@ __all__ = ["PlottingUnavailable", "draw_plots"]
 _WIDTH, _HEIGHT = 7.5, 3.6
 _COLOURS = {
     "ours": "#5b2d90",
+    "ours-wasmer": "#a98ac9",
     "node": "#3c873a",
     "coreclr": "#0078d4",
     "coreclr-array": "#7fbbe9",
@@ -95,7 +97,7 @@ def _startup(results: Results, figure: Any) -> bool:  # noqa: ANN401
         ("process", PROCESS.EMPTY, "python", "python -c pass"),
         *(
             ("process", PROCESS.WALL, name, results.title(name))
-            for name in ("ours", "node", "coreclr", "extism", "wasmtime")
+            for name in (*OURS, "node", "coreclr", "extism", "wasmtime")
         ),
     ]
     instance = [
@@ -128,7 +130,7 @@ def _echo(results: Results, figure: Any) -> bool:  # noqa: ANN401
 
 def _compute(results: Results, figure: Any) -> bool:  # noqa: ANN401
     panels = figure.subplots(1, len(COMPUTE))
-    names = ("ours", "node", "coreclr", "wasmtime", "python")
+    names = (*OURS, "node", "coreclr", "wasmtime", "python")
     drawn = False
     for axes, function in zip(panels, COMPUTE, strict=True):
         wanted = [("compute", function, name, results.title(name)) for name in names]

@@ -22,6 +22,7 @@ __all__ = ["PEERS", "main"]
 #: Contestants and where their class is. Imported only in the process that needs it.
 PEERS = {
     "ours": "benchmarks.peers.ours:Ours",
+    "ours-wasmer": "benchmarks.peers.ours:OursOnWasmer",
     "coreclr": "benchmarks.peers.coreclr:CoreClr",
     "coreclr-array": "benchmarks.peers.coreclr:CoreClrArray",
     "extism": "benchmarks.peers.extism:Extism",

@@ -13,9 +13,10 @@ import hashlib
 import json
 import logging
 import os
+import struct
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import IO, TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError
@@ -47,6 +48,8 @@ __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 _log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
 FILE_FORMAT = 2
+#: What is said of an image fits into some hundred kilobytes; decompressing stops here.
+MAX_DESCRIPTION_BYTES = 16 << 20
 _IMAGE_NAMES = ("full",)
 
 
@@ -216,7 +219,7 @@ class RuntimeImage:
         chosen = get_engine(engine)
         if Path(path).is_dir():
             return cls._open_published(Path(path), chosen)
-        name, module, state = _read_file(path)
+        name, module, state = read_image_file(path)
         builder = ImageBuilder(chosen, _log.info)
         if state.code_sha256 != builder.code_sha256:
             raise ArtifactError(
@@ -264,11 +267,23 @@ class RuntimeImage:
         )
 
 
-def _read_file(path: AssemblyPath) -> tuple[str, bytes, ImageState]:
-    import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+def read_image_file(path: AssemblyPath | IO[bytes]) -> tuple[str, bytes, ImageState]:
+    """Name, memory module and state of a file that :meth:`RuntimeImage.save` wrote.
 
+    ArtifactError for anything else.
+    """
+    import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+    import zlib  # noqa: PLC0415 - likewise
+
+    # What zipfile and json raise for files of hostile people.
+    refusals = (
+        *(OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error),
+        *(ValueError, LookupError, TypeError, ArithmeticError, AttributeError),
+    )
     try:
         with zipfile.ZipFile(path) as archive:
+            if archive.getinfo("image.json").file_size > MAX_DESCRIPTION_BYTES:
+                raise ValueError("image.json is larger than any description")
             description = json.loads(archive.read("image.json"))
             if description["format"] != FILE_FORMAT:
                 raise ValueError(f"format {description['format']} is not {FILE_FORMAT}")
@@ -279,7 +294,7 @@ def _read_file(path: AssemblyPath) -> tuple[str, bytes, ImageState]:
             raise ValueError("memory.wasm does not have its hash")
         check_memory_module(module)
         return str(description["name"]), module, ImageState.from_json(description["state"])
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
+    except refusals as error:
         raise ArtifactError(f"{path} is not a readable runtime image: {error}") from error
 
 

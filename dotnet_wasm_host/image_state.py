@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.guest.guest import GuestLayout
 from dotnet_wasm_host.imports.services import InteropState
+from dotnet_wasm_host.json_reader import JsonReader
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
 
 if TYPE_CHECKING:
@@ -88,19 +89,50 @@ class ImageState:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ImageState:
-        """Read :meth:`to_json`. ValueError, TypeError or KeyError if it is something else."""
-        functions = tuple(
-            FrozenFunction(**{**f, "loaded_at": datetime.fromisoformat(f["loaded_at"])})
-            for f in data["functions"]
-        )
-        manifest = ImageManifest(
-            **{**data["manifest"], "functions": tuple(data["manifest"]["functions"])}
-        )
+        """Read :meth:`to_json`. ValueError if it is something else."""
+        read = JsonReader(data)
+        layout, manifest = read.object("layout"), read.object("manifest")
         return cls(
-            GuestLayout(**data["layout"]), data["globals"], functions,
-            tuple(data["capabilities"]), manifest, str(data["code_sha256"]),
-            InteropState(**data["interop"]), bool(data["has_work"]),
-        )  # fmt: skip
+            GuestLayout(
+                layout.mapping("methods", int), layout.number("frame"), layout.number("buffer")
+            ),
+            read.mapping("globals", int),
+            tuple(_frozen_function(function) for function in read.objects("functions")),
+            read.texts("capabilities"),
+            ImageManifest(
+                dotnet_version=manifest.text("dotnet_version"),
+                assemblies=manifest.mapping("assemblies", int),
+                hashes=manifest.mapping("hashes", str),
+                memory_bytes=manifest.number("memory_bytes"),
+                image_bytes=manifest.number("image_bytes"),
+                functions=manifest.texts("functions"),
+            ),
+            read.text("code_sha256"),
+            _interop_state(read.object("interop")),
+            has_work=read.flag("has_work"),
+        )
+
+
+def _interop_state(read: JsonReader) -> InteropState:
+    bindings = {}
+    for handle, binding in read.entries("bindings"):
+        if not handle.isdecimal() or [type(item) for item in binding] != [str, int, int, int]:
+            raise ValueError(f"binding {handle[:80]!r} is {str(binding)[:80]!r}")
+        bindings[handle] = tuple(binding)
+    return InteropState(bindings, read.number("next_handle"), read.integer("next_promise"))
+
+
+def _frozen_function(read: JsonReader) -> FrozenFunction:
+    return FrozenFunction(
+        function_id=read.text("function_id"),
+        handle=read.number("handle"),
+        handler_type=read.text("handler_type"),
+        assembly_name=read.text("assembly_name"),
+        assembly_sha256=read.text("assembly_sha256"),
+        size=read.number("size"),
+        loaded_at=datetime.fromisoformat(read.text("loaded_at")),
+        is_async=read.flag("is_async"),
+    )
 
 
 def freeze(

@@ -201,8 +201,8 @@ class Runtime:
         with self._entered():
             self._require_room(function_id)
             self._forget(function_id)
-            report = self._load(function_id, source)
-            function = self._register(function_id, source, report)
+            report, handle = self._load(function_id, source)
+            function = self._register(function_id, source, report, handle)
             self._loads += 1
             return function
 
@@ -330,8 +330,13 @@ class Runtime:
         with self._entered():
             if name in self._capabilities:
                 self._forget_capability(name)
-            self._run_load(source, lambda: self._guest.load_capability(name, source.image, ()))
-            self._capabilities[name] = source
+            _, guest = self._run_load(
+                source, lambda: self._guest.load_capability(name, source.image, ())
+            )
+            if guest is self._guest:
+                self._capabilities[name] = source
+            else:  # work in the background broke it
+                self._restore_capability(name, source)
 
     def unload_capability(self, name: str) -> bool:
         """Unload a capability. False when it was not loaded."""
@@ -375,7 +380,12 @@ class Runtime:
                     f"{len(self._guest.pending)} calls wait in the runtime; a snapshot is taken "
                     "when none does"
                 )
-            self._run(self._guest.rest)
+            self._run(lambda: self._guest.rest())  # noqa: PLW0108 - it may be replaced before
+            if any(entry.handle is None for entry in self._entries.values()):
+                raise DotnetHostError(
+                    "finalizers or other work in the background broke the instance, so there is "
+                    "nothing to freeze; the functions are loaded again when they are called"
+                )
             frozen = [_freeze(entry) for entry in self._entries.values()]
             return self._image.freeze(self._guest, frozen, tuple(self._capabilities), name)
 
@@ -649,7 +659,7 @@ class Runtime:
         if call is not None:
             call.fail(error)
         elif not guest.pending:
-            _log.warning("background work of the guest failed: %s", error)
+            _log.warning("background work of the guest failed: %s", str(error))
 
     def _let_go(self, guest: Guest, error: DotnetHostError | None = None) -> None:
         """Close an instance and tell those that wait in it."""
@@ -759,7 +769,16 @@ class Runtime:
             )
 
     def _start(self) -> Guest:
-        return self._image.start(self._limits, self._wasi, self._lock, self._services)
+        guest = self._image.start(self._limits, self._wasi, self._lock, self._services)
+        method = weakref.WeakMethod(self._heap_call)
+        guest.host.guard = lambda export, argument: (call := method()) and call(export, argument)
+        return guest
+
+    def _heap_call(self, export: str, argument: int) -> int:
+        """A user's malloc or free: code of the guest like any other, with the same deadline."""
+        if self._calling:  # a host function of a call, whose deadline holds
+            return self._guest.host.call(export, argument)
+        return self._run(lambda: self._guest.heap_call(export, argument))
 
     def _replace(self) -> None:
         """Throw the instance away and take a fresh one; functions load at their next call."""
@@ -774,7 +793,7 @@ class Runtime:
         wanted, self._capabilities = self._capabilities, {}
         for name in self._image.capabilities:
             if name not in wanted:
-                self._guest.unload_capability(name)
+                self._unload(None, partial(self._guest.unload_capability, name))
         for name, source in wanted.items():
             self._restore_capability(name, source)
 
@@ -784,7 +803,7 @@ class Runtime:
                 self._run(lambda: self._guest.load_capability(name, source.image, ()))
             except DotnetHostError as error:
                 # It is not among the loaded ones now, should this have killed the instance again.
-                _log.warning("capability %r could not be loaded again: %s", name, error)
+                _log.warning("capability %r could not be loaded again: %s", name, str(error))
                 return
         self._capabilities[name] = source
 
@@ -833,39 +852,47 @@ class Runtime:
         self, entry: _Entry, function_id: str, source: FunctionSource, timeout: float | None
     ) -> None:
         try:
-            entry.handle = self._load(function_id, source, timeout).handle
+            _, entry.handle = self._load(function_id, source, timeout)
         except AssemblyLoadError:
             self._drop(function_id)
             raise
         except CRASHES:
             entry.crashes += 1
             raise
+        if entry.handle is None:
+            entry.crashes += 1
+            raise InstanceLost(function_id, "what it does in the background when it is loaded")
 
     def _load(
         self, function_id: str, source: FunctionSource, timeout: float | None = None
-    ) -> LoadReport:
-        return self._run_load(
+    ) -> tuple[LoadReport, int | None]:
+        """Load a function. No handle if the instance was replaced right afterwards."""
+        report, guest = self._run_load(
             source,
             lambda: self._guest.load(
                 function_id, source.image, source.dependencies, source.handler_type
             ),
             timeout,
         )
+        return report, report.handle if guest is self._guest else None
 
     def _run_load(
         self, source: FunctionSource, operation: Callable[[], T], timeout: float | None = None
-    ) -> T:
-        """Carry out a load; one that fails leaves as much behind as one that was unloaded."""
+    ) -> tuple[T, Guest]:
+        """Carry out a load, and say in which guest.
+
+        One that fails leaves as much behind as one that was unloaded.
+        """
         try:
-            return self._run(operation, timeout)
+            return self._run(lambda: (operation(), self._guest), timeout)
         except AssemblyLoadError:
             self._count_leak(source)
             raise
 
     def _register(
-        self, function_id: str, source: FunctionSource, report: LoadReport
+        self, function_id: str, source: FunctionSource, report: LoadReport, handle: int | None
     ) -> LoadedFunction:
-        return self._add(
+        function = self._add(
             FrozenFunction(
                 function_id=function_id,
                 handle=report.handle,
@@ -878,6 +905,8 @@ class Runtime:
             ),
             source,
         )
+        self._entries[function_id].handle = handle
+        return function
 
     def _add(self, frozen: FrozenFunction, source: FunctionSource | None) -> LoadedFunction:
         life = FunctionLife()
@@ -918,7 +947,7 @@ class Runtime:
             self._run(operation)
         except DotnetHostError as error:
             # The dispatcher forgets a function before it unloads the context.
-            _log.warning("an Unloading handler failed: %s", error)
+            _log.warning("an Unloading handler failed: %s", str(error))
         if self._guest is guest:
             self._count_leak(source)
 

@@ -1,7 +1,8 @@
 """Every check this project has: ``python -m runtime_artifacts.checks [--fast]``.
 
 Runs style, formatting, types, dependency arrows and tests, each to its end, and exits with 1
-if any failed. Needs the extra ``test``.
+if any failed. Needs the extra ``test``. With ``--engine wasmer`` it runs only the tests that an
+engine matters to, on that engine; they need the extra ``wasmer`` and CPython 3.10.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Where guests run in the tests.
+ENGINE_TESTS = ("csharp", "engines", "functional", "image", "pool", "properties", "trimming")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -49,25 +52,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m runtime_artifacts.checks", description="Run every check of this project."
     )
     parser.add_argument("--fast", action="store_true", help="leave out tests marked slow")
-    fast = parser.parse_args(arguments).fast
-    outcomes = [_run(check) for check in _checks(fast=fast)]
+    parser.add_argument("--engine", help="only run tests, those that depend on the engine")
+    options = parser.parse_args(arguments)
+    checks = _checks(options.engine, fast=options.fast)
+    outcomes = [_run(check) for check in checks]
     _heading("summary")
     for outcome in outcomes:
         print(outcome)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def _checks(*, fast: bool) -> tuple[Check, ...]:
-    selection = ("-m", "not slow") if fast else ()
-    # A worker for each processor; a file's tests share its fixtures, so they stay together.
-    workers = ("-n", "auto", "--dist", "loadfile")
+def _checks(engine: str | None, *, fast: bool) -> tuple[Check, ...]:
+    if engine:
+        folders = (f"tests/{folder}" for folder in ENGINE_TESTS)
+        return (
+            Check(f"pytest on {engine}", (*_pytest(fast=fast), f"--engine={engine}", *folders)),
+        )
     return (
         Check("ruff check", ("-m", "ruff", "check")),
         Check("ruff format", ("-m", "ruff", "format", "--check")),
         Check("mypy", ("-m", "mypy")),
         Check("lint-imports", ("-c", LINT_IMPORTS)),
-        Check("pytest", ("-m", "pytest", *workers, "--cov", "--cov-report=term", *selection)),
+        Check("pytest", (*_pytest(fast=fast), "--cov", "--cov-report=term")),
     )
+
+
+def _pytest(*, fast: bool) -> tuple[str, ...]:
+    selection = ("-m", "not slow") if fast else ()
+    # A worker for each processor; a file's tests share its fixtures, so they stay together.
+    return ("-m", "pytest", "-n", "auto", "--dist", "loadfile", *selection)
 
 
 def _run(check: Check) -> Outcome:

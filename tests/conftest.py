@@ -47,6 +47,18 @@ def pytest_sessionstart() -> None:
     get_engine()
 
 
+#: What only wasmtime has: docs/engines.md.
+ONLY_WASMTIME = ("parallel guests", "a stack limit")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        (what,) = mark.args
+        assert what in ONLY_WASMTIME
+        if get_engine().name != "wasmtime":
+            pytest.skip(f"{get_engine().name} does not have {what}")
+
+
 def pytest_report_header() -> str:
     engine = get_engine()
     return f"engine: {engine.name} {engine.version}"

@@ -11,8 +11,8 @@ import dotnet_wasm_host as dwh  # noqa: E402
 IMPORTED = time.perf_counter_ns()
 
 
-def main(folder: str) -> None:
-    with dwh.Runtime() as runtime:
+def main(folder: str, engine: str) -> None:
+    with dwh.Runtime(engine=engine) as runtime:
         made = time.perf_counter_ns()
         runtime.load_assembly("echo", f"{folder}/echo.dll")
         loaded = time.perf_counter_ns()
@@ -24,4 +24,4 @@ def main(folder: str) -> None:
     )
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

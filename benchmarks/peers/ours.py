@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Ours"]
+__all__ = ["Ours", "OursOnWasmer"]
 
 _SMALL = b"hello"
 _POOLS = {isolation.name.lower(): isolation for isolation in dwh.Isolation}
@@ -27,9 +27,11 @@ ONE_CORE = " on one core"
 class Ours(Peer):
     """The library, through its public API only."""
 
+    engine = "wasmtime"
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._image = dwh.RuntimeImage.load()
+        self._image = dwh.RuntimeImage.load(engine=self.engine)
         self._runtime = dwh.Runtime(self._image)
         self._held: list[dwh.Runtime] = []
         self._cycling: dwh.Runtime | None = None
@@ -38,7 +40,7 @@ class Ours(Peer):
         return {
             "dotnet_wasm_host": dwh.__version__,
             ".NET": self._image.manifest.dotnet_version,
-            "wasmtime": metadata.version("wasmtime"),
+            self.engine: metadata.version(self.engine),
         }
 
     def _dll(self, function: str) -> bytes:
@@ -169,6 +171,12 @@ class Ours(Peer):
             runtime.unload_assembly("cycled")
         stats = runtime.stats()
         return {"linear": stats.linear_memory_bytes, "recycles": stats.recycles}
+
+
+class OursOnWasmer(Ours):
+    """The library on its other engine."""
+
+    engine = "wasmer"
 
 
 @contextmanager

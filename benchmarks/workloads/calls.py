@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import MANY, TRIVIAL, echo_case
+from benchmarks.contestants import OURS
 from benchmarks.kit import COMPUTE
 from benchmarks.processes import NotAvailable
 from benchmarks.session import take_turns
@@ -39,7 +40,7 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
     """Payloads of several sizes; the guest copies them once."""
     scale = session.scale
     names = (
-        "ours", "node", "node-frame", "coreclr", "coreclr-array", "extism", "extism-hand-back",
+        *OURS, "node", "node-frame", "coreclr", "coreclr-array", "extism", "extism-hand-back",
         "wasmtime", "python", "memcpy",
     )  # fmt: skip
     with session.workers(notebook, *names) as started:
@@ -47,7 +48,7 @@ def measure_echoes(session: Session, notebook: Notebook) -> None:
         for size, calls in scale.echoes.items():
             taking_part = [w for w in workers if _can_take(notebook, w, size)]
             _measure(session, notebook, echo_case(size), taking_part, ("echo", size), calls, _NOTES)
-        ours = [w for w in workers if w.name == "ours"]
+        ours = [w for w in workers if w.name in OURS]
         many = take_turns(
             notebook, MANY, ours, scale.rounds,
             lambda w: w.ask("sample_batch", function="echo", payload=100, calls=scale.batch),
@@ -69,7 +70,7 @@ def _can_take(notebook: Notebook, worker: Worker, size: int) -> bool:
 
 def measure_computing(session: Session, notebook: Notebook) -> None:
     """The same functions everywhere; results are compared before anything is timed."""
-    names = ("ours", "node", "coreclr", "extism", "wasmtime", "python")
+    names = (*OURS, "node", "coreclr", "extism", "wasmtime", "python")
     with session.workers(notebook, *names) as workers:
         for function, payload in COMPUTE.items():
             able = _agreeing(notebook, workers, function, payload())

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import MEMORY
+from benchmarks.contestants import OURS
 from benchmarks.processes import MemoryUse, NotAvailable, Worker
 from benchmarks.session import take_turns
 
@@ -24,14 +25,14 @@ _FUNCTIONS, _INSTANCES = "hold_functions", "hold_instances"
 
 def measure_functions(session: Session, notebook: Notebook) -> None:
     """1 to 1,000 loaded functions, each called once."""
-    with session.workers(notebook, "ours", "node", "coreclr") as workers:
+    with session.workers(notebook, *OURS, "node", "coreclr") as workers:
         for worker in workers:
             _hold(notebook, worker, _FUNCTIONS, session.scale.held)
 
 
 def measure_instances(session: Session, notebook: Notebook) -> None:
     """1 to 1,000 isolated instances with a function, each called once."""
-    names = ("ours", "node", "coreclr", "extism", "wasmtime")
+    names = (*OURS, "node", "coreclr", "extism", "wasmtime")
     with session.workers(notebook, *names) as workers:
         for worker in workers:
             _hold(notebook, worker, _INSTANCES, session.scale.held)
@@ -78,7 +79,7 @@ def measure_reloads(session: Session, notebook: Notebook) -> None:
     """Cycles of load, call and unload, with memory after every step of them."""
     scale = session.scale
     for case, names, options in (
-        (MEMORY.RELOAD, ("ours", "node", "coreclr"), {}),
+        (MEMORY.RELOAD, (*OURS, "node", "coreclr"), {}),
         (MEMORY.RELOAD_LARGE, ("ours",), {"leaked_bytes": LARGE_LEAK}),
     ):
         session.progress(f"  {case}")

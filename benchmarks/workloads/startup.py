@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import INSTANCE, LOAD, PROCESS
-from benchmarks.contestants import node_command
+from benchmarks.contestants import OURS, node_command
 from benchmarks.processes import ENVIRONMENT
 from benchmarks.session import take_turns
 
@@ -23,7 +23,7 @@ __all__ = ["measure_instances", "measure_loads", "measure_processes"]
 
 def measure_processes(session: Session, notebook: Notebook) -> None:
     """Wall time from starting a process to its end; it answers one call in between."""
-    names = ("ours", "node", "coreclr", "extism", "wasmtime")
+    names = (*OURS, "node", "coreclr", "extism", "wasmtime")
     present = session.present(notebook, names)
     commands = {c.name: c.answering_once(session.folder) for c in present}
     empty = {"python": [sys.executable, "-c", "pass"]}
@@ -76,7 +76,7 @@ def measure_instances(session: Session, notebook: Notebook) -> None:
         "close": INSTANCE.SNAPSHOT_CLOSE,
     }
     scale = session.scale
-    with session.workers(notebook, "ours", "node", "coreclr", "extism", "wasmtime") as workers:
+    with session.workers(notebook, *OURS, "node", "coreclr", "extism", "wasmtime") as workers:
         take_turns(notebook, INSTANCE.SNAPSHOT, workers, 1, lambda w: w.ask("start", times=2))
         answers = take_turns(
             notebook, INSTANCE.SNAPSHOT, workers, scale.rounds,
@@ -87,7 +87,7 @@ def measure_instances(session: Session, notebook: Notebook) -> None:
                 times = [time for answer in rounds for time in answer.get(key, ())]
                 notebook.nanoseconds(case, name, times)
         loading = take_turns(
-            notebook, INSTANCE.BASE, [w for w in workers if w.name == "ours"], scale.rounds,
+            notebook, INSTANCE.BASE, [w for w in workers if w.name in OURS], scale.rounds,
             lambda w: w.ask("start_and_load", times=scale.instances),
         )  # fmt: skip
         for name, batches in loading.items():
@@ -98,7 +98,7 @@ def measure_loads(session: Session, notebook: Notebook) -> None:
     """Load a 3 kB assembly, call it twice, unload it."""
     cases = {"load": LOAD.LOAD, "first": LOAD.FIRST, "second": LOAD.SECOND, "unload": LOAD.UNLOAD}
     scale = session.scale
-    with session.workers(notebook, "ours", "node", "coreclr", "extism") as workers:
+    with session.workers(notebook, *OURS, "node", "coreclr", "extism") as workers:
         take_turns(notebook, LOAD.LOAD, workers, 1, lambda w: w.ask("load", times=3))
         answers = take_turns(
             notebook, LOAD.LOAD, workers, scale.rounds, lambda w: w.ask("load", times=scale.loads)

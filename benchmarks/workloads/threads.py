@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.cases import process_case, rate_case
+from benchmarks.contestants import OURS
 from benchmarks.session import take_turns
 
 if TYPE_CHECKING:
@@ -30,15 +31,15 @@ _REQUESTS: dict[str, dict[str, object]] = {
 
 def measure_rates(session: Session, notebook: Notebook) -> None:
     """Threads of one process that call as fast as they can."""
-    names = ("ours", "node", "coreclr", "extism", "wasmtime", "python")
+    names = (*OURS, "node", "coreclr", "extism", "wasmtime", "python")
     with session.workers(notebook, *names) as workers:
         for label, request in _REQUESTS.items():
             session.progress(f"  {label}")
             asks = {"seconds": session.scale.rate_seconds, **request}
             for mode in MODES:
-                ours = [w for w in workers if w.name == "ours"]
+                ours = [w for w in workers if w.name in OURS]
                 _compare_threads(session, notebook, ours, label, {"mode": mode, **asks})
-            peers = [w for w in workers if w.name != "ours"]
+            peers = [w for w in workers if w.name not in OURS]
             _compare_threads(session, notebook, peers, label, asks)
         with session.workers(notebook, "ours") as others:
             pair = [w for w in (*workers, *others) if w.name == "ours"]

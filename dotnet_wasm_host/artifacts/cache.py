@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_CACHE"
 #: An entry that was not read for this long is dropped when another is written.
 UNUSED_SECONDS = 30 * 24 * 3600
+#: What reading an entry that somebody damaged may raise.
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
 
 
 @final
@@ -60,7 +62,7 @@ class ImageCache:
             description = dict(entry["description"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             _log.warning("cached image %s is damaged (%s); it is built again", key, error)
             return None
         with contextlib.suppress(OSError):
@@ -80,7 +82,7 @@ class ImageCache:
     def entries(self) -> Iterator[tuple[str, int]]:
         """Key and bytes on disk of every entry."""
         for path in sorted(self.root.glob("*.json")):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with contextlib.suppress(*_UNREADABLE):
                 yield path.stem, int(json.loads(path.read_bytes())["size"])
 
     def clear(self) -> int:
@@ -98,7 +100,7 @@ class ImageCache:
         oldest = time.time() - UNUSED_SECONDS
         used = set()
         for path in self.root.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with contextlib.suppress(*_UNREADABLE):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
                 else:

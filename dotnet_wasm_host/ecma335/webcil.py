@@ -23,6 +23,8 @@ HEADER_SIZE = len(MAGIC) + HEADER.size
 SECTION = struct.Struct("<IIII")
 #: More sections than any compiler emits; a bound for hostile headers.
 MAX_SECTIONS = 96
+#: Highest end of a section, leaving room for what follows it in memory.
+MAX_ADDRESS = 0xFFFF0000
 
 #: II.25.2.1: offset of the PE signature's offset in the MS-DOS header, and that header's size.
 LFANEW = 0x3C
@@ -202,6 +204,11 @@ def _section_range(count: int) -> range:
 
 def _image(view: BinaryView, directories: list[int], table: list[tuple[int, ...]]) -> Image:
     cli_rva, cli_size, debug_rva, debug_size = directories
+    # Overlapping sections would make a small file a large image.
+    if sum(size for _, _, size, _ in table) > len(view.data):
+        raise MalformedImage("sections hold more than the file does")
+    if any(address + size > MAX_ADDRESS for size, address, _, _ in table):
+        raise MalformedImage("a section ends beyond 32-bit addresses")
     sections = tuple(
         Section(address, virtual_size, offset, view.take(offset, size) if size else b"")
         for virtual_size, address, size, offset in table
@@ -233,6 +240,8 @@ def _with_debug_pointers(old: Image, new: Image) -> Image:
         # Entries without data (II.25 knows none; "reproducible" is one) point nowhere.
         if pointer and start is not None:
             moved = pointer - start + offsets[start].file_offset
+            if moved > MAX_ADDRESS:
+                raise MalformedImage(f"debug data at {pointer:#x}")
             directory[entry : entry + 4] = moved.to_bytes(4, "little")
     return _patched(new, rva, bytes(directory))
 

@@ -1,4 +1,4 @@
-"""Finding instructions in function bodies, for engines that need code to be rewritten.
+"""Finding instructions in function bodies, for those who read or rewrite code.
 
 Source of every number: WebAssembly core specification 2.0, 5.4 (instructions), of which
 everything is known here but the threads proposal, which .NET is built without.
@@ -61,7 +61,7 @@ _IMMEDIATES: Mapping[bytes, Sequence[bytes]] = {
         *_bytes((0x00, 0x01), (0x05, 0x05), (0x0B, 0x0B), (0x0F, 0x0F), (0x1A, 0x1B)),
         *_bytes((0x45, 0xC4), (0xD1, 0xD1)),
         *map(_bulk, range(8)),
-        *_vector((14, 20), (35, 83), (94, 275)),
+        *_vector((14, 20), (35, 83), (94, 255)),
     ],
     _LEB128: [
         *_bytes((0x02, 0x04), (0x0C, 0x0D), (0x10, 0x10), (0x20, 0x26), (0x3F, 0x42)),

@@ -7,17 +7,13 @@ from typing import final
 
 from dotnet_wasm_host.engines.instructions import CALL, REF_FUNC, Scanner
 from dotnet_wasm_host.wasm import (
-    OP_END,
-    OP_I32_CONST,
     ExternKind,
     FunctionType,
     Global,
     Import,
     MalformedModule,
     Module,
-    Reader,
     SectionId,
-    sleb128,
     uleb128,
     vector,
 )
@@ -25,8 +21,6 @@ from dotnet_wasm_host.wasm import (
 __all__ = ["ModuleEditor"]
 
 _REFERENCES = Scanner(frozenset({CALL, REF_FUNC}))
-#: 5.5.12: bits of an element segment's kind. Kinds above 3 hold expressions.
-_NOT_ACTIVE, _EXPLICIT, _EXPRESSIONS = 1, 2, 4
 
 
 @final
@@ -35,7 +29,7 @@ class ModuleEditor:
 
     Raises:
         MalformedModule: not a module, or one with something that compilers for .NET do not
-            write: a global that is no constant i32, an element segment of expressions.
+            write: a global that is no constant i32, a second function table.
 
     Attributes:
         bodies: locals and instructions of each function the module defines; may be changed.
@@ -112,11 +106,11 @@ class ModuleEditor:
         module = self._module
         if module.section(SectionId.START) == old_index:
             module.replace_section(SectionId.START, new_index)
-        elements = module.section(SectionId.ELEMENT)
-        if elements:
-            reader = Reader(elements)
-            segments = reader.items(lambda r: _renumbered_segment(r, old, new))
-            module.set_section(SectionId.ELEMENT, segments)
+        segments = [
+            replace(s, functions=tuple(new if f == old else f for f in s.functions))
+            for s in module.element_segments()
+        ]
+        module.set_section(SectionId.ELEMENT, [segment.encode() for segment in segments])
 
 
 def _renumbered(body: bytes, old: bytes, new: bytes) -> bytes:
@@ -126,22 +120,3 @@ def _renumbered(body: bytes, old: bytes, new: bytes) -> bytes:
             pieces += [body[done:start], encoding, new]
             done = end
     return b"".join([*pieces, body[done:]])
-
-
-def _renumbered_segment(reader: Reader, old: int, new: int) -> bytes:
-    kind = reader.uleb128()
-    if kind & _EXPRESSIONS:
-        raise MalformedModule("an element segment holds expressions")
-    head = uleb128(kind)
-    if not kind & _NOT_ACTIVE:
-        if kind & _EXPLICIT:
-            head += uleb128(reader.uleb128())
-        if reader.byte() != OP_I32_CONST:
-            raise MalformedModule("an element segment's offset is not a constant")
-        head += bytes([OP_I32_CONST]) + sleb128(reader.sleb128()) + reader.take(1)
-        if head[-1] != OP_END:
-            raise MalformedModule("an element segment's offset is not a constant")
-    if kind:
-        head += reader.take(1)
-    indices = reader.items(Reader.uleb128)
-    return head + uleb128(len(indices)) + b"".join(uleb128(new if i == old else i) for i in indices)

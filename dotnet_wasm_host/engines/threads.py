@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType
 
 __all__ = ["any_thread_is_in", "stack_size"]
 
@@ -56,13 +56,14 @@ def _windows() -> int:
     return high.value - low.value
 
 
-def any_thread_is_in(function: Callable[..., object]) -> bool:
+def any_thread_is_in(*functions: Callable[..., object] | CodeType) -> bool:
     """Whether a thread other than this one is inside of a Python function. Slow; for exits."""
-    code, own = getattr(function, "__code__", None), threading.get_ident()
+    codes = [getattr(function, "__code__", function) for function in functions]
+    own = threading.get_ident()
     for ident, top in sys._current_frames().items():  # noqa: SLF001 - its documented name
         frame: FrameType | None = top if ident != own else None
         while frame is not None:
-            if frame.f_code is code:
+            if frame.f_code in codes:
                 return True
             frame = frame.f_back
     return False

@@ -5,22 +5,25 @@ rewritten before they are compiled (:mod:`~dotnet_wasm_host.engines.simd_lowerin
 :mod:`~dotnet_wasm_host.engines.metering`), and it copies what memories start with, so those are
 mapped by this library (:mod:`~dotnet_wasm_host.engines.memory_content`).
 
-wasmer holds the GIL while the guest runs: other threads wait until the guest returns, calls a
-host function, or passes a check of its deadline.
+wasmer holds the GIL while the guest runs. The guest gives it up where it calls a host function
+and at the checks of the metered code, which is twice in a millisecond or so: there other threads
+run, Python handles signals, and deadlines and interruptions are looked at.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
+import math
 import mmap
+import os
 import re
-import struct
 import threading
 import time
 import weakref
 from collections import deque
-from contextlib import contextmanager
+from types import CodeType
 from typing import TYPE_CHECKING, Any, final
 
 import wasmer
@@ -29,13 +32,21 @@ from wasmer_compiler_cranelift import Compiler
 from dotnet_wasm_host.engines.memory_content import MemoryContent
 from dotnet_wasm_host.engines.metering import CHECK_IMPORT, CHECK_MODULE, meter
 from dotnet_wasm_host.engines.simd_lowering import lower_simd
+from dotnet_wasm_host.engines.stack_room import StackRoom
+from dotnet_wasm_host.engines.threads import any_thread_is_in
 from dotnet_wasm_host.engines.wasmer_threads import ThreadMarks
-from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, LimitExceeded, RuntimeClosed
+from dotnet_wasm_host.errors import (
+    GuestTrap,
+    InvocationCancelled,
+    InvocationTimeout,
+    LimitExceeded,
+    RuntimeClosed,
+)
 from dotnet_wasm_host.options import WASM_PAGE
 from dotnet_wasm_host.wasm import Module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dotnet_wasm_host.engines.base import (
@@ -50,10 +61,8 @@ __all__ = ["WasmerEngine"]
 
 _I32_MASK = 0xFFFFFFFF
 #: Changes when code is rewritten in another way than before, or files are.
-_FORMAT = 1
-_MAGIC = b"dwhcode\1"
-#: Magic, length of the plain code, length of the metered code.
-_HEADER = struct.Struct("<8sQQ")
+_FORMAT = 2
+_MAGIC = b"dwhcode\2"
 #: Instructions for which a compiler uses what a CPU has: rounding, counting, multiplying.
 _CPU_PROBE = """(module
   (func (param f64 f32) (result i32)
@@ -67,6 +76,8 @@ _FRAME = re.compile(r"^ +at .*\[(\d+)\]:0x([0-9a-f]+)\)$", re.MULTILINE)
 _LONGEST = 1e9
 #: How wasmer begins the text of a trap, and where its bindings keep the type of a Rust panic.
 _TRAP, _PANIC_MODULE = "RuntimeError: ", "pyo3_runtime"
+#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
+EXIT_PATIENCE = 2.0
 #: Deep recursion has tens of thousands of frames, all alike.
 _MAX_FRAMES = 32
 
@@ -82,7 +93,34 @@ class WasmerEngine:
     def __init__(self) -> None:
         self.store = wasmer.Store(wasmer.engine.Universal(Compiler))
         self.marks = ThreadMarks(self.store)
+        self.stack = StackRoom()
         self.fingerprint = self._fingerprint()
+        self._codes: weakref.WeakSet[WasmerCode] = weakref.WeakSet()
+        self._instances: weakref.WeakSet[WasmerInstance] = weakref.WeakSet()
+        self._exiting = False
+        reference = weakref.ref(self)
+        atexit.register(_stop_guests, reference)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=lambda: _start_afresh(reference))
+
+    def stop_guests(self) -> None:
+        """The interpreter exits: no guest may run any longer.
+
+        Threads that still run are daemons. Python ends them when they ask for the GIL, and with
+        wasmer's frames on its stack that would end the process.
+        """
+        self._exiting = True
+        for instance in tuple(self._instances):
+            instance.closed = True
+            instance.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
+        patience = time.monotonic() + EXIT_PATIENCE
+        while any_thread_is_in(*_GUEST_CALLS) and time.monotonic() < patience:
+            time.sleep(0.002)
+
+    def start_afresh(self) -> None:
+        """This is the child of a fork: locks may have been held by threads that are no more."""
+        for code in tuple(self._codes):
+            code.lock = threading.Lock()
 
     @property
     def version(self) -> str:
@@ -100,8 +138,7 @@ class WasmerEngine:
             module = Module.parse(wasm)
             if MemoryContent.is_one(module):
                 return WasmerMemoryModule(MemoryContent.of_module(module))
-            plain = lower_simd(wasm)
-            return WasmerCode(self, _join(_compiled(plain), _compiled(meter(plain))))
+            return self._code(_MAGIC + _compiled(meter(lower_simd(wasm))))
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
@@ -111,10 +148,15 @@ class WasmerEngine:
             magic = file.read(len(_MAGIC))
             try:
                 if magic == _MAGIC:
-                    return WasmerCode(self, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+                    return self._code(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
                 return WasmerMemoryModule(MemoryContent.open(path))
-            except ValueError as error:
+            except (ValueError, RuntimeError) as error:
                 raise ValueError(f"{path} was not compiled by this engine: {error}") from error
+
+    def _code(self, serialized: bytes | mmap.mmap) -> WasmerCode:
+        code = WasmerCode(self, serialized)
+        self._codes.add(code)
+        return code
 
     def instantiate(
         self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
@@ -122,17 +164,17 @@ class WasmerEngine:
         """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
         if not isinstance(code, WasmerCode) or not isinstance(memory, WasmerMemoryModule):
             raise TypeError("give a code module and a memory module of this engine")
-        return WasmerInstance(self, code, memory.content, memory_limit)
+        if self._exiting:
+            raise RuntimeClosed("the interpreter is shutting down")
+        instance = WasmerInstance(self, code, memory.content, memory_limit)
+        self._instances.add(instance)
+        return instance
 
 
 def _compiled(wasm: bytes) -> bytes:
     # A store never gives the code of its modules back, so this one is dropped.
     store = wasmer.Store(wasmer.engine.Universal(Compiler))
     return bytes(wasmer.Module(store, wasm).serialize())
-
-
-def _join(plain: bytes, metered: bytes) -> bytes:
-    return b"".join((_HEADER.pack(_MAGIC, len(plain), len(metered)), plain, metered))
 
 
 class WasmerMemoryModule:
@@ -149,24 +191,18 @@ class WasmerMemoryModule:
 
 
 class WasmerCode:
-    """A code module, compiled twice: plain, and with checks for calls that have a deadline."""
+    """A code module."""
 
     def __init__(self, engine: WasmerEngine, serialized: bytes | mmap.mmap) -> None:
-        _, plain, metered = _HEADER.unpack(serialized[: _HEADER.size])
-        if len(serialized) != _HEADER.size + plain + metered:
-            raise ValueError("it is cut off")
         self._engine = engine
         self._serialized = serialized
-        self._slices = {
-            False: slice(_HEADER.size, _HEADER.size + plain),
-            True: slice(_HEADER.size + plain, None),
-        }
-        self._lock = threading.Lock()
-        self._natives: dict[bool, wasmer.Module] = {}
-        with self._moved(metered=False) as native:
-            declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
-            self.function_imports = [(i.module, i.name, i.type) for i in declared]
-            exports = list(native.exports)
+        self.lock = threading.Lock()
+        native = wasmer.Module.deserialize(engine.store, serialized[len(_MAGIC) :])
+        declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
+        self.function_imports = [
+            (i.module, i.name, i.type) for i in declared if i.module != CHECK_MODULE
+        ]
+        exports = list(native.exports)
         #: Number of parameters of the exported functions, and names of the mutable globals.
         self.functions = {
             e.name: len(e.type.params) for e in exports if isinstance(e.type, wasmer.FunctionType)
@@ -174,6 +210,7 @@ class WasmerCode:
         self.globals = tuple(
             e.name for e in exports if isinstance(e.type, wasmer.GlobalType) and e.type.mutable
         )
+        self._native = native
 
     @property
     def imports(self) -> Sequence[str]:
@@ -184,22 +221,11 @@ class WasmerCode:
         """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
         return bytes(self._serialized)
 
-    def instantiate(self, imports: wasmer.ImportObject, *, metered: bool) -> wasmer.Instance:
-        """An instance of the plain or of the metered code."""
-        with self._moved(metered=metered) as native:
-            return wasmer.Instance(native, imports)
-
-    @contextmanager
-    def _moved(self, *, metered: bool) -> Iterator[wasmer.Module]:
-        """The module of wasmer, for the present thread only."""
-        with self._lock:
-            native = self._natives.get(metered)
-            if native is None:
-                data = self._serialized[self._slices[metered]]
-                native = wasmer.Module.deserialize(self._engine.store, data)
-                self._natives[metered] = native
-            self._engine.marks.move((native,))
-            yield native
+    def instantiate(self, imports: wasmer.ImportObject) -> wasmer.Instance:
+        """An instance, made by the present thread."""
+        with self.lock:
+            self._engine.marks.move((self._native,))
+            return wasmer.Instance(self._native, imports)
 
 
 @final
@@ -249,41 +275,8 @@ class _Functions(dict[str, Any]):
 
 
 @final
-class _Code:
-    """An instance's plain or metered code."""
-
-    __slots__ = ("_exports", "_globals", "_native", "functions", "left")
-
-    def __init__(self, native: wasmer.Instance, global_names: Sequence[str]) -> None:
-        self._native = native
-        self._exports = native.exports
-        self._globals = {name: getattr(self._exports, name) for name in global_names}
-        #: The globals when the instance last changed to other code.
-        self.left: Mapping[str, int] | None = None
-        self.functions = _Functions(self._exports)
-
-    def objects(self) -> Sequence[Any]:
-        """Everything of wasmer's."""
-        return (
-            self._native, self._exports, *self._globals.values(), *self.functions.values(),
-        )  # fmt: skip
-
-    def globals(self) -> dict[str, int]:
-        """Values of the mutable globals."""
-        return {name: item.value & _I32_MASK for name, item in self._globals.items()}
-
-    def set_globals(self, values: Mapping[str, int]) -> None:
-        """Set mutable globals. KeyError if there is none of a name."""
-        for name, value in values.items():
-            self._globals[name].value = value & _I32_MASK
-
-
-@final
 class WasmerInstance:
     """One guest. Used by one thread at a time, whichever that is.
-
-    Plain and metered code work on one memory. What else they keep is their globals, which are
-    carried over when an instance changes from one to the other.
 
     Closing drops the host functions and refuses further calls; the native memory goes when
     the last reference does, so a view or a call that is still running stays valid.
@@ -300,6 +293,7 @@ class WasmerInstance:
             )
         self._marks = engine.marks
         self._present = engine.marks.present
+        self._stack = engine.stack
         self._thread = engine.marks.move(())
         self._engine = engine
         self._code = code
@@ -307,33 +301,35 @@ class WasmerInstance:
         self._functions: Sequence[HostFunction] = ()
         self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
         self._pending: BaseException | None = None
-        self._deadline: float | None = None
+        self._deadline = math.inf
         self._interruptions: deque[Interruption] = deque()
         self.closed = False
-        self._metered: _Code | None = None
-        self._plain = self._current = self._make(metered=False)
-        self._exported = self._current.functions
+        self._native = code.instantiate(self._imports())
+        self._exports = self._native.exports
+        self._exported = _Functions(self._exports)
+        self._globals = {name: getattr(self._exports, name) for name in code.globals}
 
-    def _make(self, *, metered: bool) -> _Code:
+    def _imports(self) -> wasmer.ImportObject:
         store, reference = self._engine.store, weakref.ref(self)
-        spaces: dict[str, dict[str, Any]] = {"env": {"memory": self.memory.native}}
+        check = wasmer.Function(store, _check(reference), wasmer.FunctionType([], []))
+        spaces: dict[str, dict[str, Any]] = {
+            "env": {"memory": self.memory.native},
+            CHECK_MODULE: {CHECK_IMPORT: check},
+        }
         for index, (module, name, kind) in enumerate(self._code.function_imports):
             function = wasmer.Function(store, _host_callable(reference, index, kind), kind)
             spaces.setdefault(module, {})[name] = function
-        if metered:
-            check = wasmer.Function(store, _check(reference), wasmer.FunctionType([], []))
-            spaces[CHECK_MODULE] = {CHECK_IMPORT: check}
         imports = wasmer.ImportObject()
         for module, space in spaces.items():
             imports.register(module, space)
-        return _Code(self._code.instantiate(imports, metered=metered), self._code.globals)
+        return imports
 
     def _move(self) -> None:
         """Let the present thread use what is wasmer's."""
-        objects = [self.memory.native, *self._plain.objects()]
-        if self._metered is not None:
-            objects += self._metered.objects()
-        self._thread = self._marks.move(objects)
+        self._thread = self._marks.move(
+            (self.memory.native, self._native, self._exports, *self._globals.values(),
+             *self._exported.values())
+        )  # fmt: skip
 
     def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
@@ -342,13 +338,14 @@ class WasmerInstance:
     def call_host(self, index: int, arguments: Sequence[Number]) -> Number | None:
         """Call the function behind an import."""
         try:
+            self._require_stack()
             if not self._functions:
                 if self.closed or self._provide is None:
                     raise RuntimeClosed("the instance is closed")
                 functions = self._provide()
                 self._functions = [functions[name] for name in self._code.imports]
             result = self._functions[index](*arguments)
-            if self._deadline is not None or self._interruptions:
+            if self._deadline != math.inf or self._interruptions:
                 self.look_up()
         except BaseException as error:
             # What comes out of wasmer may be a trap or this; it does not say which.
@@ -356,16 +353,32 @@ class WasmerInstance:
             raise
         return result
 
+    def check(self) -> None:
+        """Raise what stops the guest, if anything does; called by it now and then."""
+        try:
+            self._require_stack()
+            self.look_up()
+        except BaseException as error:
+            self._pending = error
+            raise
+
+    def _require_stack(self) -> None:
+        # wasmer takes an overflow inside of Python for one of the guest, and unwinds both; Python
+        # does not survive that.
+        if self._stack.left() < self._stack.reserve:
+            raise GuestTrap("call stack exhausted")
+
     def look_up(self) -> None:
         """Raise what stops the guest, if anything does."""
         while self._interruptions:
-            self._pending = self._interruptions.popleft()()
-            if self._pending is not None:
-                raise self._pending
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            # In no variable: the traceback will hold this frame, which must not hold it.
-            self._pending = InvocationTimeout("the call ran past its deadline and was stopped")
-            raise self._pending
+            error = self._interruptions.popleft()()
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error  # the traceback holds this frame
+        if time.monotonic() > self._deadline:
+            raise InvocationTimeout("the call ran past its deadline and was stopped")
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
@@ -408,41 +421,20 @@ class WasmerInstance:
     def globals(self) -> dict[str, int]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
         self._move()
-        return self._current.globals()
+        return {name: item.value & _I32_MASK for name, item in self._globals.items()}
 
     def set_globals(self, values: Mapping[str, int]) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
         self._move()
-        self._current.set_globals(values)
+        for name, value in values.items():
+            self._globals[name].value = value & _I32_MASK
 
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
-        if self.closed:
-            return
-        if self._thread != self._present.number:
-            self._move()
-        if seconds is None:
-            self._deadline = None
-            self._change_to(self._plain)
-            return
-        if self._metered is None:
-            self._metered = self._make(metered=True)
-        self._change_to(self._metered)
-        self._deadline = time.monotonic() + min(seconds, _LONGEST)
-
-    def _change_to(self, code: _Code) -> None:
-        current = self._current
-        if code is not current:
-            current.left = values = current.globals()
-            if values != code.left:
-                code.set_globals(values)
-            self._current, self._exported = code, code.functions
+        self._deadline = math.inf if seconds is None else time.monotonic() + min(seconds, _LONGEST)
 
     def interrupt(self, interruption: Interruption) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`.
-
-        Noticed where the guest calls the host and, in metered code, where it checks its deadline.
-        """
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
         self._interruptions.append(interruption)
 
     def close(self) -> None:
@@ -465,6 +457,27 @@ class WasmerInstance:
         if type(error).__module__ == _PANIC_MODULE:
             return GuestTrap(f"wasmer panicked: {text}")
         return error
+
+
+#: What is on the Python stack of a thread that runs a guest.
+_GUEST_CALLS = tuple(
+    constant
+    for method in (WasmerInstance.function, WasmerInstance.bind)
+    for constant in method.__code__.co_consts
+    if isinstance(constant, CodeType) and constant.co_name.startswith("call_")
+)
+
+
+def _stop_guests(reference: weakref.ref[WasmerEngine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.stop_guests()
+
+
+def _start_afresh(reference: weakref.ref[WasmerEngine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.start_afresh()
 
 
 def _host_callable(
@@ -495,6 +508,6 @@ def _check(reference: weakref.ref[WasmerInstance]) -> Callable[[], None]:
     def check() -> None:
         instance = reference()
         if instance is not None:
-            instance.look_up()
+            instance.check()
 
     return check

@@ -57,6 +57,8 @@ ENTRY_POINTS = (
 )
 #: Payloads up to this size use the buffer that every image carries.
 BUFFER_SIZE = 64 * 1024
+#: What an answer may have besides results: errors with their texts, reports, results of a batch.
+PROTOCOL_BYTES = 16 << 20
 T = TypeVar("T")
 # The hot path has no attribute look-ups that could be done once.
 _OK = int(abi.Status.OK)
@@ -319,8 +321,9 @@ class Guest:
             if self._mono.finished_calls:
                 self.host.arrivals.ring()
         except DotnetHostError as error:
-            # The call before it has its result; only the instance is lost.
-            _log.warning("background work of the guest failed: %s", self._broke(error))
+            # The call before it has its result; only the instance is lost. A record of the log
+            # may live long, and the error's traceback would keep the instance alive.
+            _log.warning("background work of the guest failed: %s", str(self._broke(error)))
         except BaseException:
             self.broken = True
             raise
@@ -470,7 +473,7 @@ class Guest:
         """Fill the frame. Returns the block to free after the call, 0 if none was needed."""
         size, block = data.nbytes, 0
         if size > BUFFER_SIZE:
-            block = self._heap_call("malloc", size)
+            block = self.heap_call("malloc", size)
             if block == 0:
                 raise GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
         pointer = block or self.layout.buffer
@@ -482,16 +485,24 @@ class Guest:
 
     def _free(self, block: int) -> None:
         if block:
-            self._heap_call("free", block)
+            self.heap_call("free", block)
 
-    def _heap_call(self, export: str, argument: int) -> int:
+    def heap_call(self, export: str, argument: int) -> int:
+        """``malloc`` or ``free``, which a guest can break like anything else in its memory."""
         try:
             return self.host.call(export, argument)
         except BaseException as error:  # noqa: BLE001 - a deadline may end this call too
             raise self._broke(error) from None
 
     def _output(self, output: int, length: int) -> bytes:
-        """An answer of the protocol, which no limit of the user's applies to."""
+        """An answer of the protocol: a result, or what goes with it."""
+        if length > self._result_limit + PROTOCOL_BYTES:
+            raise self._lied(
+                LimitExceeded(
+                    f"the guest answered with {length} bytes; result_bytes is "
+                    f"{self._result_limit} and nothing that goes with results is that large"
+                )
+            )
         if length < 0 or output + length > self._size:
             raise self._lied(MemoryAccessError(output, length, self._size))
         return self._view[output : output + length].tobytes()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.errors import GuestTrap
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -108,6 +110,8 @@ class CxxExceptions:
 
     def end_catch(self) -> None:
         """Leave a catch block."""
+        if not self._caught:
+            raise GuestTrap("the guest left a C++ catch block that it never entered")
         self._caller.call("setThrew", 0, 0)
         self._caller.call("__cxa_decrement_exception_refcount", self._caught.pop())
         self._last = 0

@@ -44,6 +44,7 @@ class Host:
         mono: what the runtime has scheduled.
         output: what the present call has printed.
         arrivals: what other threads have brought for the guest.
+        guard: carries out ``malloc`` and ``free`` for users of ``memory``, if there is one.
         calls: calls of host functions.
         speaker: id of the function that runs, for log records; set by the guest.
     """
@@ -67,14 +68,15 @@ class Host:
         self.memory = Memory(
             instance.memory,
             owner=instance,
-            malloc=lambda size: caller.call("malloc", size),
-            free=lambda block: caller.call("free", block),
+            malloc=lambda size: caller.heap_call("malloc", size),
+            free=lambda block: caller.heap_call("free", block),
             lock=lock,
         )
         self._limits = limits
         self._files: FileSystem | None = None
         self._deferred: Mapping[str, HostFunction] | None = None
         self.output = CallOutput(limits.output_bytes)
+        self.guard: Callable[[str, int], int | None] | None = None
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
         self.arrivals = Arrivals(services.wake)
@@ -170,6 +172,12 @@ class Host:
         if function is None:
             function = self._exports[export] = self.instance.function(export)
         return function(*arguments)
+
+    def heap_call(self, export: str, argument: int) -> int:
+        """``malloc`` or ``free`` for a user of the memory; 0 if it fails."""
+        if self.guard is None:
+            return self.call(export, argument)
+        return self.guard(export, argument) or 0
 
     def renew(self) -> None:
         """Give an instance of an image what the image cannot hold: environment, arguments."""

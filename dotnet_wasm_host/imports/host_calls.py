@@ -140,10 +140,14 @@ class HostCalls:
             return
         number, cancelled = 0, False
         try:
-            output = as_bytes(future.result(), name)
+            # Not result(): raising it here would tie this instance to the future's error.
+            error = future.exception()
+            output = b"" if error is not None else as_bytes(future.result(), name)
         except CancelledError:
-            output, cancelled = b"", True
-        except BaseException as error:  # noqa: BLE001 - it goes on in the guest
+            error, output, cancelled = None, b"", True
+        except Exception as unfit:  # noqa: BLE001 - it goes on in the guest
+            error, output = unfit, b""
+        if error is not None:
             number, output = self._keep(error)
         self.guest.end_host_call(call_id, number, output, cancelled=cancelled)
 
@@ -191,8 +195,10 @@ class HostCalls:
         if len(self._errors) >= _KEPT_ERRORS:
             del self._errors[next(iter(self._errors))]
         # Our own frames hold the instance; the function's are what its author looks for.
-        if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_globals is globals():
+            trace = trace.tb_next
+        error.__traceback__ = trace
         self._errors[self._last_error] = error
         return self._last_error, pack_fields(_type_name(error).encode(), _message(error))
 

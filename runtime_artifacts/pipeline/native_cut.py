@@ -19,16 +19,17 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.engines.instructions import CALL, CALL_INDIRECT, REF_FUNC, Scanner
 from dotnet_wasm_host.wasm import (
     DataSegment,
     ElementSegment,
     ExternKind,
     MalformedModule,
     Module,
+    Reader,
     SectionId,
 )
 from runtime_artifacts.pipeline.code_module import EXPORTS
-from runtime_artifacts.pipeline.instructions import CALL, CALL_INDIRECT, REF_FUNC, instructions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +51,7 @@ _IMPORT = struct.Struct("<II")
 _ROW = struct.Struct("<III")
 _COUNT_OFFSET = 8
 _MAX_IMPORTS = 4096
+_CALLS = Scanner(frozenset({CALL, CALL_INDIRECT, REF_FUNC}))
 _IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -115,12 +117,12 @@ def _read(native: bytes) -> _Native:
     calls, indirect = {}, set()
     for index, body in enumerate(module.bodies(), len(imported)):
         targets = set()
-        for opcode, immediate in instructions(body):
-            if opcode == CALL:
-                targets.add(immediate)
-            elif opcode == CALL_INDIRECT:
+        for start, _, encoding in _CALLS.find(body):
+            if encoding == CALL:
+                targets.add(Reader(body, start + len(CALL)).uleb128())
+            elif encoding == CALL_INDIRECT:
                 indirect.add(index)
-            elif opcode == REF_FUNC:
+            else:
                 raise MalformedModule(f"function {index} takes a reference to another")
         calls[index] = frozenset(targets)
     return _Native(module, _initial_memory(module), table, calls, frozenset(indirect))

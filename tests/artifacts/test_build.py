@@ -228,14 +228,14 @@ def test_checks_fail_if_one_fails(
 ) -> None:
     good = checks.Check("good", ("-c", "pass"))
     bad = checks.Check("bad", ("-c", "raise SystemExit(3)"))
-    monkeypatch.setattr(checks, "_checks", lambda **_: (bad, good))
+    monkeypatch.setattr(checks, "_checks", lambda *_, **__: (bad, good))
     assert checks.main([]) == 1
     summary = capsys.readouterr().out
     assert "FAILED" in summary
-    monkeypatch.setattr(checks, "_checks", lambda **_: (good,))
+    monkeypatch.setattr(checks, "_checks", lambda *_, **__: (good,))
     assert checks.main(["--fast"]) == 0
 
 
 def test_fast_leaves_out_slow_tests() -> None:
-    assert "not slow" in checks._checks(fast=True)[-1].arguments
-    assert "not slow" not in checks._checks(fast=False)[-1].arguments
+    assert "not slow" in checks._checks(None, fast=True)[-1].arguments
+    assert "not slow" not in checks._checks(None, fast=False)[-1].arguments

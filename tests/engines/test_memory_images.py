@@ -15,12 +15,12 @@ import dotnet_wasm_host as dwh
     ],
 )
 def test_a_busy_kernel_is_asked_again(
-    image: dwh.RuntimeImage,
     monkeypatch: pytest.MonkeyPatch,
     message: str,
     refusals: int,
     survives: bool,
 ) -> None:
+    image = dwh.RuntimeImage.load(engine="wasmtime")
     instantiate, refused = wasmtime.Instance, 0
 
     def instantiate_or_refuse(*arguments: object) -> object:

@@ -8,7 +8,6 @@ import pytest
 import wasmtime
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.engines.instructions import CALL, Scanner
 from dotnet_wasm_host.engines.metering import CHECK_IMPORT, meter
 from dotnet_wasm_host.engines.module_editor import ModuleEditor
 from dotnet_wasm_host.engines.simd_lowering import lower_simd
@@ -27,7 +26,6 @@ CODE = assemble("""
   (global $started (mut i32) (i32.const 0))
   (table 4 funcref)
   (elem (i32.const 1) $first $tree $twice)
-  (elem declare func $first)
   (func $first (export "first") (param i32 i32) (result i32)
     local.get 0 local.get 1 i32.sub)
   (func $start i32.const 5 global.set $started)
@@ -140,28 +138,16 @@ def test_the_runtime_itself_stays_valid() -> None:
     wasmtime.Module.validate(engine, meter(lowered))
 
 
-def test_every_instruction_of_the_runtime_is_known() -> None:
-    find = Scanner(frozenset({CALL})).find
-    bodies = ModuleEditor(ArtifactStore.locate().read("dotnet.code.wasm")).bodies
-    assert sum(1 for body in bodies for _ in find(body)) > 10_000
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("(module (global i64 (i64.const 1)))", "not a constant i32"),
         (
             "(module (func) (table 1 funcref) (elem (i32.const 0) funcref (ref.null func)))",
-            "expressions",
+            "not active in table 0",
         ),
     ],
 )
 def test_what_is_not_understood_is_refused(text: str, message: str) -> None:
     with pytest.raises(MalformedModule, match=message):
         meter(assemble(text))
-
-
-def test_unknown_instructions_are_refused() -> None:
-    body = b"\0\xfe\x03\0\x0b"  # atomic.fence
-    with pytest.raises(MalformedModule, match="fe0300 at offset 1 is not known"):
-        list(Scanner(frozenset({CALL})).find(body))

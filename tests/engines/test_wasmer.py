@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import signal
 import sys
 import threading
 import weakref
@@ -145,17 +146,33 @@ def test_many_threads_share_one_module(start: Callable[..., Any]) -> None:
 
 
 @needs_wasmer
-def test_globals_follow_from_plain_to_metered_code_and_back(start: Callable[..., Any]) -> None:
+def test_other_threads_run_while_a_guest_spins(start: Callable[..., Any]) -> None:
+    instance, turns, stop = start(), 0, threading.Event()
+
+    def work() -> None:
+        nonlocal turns
+        while not stop.is_set():
+            turns += 1
+            threading.Event().wait(0.001)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    instance.set_deadline(0.5)
+    with pytest.raises(dwh.InvocationTimeout):
+        instance.function("spin")()
+    stop.set()
+    thread.join()
+    # wasmer holds the GIL while the guest runs; without checks there would be one turn.
+    assert turns > 5
+
+
+@needs_wasmer
+def test_ctrl_c_stops_a_guest(start: Callable[..., Any]) -> None:
     instance = start()
-    bump = instance.function("bump")
-    for number in range(3):
-        instance.set_deadline(60 if number % 2 == 0 else None)
-        bump()
-        assert instance.globals() == {"counter": 8 + number}
-    instance.set_globals({"counter": 100})
-    instance.set_deadline(None)
-    bump()
-    assert instance.globals() == {"counter": 101}
+    threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
+    with pytest.raises(KeyboardInterrupt):
+        instance.function("spin")()
+    assert instance.function("add")(1, 1) == 2
 
 
 @needs_wasmer
@@ -205,7 +222,7 @@ def test_memory_of_dropped_instances_is_given_back(start: Callable[..., Any]) ->
 def test_damaged_files_are_refused_where_it_can_be_seen(engine: Any, tmp_path: Path) -> None:
     path = tmp_path / "code"
     data = engine.compile(assemble(CODE)).serialize()
-    for damaged in (data[:100], data + b"x", b"", data[1:]):
+    for damaged in (b"", data[:4], data[1:], b"x" + data):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="was not compiled by this engine"):
             engine.load(path)

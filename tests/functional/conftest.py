@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import struct
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
 import dotnet_wasm_host as dwh
+from tests.native_leaks import nothing_leaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +91,9 @@ def native_dll() -> bytes:
     section = struct.pack("<8sIIIIIIHHI", b".text", 16, 0x1000, 512, 512, 0, 0, 0, 0, 0x60000020)
     headers = bytes(dos) + b"PE\0\0" + coff + optional + bytes(128) + section
     return headers.ljust(512, b"\0") + b"\xc3".ljust(512, b"\xcc")
+
+
+@pytest.fixture(autouse=True)
+def nothing_native_leaks(made_runtimes: weakref.WeakSet[dwh.Runtime]) -> Iterator[None]:
+    with nothing_leaks(made_runtimes):
+        yield

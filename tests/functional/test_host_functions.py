@@ -96,8 +96,10 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.error.__traceback__ = None  # its frames hold the instance it went through
 
 
 @pytest.fixture

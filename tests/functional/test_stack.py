@@ -52,7 +52,10 @@ def runtime_with(deep: dwh.Assembly, stack_bytes: int | None) -> Iterator[dwh.Ru
         yield runtime
 
 
-@pytest.mark.parametrize("stack_bytes", [None, 256 * KIB])
+@pytest.mark.parametrize(
+    "stack_bytes",
+    [None, pytest.param(256 * KIB, marks=pytest.mark.needs("a stack limit"))],
+)
 def test_recursion_without_end_is_an_error_in_every_thread(
     deep: dwh.Assembly, stack_bytes: int | None
 ) -> None:
@@ -78,6 +81,7 @@ def _error(work: Callable[[], object]) -> BaseException | None:
     return None
 
 
+@pytest.mark.needs("a stack limit")
 def test_stack_bytes_is_what_native_recursion_may_use(deep: dwh.Assembly) -> None:
     reached = {}
     for stack_bytes in (256 * KIB, 512 * KIB):
@@ -100,6 +104,7 @@ def test_ordinary_depth_fits_into_the_default(deep: dwh.Assembly) -> None:
             assert runtime.invoke("f", f"{way} {depth}".encode()) == str(depth).encode()
 
 
+@pytest.mark.needs("a stack limit")
 def test_a_thread_with_too_little_stack_is_refused_and_harms_nothing(deep: dwh.Assembly) -> None:
     with runtime_with(deep, None) as runtime:
 
@@ -119,6 +124,7 @@ def test_a_thread_with_too_little_stack_is_refused_and_harms_nothing(deep: dwh.A
         assert in_thread(512 * KIB, lambda: runtime.invoke("f", b"managed 10")) == b"10"
 
 
+@pytest.mark.needs("a stack limit")
 def test_threads_of_a_pool_are_refused_too_when_they_are_too_small(deep: dwh.Assembly) -> None:
     import asyncio
 
@@ -134,6 +140,7 @@ def test_threads_of_a_pool_are_refused_too_when_they_are_too_small(deep: dwh.Ass
         assert asyncio.run(pool.invoke_async("f", b"managed 10")) == b"10"
 
 
+@pytest.mark.needs("a stack limit")
 def test_an_image_keeps_the_stack_of_its_engine(image: dwh.RuntimeImage) -> None:
     with pytest.raises(ValueError, match=r"1048576 bytes of stack.*stack_bytes=524288"):
         dwh.Runtime(image, limits=dwh.Limits(stack_bytes=512 * KIB))

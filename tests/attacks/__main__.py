@@ -1,0 +1,59 @@
+"""The table of docs/security.md: ``python -m tests.attacks`` prints it, ``--write`` renews it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import dotnet_wasm_host as dwh
+from tests.attacks.attacks import ATTACKS, SOURCE, Attack, Outcome, carry_out
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
+BEGIN, END = "<!-- attacks: begin -->\n", "<!-- attacks: end -->\n"
+HEAD = (
+    "| attack | error | time to it | next calls | linear memory after it | process afterwards |\n"
+    "|---|---|---|---|---|---|\n"
+)
+
+
+def measure() -> dict[str, Outcome]:
+    """Every attack, each in a runtime of its own, after one that warms the process up."""
+    image = dwh.RuntimeImage.load()
+    assembly = dwh.compile_csharp(SOURCE.read_text("utf-8"), assembly_name="Attacks")
+    outcomes = {}
+    for name, attack in [("exit", ATTACKS["exit"]), *ATTACKS.items()]:
+        outcomes[name] = carry_out(attack, image, assembly)
+    return outcomes
+
+
+def row(attack: Attack, outcome: Outcome) -> str:
+    """A line of the table."""
+    fine = "fine" if outcome.next_call and outcome.bystander else "FAILS"
+    error = outcome.error.partition(" (")
+    shown = "none" if error[0] == "-" else f"`{error[0]}`{error[1]}{error[2]}"
+    milliseconds = outcome.seconds * 1000
+    time = f"{milliseconds:,.0f} ms" if milliseconds >= 1 else "< 1 ms"
+    linear, process = outcome.linear_bytes / 1e6, outcome.grown_bytes / 1e6
+    memory = f"{linear:.0f} MB | {process:+.0f} MB"
+    return f"| {attack.what} | {shown} | {time} | {fine} | {memory} |\n"
+
+
+def table(outcomes: dict[str, Outcome]) -> str:
+    """The table in Markdown."""
+    return HEAD + "".join(row(ATTACKS[name], outcomes[name]) for name in ATTACKS)
+
+
+def main() -> None:
+    logging.disable(logging.CRITICAL)
+    text = table(measure())
+    if sys.argv[1:] == ["--write"]:
+        document = DOCUMENT.read_text("utf-8")
+        head, _, rest = document.partition(BEGIN)
+        DOCUMENT.write_text(head + BEGIN + text + END + rest.partition(END)[2], "utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""What a hostile function does, and what its caller gets."""
+
+from __future__ import annotations
+
+import gc
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import dotnet_wasm_host as dwh
+from tests.native_leaks import private_bytes
+
+SOURCE = Path(__file__).with_name("attacks.cs")
+MIB = 1 << 20
+LIMITS = dwh.Limits(
+    timeout=0.5, memory_bytes=128 * MIB, result_bytes=8 * MIB, output_bytes=MIB,
+    files_bytes=8 * MIB, crash_limit=None,
+)  # fmt: skip
+#: A crash of the guest is dealt with in milliseconds; the rest is .NET doing what it was asked.
+#: Machines that run tests are busy with other things, too.
+PATIENCE = 30.0
+FINE = "-"
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One attack.
+
+    Attributes:
+        what: for the table.
+        errors: what the caller may get; empty where the call itself ends well.
+        command: what the function is asked to do.
+        run: instead of one call of ``command``.
+    """
+
+    what: str
+    errors: tuple[type[Exception], ...]
+    command: str = ""
+    run: Callable[[dwh.Runtime], object] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attack.
+
+    Attributes:
+        error: class of the error and, of a .NET exception, its type; ``-`` if there was none.
+        seconds: how long the caller waited.
+        next_call: the next call of the same function was answered.
+        bystander: another function of the runtime was, too.
+        linear_bytes: linear memory of the instance after it.
+        grown_bytes: private memory of the process when the instance is gone, compared with
+            before there was one.
+    """
+
+    error: str
+    seconds: float
+    next_call: bool
+    bystander: bool
+    linear_bytes: int
+    grown_bytes: int = 0
+
+
+def _crash_often(runtime: dwh.Runtime) -> None:
+    error: Exception = AssertionError("it did not crash")
+    for _ in range(1000):
+        try:
+            runtime.invoke("attacker", b"marshal")
+        except dwh.GuestTrap as crash:
+            error = crash.with_traceback(None)
+    raise error
+
+
+def _unload_during_a_call(runtime: dwh.Runtime) -> None:
+    answers: list[bytes] = []
+    function = runtime.functions["attacker"]
+    call = threading.Thread(target=lambda: answers.append(function.invoke(b"sleep")))
+    call.start()
+    while not runtime._calling and call.is_alive():
+        time.sleep(0.001)
+    runtime.unload_assembly("attacker")
+    call.join()
+    assert answers == [b"fine"]
+
+
+def _cancel(runtime: dwh.Runtime) -> None:
+    threading.Timer(0.1, runtime.cancel).start()
+    runtime.invoke("attacker", b"loop")
+
+
+TIMEOUT, TRAP = (dwh.InvocationTimeout,), (dwh.GuestTrap,)
+THREW, TERMINATED = (dwh.InvocationError,), (dwh.GuestTerminated,)
+NO_MEMORY = (dwh.InvocationError, dwh.GuestOutOfMemory)
+TOO_MUCH = (dwh.LimitExceeded,)
+DEATH = (dwh.GuestTerminated, dwh.GuestTrap, dwh.InvocationTimeout)
+
+ATTACKS: Mapping[str, Attack] = {
+    a.command or a.what: a
+    for a in (
+        Attack("endless loop in IL", TIMEOUT, "loop"),
+        Attack("regular expression that backtracks", TIMEOUT, "regex"),
+        Attack("endless loop of caught exceptions", TIMEOUT, "catch loop"),
+        Attack("endless loop in `finally`", TIMEOUT, "finally loop"),
+        Attack("waiting for what never comes", (*TIMEOUT, *THREW), "deadlock"),
+        Attack("endless loop, cancelled after 0.1 s", (dwh.InvocationCancelled,), run=_cancel),
+        Attack("deep recursion", TERMINATED, "recursion"),
+        Attack("deep recursion through native code", DEATH, "reflection"),
+        Attack("allocation bomb, managed", NO_MEMORY, "objects"),
+        Attack("allocation bomb, native", NO_MEMORY, "native"),
+        Attack("string of maximal length", NO_MEMORY, "string"),
+        Attack("array of maximal length", NO_MEMORY, "array"),
+        Attack("array of more than maximal length", NO_MEMORY, "arrays"),
+        Attack("wild pointer through `Marshal`", TRAP, "marshal"),
+        Attack("writing all over memory through pointers", DEATH, "unsafe"),
+        Attack("object reference made of a number with `Unsafe`", DEATH, "references"),
+        Attack("`Environment.Exit`", TERMINATED, "exit"),
+        Attack("`Environment.FailFast`", TERMINATED, "failfast"),
+        Attack("exception in a static constructor", THREW, "cctor throws"),
+        Attack("endless static constructor", TIMEOUT, "cctor loops"),
+        Attack("exception in a finalizer", (), "finalizer throws"),
+        Attack("endless finalizer", (), "finalizer loops"),
+        Attack("exception that throws in `Message` and `ToString`", THREW, "message throws"),
+        Attack("exception with a message of 12 million characters", THREW, "huge message"),
+        Attack("chain of 20,000 inner exceptions", THREW, "long chain"),
+        Attack("result of 40 MB", TOO_MUCH, "result"),
+        Attack("output without end", TOO_MUCH, "output"),
+        Attack("files without end", THREW, "files"),
+        Attack("a thousand threads", THREW, "threads"),
+        Attack("20,000 work items", (), "work items"),
+        Attack("endless work item", (), "work loops"),
+        Attack("work items that queue two more each", (), "work breeds"),
+        Attack("2,000 timers of a millisecond", (), "timers"),
+        Attack("unloading during a call", (), run=_unload_during_a_call),
+        Attack("1,000 crashes in a row", TRAP, run=_crash_often),
+    )
+}
+
+
+@contextmanager
+def arena(image: dwh.RuntimeImage, assembly: dwh.Assembly) -> Iterator[dwh.Runtime]:
+    """A runtime with the attacker and a bystander."""
+    wasi = dwh.WasiOptions(stdout=io.BytesIO(), stderr=io.BytesIO())
+    with dwh.Runtime(image, limits=LIMITS, wasi=wasi) as runtime:
+        runtime.load_assembly("bystander", assembly)
+        runtime.load_assembly("attacker", assembly)
+        runtime.invoke("attacker")
+        yield runtime
+
+
+def carry_out(attack: Attack, image: dwh.RuntimeImage, assembly: dwh.Assembly) -> Outcome:
+    """Attack in a runtime of its own, and look at what is left."""
+    before = private_bytes()
+    with arena(image, assembly) as runtime:
+        outcome = _attack(attack, runtime, assembly)
+    gc.collect()
+    return replace(outcome, grown_bytes=private_bytes() - before)
+
+
+def _attack(attack: Attack, runtime: dwh.Runtime, assembly: dwh.Assembly) -> Outcome:
+    start = time.monotonic()
+    error = FINE
+    try:
+        if attack.run is not None:
+            attack.run(runtime)
+        else:
+            runtime.invoke("attacker", attack.command.encode())
+    except Exception as raised:
+        if not isinstance(raised, attack.errors):
+            raise
+        error = describe(raised)
+    else:
+        assert not attack.errors, "nothing was raised"
+    seconds = time.monotonic() - start
+    if "attacker" not in runtime.functions:
+        runtime.load_assembly("attacker", assembly)
+    return Outcome(
+        error, seconds, runtime.invoke("attacker") == b"fine",
+        runtime.invoke("bystander") == b"fine", runtime.memory.size,
+    )  # fmt: skip
+
+
+def describe(error: Exception) -> str:
+    """The error's class; for a .NET exception also its type."""
+    name = type(error).__name__
+    if isinstance(error, dwh.InvocationError):
+        return f"{name} ({error.dotnet_type.removeprefix('System.')})"
+    return name

@@ -1,0 +1,53 @@
+"""Every attack ends in the right error and harms nobody; docs/security.md has them all."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from tests.attacks.__main__ import BEGIN, DOCUMENT, END, HEAD
+from tests.attacks.attacks import ATTACKS, LIMITS, PATIENCE, SOURCE, carry_out
+from tests.conftest import CompiledSources
+
+#: Allocators keep some memory; an instance is three times as much.
+FLAT_BYTES = 16 << 20
+
+
+@pytest.fixture(scope="module")
+def attacker(compiled: CompiledSources) -> dwh.Assembly:
+    return compiled(SOURCE.read_text("utf-8"), assembly_name="Attacks")
+
+
+@pytest.fixture(scope="module")
+def _warm(image: dwh.RuntimeImage, attacker: dwh.Assembly) -> None:
+    carry_out(ATTACKS["exit"], image, attacker)
+
+
+@pytest.mark.usefixtures("_warm")
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_contained(
+    image: dwh.RuntimeImage, attacker: dwh.Assembly, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL + 1, "dotnet_wasm_host")
+    outcome = carry_out(ATTACKS[name], image, attacker)
+
+    assert outcome.next_call
+    assert outcome.bystander
+    assert outcome.seconds < PATIENCE * (10 if "1,000" in name else 1)
+    assert outcome.linear_bytes <= LIMITS.memory_bytes
+    assert outcome.grown_bytes < FLAT_BYTES
+
+
+def test_the_document_has_every_attack_with_an_outcome_that_is_allowed() -> None:
+    _, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
+    text, _, _ = rest.partition(END)
+    assert text.startswith(HEAD)
+    rows = [line.strip("|").split("|") for line in text.removeprefix(HEAD).splitlines()]
+    assert [cells[0].strip() for cells in rows] == [a.what for a in ATTACKS.values()]
+    for attack, (_, error, _, next_calls, _, process) in zip(ATTACKS.values(), rows, strict=True):
+        names = {e.__name__ for e in attack.errors} or {"none"}
+        assert error.strip().partition(" ")[0].strip("`") in names
+        assert next_calls.strip() == "fine"
+        assert float(process.replace("MB", "")) < FLAT_BYTES / 1e6

@@ -1,0 +1,24 @@
+"""The check that runs after every test here sees what it is there for."""
+
+from __future__ import annotations
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from tests.native_leaks import nothing_leaks
+
+
+def test_an_instance_that_nobody_owns_is_seen(image: dwh.RuntimeImage) -> None:
+    kept = []
+    with pytest.raises(AssertionError, match="1 instances"), nothing_leaks([]):
+        runtime = dwh.Runtime(image)
+        kept.append(runtime._guest.host.instance)
+        runtime.close()
+    kept.clear()
+
+
+def test_memory_that_is_kept_is_seen() -> None:
+    kept = []
+    with pytest.raises(AssertionError, match="not given back"), nothing_leaks([]):
+        kept.append(b"x" * (300 << 20))
+    kept.clear()
