@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -189,6 +190,28 @@ def test_functions_and_instances_fetch_at_the_same_time(
         for thread in threads:
             thread.join()
     assert sizes == {n: 9_000 * n for n in range(6)}
+
+
+def test_calls_that_wait_for_servers_wait_together(
+    fetching: dwh.RuntimeImage, fetcher_assembly: dwh.Assembly, server: Server
+) -> None:
+    policy = dwh.HttpPolicy(
+        allowed_hosts=(server.host,), allow_private_addresses=True, max_connections=40
+    )
+    question = json.dumps([{"url": server.url + "/slow?seconds=0.5"}]).encode()
+
+    async def ask() -> list[bytes]:
+        with dwh.RuntimePool(fetching, size=2, http=policy) as pool:
+            pool.load_assembly("waiting", fetcher_assembly)
+            await pool.invoke_async("waiting", question)
+            calls = [pool.invoke_async("waiting", question) for _ in range(40)]
+            return list(await asyncio.gather(*calls))
+
+    started = time.monotonic()
+    answers = [json.loads(answer)[0] for answer in asyncio.run(ask())]
+    assert [answer["text"] for answer in answers] == ["late"] * 40
+    # One after the other they would take twenty seconds, two at a time ten.
+    assert time.monotonic() - started < 9
 
 
 def test_the_synchronous_client_says_that_it_is_not_there(fetch: Fetcher, server: Server) -> None:
