@@ -543,8 +543,16 @@ class Runtime:
 
     def _invoke_together(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
         """Begin all calls of an asynchronous function, then wait for them."""
-        begun = [self._begin(self._entry(function_id), p, None) for p in payloads]
-        return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+        begun: list[bytes | PendingCall] = []
+        try:
+            for payload in payloads:
+                begun.append(self._begin(self._entry(function_id), payload, None))  # noqa: PERF401
+            return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+        except BaseException:
+            for call in begun:
+                if not isinstance(call, bytes) and not call.outcome.done():
+                    self.withdraw(call)  # nobody will ask for it
+            raise
 
     # ---------------------------------------------------------------- calls that wait
 
