@@ -300,7 +300,13 @@ class StackTooSmall(DotnetHostError):
 
 
 class GuestOutOfMemory(DotnetHostError, MemoryError):
-    """The guest died because its linear memory limit left no room."""
+    """The guest died because its linear memory limit left no room.
+
+    Attributes:
+        survived: it did not die, there was only no room for a payload.
+    """
+
+    survived = False
 
 
 class GuestTerminated(DotnetHostError):
@@ -359,6 +365,11 @@ class HostFunctionMissing(DotnetHostError, LookupError):
 
 #: What a guest dies of by its own doing.
 CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
+
+
+def is_crash(error: BaseException | None) -> bool:
+    """True if the guest died, and of its own doing."""
+    return isinstance(error, CRASHES) and not getattr(error, "survived", False)
 
 
 class LimitExceeded(DotnetHostError, ValueError):

@@ -173,6 +173,8 @@ class RuntimeImage:
             grace=limits.cancellation_grace,
             advice=self._advice,
         )
+        if parts.state.has_work:
+            host.mono.resume()
         guest.function_ids.update((f.handle, f.function_id) for f in parts.state.functions)
         return guest
 

@@ -29,6 +29,7 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     MarshallingTypeError,
     RuntimeClosed,
+    is_crash,
 )
 from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
@@ -512,7 +513,7 @@ class Runtime:
             result = guest.invoke(entry.function.function_id, handle, payload)
         except BaseException as error:
             self._failed += 1
-            if isinstance(error, CRASHES):
+            if is_crash(error):
                 entry.crashes += 1
             raise
         finally:
@@ -564,8 +565,16 @@ class Runtime:
 
     def _invoke_together(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
         """Begin all calls of an asynchronous function, then wait for them."""
-        begun = [self._begin(self._entry(function_id), p, None) for p in payloads]
-        return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+        begun: list[bytes | PendingCall] = []
+        try:
+            for payload in payloads:
+                begun.append(self._begin(self._entry(function_id), payload, None))  # noqa: PERF401
+            return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+        except BaseException:
+            for call in begun:
+                if not isinstance(call, bytes) and not call.outcome.done():
+                    self.withdraw(call)  # nobody will ask for it
+            raise
 
     # ---------------------------------------------------------------- calls that wait
 
@@ -614,7 +623,7 @@ class Runtime:
         """A call that waited has ended."""
         error = outcome.exception()
         self._failed += error is not None
-        if isinstance(error, CRASHES):
+        if is_crash(error):
             entry.crashes += 1
         elif error is None or isinstance(error, InvocationError):
             entry.crashes = 0
@@ -733,7 +742,7 @@ class Runtime:
             if error is not None:
                 self._invocations += 1
                 self._failed += 1
-                if isinstance(error, CRASHES):
+                if is_crash(error):
                     entry.crashes += 1
                 try:
                     raise error

@@ -508,7 +508,7 @@ class Guest:
         if size > BUFFER_SIZE:
             block = self.heap_call("malloc", size)
             if block == 0:
-                raise GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
+                raise _no_room(size)
         pointer = block or self.layout.buffer
         self.host.memory.write(pointer, data)
         if self._linear.size != self._size:
@@ -627,6 +627,12 @@ def _stopped(call: PendingCall, how: str) -> InvocationTimeout | InvocationCance
         return InvocationCancelled(f"{call.function_id!r} was cancelled while it waited and {how}")
     limit = "" if call.timeout is None else f" of {call.timeout:g} s"
     return InvocationTimeout(f"{call.function_id!r} ran past its deadline{limit} and {how}")
+
+
+def _no_room(size: int) -> GuestOutOfMemory:
+    error = GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
+    error.survived = True
+    return error
 
 
 def _sentence(error: abi.RemoteException) -> str:
