@@ -32,10 +32,8 @@ def in_thread_of(stack: int, room: StackRoom) -> tuple[int | None, int, int]:
 def left_below(room: StackRoom, levels: int) -> int:
     if levels == 0:
         return room.left()
-    found: list[int] = []
     # Through C: since Python 3.11 its own calls take none of the thread's stack.
-    min([0], key=lambda _: found.append(left_below(room, levels - 1)) or 0)  # type: ignore[func-returns-value]
-    return found[0]
+    return next(map(left_below, [room], [levels - 1]))
 
 
 def test_it_shrinks_with_the_depth_of_calls() -> None:
