@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.csharp import compile_csharp
     from dotnet_wasm_host.json_functions import json_function
     from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
+    from dotnet_wasm_host.portable import DotnetFunction
 
 __version__ = "0.1.0"
 
@@ -79,6 +80,7 @@ __all__ = [
     "CompilationError",
     "DescriptorError",
     "Diagnostic",
+    "DotnetFunction",
     "DotnetHostError",
     "EngineUnavailable",
     "ExtraNotInstalled",
@@ -124,6 +126,7 @@ __all__ = [
 
 #: Imported at first use: a process that only calls functions starts faster without them.
 _LAZY = {
+    "DotnetFunction": "dotnet_wasm_host.portable",
     "Isolation": "dotnet_wasm_host.pool",
     "PoolStats": "dotnet_wasm_host.pool",
     "RuntimePool": "dotnet_wasm_host.pool",

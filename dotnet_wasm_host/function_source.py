@@ -35,6 +35,10 @@ class FunctionSource:
     dependencies: tuple[tuple[str, bytes], ...]
     handler_type: str
 
+    def assemblies(self) -> dict[str, bytes]:
+        """Simple name to content of the function's assembly and what it brings."""
+        return {**dict(self.dependencies), identify(self.image).name: self.image}
+
     @property
     def leak(self) -> int:
         """Estimate of the linear memory that unloading does not give back, in bytes."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.assembly import AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.runtime import Runtime
+    from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
     Progress = Callable[[str], object]
 
@@ -68,6 +69,8 @@ class RuntimeImage:
         self.name = name
         self.engine = engine
         self.parts = parts
+        #: What there is for functions that were no roots of a trimmed image.
+        self.api: ApiSurface | None = None
 
     @classmethod
     def load(
@@ -148,6 +151,8 @@ class RuntimeImage:
             result_limit=limits.result_bytes,
             grace=limits.cancellation_grace,
         )
+        if parts.state.has_work:
+            host.mono.resume()
         guest.function_ids.update((f.handle, f.function_id) for f in parts.state.functions)
         return guest
 
@@ -162,7 +167,9 @@ class RuntimeImage:
         module, state = freeze(guest, functions, capabilities, self.parts.state)
         memory = self.engine.compile(module)
         parts = ImageParts(self.parts.code, memory, state)
-        return RuntimeImage(name or self.name, self.engine, parts)
+        image = RuntimeImage(name or self.name, self.engine, parts)
+        image.api = self.api
+        return image
 
     def derive(
         self,
@@ -230,7 +237,7 @@ class RuntimeImage:
     @classmethod
     def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
         # Slow to import, seldom needed.
-        from dotnet_wasm_host.publishing import open_published  # noqa: PLC0415
+        from dotnet_wasm_host.publishing import open_published, published_api  # noqa: PLC0415
 
         store, function = open_published(folder)
         builder = ImageBuilder(engine, _log.info, store)
@@ -247,7 +254,9 @@ class RuntimeImage:
                 )
                 return runtime.snapshot(name).parts
 
-        return cls(name, engine, builder.cached("published", load_function))
+        image = cls(name, engine, builder.cached("published", load_function))
+        image.api = published_api(name, store)
+        return image
 
     def _memory_module(self) -> bytes:
         # Engines keep machine code, not modules; a pristine instance has the same content.

@@ -65,7 +65,11 @@ class ImageManifest:
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """What a memory module needs beside it to be an image."""
+    """What a memory module needs beside it to be an image.
+
+    Attributes:
+        has_work: timers run, or work is queued, that the host of an instance has to know of.
+    """
 
     layout: GuestLayout
     globals: Mapping[str, int]
@@ -74,6 +78,7 @@ class ImageState:
     manifest: ImageManifest
     code_sha256: str
     interop: InteropState = field(default_factory=InteropState)
+    has_work: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -104,6 +109,7 @@ class ImageState:
             ),
             read.text("code_sha256"),
             _interop_state(read.object("interop")),
+            has_work=read.flag("has_work"),
         )
 
 
@@ -152,6 +158,7 @@ def freeze(
         manifest=manifest,
         code_sha256=origin.code_sha256,
         interop=guest.host.interop_state,
+        has_work=guest.host.mono.has_work,
     )
     return memory_module(content), state
 

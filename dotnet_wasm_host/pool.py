@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -381,6 +383,28 @@ class RuntimePool:
         self._deployment(function_id)
         return self._invoke_when_free(function_id, None, payload, timeout, cancellation)
 
+    def invoke_now(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes | None:
+        """Call a function in the calling thread if there is a place right now, else ``None``.
+
+        For event loops, whose thread must not wait: give a ``timeout`` that it can spare. An
+        asynchronous function is never called so.
+        """
+        if self._deployment(function_id).function.is_async:
+            return None
+        ticket = self._slots.acquire_now(function_id)
+        if ticket is None:
+            return None
+        try:
+            result = self._run(function_id, None, payload, timeout, None)
+            if isinstance(result, _Begun):  # replaced by an asynchronous one a moment ago
+                self._look_after(result)
+                return result.wait(None)
+            return result
+        finally:
+            self._slots.release(ticket)
+
     async def invoke_async(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
     ) -> bytes:
@@ -390,10 +414,22 @@ class RuntimePool:
         Cancelling the task of such a call cancels its ``CancellationToken``. A call in the queue
         is taken out of it; one that runs is stopped, and its instance replaced.
         """
-        self._deployment(function_id)
+        return await self._invoke_async(_AsyncCall(function_id, payload, timeout, self._start))
+
+    async def invoke_timed(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> tuple[bytes, float]:
+        """As :meth:`invoke_async`, and the seconds that the call held its thread.
+
+        They are ``inf`` for a call that went on without one.
+        """
+        call = _AsyncCall(function_id, payload, timeout, self._start)
+        return await self._invoke_async(call), call.seconds
+
+    async def _invoke_async(self, call: _AsyncCall) -> bytes:
+        self._deployment(call.key)
         if self._functions is not None:
             self._functions.adopt(asyncio.get_running_loop())
-        call = _AsyncCall(function_id, payload, timeout, self._start)
         self._slots.request(call)
         try:
             return await call.result
@@ -589,6 +625,7 @@ class RuntimePool:
             value: bytes | None = None
             failure: BaseException | None = None
             begun: _Begun | None = None
+            started = time.perf_counter()
             try:
                 result = self._run(call.key, None, call.payload, call.timeout, call.cancellation)
                 if type(result) is _Begun:
@@ -598,6 +635,7 @@ class RuntimePool:
                     value = result
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 failure = error
+            call.seconds = time.perf_counter() - started if begun is None else math.inf
             following = self._slots.hand_over(call)
             if begun is None:
                 call.settle(value, failure)
@@ -887,7 +925,8 @@ class _Begun:
 class _AsyncCall(Ticket):
     """A call from asyncio."""
 
-    __slots__ = ("_begun", "_loop", "_start", "cancellation", "payload", "result", "timeout")
+    __slots__ = ("_begun", "_loop", "_start", "cancellation", "payload", "result", "seconds",
+                 "timeout")  # fmt: skip
 
     def __init__(
         self,
@@ -899,6 +938,7 @@ class _AsyncCall(Ticket):
         super().__init__(function_id)
         self.payload = payload
         self.timeout = timeout
+        self.seconds = 0.0
         self.cancellation = Cancellation()
         self._start = start
         self._begun: _Begun | None = None

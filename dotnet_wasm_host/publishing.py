@@ -19,13 +19,14 @@ from dotnet_wasm_host.assembly import MalformedImage, identify
 from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError
 from dotnet_wasm_host.trimming import TrimmedSet, TrimOptions, trim
+from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.trimming import TrimReport
 
-__all__ = ["Publication", "PublishedFunction", "open_published", "publish"]
+__all__ = ["Publication", "PublishedFunction", "open_published", "publish", "published_api"]
 
 #: Describes the function in a published folder.
 DESCRIPTION_NAME = "function.json"
@@ -258,3 +259,17 @@ def open_published(folder: Path) -> tuple[ArtifactStore, PublishedFunction]:
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / DESCRIPTION_NAME} is damaged: {error}") from error
     return store, function
+
+
+def published_api(name: str, store: ArtifactStore) -> ApiSurface:
+    """What a published folder's image has for other functions than its own."""
+
+    def read() -> dict[str, bytes]:
+        return {
+            Path(path).stem: store.read(path)
+            for path in store.names()
+            if path.startswith(("framework/", "guest/"))
+        }
+
+    base_library = {Path(path).stem for path in ArtifactStore.locate().names("framework/")}
+    return ApiSurface(name, read, base_library)

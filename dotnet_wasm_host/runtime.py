@@ -198,6 +198,8 @@ class Runtime:
         source = read_source(
             function_id, assembly, dependencies, handler_type, self._image.assembly_names
         )
+        if self._image.api is not None:
+            self._image.api.require(function_id, source.assemblies())
         with self._entered():
             self._require_room(function_id)
             self._forget(function_id)

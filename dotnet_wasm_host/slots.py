@@ -141,6 +141,15 @@ class FairSlots:
             raise
         return ticket
 
+    def acquire_now(self, key: str) -> Ticket | None:
+        """Take a place if there is one right now and nobody waits for it."""
+        ticket = _Thread(key)
+        with self._lock:
+            if not self._take(key):
+                return None
+        ticket.granted = True
+        return ticket
+
     def request(self, ticket: Ticket) -> None:
         """Ask for a place without waiting: the ticket's ``grant`` is called when it is taken."""
         with self._lock:

@@ -158,7 +158,8 @@ class HttpAccess:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=5)
         if self._client is not None:
             with suppress(Exception):
                 await self._client.aclose()
@@ -170,6 +171,6 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
         loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
     finally:
+        # A look-up of a name cannot be stopped; its thread is not waited for.
         loop.close()

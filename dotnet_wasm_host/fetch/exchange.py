@@ -113,6 +113,7 @@ class Exchange:
         self._counted = False
         self._where = ""
         self._overdue = False
+        self._closed = False
         self._held = 0
         self.status = 0
         self.headers: list[tuple[str, str]] = []
@@ -142,6 +143,8 @@ class Exchange:
         await self._timed(self._body.write(data))
 
     def _begin(self) -> None:
+        if self._closed:
+            raise HttpFailure("the request was aborted")
         if self._access.exchanges >= MAX_EXCHANGES:
             raise HttpPolicyError(
                 f"a request is refused: {MAX_EXCHANGES} others are under way, or have responses "
@@ -162,6 +165,9 @@ class Exchange:
             request, stream=True, follow_redirects=outgoing.redirect == "follow"
         )
         self._response = response
+        if self._closed:
+            # It came in the moment when nobody wanted it any more.
+            raise HttpFailure("the request was aborted")
         if outgoing.redirect == "error" and response.status_code in _REDIRECTS:
             raise HttpFailure(f"the server at {self._where} redirects, which was not wanted")
         self._check_length(response)
@@ -253,6 +259,7 @@ class Exchange:
 
     async def close(self) -> None:
         """End the exchange, wherever it is; its connection is used again if it is at its end."""
+        self._closed = True
         if self._alarm is not None:
             self._alarm.cancel()
         if self._counted:

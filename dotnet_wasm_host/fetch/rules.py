@@ -93,7 +93,7 @@ class Rules:
         if url.userinfo:
             raise HttpPolicyError(f"{where} is refused: its URL holds a user name or password")
         host = _ascii(url.raw_host.decode("ascii").lower().rstrip("."))
-        port = url.port or _PORTS[url.scheme]
+        port = _PORTS[url.scheme] if url.port is None else url.port
         if not any(pattern.matches(host, port) for pattern in self._patterns):
             raise HttpPolicyError(
                 f"{where} is refused: host '{host}:{port}' is not among the allowed hosts"

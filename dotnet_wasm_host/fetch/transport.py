@@ -26,6 +26,11 @@ async def system_resolver(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "QUERY"})
+#: Several connections may have gone stale together.
+_ATTEMPTS = 3
+
+
 @final
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Connects to exactly the addresses that the rules have permitted.
@@ -98,21 +103,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._rules.check(request.method, request.url)
-        assert isinstance(request.stream, httpx.AsyncByteStream)
-        response = await self._pool.handle_async_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=request.url.raw_scheme,
-                    host=request.url.raw_host,
-                    port=request.url.port,
-                    target=request.url.raw_path,
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
+        response = await self._exchange(request)
         return httpx.Response(
             status_code=response.status,
             headers=response.headers,
@@ -120,8 +111,48 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             extensions=response.extensions,
         )
 
+    async def _exchange(self, request: httpx.Request) -> httpcore.Response:
+        for _ in range(_ATTEMPTS - 1 if _can_be_repeated(request) else 0):
+            try:
+                return await self._pool.handle_async_request(_for_httpcore(request))
+            except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
+                if not _went_stale(error):
+                    raise
+        return await self._pool.handle_async_request(_for_httpcore(request))
+
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+def _for_httpcore(request: httpx.Request) -> httpcore.Request:
+    assert isinstance(request.stream, httpx.AsyncByteStream)
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        ),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+def _can_be_repeated(request: httpx.Request) -> bool:
+    """Whether doing it twice is like doing it once (RFC 9110 9.2.2), and possible."""
+    return request.method in _IDEMPOTENT and isinstance(request.stream, httpx.ByteStream)
+
+
+def _went_stale(error: Exception) -> bool:
+    """Whether a server ended the connection before it said anything.
+
+    It may do so with one that is kept open, in the moment when it is used again.
+    """
+    if isinstance(error, httpcore.RemoteProtocolError):
+        return "without sending a response" in str(error)
+    return isinstance(error, (httpcore.ReadError, httpcore.WriteError))
 
 
 class _Body(httpx.AsyncByteStream):

@@ -9,7 +9,14 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.imports.host_files import HAS_PROC, HostDescriptor, host_call
-from dotnet_wasm_host.imports.mounts import DIRECTORY_FLAGS, HAS_OPENAT, Inode, Mount, inode_of
+from dotnet_wasm_host.imports.mounts import (
+    DIRECTORY_FLAGS,
+    HAS_OPENAT,
+    Inode,
+    Mount,
+    checks_access,
+    inode_of,
+)
 from dotnet_wasm_host.imports.nodes import (
     READ,
     WRITE,
@@ -519,6 +526,7 @@ def mount_root(
         )
     descriptor = mount.descriptors.open(os.fsencode(host_path), DIRECTORY_FLAGS)
     root = MountedDirectory(mount, descriptor, above, name)
+    mount.checks_access = checks_access(descriptor.number)
     mount.directories[inode_of(os.fstat(descriptor.number))] = root
     return root
 

@@ -24,12 +24,31 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.imports.host_files import HostDescriptors
     from dotnet_wasm_host.imports.mounted_nodes import MountedDirectory
 
-__all__ = ["DIRECTORY_FLAGS", "HAS_OPENAT", "Additions", "Inode", "Mount", "inode_of"]
+__all__ = [
+    "DIRECTORY_FLAGS",
+    "HAS_OPENAT",
+    "Additions",
+    "Inode",
+    "Mount",
+    "checks_access",
+    "inode_of",
+]
 
 #: Whether names can be looked up in a directory that is held open.
 HAS_OPENAT = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 #: A directory to look names up in; where there is O_PATH, one that cannot be listed will do.
 DIRECTORY_FLAGS = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", 0)
+
+
+def checks_access(directory: int) -> bool:
+    """Whether ``faccessat`` answers for effective identities without following links."""
+    return (
+        os.access in os.supports_effective_ids
+        and os.access in os.supports_follow_symlinks
+        and os.access in os.supports_dir_fd
+        # Some C libraries know the flags and fail with them: one can always see ".".
+        and os.access(b".", os.F_OK, dir_fd=directory, effective_ids=True, follow_symlinks=False)
+    )
 
 
 class Inode(NamedTuple):
@@ -110,11 +129,7 @@ class Mount:
     additions: Additions
     directories: WeakValueDictionary[Inode, MountedDirectory]
     users: dict[Inode, int]
-    checks_access: bool = (
-        os.access in os.supports_effective_ids
-        and os.access in os.supports_follow_symlinks
-        and os.access in os.supports_dir_fd
-    )
+    checks_access: bool = False
 
     @classmethod
     def of(

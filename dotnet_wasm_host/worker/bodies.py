@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, final
-
-import anyio
 
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.worker.options import SMALL_BODY
 
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    from contextlib import asynccontextmanager
+
+    from anyio import fail_after
+
+    @asynccontextmanager
+    async def timeout(seconds: float) -> AsyncIterator[None]:
+        """What asyncio has since Python 3.11."""
+        with fail_after(seconds):
+            yield
+
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.types import Receive, Scope
 
     from dotnet_wasm_host.worker.options import WorkerOptions
@@ -66,7 +81,7 @@ class BodyReader:
         body = Body(self)
         try:
             body.reserve(length)
-            with anyio.fail_after(self._seconds):
+            async with timeout(self._seconds):
                 await self._fill(body, receive, most)
         except TimeoutError:
             body.release()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from starlette.responses import JSONResponse, Response
 
+from dotnet_wasm_host.errors import FunctionSuspended, TooManyCalls
 from dotnet_wasm_host.worker.bodies import Body, BodyReader
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.problems import problem_of
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerContext"]
 
+#: Refused calls that wait for their answer at the same time.
+MOST_PAUSED = 1000
+
 
 @final
 class WorkerContext:
@@ -33,6 +37,7 @@ class WorkerContext:
         self.guard = Guard(options)
         self.bodies = BodyReader(options)
         self._trace = make_trace()
+        self._paused = 0
 
     async def ensure_started(self) -> None:
         """A mounted app is told nothing of its host's start: then the first request starts it."""
@@ -54,6 +59,19 @@ class WorkerContext:
             return await self.service.invoke(function_id, payload)
         with self._trace(scope, function_id):
             return await self.service.invoke(function_id, payload)
+
+    async def pause(self, error: DotnetHostError) -> None:
+        """Let a refused call wait for its answer.
+
+        A client that asks again at once would keep the event loop, which all functions share,
+        busy with nothing but refusals. So it gets a few of them a second on each connection.
+        """
+        if isinstance(error, (TooManyCalls, FunctionSuspended)) and self._paused < MOST_PAUSED:
+            self._paused += 1
+            try:
+                await asyncio.sleep(self.options.refusal_seconds)
+            finally:
+                self._paused -= 1
 
     def problem(self, scope: Scope, error: DotnetHostError) -> Response:
         """The answer to a request that failed."""

@@ -68,7 +68,11 @@ class Observer:
         finally:
             self._metrics.requested(exchange.status)
             if self._access_log and _log.isEnabledFor(logging.INFO):
-                _log.info(_line(scope, exchange, time.perf_counter() - started))
+                # As _log.info() does, without looking for the line of code it is called from.
+                line = _line(scope, exchange, time.perf_counter() - started)
+                _log.handle(
+                    logging.LogRecord(ACCESS_LOG, logging.INFO, __file__, 0, line, None, None)
+                )
 
 
 def _line(scope: Scope, exchange: Exchange, seconds: float) -> str:

@@ -32,6 +32,7 @@ class _Invoke:
             with await context.body(scope, receive, self._most) as payload:
                 result = await context.invoke(scope, scope["path_params"]["function_id"], payload)
         except DotnetHostError as error:
+            await context.pause(error)
             await context.problem(scope, error)(scope, receive, send)
             return
         await send(

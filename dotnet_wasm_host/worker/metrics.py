@@ -61,6 +61,8 @@ class WorkerMetrics:
     def __init__(self, labels: int) -> None:
         self._most = labels
         self._labelled: dict[str, Histogram] = {}
+        #: Looked up once: outcomes are names of errors, statuses are numbers.
+        self._counters: dict[str | int, Counter] = {}
         self.registry = CollectorRegistry()
         registry = None if multiprocess_folder() else self.registry
         self._latency = Histogram(
@@ -101,11 +103,11 @@ class WorkerMetrics:
         if histogram is None:
             histogram = self._label(function_id)
         histogram.observe(seconds)
-        self._outcomes.labels(outcome).inc()
+        self._count_outcome(outcome)
 
     def refused(self, outcome: str) -> None:
         """A call did not get as far as a function."""
-        self._outcomes.labels(outcome).inc()
+        self._count_outcome(outcome)
 
     def deployed(self, outcome: str) -> None:
         """A deploy ended."""
@@ -113,7 +115,10 @@ class WorkerMetrics:
 
     def requested(self, status: int) -> None:
         """An HTTP request was answered."""
-        self._requests.labels(str(status)).inc()
+        counter = self._counters.get(status)
+        if counter is None:
+            counter = self._counters[status] = self._requests.labels(str(status))
+        counter.inc()
 
     def forget(self, function_ids: Iterable[str]) -> None:
         """Functions were unloaded: their labels are free for others."""
@@ -142,6 +147,12 @@ class WorkerMetrics:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+    def _count_outcome(self, outcome: str) -> None:
+        counter = self._counters.get(outcome)
+        if counter is None:
+            counter = self._counters[outcome] = self._outcomes.labels(outcome)
+        counter.inc()
 
     def _label(self, function_id: str) -> Histogram:
         label = function_id if len(self._labelled) < self._most else OTHER

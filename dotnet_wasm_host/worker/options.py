@@ -44,6 +44,8 @@ class WorkerOptions:
         concurrency: calls of one function that run at the same time, unless it is deployed with
             fewer.
         waiting, waiting_per_function: calls that may wait for a place; more get 429.
+        refusal_seconds: how long a refused call waits for its 429, so that clients who ask again
+            at once do not take the time of others.
         token: bearer token for deploying, unloading, downloading and reloading, at least 16
             characters; ``None``: anybody who reaches the worker may.
         token_for_calls: calls and listings need the token as well.
@@ -69,6 +71,7 @@ class WorkerOptions:
     concurrency: int = 2
     waiting: int = 1000
     waiting_per_function: int = 64
+    refusal_seconds: float = 0.1
     token: str | None = field(default=None, repr=False)
     token_for_calls: bool = False
     allowed_hosts: tuple[str, ...] = ("*",)

@@ -41,6 +41,7 @@ def seed_routes(app: FastAPI, context: WorkerContext) -> None:
                 function_id, payload = _read(content, "payload", options.limits.payload_bytes)
                 result = await context.invoke(scope, function_id, payload)
         except DotnetHostError as error:
+            await context.pause(error)
             return context.seed_failure(scope, error)
         numbers = pydantic_core.to_json({"success": True, "result": list(result)})
         return Response(numbers, media_type="application/json")

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING, TypeVar, final
 from dotnet_wasm_host.errors import (
     DotnetHostError,
     FunctionNotLoaded,
+    InvocationTimeout,
     RuntimeClosed,
     TooManyCalls,
 )
 from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.pool import RuntimePool
 from dotnet_wasm_host.registry import check_name
+from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
+from dotnet_wasm_host.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,6 +53,7 @@ class ServedFunction:
 
     record: FunctionRecord
     timeout: float
+    quickness: Quickness = field(default_factory=Quickness)
     calls: int = 0
     failures: int = 0
     #: Seconds of the last calls.
@@ -82,6 +86,7 @@ class FunctionService:
         self._starting = threading.Lock()
         self._deploys = ThreadPoolExecutor(DEPLOY_THREADS, "dotnet_wasm_host deploy")
         self._deploys_pending = 0
+        self._turns = Turns(options.waiting_per_function)
         self._follower: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -148,24 +153,59 @@ class FunctionService:
         started = time.perf_counter()
         outcome = "success"
         try:
-            while True:
-                pool = self._pool
-                assert pool is not None
-                try:
-                    return await pool.invoke_async(function_id, payload, timeout=served.timeout)
-                except RuntimeClosed:
-                    if self._pool is pool:
-                        raise
-                    # A reload took this pool away between the two lines above.
+            if not self._turns.take():
+                await self._turns.wait(function_id)
+            result = self._invoke_inline(served, payload) if served.quickness.inline else None
+            if result is None:
+                result, itself = await self._invoke_in_thread(served, payload)
+                served.quickness.took_in_thread(itself)
         except BaseException as error:
             outcome = type(error).__name__
             served.failures += 1
             raise
+        else:
+            return result
         finally:
             seconds = time.perf_counter() - started
             served.calls += 1
             served.recent.append(seconds)
             self.metrics.called(function_id, outcome, seconds)
+
+    async def _invoke_in_thread(
+        self, served: ServedFunction, payload: bytes
+    ) -> tuple[bytes, float]:
+        while True:
+            pool = self._pool
+            assert pool is not None
+            try:
+                return await pool.invoke_timed(
+                    served.record.function_id, payload, timeout=served.timeout
+                )
+            except RuntimeClosed:
+                if self._pool is pool:
+                    raise
+                # A reload took this pool away between the two lines above.
+
+    def _invoke_inline(self, served: ServedFunction, payload: bytes) -> bytes | None:
+        """Call a quick function right here. None if it is to be called in a thread instead."""
+        assert self._pool is not None
+        started, processor_started = time.perf_counter(), time.thread_time()
+        try:
+            return self._pool.invoke_now(
+                served.record.function_id, payload, timeout=min(served.timeout, OVERRUN_SECONDS)
+            )
+        except InvocationTimeout:
+            served.quickness.overran()
+            if served.timeout <= OVERRUN_SECONDS:
+                raise
+            # Whatever it did is gone with its instance: this is as if it had not been called.
+            return None
+        except RuntimeClosed:
+            return None  # a reload; the other way finds the new pool
+        finally:
+            served.quickness.took_inline(
+                time.perf_counter() - started, time.thread_time() - processor_started
+            )
 
     async def _look_again(self, function_id: str) -> ServedFunction:
         """Perhaps another process deployed it a moment ago."""

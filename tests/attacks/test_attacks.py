@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 
@@ -51,3 +52,11 @@ def test_the_document_has_every_attack_with_an_outcome_that_is_allowed() -> None
         assert error.strip().partition(" ")[0].strip("`") in names
         assert next_calls.strip() == "fine"
         assert float(process.replace("MB", "")) < FLAT_BYTES / 1e6
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", DOCUMENT.read_text("utf-8"))
+    assert len(named) > 20
+    for path, test in named:
+        source = (DOCUMENT.parents[1] / path).read_text("utf-8")
+        assert f"def {test}(" in source, f"{path}::{test}"

@@ -106,6 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             gone = self.connection.recv(1) == b""
         except TimeoutError:
             gone = False
+        self.connection.settimeout(None)
         if gone:
             self.server.broken.set()
             self.close_connection = True

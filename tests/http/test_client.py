@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import threading
+import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -189,6 +192,28 @@ def test_functions_and_instances_fetch_at_the_same_time(
     assert sizes == {n: 9_000 * n for n in range(6)}
 
 
+def test_calls_that_wait_for_servers_wait_together(
+    fetching: dwh.RuntimeImage, fetcher_assembly: dwh.Assembly, server: Server
+) -> None:
+    policy = dwh.HttpPolicy(
+        allowed_hosts=(server.host,), allow_private_addresses=True, max_connections=40
+    )
+    question = json.dumps([{"url": server.url + "/slow?seconds=0.5"}]).encode()
+
+    async def ask() -> list[bytes]:
+        with dwh.RuntimePool(fetching, size=2, http=policy) as pool:
+            pool.load_assembly("waiting", fetcher_assembly)
+            await pool.invoke_async("waiting", question)
+            calls = [pool.invoke_async("waiting", question) for _ in range(40)]
+            return list(await asyncio.gather(*calls))
+
+    started = time.monotonic()
+    answers = [json.loads(answer)[0] for answer in asyncio.run(ask())]
+    assert [answer["text"] for answer in answers] == ["late"] * 40
+    # One after the other they would take twenty seconds, two at a time ten.
+    assert time.monotonic() - started < 9
+
+
 def test_the_synchronous_client_says_that_it_is_not_there(fetch: Fetcher, server: Server) -> None:
     assert fetch(server.url + "/echo", sync=True)["error"] == "PlatformNotSupportedException"
 
@@ -212,6 +237,53 @@ def test_what_was_begun_ends_with_the_instance(
     threads = threading.active_count()
     fetch.runtime.close()
     assert threading.active_count() < threads
+
+
+def test_a_look_up_that_takes_long_holds_nobody_up(
+    fetcher: Callable[..., Fetcher], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = fetcher("*", timeout=0.4)
+    real, answered = socket.getaddrinfo, threading.Event()
+
+    def getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
+        if host == "slow.example.com":
+            answered.wait(20)
+        return real("127.0.0.1" if host == "slow.example.com" else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    started = time.monotonic()
+    answer = fetch("http://slow.example.com/")
+    assert "took longer than the 0.4 s" in answer["message"]
+    assert fetch(server.url + "/bytes?size=9")["size"] == 9
+    fetch.runtime.close()
+    assert time.monotonic() - started < 10
+    answered.set()
+
+
+def test_nothing_is_left_of_requests_that_are_over(
+    fetcher: Callable[..., Fetcher], server: Server
+) -> None:
+    fetch = fetcher(max_connections=5)
+    access = fetch.runtime._http
+    assert access is not None
+    small, slow = f"{server.url}/bytes?size=90000", server.url + "/slow?seconds=3"
+    for _ in range(5):
+        fetch.together([
+            {"url": small}, {"url": small, "take": 10}, {"url": slow, "cancel_ms": 50},
+            {"url": small, "stream_response": False}, {"url": small, "stream_response": False},
+            {"url": "http://127.0.0.1:1/"}, {"url": server.url + "/chunked?count=9", "take": 1},
+            {"url": server.url + "/echo", "method": "POST", "size": 100_000},
+            {"url": server.url + "/echo", "method": "POST", "size": 9000, "stream_request": True},
+        ])  # fmt: skip
+
+    # Some end a moment after the guest has its answer.
+    until = time.monotonic() + 5
+    while (access.exchanges or access._held) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert (access.exchanges, access._held) == (0, 0)
+    pool = access.client()._transport._pool  # type: ignore[attr-defined]
+    assert [repr(c) for c in pool.connections if not (c.is_idle() or c.is_closed())] == []
+    assert len(pool.connections) <= 5
 
 
 def test_an_image_of_a_runtime_that_fetched_has_the_policy_of_its_runtime(

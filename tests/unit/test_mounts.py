@@ -619,6 +619,29 @@ def test_a_guest_cannot_use_up_the_hosts_descriptors(fs: FileSystem) -> None:
     fs.open(b"/m/a.txt", 0)
 
 
+@pytest.mark.parametrize("flags", [guest.O_RDONLY, guest.O_RDWR])
+def test_without_faccessat_the_kernel_still_decides(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr("dotnet_wasm_host.imports.mounted_nodes.HAS_PROC", False)
+    os.chmod(shared / "a.txt", 0o444)
+    fs = FileSystem(WasiOptions(directories={"/m": (shared, False)}), Limits())
+    try:
+        if flags == guest.O_RDONLY or os.geteuid() == 0:
+            assert fs.read(fs.open(b"/m/a.txt", flags), 10) == b"alpha"
+        else:
+            with fails(Errno.EACCES):
+                fs.open(b"/m/a.txt", flags)
+        assert names(fs, b"/m/sub") == [b"b.txt", b"deep"]
+        fs.find(b"/m/sub").set_times(3, 4)
+        fs.find(b"/m/sub").chmod(0o750)
+        found = os.stat(shared / "sub")
+        assert (found.st_mtime_ns, stat.S_IMODE(found.st_mode)) == (4, 0o750)
+    finally:
+        fs.close_host()
+
+
 # What cannot be mounted
 
 

@@ -17,11 +17,15 @@ public sealed class Echo : MinimalRuntime.IFunctionHandler {
     static int calls;
     public byte[] Execute(ReadOnlySpan<byte> input) {
         var text = Encoding.UTF8.GetString(input);
-        if (text == "loop") while (true) { }
+        while (text == "loop") { }
         if (text == "exit") Environment.Exit(3);
         if (text == "throw") throw new InvalidOperationException("thrown", new FormatException());
         if (text == "count") return Encoding.UTF8.GetBytes($"{++calls}");
         if (text == "version") return Encoding.UTF8.GetBytes("VERSION");
+        if (text.StartsWith("spin ")) {
+            var watch = System.Diagnostics.Stopwatch.StartNew();
+            while (watch.ElapsedMilliseconds < int.Parse(text.Substring(5))) { }
+        }
         if (text.StartsWith("sleep ")) Thread.Sleep(int.Parse(text.Substring(6)));
         return input.ToArray();
     }
