@@ -56,7 +56,7 @@ def test_the_library_works(
 def test_waiting_burns_no_cpu(awaiting: dwh.Runtime) -> None:
     awaiting.invoke("f", b"delay 1")
     used = time.process_time()
-    awaiting.invoke("f", b"delay 1500")
+    awaiting.invoke("f", b"delay 400")
     assert time.process_time() - used < 0.1
 
 
@@ -241,3 +241,11 @@ def test_a_handler_of_both_kinds_is_called_synchronously(
     awaiting.load_assembly("b", programs["awaiting"], handler_type="Programs.Both")
     assert not awaiting.functions["b"].is_async
     assert awaiting.invoke("b") == b"sync"
+
+
+def test_the_first_error_of_many_cancels_the_others(awaiting: dwh.Runtime) -> None:
+    with pytest.raises(dwh.InvocationError, match="later"):
+        awaiting.invoke_many("f", [b"throw", b"delay 60000", b"delay 60000"])
+    assert awaiting.invoke("f", b"delay 1") == b"delay 1"
+    assert not awaiting._guest.pending
+    assert awaiting.stats().recycles == 0
