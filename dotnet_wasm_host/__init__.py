@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
 from dotnet_wasm_host.cancellation import Cancellation
+from dotnet_wasm_host.capabilities import capability_assembly
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -45,6 +46,7 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     MarshallingTypeError,
     MemoryAccessError,
+    MissingApi,
     RuntimeClosed,
     StackTooSmall,
     TooManyCalls,
@@ -109,6 +111,7 @@ __all__ = [
     "MarshallingTypeError",
     "Memory",
     "MemoryAccessError",
+    "MissingApi",
     "PoolStats",
     "Runtime",
     "RuntimeClosed",
@@ -120,6 +123,7 @@ __all__ = [
     "SystemClock",
     "TooManyCalls",
     "WasiOptions",
+    "capability_assembly",
     "compile_csharp",
     "json_function",
 ]

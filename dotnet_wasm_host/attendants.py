@@ -73,7 +73,8 @@ class Attendants:
                 watch.again = True
                 return
             watch.busy = True
-        self._visits.submit(self._attend, runtime, watch)
+            # Under the lock: after close() there is nobody to submit to.
+            self._visits.submit(self._attend, runtime, watch)
 
     def close(self) -> None:
         """Wait for the visits that are under way and make no more."""
@@ -83,6 +84,8 @@ class Attendants:
         if self._clock is not None:
             self._clock.join()
         self._visits.shutdown()
+        for runtime in self._watches:
+            runtime.bell.on_ring = None
         self._watches.clear()
         self._appointments.clear()
 

@@ -23,20 +23,26 @@ __all__ = ["boot", "find_methods"]
 PROPERTIES: Mapping[str, str] = {
     "APP_CONTEXT_BASE_DIRECTORY": "/",
     "RUNTIME_IDENTIFIER": "browser-wasm",
-    # No ICU data is shipped: cultures behave as the invariant one, time zones as UTC.
+    # No ICU is shipped: cultures behave as the invariant one.
     "System.Globalization.Invariant": "true",
-    "System.TimeZoneInfo.Invariant": "true",
 }
+_NO_TIME_ZONES = "System.TimeZoneInfo.Invariant"
 _NO_DEBUGGER = 0
 _ANY_PARAMETER_COUNT = 0xFFFFFFFF
 
 
-def boot(host: Host, assemblies: Iterable[tuple[str, bytes]]) -> None:
-    """Start the runtime with ``assemblies``: file name (``X.dll`` or ``X.wasm``) and content."""
+def boot(
+    host: Host, assemblies: Iterable[tuple[str, bytes]], *, with_time_zones: bool = True
+) -> None:
+    """Start the runtime with ``assemblies``: file name (``X.dll`` or ``X.wasm``) and content.
+
+    Without time zones every zone is UTC, and the data module need not have any.
+    """
     host.call("__wasm_call_ctors")
     for name, content in assemblies:
         _add_assembly(host, name, content)
-    keys, values = list(PROPERTIES), list(PROPERTIES.values())
+    properties = {**PROPERTIES, _NO_TIME_ZONES: str(not with_time_zones).lower()}
+    keys, values = list(properties), list(properties.values())
     host.call(
         "mono_wasm_load_runtime",
         _NO_DEBUGGER, len(keys), _string_array(host, keys), _string_array(host, values),

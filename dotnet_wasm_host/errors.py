@@ -11,6 +11,7 @@
      |- CompilationError      (ValueError)
      |- FunctionNotLoaded     (KeyError)
      |- InvocationError
+     |   `- MissingApi
      |- InvocationTimeout     (TimeoutError)
      |- InvocationCancelled
      |- FunctionSuspended
@@ -68,6 +69,7 @@ __all__ = [
     "MarshallingError",
     "MarshallingTypeError",
     "MemoryAccessError",
+    "MissingApi",
     "RuntimeClosed",
     "StackTooSmall",
     "TooManyCalls",
@@ -216,6 +218,38 @@ class InvocationError(DotnetHostError):
         )
 
 
+class MissingApi(InvocationError):
+    """A function needs a part of the base library that its trimmed image does not have.
+
+    The .NET exception that said so is in the attributes of :class:`InvocationError`.
+
+    Attributes:
+        api: the type, member or assembly.
+        image: name of the image.
+        found_in: name of the smallest built-in image that has it.
+    """
+
+    def __init__(self, error: InvocationError, api: str, image: str, found_in: str) -> None:
+        super().__init__(
+            error.function_id, error.dotnet_type, error.dotnet_message, error.stack_trace,
+            error.inner,
+        )  # fmt: skip
+        self.api, self.image, self.found_in = api, image, found_in
+        needs = missing_api_sentence(api, image, found_in)
+        self.args = (f"function {error.function_id!r} {needs}",)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        error = InvocationError(
+            self.function_id, self.dotnet_type, self.dotnet_message, self.stack_trace, self.inner
+        )
+        return type(self), (error, self.api, self.image, self.found_in)
+
+
+def missing_api_sentence(api: str, image: str, found_in: str) -> str:
+    """What to do about a missing API, for behind a name."""
+    return f"needs {api}, which image {image!r} does not have; use Runtime(image={found_in!r})"
+
+
 class InvocationTimeout(DotnetHostError, TimeoutError):
     """The call overran its deadline; the instance was discarded and replaced."""
 
@@ -266,7 +300,13 @@ class StackTooSmall(DotnetHostError):
 
 
 class GuestOutOfMemory(DotnetHostError, MemoryError):
-    """The guest died because its linear memory limit left no room."""
+    """The guest died because its linear memory limit left no room.
+
+    Attributes:
+        survived: it did not die, there was only no room for a payload.
+    """
+
+    survived = False
 
 
 class GuestTerminated(DotnetHostError):
@@ -325,6 +365,11 @@ class HostFunctionMissing(DotnetHostError, LookupError):
 
 #: What a guest dies of by its own doing.
 CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
+
+
+def is_crash(error: BaseException | None) -> bool:
+    """True if the guest died, and of its own doing."""
+    return isinstance(error, CRASHES) and not getattr(error, "survived", False)
 
 
 class LimitExceeded(DotnetHostError, ValueError):

@@ -18,8 +18,11 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, final
 
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.base_library import BaseLibrary
+from dotnet_wasm_host.configurations import IMAGE_NAMES, TRIMMED_IMAGES
 from dotnet_wasm_host.engines import get_engine
-from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.image_builder import ImageBuilder, ImageParts
 from dotnet_wasm_host.image_state import (
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.missing_api import MissingApiAdvice
     from dotnet_wasm_host.runtime import Runtime
     from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
@@ -51,7 +55,6 @@ _log = logging.getLogger(__name__)
 FILE_FORMAT = 2
 #: What is said of an image fits into some hundred kilobytes; decompressing stops here.
 MAX_DESCRIPTION_BYTES = 16 << 20
-_IMAGE_NAMES = ("full",)
 
 
 @final
@@ -69,6 +72,14 @@ class RuntimeImage:
         self.name = name
         self.engine = engine
         self.parts = parts
+        self._advice: MissingApiAdvice | None = None
+        #: Assemblies that the image lacks; None if it has them all.
+        self.base_library: BaseLibrary | None = None
+        if self.manifest.configuration in TRIMMED_IMAGES:
+            from dotnet_wasm_host.missing_api import MissingApiAdvice  # noqa: PLC0415 - for these
+
+            self._advice = MissingApiAdvice(self.manifest.configuration)
+            self.base_library = BaseLibrary(ArtifactStore.locate(), self.assembly_names)
         #: What there is for functions that were no roots of a trimmed image.
         self.api: ApiSurface | None = None
 
@@ -84,13 +95,14 @@ class RuntimeImage:
         """A built-in image, made and cached on first use (seconds), then mapped (milliseconds).
 
         Args:
-            name: ``"full"``, the whole base library.
+            name: ``"full"``, the whole base library, or one of those that have a part of it:
+                ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``, ``"common"``.
             engine: engine or its name.
             stack_bytes: stack that guest code may use; see ``Limits``.
             progress: told what takes longer than a moment.
         """
-        if name not in _IMAGE_NAMES:
-            raise ValueError(f"there is no image {name!r}; choose one of {list(_IMAGE_NAMES)}")
+        if name not in IMAGE_NAMES:
+            raise ValueError(f"there is no image {name!r}; choose one of {list(IMAGE_NAMES)}")
         chosen = get_engine(engine, stack_bytes=stack_bytes)
         return _loaded.get(name, chosen, progress or _log.info)
 
@@ -103,6 +115,15 @@ class RuntimeImage:
     def assembly_names(self) -> frozenset[str]:
         """Simple names of the assemblies that all functions share."""
         return frozenset(name.rpartition(".")[0] for name in self.manifest.assemblies)
+
+    def require(self, assembly: str, wanted_by: str) -> None:
+        """AssemblyLoadError if an assembly of the base library is not in the image."""
+        if self._advice is not None and assembly not in self.assembly_names:
+            from dotnet_wasm_host.missing_api import ApiReference  # noqa: PLC0415 - see above
+
+            found_in = self._advice.image_with([ApiReference(assembly)])
+            needs = missing_api_sentence(assembly, self._advice.image, found_in)
+            raise AssemblyLoadError(wanted_by, "System.IO.FileNotFoundException", f"it {needs}")
 
     @property
     def functions(self) -> Sequence[FrozenFunction]:
@@ -150,7 +171,10 @@ class RuntimeImage:
             payload_limit=limits.payload_bytes,
             result_limit=limits.result_bytes,
             grace=limits.cancellation_grace,
+            advice=self._advice,
         )
+        if parts.state.has_work:
+            host.mono.resume()
         guest.function_ids.update((f.handle, f.function_id) for f in parts.state.functions)
         return guest
 

@@ -14,6 +14,7 @@ from dotnet_wasm_host.abi import FRAME_SIZE
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
+from dotnet_wasm_host.configurations import DATA, FULL, SMALL_DATA, read_configurations
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
 from dotnet_wasm_host.guest.pending import PendingCall
@@ -32,7 +33,7 @@ __all__ = ["ImageBuilder", "ImageParts"]
 
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
-CACHE_FORMAT = 4
+CACHE_FORMAT = 7
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 
@@ -111,11 +112,14 @@ class ImageBuilder:
 
     def image(self, name: str) -> ImageParts:
         """A built-in image."""
-        return self.cached(name, lambda: self._build(self._assemblies()))
+        if name == FULL:
+            return self.cached(name, lambda: self._build(FULL, self._assemblies(), DATA))
+        return self.cached(name, lambda: self._build_trimmed(name))
 
     def image_of_store(self) -> ImageParts:
         """An image of everything in the store, for stores that were made for one."""
-        return self.cached("store", lambda: self._build(self._assemblies()))
+        data = DATA if DATA in self.store.manifest.files else SMALL_DATA
+        return self.cached("store", lambda: self._build("store", self._assemblies(), data))
 
     def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
         """An image of other assemblies than the whole base library.
@@ -126,7 +130,9 @@ class ImageBuilder:
                 content, ``MinimalRuntime.dll`` among them; what the warm-up needs has to be kept.
         """
         contents = (f"{file} {_sha256(data)}" for file, data in sorted(assemblies.items()))
-        return self.cached(f"{name}-{_digest(*contents)}", lambda: self._build(assemblies))
+        return self.cached(
+            f"{name}-{_digest(*contents)}", lambda: self._build(name, assemblies, SMALL_DATA)
+        )
 
     def cached(self, name: str, make: Callable[[], ImageParts]) -> ImageParts:
         """What ``make`` gives, from the cache or made and put there under ``name``."""
@@ -145,24 +151,30 @@ class ImageBuilder:
         memory = self.compiled(f"opened-{self._code_key}-{digest}", "an image", lambda: module)
         return ImageParts(self.code(), memory, state)
 
-    def _build(self, assemblies: Mapping[str, bytes]) -> ImageParts:
+    def _build_trimmed(self, name: str) -> ImageParts:
+        configuration = read_configurations(self.store)[name]
+        with self.step(f"trimming the base library for image {name!r}"):
+            assemblies = configuration.assemblies(self.store, _log.debug)
+        return self._build(name, assemblies, configuration.data)
+
+    def _build(self, name: str, assemblies: Mapping[str, bytes], data: str) -> ImageParts:
         code = self.code()
         with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
-            guest = self._boot(code, assemblies)
+            guest = self._boot(code, assemblies, data)
         try:
             with self.step("freezing its memory into an image"):
-                manifest = self._manifest(assemblies)
+                manifest = self._manifest(name, assemblies)
                 origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256)
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)
         finally:
             guest.close()
 
-    def _boot(self, code: CompiledModule, assemblies: Mapping[str, bytes]) -> Guest:
-        data = self.engine.compile(self.store.read("dotnet.data.wasm"))
-        instance = self.engine.instantiate(code, data, memory_limit=MAX_MEMORY_BYTES)
+    def _boot(self, code: CompiledModule, assemblies: Mapping[str, bytes], data: str) -> Guest:
+        memory = self.engine.compile(self.store.read(data))
+        instance = self.engine.instantiate(code, memory, memory_limit=MAX_MEMORY_BYTES)
         host = Host(instance, _BUILD_LIMITS, WasiOptions())
-        boot(host, assemblies.items())
+        boot(host, assemblies.items(), with_time_zones=data == DATA)
         host.set_arguments([])
         layout = GuestLayout(
             methods=find_methods(
@@ -203,13 +215,14 @@ class ImageBuilder:
                 files[name] = f"guest/{name}"
         return {name: self.store.read(path) for name, path in files.items()}
 
-    def _manifest(self, assemblies: Mapping[str, bytes]) -> ImageManifest:
+    def _manifest(self, name: str, assemblies: Mapping[str, bytes]) -> ImageManifest:
         return ImageManifest(
             dotnet_version=self.store.manifest.dotnet_version,
             assemblies={name: len(content) for name, content in assemblies.items()},
             hashes={name: _sha256(content) for name, content in assemblies.items()},
             memory_bytes=0,
             image_bytes=0,
+            configuration=name,
         )
 
     def _cached_image(self, key: str) -> tuple[CompiledModule, ImageState] | None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from dotnet_wasm_host.configurations import FULL
 from dotnet_wasm_host.guest.guest import GuestLayout
 from dotnet_wasm_host.imports.services import InteropState
 from dotnet_wasm_host.json_reader import JsonReader
@@ -53,6 +54,7 @@ class ImageManifest:
         memory_bytes: linear memory a fresh instance has.
         image_bytes: how much of it the image fills; shared by all instances.
         functions: ids of the functions loaded inside.
+        configuration: which part of the base library it has: the name of a built-in image.
     """
 
     dotnet_version: str
@@ -61,11 +63,16 @@ class ImageManifest:
     memory_bytes: int
     image_bytes: int
     functions: tuple[str, ...] = ()
+    configuration: str = FULL
 
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """What a memory module needs beside it to be an image."""
+    """What a memory module needs beside it to be an image.
+
+    Attributes:
+        has_work: timers run, or work is queued, that the host of an instance has to know of.
+    """
 
     layout: GuestLayout
     globals: Mapping[str, int]
@@ -74,6 +81,7 @@ class ImageState:
     manifest: ImageManifest
     code_sha256: str
     interop: InteropState = field(default_factory=InteropState)
+    has_work: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -101,9 +109,11 @@ class ImageState:
                 memory_bytes=manifest.number("memory_bytes"),
                 image_bytes=manifest.number("image_bytes"),
                 functions=manifest.texts("functions"),
+                configuration=manifest.text("configuration"),
             ),
             read.text("code_sha256"),
             _interop_state(read.object("interop")),
+            has_work=read.flag("has_work"),
         )
 
 
@@ -138,8 +148,13 @@ def freeze(
     """The memory module of a guest at rest that started from ``origin``, and its state."""
     memory = guest.host.memory
     content = memory.read(0, memory.size)
+    added = {f"{name}.wasm": file for name, file in guest.added.items()}
+    sizes = {name: file.size for name, file in added.items()}
+    hashes = {name: file.sha256 for name, file in added.items()}
     manifest = replace(
         origin.manifest,
+        assemblies={**origin.manifest.assemblies, **sizes},
+        hashes={**origin.manifest.hashes, **hashes},
         memory_bytes=memory.size,
         image_bytes=len(content.rstrip(b"\0")),
         functions=tuple(f.function_id for f in functions),
@@ -152,6 +167,7 @@ def freeze(
         manifest=manifest,
         code_sha256=origin.code_sha256,
         interop=guest.host.interop_state,
+        has_work=guest.host.mono.has_work,
     )
     return memory_module(content), state
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.attendants import Attendants
 from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.errors import (
-    CRASHES,
     FunctionNotLoaded,
     FunctionSuspended,
     InvocationCancelled,
     InvocationError,
     RuntimeClosed,
+    is_crash,
 )
 from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.forks import Forks
@@ -114,7 +114,7 @@ class _Deployment:
 
     def count(self, error: BaseException | None) -> None:
         """A call has ended."""
-        if isinstance(error, CRASHES):
+        if is_crash(error):
             self.crashes += 1
         elif error is None or isinstance(error, InvocationError):
             self.crashes = 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.artifacts.manifest import ArtifactFile
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.assembly import MalformedImage, identify
+from dotnet_wasm_host.configurations import CODE, DATA, NO_TIME_ZONES, SMALL_DATA
 from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError
 from dotnet_wasm_host.trimming import TrimmedSet, TrimOptions, trim
@@ -33,7 +34,6 @@ DESCRIPTION_NAME = "function.json"
 #: Of :data:`DESCRIPTION_NAME`.
 FORMAT = 1
 REMEDY = "dotnet-wasm-host publish"
-NATIVE = ("dotnet.code.wasm", "dotnet.data.wasm")
 DISPATCHER, WARM_UP = "MinimalRuntime", "MinimalRuntime.WarmUp"
 #: What functions may use beside the base library, and is trimmed like it.
 LIBRARIES = ("MinimalRuntime.Http", "MinimalRuntime.Json")
@@ -121,7 +121,8 @@ def publish(
     _refuse_other_files(folder)
     trimmed = _trim(store, own, features or {}, descriptors, progress)
     _refuse_unresolved(function_id, trimmed, own)
-    files = {name: store.read(name) for name in (*NATIVE, *store.names(LICENSES))}
+    data = SMALL_DATA if (features or {}).get(NO_TIME_ZONES, True) else DATA
+    files = {name: store.read(name) for name in (CODE, data, *store.names(LICENSES))}
     for name, content in trimmed.assemblies.items():
         if name in {DISPATCHER, WARM_UP}:
             files[f"guest/{name}.dll"] = content

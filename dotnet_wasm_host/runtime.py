@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from dotnet_wasm_host.batches import batches
+from dotnet_wasm_host.capabilities import BUILT_IN, capability_assembly
 from dotnet_wasm_host.errors import (
     CRASHES,
     AssemblyLoadError,
@@ -28,6 +29,7 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     MarshallingTypeError,
     RuntimeClosed,
+    is_crash,
 )
 from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.function_source import LEAK_PER_UNLOAD, FunctionSource, read_source
@@ -93,7 +95,8 @@ class Runtime:
     """A .NET runtime with its own memory, heap, statics, files and functions.
 
     Args:
-        image: what to start from: ``"full"`` or a :class:`RuntimeImage`.
+        image: what to start from: ``"full"``, which runs any function, one of the smaller
+            built-in images (:meth:`RuntimeImage.load`), or a :class:`RuntimeImage`.
         engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
         limits: memory, time and sizes.
         wasi: arguments, environment, streams, files, clock and randomness of the guest.
@@ -322,19 +325,39 @@ class Runtime:
 
     # ---------------------------------------------------------------- capabilities
 
-    def load_capability(self, name: str, assembly: Buffer | AssemblyPath | Assembly) -> None:
-        """Load an assembly that every function loaded later may refer to.
+    def load_capability(
+        self,
+        name: str,
+        assembly: Buffer | AssemblyPath | Assembly | None = None,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+    ) -> None:
+        """Load assemblies that every function loaded later may refer to and shares with others.
 
-        One that is loaded under the name is unloaded first; functions that use it keep it.
+        One that is loaded under the name is unloaded first; functions that use it keep it. What
+        the functions share is its statics too: it is for code that they may all trust.
+
+        Args:
+            name: 1..1,024 bytes of UTF-8 without NUL. ``"json"`` and ``"http"`` come with the
+                package (:func:`~dotnet_wasm_host.capability_assembly` has what to compile
+                against) and need no assembly.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that belong to it, or a folder of them; functions may refer
+                to these as well.
+
+        Raises:
+            ValueError: no assembly, and the package has none of this name.
+            AssemblyLoadError: .NET refused the assembly, or the image lacks what it needs.
         """
         check_name(name, "capability name")
-        source = read_source(name, assembly, (), None, self._image.assembly_names)
+        if assembly is None:
+            assembly = capability_assembly(name)
+            self._image.require(BUILT_IN[name][1], name)
+        source = read_source(name, assembly, dependencies, None, self._image.assembly_names)
         with self._entered():
             if name in self._capabilities:
                 self._forget_capability(name)
-            _, guest = self._run_load(
-                source, lambda: self._guest.load_capability(name, source.image, ())
-            )
+            _, guest = self._run_load(source, lambda: self._give_capability(name, source))
             if guest is self._guest:
                 self._capabilities[name] = source
             else:  # work in the background broke it
@@ -490,7 +513,7 @@ class Runtime:
             result = guest.invoke(entry.function.function_id, handle, payload)
         except BaseException as error:
             self._failed += 1
-            if isinstance(error, CRASHES):
+            if is_crash(error):
                 entry.crashes += 1
             raise
         finally:
@@ -542,8 +565,16 @@ class Runtime:
 
     def _invoke_together(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
         """Begin all calls of an asynchronous function, then wait for them."""
-        begun = [self._begin(self._entry(function_id), p, None) for p in payloads]
-        return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+        begun: list[bytes | PendingCall] = []
+        try:
+            for payload in payloads:
+                begun.append(self._begin(self._entry(function_id), payload, None))  # noqa: PERF401
+            return [r if isinstance(r, bytes) else self._wait_for(r) for r in begun]
+        except BaseException:
+            for call in begun:
+                if not isinstance(call, bytes) and not call.outcome.done():
+                    self.withdraw(call)  # nobody will ask for it
+            raise
 
     # ---------------------------------------------------------------- calls that wait
 
@@ -592,7 +623,7 @@ class Runtime:
         """A call that waited has ended."""
         error = outcome.exception()
         self._failed += error is not None
-        if isinstance(error, CRASHES):
+        if is_crash(error):
             entry.crashes += 1
         elif error is None or isinstance(error, InvocationError):
             entry.crashes = 0
@@ -711,7 +742,7 @@ class Runtime:
             if error is not None:
                 self._invocations += 1
                 self._failed += 1
-                if isinstance(error, CRASHES):
+                if is_crash(error):
                     entry.crashes += 1
                 try:
                     raise error
@@ -802,7 +833,7 @@ class Runtime:
     def _restore_capability(self, name: str, source: FunctionSource | None) -> None:
         if source is not None:
             try:
-                self._run(lambda: self._guest.load_capability(name, source.image, ()))
+                self._run(lambda: self._give_capability(name, source))
             except DotnetHostError as error:
                 # It is not among the loaded ones now, should this have killed the instance again.
                 _log.warning("capability %r could not be loaded again: %s", name, str(error))
@@ -871,12 +902,24 @@ class Runtime:
         """Load a function. No handle if the instance was replaced right afterwards."""
         report, guest = self._run_load(
             source,
-            lambda: self._guest.load(
-                function_id, source.image, source.dependencies, source.handler_type
-            ),
+            lambda: self._give_function(function_id, source),
             timeout,
         )
         return report, report.handle if guest is self._guest else None
+
+    def _give_function(self, function_id: str, source: FunctionSource) -> LoadReport:
+        self._add_base_library(function_id, source)
+        return self._guest.load(function_id, source.image, source.dependencies, source.handler_type)
+
+    def _give_capability(self, name: str, source: FunctionSource) -> None:
+        self._add_base_library(name, source)
+        self._guest.load_capability(name, source.image, source.dependencies)
+
+    def _add_base_library(self, wanted_by: str, source: FunctionSource) -> None:
+        library = self._image.base_library
+        if library is not None:
+            own = [source.image, *(content for _, content in source.dependencies)]
+            self._guest.add_base_library(wanted_by, own, library)
 
     def _run_load(
         self, source: FunctionSource, operation: Callable[[], T], timeout: float | None = None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Growth of an image over its budget; about a minute and a half.
+SIZES = "from dotnet_wasm_host.cli.main import app; app(['sizes', '--diff'])"
 #: Where guests run in the tests.
 ENGINE_TESTS = ("csharp", "engines", "functional", "image", "pool", "properties", "trimming")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
@@ -73,6 +75,7 @@ def _checks(engine: str | None, *, fast: bool) -> tuple[Check, ...]:
         Check("ruff format", ("-m", "ruff", "format", "--check")),
         Check("mypy", ("-m", "mypy")),
         Check("lint-imports", ("-c", LINT_IMPORTS)),
+        Check("sizes", ("-c", SIZES)),
         Check("pytest", (*_pytest(fast=fast), "--cov", "--cov-report=term")),
     )
 

@@ -6,7 +6,15 @@ import sys
 
 import typer
 
-from dotnet_wasm_host.cli import compiling, images, information, publishing, running, serving
+from dotnet_wasm_host.cli import (
+    compiling,
+    images,
+    information,
+    publishing,
+    running,
+    serving,
+    sizes,
+)
 from dotnet_wasm_host.cli.console import EXIT_CODES, report_error
 from dotnet_wasm_host.errors import DotnetHostError
 
@@ -28,6 +36,7 @@ app.command()(compiling.contract)
 app.command(name="publish")(publishing.publish_function)
 app.command()(serving.serve)
 app.command()(information.info)
+app.command()(sizes.sizes)
 app.add_typer(images.app, name="images")
 
 

@@ -256,6 +256,10 @@ class Metadata:
             rows = self._rows[table] = self._tables.rows(table)
         return rows
 
+    def row_size(self, table: Table) -> int:
+        """Bytes that a row of ``table`` takes."""
+        return self._tables.row_size(table)
+
     def row(self, table: Table, number: int) -> tuple[int, ...]:
         """A row by its number."""
         rows = self.rows(table)
@@ -321,6 +325,10 @@ class _Tables:
         layout = self._layout(table)
         content = self._view.take(self._offset(table), count * layout.size) if count else b""
         return list(layout.iter_unpack(content))
+
+    def row_size(self, table: Table) -> int:
+        """Bytes of a row of ``table``."""
+        return self._layout(table).size
 
     def _offset(self, table: Table) -> int:
         offset = self._start

@@ -25,7 +25,9 @@ from dotnet_wasm_host.errors import (
     InvocationTimeout,
     LimitExceeded,
     MemoryAccessError,
+    MissingApi,
     StackTooSmall,
+    missing_api_sentence,
 )
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.imports.host import CxxException
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from dotnet_wasm_host.artifacts.manifest import ArtifactFile
+    from dotnet_wasm_host.base_library import BaseLibrary
     from dotnet_wasm_host.imports.host import Host
+    from dotnet_wasm_host.missing_api import MissingApiAdvice, MissingPart
 
 __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 
@@ -107,6 +112,7 @@ class Guest:
     Attributes:
         pending: calls that wait in the guest, by the guest's name for them.
         abandoned: calls that were given up and may still run on.
+        added: assemblies of the base library that the image did not have, by simple name.
         function_ids: the guest's handles of functions to their ids.
     """
 
@@ -118,6 +124,7 @@ class Guest:
         payload_limit: int,
         result_limit: int,
         grace: float = 0.0,
+        advice: MissingApiAdvice | None = None,
     ) -> None:
         self.host = host
         self.layout = layout
@@ -130,6 +137,9 @@ class Guest:
         self._due: list[tuple[float, int, PendingCall]] = []
         self._watched = 0
         self._grace = grace
+        self._advice = advice
+        self.added: dict[str, ArtifactFile] = {}
+        self._wanted: dict[str, tuple[str, ...]] = {}
         self._payload_limit = payload_limit
         self._result_limit = result_limit
         self._linear = host.instance.memory
@@ -255,6 +265,29 @@ class Guest:
         """Unload a function; False if the guest does not have it."""
         _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
         return self._was_found(function_id, status, output)
+
+    def add_base_library(
+        self, wanted_by: str, images: Iterable[bytes], library: BaseLibrary
+    ) -> None:
+        """Make known what a trimmed image lacks of the base library that ``images`` refer to."""
+        direct, needed = library.needed_by(images)
+        if direct:
+            self._wanted[wanted_by] = direct
+        for name in needed:
+            if name not in self.added:
+                self._add_assembly(name, library.read(name))
+                self.added[name] = library.file(name)
+
+    def _add_assembly(self, name: str, content: bytes) -> None:
+        parts = []
+        for part in (f"{name}.wasm".encode() + b"\0", content):
+            block = self.heap_call("malloc", len(part))
+            if block == 0:
+                raise GuestOutOfMemory(f"linear memory has no room for assembly {name!r}")
+            self.host.memory.write(block, part)
+            parts.append(block)
+        # Mono reads the bytes where they are for as long as the runtime lives.
+        self.heap_call("mono_wasm_add_assembly", *parts, len(content))
 
     def load_capability(
         self, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
@@ -475,7 +508,7 @@ class Guest:
         if size > BUFFER_SIZE:
             block = self.heap_call("malloc", size)
             if block == 0:
-                raise GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
+                raise _no_room(size)
         pointer = block or self.layout.buffer
         self.host.memory.write(pointer, data)
         if self._linear.size != self._size:
@@ -487,10 +520,10 @@ class Guest:
         if block:
             self.heap_call("free", block)
 
-    def heap_call(self, export: str, argument: int) -> int:
+    def heap_call(self, export: str, *arguments: int) -> int:
         """``malloc`` or ``free``, which a guest can break like anything else in its memory."""
         try:
-            return self.host.call(export, argument)
+            return self.host.call(export, *arguments)
         except BaseException as error:  # noqa: BLE001 - a deadline may end this call too
             raise self._broke(error) from None
 
@@ -560,7 +593,8 @@ class Guest:
         if root.dotnet_type == _JS_EXCEPTION:
             # What was raised here, before .NET made exceptions of it.
             error.__cause__ = self.host.interop.raised(root.dotnet_message) or error.__cause__
-        return error
+        missing = self._missing(function_id, remote)
+        return MissingApi(error, missing.api, missing.image, missing.found_in) if missing else error
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
         if status not in _LOAD_FAILURES:
@@ -571,7 +605,16 @@ class Guest:
         reason = error.message or error.type_name
         if status == abi.Status.HANDLER_THREW:
             reason = f"its constructor threw {_sentence(error)}"
+        missing = self._missing(function_id, error)
+        if missing:
+            needs = missing_api_sentence(missing.api, missing.image, missing.found_in)
+            reason = f"it {needs}"
         return AssemblyLoadError(function_id, error.type_name, reason, error.stack_trace)
+
+    def _missing(self, function_id: str, error: abi.RemoteException) -> MissingPart | None:
+        if self._advice is None:
+            return None
+        return self._advice.find(error, self._wanted.get(function_id, ()))
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
@@ -584,6 +627,12 @@ def _stopped(call: PendingCall, how: str) -> InvocationTimeout | InvocationCance
         return InvocationCancelled(f"{call.function_id!r} was cancelled while it waited and {how}")
     limit = "" if call.timeout is None else f" of {call.timeout:g} s"
     return InvocationTimeout(f"{call.function_id!r} ran past its deadline{limit} and {how}")
+
+
+def _no_room(size: int) -> GuestOutOfMemory:
+    error = GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
+    error.survived = True
+    return error
 
 
 def _sentence(error: abi.RemoteException) -> str:

@@ -239,6 +239,11 @@ class Interop:
         if handle not in self._promises:
             return
         try:
+            # Not result(): raising it here would tie this instance to the future's error.
+            failure = future.exception()
+            if isinstance(failure, Exception):
+                self._settle(handle, failure)
+                return
             value = future.result()
             if isinstance(value, InGuest):
                 value = value.make()

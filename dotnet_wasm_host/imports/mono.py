@@ -99,6 +99,11 @@ class Mono:
         self.finished_calls = True
         self.has_work = True
 
+    def resume(self) -> None:
+        """An instance of an image with timers or queued work: let the guest look at both."""
+        self.schedule_background_exec()
+        self.schedule_timer(0)
+
     def take_due(self) -> str | None:
         """The export to call now, or ``None``."""
         if self.background_work:

@@ -220,7 +220,10 @@ def _write(
         if module.is_root:
             written[module.name] = module.data
             continue
-        is_facade = module.name in options.facades
+        is_facade = module.name in options.facades or (
+            # Functions that are not roots refer to a type by any assembly that forwards it.
+            options.open_to_guests and _has_marked_types(world, marker, module)
+        )
         content = Sweeper(
             world,
             marker,
@@ -234,6 +237,10 @@ def _write(
         if content is not None:
             written[module.name] = content
     return TrimmedSet(written, _report(world, marker, written, explain=options.explain))
+
+
+def _has_marked_types(world: World, marker: Marker, module: Module) -> bool:
+    return any(world.identity(module, row) in marker.types for row in module.types)
 
 
 def _references_of_roots(world: World) -> set[tuple[str, str]]:

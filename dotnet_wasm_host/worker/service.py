@@ -26,6 +26,7 @@ from dotnet_wasm_host.pool import RuntimePool
 from dotnet_wasm_host.registry import check_name
 from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
+from dotnet_wasm_host.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,6 +86,7 @@ class FunctionService:
         self._starting = threading.Lock()
         self._deploys = ThreadPoolExecutor(DEPLOY_THREADS, "dotnet_wasm_host deploy")
         self._deploys_pending = 0
+        self._turns = Turns(options.waiting_per_function)
         self._follower: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -151,6 +153,8 @@ class FunctionService:
         started = time.perf_counter()
         outcome = "success"
         try:
+            if not self._turns.take():
+                await self._turns.wait(function_id)
             result = self._invoke_inline(served, payload) if served.quickness.inline else None
             if result is None:
                 result, itself = await self._invoke_in_thread(served, payload)

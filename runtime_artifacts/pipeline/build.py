@@ -21,8 +21,10 @@ from runtime_artifacts.pipeline import (
     block_copy,
     code_module,
     fetch,
+    images,
     native_cut,
     native_module,
+    time_zones,
     upstream,
 )
 from runtime_artifacts.pipeline.progress import step
@@ -69,6 +71,16 @@ class Sources:
     def guest(self) -> Path:
         """The built C# side."""
         return self.root / "guest" / "bin"
+
+    @property
+    def images_file(self) -> Path:
+        """The built-in images."""
+        return self.root / "images.toml"
+
+    @property
+    def images(self) -> Path:
+        """Descriptors of the built-in images."""
+        return self.root / "images"
 
     @property
     def licenses(self) -> Path:
@@ -119,11 +131,11 @@ def up_to_date(sources: Sources, stamp: str) -> bool:
 
 def inputs_fingerprint(sources: Sources) -> str:
     """Hash of all that decides what dist holds: pins, contracts, guest, licences and code."""
-    inputs = {"lock": sources.lock_file}
+    inputs = {"lock": sources.lock_file, "images": sources.images_file}
     package = (wasm.__file__, manifest_module.__file__, metadata.__file__, webcil.__file__)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
     inputs |= {f"code/{path.name}": path for path in code}
-    for folder in (sources.guest, sources.licenses, sources.known_builds):
+    for folder in (sources.guest, sources.images, sources.licenses, sources.known_builds):
         files = (path for path in folder.rglob("*") if path.is_file())
         inputs |= {path.relative_to(sources.root).as_posix(): path for path in files}
     digest = hashlib.sha256()
@@ -143,6 +155,7 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
     contents |= _tree(sources.guest, "guest/", "*.dll")
     contents |= _tree(sources.licenses, "licenses/", "*.txt")
+    contents |= images.collect(sources.images_file, sources.images)
     files = {name: _describe(name, content) for name, content in contents.items()}
     manifest = Manifest(
         dotnet_version=native.dotnet_version,
@@ -158,10 +171,15 @@ def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:
     try:
         copied = block_copy.use_memory_copy(native)
         halves = code_module.split(native_cut.cut(copied))
+        small_data = time_zones.without_time_zones(halves.data)
     except MalformedModule as error:
         raise ArtifactError(f"dotnet.native.wasm cannot be adapted: {error}") from error
     code = binaryen.optimise(halves.code, sources.fetch(binaryen.PACKAGE), sources.cache)
-    return {"dotnet.code.wasm": code, "dotnet.data.wasm": halves.data}
+    return {
+        "dotnet.code.wasm": code,
+        "dotnet.data.wasm": halves.data,
+        "dotnet.data.utc.wasm": small_data,
+    }
 
 
 def _tree(folder: Path, prefix: str, pattern: str) -> dict[str, bytes]:

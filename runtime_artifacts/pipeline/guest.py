@@ -46,6 +46,7 @@ _PROJECTS = (
     _CONTRACT,
     _Project("MinimalRuntime.Json", "Json"),
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
+    _Project("MinimalRuntime.JsonCapability", "JsonCapability"),
     _Project("MinimalRuntime.Http", "Http"),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),

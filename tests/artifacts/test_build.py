@@ -29,6 +29,7 @@ def clone(sources: Sources, root: Path) -> Sources:
     """A place to build in that shares the inputs and the verified tarballs."""
     root.mkdir()
     shutil.copy(sources.lock_file, root)
+    shutil.copy(sources.images_file, root)
     copied = Sources(root)
     copied.cache.mkdir()
     for package in fetch.read_lock(sources.lock_file):
@@ -36,7 +37,7 @@ def clone(sources: Sources, root: Path) -> Sources:
         (copied.cache / path.name).symlink_to(path)
     for path in sources.cache.glob("wasm-opt-*"):
         (copied.cache / path.name).symlink_to(path)
-    for name in ("licenses", "native_builds"):
+    for name in ("images", "licenses", "native_builds"):
         shutil.copytree(sources.root / name, root / name)
     shutil.copytree(sources.guest, copied.guest)
     return copied

@@ -213,11 +213,14 @@ def test_ctrl_c_ends_a_guest_that_loops(looper: dwh.Runtime, command: bytes) -> 
     for attempt in range(6):
         sent: list[float] = []
 
-        def press(sent: list[float] = sent) -> None:
+        def press(sent: list[float] = sent, moment: float = 0.05 + 0.013 * attempt) -> None:
+            while not looper._calling:  # this thread may start before the main one goes on
+                time.sleep(0.001)
+            time.sleep(moment)
             sent.append(time.monotonic())
             ctrl_c()
 
-        soon(press, 0.05 + 0.013 * attempt)
+        threading.Thread(target=press).start()
         with pytest.raises(KeyboardInterrupt):
             looper.invoke("f", command)
         assert time.monotonic() - sent[0] < PROMPT

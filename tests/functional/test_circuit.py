@@ -26,7 +26,7 @@ def crash(invoke: Callable[..., Any], times: int, function_id: str = "f") -> Non
     deaths = {b"exit 1": dwh.GuestTerminated, b"wild": dwh.GuestTrap, b"loop": TimeoutError}
     for command, error in (list(deaths.items()) * times)[:times]:
         with pytest.raises(error):
-            invoke(function_id, command, timeout=0.1)
+            invoke(function_id, command, timeout=0.1 if command == b"loop" else 60)
 
 
 def test_it_is_suspended_after_so_many_crashes_in_a_row(
@@ -77,6 +77,23 @@ def test_deaths_that_are_not_the_functions_do_not_count(runtime: dwh.Runtime) ->
             runtime.invoke("f", 5)  # type: ignore[arg-type]
     crash(runtime.invoke, 2)
     assert runtime.invoke("f", b"echo x") == b"x"
+
+
+def test_payloads_that_memory_has_no_room_for_do_not_count(
+    image: dwh.RuntimeImage, moody: dwh.Assembly
+) -> None:
+    limits = dwh.Limits(crash_limit=2, memory_bytes=64 << 20)
+    with (
+        dwh.Runtime(image, limits=limits) as runtime,
+        dwh.RuntimePool(image, limits=limits) as pool,
+    ):
+        for target in (runtime, pool):
+            target.load_assembly("f", moody)
+            for _ in range(3):
+                with pytest.raises(dwh.GuestOutOfMemory) as caught:
+                    target.invoke("f", bytes(60_000_000))
+                assert caught.value.survived
+            assert target.invoke("f", b"echo x") == b"x"
 
 
 def test_batches_count_too(runtime: dwh.Runtime) -> None:

@@ -96,8 +96,10 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.error.__traceback__ = None  # its frames hold the instance it went through
 
 
 @pytest.fixture
@@ -327,3 +329,45 @@ def test_typed_calls(image: dwh.RuntimeImage, programs: Programs) -> None:
         runtime.load_assembly("t", programs["calling"], handler_type="Programs.Typed")
         assert runtime.invoke("t", b"sync").decode() == "1.5 apple ü+cheap"
         assert runtime.invoke("t", b"async") == b"6 "
+
+
+# ---------------------------------------------------------------- hostile guests
+
+
+@pytest.fixture(scope="module")
+def forging(image: dwh.RuntimeImage, programs: Programs) -> Iterator[dwh.Runtime]:
+    with dwh.Runtime(image, host_functions={"echo": lambda argument: argument}) as runtime:
+        load(runtime, programs)
+        runtime.load_assembly("x", programs["forging"], handler_type="Programs.Forging")
+        yield runtime
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "-1 -8",  # the struct itself is outside
+        "-1 call 4294967295 1 0 0 0 0",  # its name
+        "-1 call 0 0 4000000000 100 0 0",  # its argument
+        "-1 call 0 0 0 4294967295 0 0",
+        "-1 call 0 0 0 0 4000000000 1000",  # its result
+        "-1 call 0 4294967295 0 0 0 0",
+        "-4 call 0 4294967295 0 0 0 0",
+        "-6 -4",  # a log line
+        "-6 call 4000000000 100",
+        "-6 call 0 4294967295",
+        "-7 call 4000000000 100",
+    ],
+)
+def test_addresses_are_checked(forging: dwh.Runtime, payload: str) -> None:
+    with pytest.raises((dwh.MemoryAccessError, dwh.LimitExceeded)):
+        forging.invoke("x", payload.encode())
+    assert forging.invoke("f", b"echo still here") == b"still here"
+
+
+@pytest.mark.parametrize("payload", ["-2 0", "-3 0", "-5 7", "-99 0", "0 0", "12345 0"])
+def test_calls_that_make_no_sense_harm_nobody(forging: dwh.Runtime, payload: str) -> None:
+    try:
+        assert forging.invoke("x", payload.encode()) == b"\x01"
+    except dwh.DotnetHostError as error:
+        assert str(error)
+    assert forging.invoke("f", b"echo still here") == b"still here"

@@ -168,7 +168,7 @@ def test_futures_are_tasks(loaded: dwh.Runtime, js: Host) -> None:
 
 def test_futures_of_an_instance_that_is_gone_are_cancelled(loaded: dwh.Runtime, js: Host) -> None:
     with pytest.raises(dwh.InvocationTimeout):
-        loaded.invoke("Promises", b"never", timeout=0.05)
+        loaded.invoke("Promises", b"never", timeout=0.3)
     assert not js.futures[-1].done()
     loaded.recycle()
     assert js.futures[-1].cancelled()

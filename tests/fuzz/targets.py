@@ -74,7 +74,7 @@ def _state() -> dict[str, object]:
         "manifest": {
             "dotnet_version": "10.0.10", "assemblies": {"System.Runtime.wasm": 1},
             "hashes": {"System.Runtime.wasm": "0" * 64}, "memory_bytes": 65536,
-            "image_bytes": 100, "functions": ["f"],
+            "image_bytes": 100, "functions": ["f"], "configuration": "full",
         },
         "code_sha256": "0" * 64,
         "interop": {"bindings": {"1": ["f", 1, 2, 3]}, "next_handle": 1, "next_promise": -100},

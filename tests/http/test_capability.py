@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:
     from tests.conftest import CompiledSources
@@ -32,20 +31,14 @@ public sealed class Caller : MinimalRuntime.IAsyncFunctionHandler {
 """
 
 
-@pytest.fixture(scope="module")
-def capability() -> dwh.Assembly:
-    content = ArtifactStore.locate().read("guest/MinimalRuntime.Http.dll")
-    return dwh.Assembly("MinimalRuntime.Http", content)
-
-
-def test_get_and_post(
-    image: dwh.RuntimeImage, compiled: CompiledSources, capability: dwh.Assembly, server: Server
-) -> None:
-    caller = compiled(SOURCE, references=(capability,))
+@pytest.mark.parametrize("name", ["http", "common", "full"])
+def test_get_and_post(name: str, compiled: CompiledSources, server: Server) -> None:
+    image = dwh.RuntimeImage.load(name)
+    caller = compiled(SOURCE, references=(dwh.capability_assembly("http"),))
     policy = dwh.HttpPolicy(allowed_hosts=(server.host,), allow_private_addresses=True)
 
     with dwh.Runtime(image, http=policy) as runtime:
-        runtime.load_capability("http", capability)
+        runtime.load_capability("http")
         runtime.load_assembly("one", caller)
         runtime.load_assembly("two", caller)
 

@@ -155,9 +155,9 @@ def test_cancelling_the_task_cancels_the_token(
 def test_a_timeout_ends_a_waiting_call(image: dwh.RuntimeImage, waiter: dwh.Assembly) -> None:
     with pool_of(image, waiter) as pool:
         with pytest.raises(dwh.InvocationTimeout, match="token was cancelled"):
-            asyncio.run(pool.invoke_async("f", b"60000", timeout=0.05))
+            asyncio.run(pool.invoke_async("f", b"60000", timeout=0.3))
         with pytest.raises(dwh.InvocationTimeout, match="token was cancelled"):
-            pool.invoke("f", b"60000", timeout=0.05)
+            pool.invoke("f", b"60000", timeout=0.3)
 
 
 def test_all_calls_of_an_instance_that_dies_are_told(

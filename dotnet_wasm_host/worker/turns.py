@@ -1,0 +1,78 @@
+"""Turns on the event loop, so that one function's requests do not hold up another one's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import final
+
+from dotnet_wasm_host.errors import TooManyCalls
+
+__all__ = ["Turns"]
+
+#: Calls that are begun between two looks at the network.
+AT_A_TIME = 8
+
+
+@final
+class Turns:
+    """Lets a few calls begin in each round of the event loop; functions take turns.
+
+    The loop answers what is ready in order of arrival. A client that sends on sixty connections
+    at once would put sixty calls before anybody else's; with turns it puts eight, and since it
+    gets eight answers a round it has eight new requests for the next one.
+
+    Args:
+        most_waiting: calls of one function that may wait for their turn.
+    """
+
+    def __init__(self, most_waiting: int) -> None:
+        self._most_waiting = most_waiting
+        self._left = AT_A_TIME
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._order: deque[str] = deque()
+        self._scheduled = False
+
+    def take(self) -> bool:
+        """Begin now, if this round has room and nobody waits."""
+        if self._left == 0 or self._order:
+            return False
+        self._left -= 1
+        if not self._scheduled:
+            self._schedule()
+        return True
+
+    async def wait(self, key: str) -> None:
+        """Wait for the function's turn. TooManyCalls if too many of its calls do already."""
+        queue = self._waiting.get(key)
+        if queue is None:
+            queue = self._waiting[key] = deque()
+            self._order.append(key)
+        elif len(queue) >= self._most_waiting:
+            raise TooManyCalls(f"{len(queue)} calls of {key!r} wait already")
+        future = asyncio.get_running_loop().create_future()
+        queue.append(future)
+        if not self._scheduled:
+            self._schedule()
+        await future  # one that was cancelled is passed over when its turn comes
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        asyncio.get_running_loop().call_soon(self._next_round)
+
+    def _next_round(self) -> None:
+        self._scheduled = False
+        self._left = AT_A_TIME
+        while self._order and self._left:
+            key = self._order.popleft()
+            queue = self._waiting[key]
+            future = queue.popleft()
+            if queue:
+                self._order.append(key)
+            else:
+                del self._waiting[key]
+            if not future.cancelled():
+                future.set_result(None)
+                self._left -= 1
+        if self._left < AT_A_TIME:
+            self._schedule()

@@ -1,0 +1,97 @@
+"""Every built-in image boots and runs what it declares, with the results of the full one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.configurations import FULL, IMAGE_NAMES, read_configurations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import CompiledSources
+
+    Load = Callable[[str], dwh.RuntimeImage]
+
+PROGRAMS = Path(__file__).with_name("programs")
+NAMES = sorted(path.stem for path in PROGRAMS.glob("*.cs"))
+QUESTION = "the cat and the dog and the bird"
+
+
+@pytest.mark.parametrize(
+    ("image", "program"),
+    [(name, "minimal") for name in IMAGE_NAMES[:-1]]
+    + [(name, name) for name in NAMES if name != "minimal"]
+    + [("common", name) for name in NAMES if name != "minimal"],
+)
+def test_an_image_runs_what_it_declares(
+    image: str, program: str, load: Load, compiled: CompiledSources
+) -> None:
+    assembly = compiled((PROGRAMS / f"{program}.cs").read_text("utf-8"))
+    answers = []
+    for name in (image, FULL):
+        with dwh.Runtime(load(name)) as runtime:
+            runtime.load_assembly("f", assembly)
+            answers.append(runtime.invoke("f", QUESTION.encode()).decode())
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 50
+
+
+def test_images_say_what_they_are(load: Load) -> None:
+    image = load("minimal")
+    assert image.manifest.configuration == "minimal"
+    assert image.assembly_names == {
+        "System.Private.CoreLib",
+        "System.Collections",
+        "MinimalRuntime",
+    }
+    assert load(FULL).manifest.configuration == FULL
+    with pytest.raises(ValueError, match="there is no image 'tiny'"):
+        load("tiny")
+
+
+def test_an_image_survives_a_file(load: Load, compiled: CompiledSources, tmp_path: Path) -> None:
+    path = tmp_path / "minimal.image"
+    load("minimal").save(path)
+    with dwh.Runtime(dwh.RuntimeImage.open(path)) as runtime:
+        assert runtime.image.manifest.configuration == "minimal"
+        runtime.load_assembly("f", compiled((PROGRAMS / "minimal.cs").read_text("utf-8")))
+        assert runtime.invoke("f", b"a b").startswith(b"a=1;b=1;")
+
+
+def test_every_configuration_has_a_budget_and_they_stand_in_order() -> None:
+    configurations = read_configurations(ArtifactStore.locate())
+    assert set(configurations) == set(IMAGE_NAMES) - {FULL}
+    for configuration in configurations.values():
+        assert 0 < configuration.compressed_budget < configuration.raw_budget <= 8_500_000
+        assert configuration.description
+
+
+@pytest.mark.parametrize("name", ["common", FULL])
+def test_the_world_has_time_zones(name: str, load: Load, compiled: CompiledSources) -> None:
+    function = compiled("""
+        using System; using System.Text;
+        public sealed class Clock : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> zone) {
+                var noon = new DateTime(2026, 7, 1, 12, 0, 0, DateTimeKind.Utc);
+                var there = TimeZoneInfo.FindSystemTimeZoneById(Encoding.UTF8.GetString(zone));
+                var clock = TimeZoneInfo.ConvertTimeFromUtc(noon, there);
+                return Encoding.UTF8.GetBytes($"{clock:HH:mm} {TimeZoneInfo.Local.Id}");
+            }
+        }""")
+    image = load(name)
+    with dwh.Runtime(image) as runtime:
+        runtime.load_assembly("clock", function)
+        assert runtime.invoke("clock", b"Europe/Paris") == b"14:00 UTC"
+        assert runtime.invoke("clock", b"Asia/Kolkata") == b"17:30 UTC"
+        with pytest.raises(dwh.InvocationError, match="Mars/Olympus"):
+            runtime.invoke("clock", b"Mars/Olympus")
+    at_home = dwh.WasiOptions(env={"TZ": "Asia/Tokyo"})
+    with dwh.Runtime(image, wasi=at_home) as runtime:
+        runtime.load_assembly("clock", function)
+        assert runtime.invoke("clock", b"UTC") == b"12:00 Asia/Tokyo"
