@@ -199,14 +199,20 @@ class Marker:
         for field in self._world.fields(type_):
             self.mark_field(field)
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: Kept, *, reflected: bool = False) -> None:
         """What a descriptor says of a type."""
         world, type_ = self._world, kept.type
         if kept.preserve == "public" and not world.is_visible(type_):
             return
         self.mark_type(type_)
+        if reflected and kept.preserve in {"all", "public"}:
+            self.reflected.add(type_)
         if not world.is_interface(type_):
             self.instantiate(type_)
+        self._keep_members(kept)
+
+    def _keep_members(self, kept: Kept) -> None:
+        world, type_ = self._world, kept.type
         if kept.preserve in {"all", "fields"}:
             for field in world.fields(type_):
                 self.mark_field(field)

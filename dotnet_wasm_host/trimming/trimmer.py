@@ -60,6 +60,9 @@ class TrimOptions:
             for functions that are not among the roots. Those the roots use stay anyway.
         open_to_guests: functions that are not among the roots will be loaded: interfaces and
             abstract members that they may implement are kept whole.
+        reflected: types that descriptors keep whole (``all``, ``public``) keep their properties,
+            events and names of parameters too. Without it, reflection of functions that are not
+            among the roots, serializers for example, sees no properties on them.
         optional_names: roots whose look-ups of types by name ask what is there; they do not keep
             what they ask for.
         explain: remember what reached each type and method first.
@@ -71,6 +74,7 @@ class TrimOptions:
     substitutions: tuple[tuple[str, str | bytes], ...] = ()
     facades: tuple[str, ...] = ()
     open_to_guests: bool = False
+    reflected: bool = False
     optional_names: tuple[str, ...] = ("MinimalRuntime",)
     explain: bool = False
 
@@ -196,7 +200,7 @@ def _mark(world: World, marker: Marker, features: Mapping[str, bool], options: T
     for what, text in options.descriptors:
         descriptor: ET.Element = parse_xml(text, what)
         for kept in list(kept_by(world, descriptor, features, what, strict=True)):
-            marker.keep(kept)
+            marker.keep(kept, reflected=options.reflected)
     marker.run()
 
 

@@ -98,6 +98,7 @@ def trimmed(framework: Mapping[str, bytes], subject: dwh.Assembly, caller: dwh.A
         features={**NO_EMIT, "Subject.Fancy": False},
         descriptors=(("test.xml", DESCRIPTOR),),
         substitutions=(("stubs.xml", SUBSTITUTION),),
+        reflected=True,
     )
     assemblies = {**framework, "Subject": subject.data, "Caller": caller.data}
     return Trimmed(trim(assemblies, options), caller)
@@ -195,6 +196,16 @@ def test_members_reached_by_annotated_reflection_stay(trimmed: Trimmed) -> None:
     assert {"get_Number", "set_Number"} <= trimmed.members("ReflectedMembers")
     assert "Secret" in trimmed.members("DependedOn")
     assert len(trimmed.subject.metadata.rows(Table.PROPERTY)) >= 1
+
+
+def test_properties_of_declared_types_stay_where_reflection_is_wanted(trimmed: Trimmed) -> None:
+    metadata = trimmed.subject.metadata
+    names = {metadata.string(row[1]) for row in metadata.rows(Table.PROPERTY)}
+    assert "Whole" in names
+    # Kept by its accessor's name alone.
+    assert "Property" not in names
+    parameters = {metadata.string(row[2]) for row in metadata.rows(Table.PARAM)}
+    assert "named" in parameters
 
 
 def test_what_mono_needs_of_the_core_stays(trimmed: Trimmed) -> None:

@@ -245,4 +245,9 @@ public sealed class Described
     public string UnusedMethod() => "unused";
 }
 
-public sealed class DescribedWhole { public string Any() => "any"; }
+public sealed class DescribedWhole
+{
+    public string Whole => "whole";
+
+    public string Any(int named) => "any";
+}
