@@ -22,6 +22,8 @@ MIB = 1024 * KIB
 WASM_PAGE = 64 * KIB
 #: The shipped .NET module declares a maximum of 32,768 pages.
 MAX_MEMORY_BYTES = 32768 * WASM_PAGE
+#: Seconds, some thirty years. Integers of any size could not be added to a clock.
+LONGEST_TIMEOUT = 1e9
 #: Stack of the calling thread that guest code may use. Threads have 8 MiB on Linux, 1.9 MiB on
 #: Windows; host functions need some of it.
 DEFAULT_STACK_BYTES = MIB
@@ -77,6 +79,8 @@ class Limits:
             )
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
+        if self.timeout is not None and self.timeout > LONGEST_TIMEOUT:
+            raise ValueError(f"timeout is above {LONGEST_TIMEOUT:.0e} s; None is for no limit")
         stack = self.stack_bytes
         if stack is not None and not MIN_STACK_BYTES <= stack <= MAX_STACK_BYTES:
             raise ValueError(f"stack_bytes is {stack}; give 256 KiB to 2 MiB, or None")

@@ -37,7 +37,7 @@ from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.image import FrozenFunction, RuntimeImage
 from dotnet_wasm_host.imports.http import http_access, http_module
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import HttpPolicy, Limits, RuntimeStats, WasiOptions
+from dotnet_wasm_host.options import LONGEST_TIMEOUT, HttpPolicy, Limits, RuntimeStats, WasiOptions
 from dotnet_wasm_host.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -1056,7 +1056,7 @@ def _check_timeout(seconds: float) -> float:
         raise MarshallingTypeError(f"timeout is seconds, not {type(seconds).__name__}")
     if not seconds > 0:
         raise MarshallingError(f"timeout is {seconds}; give seconds above zero, or None")
-    return seconds
+    return min(seconds, LONGEST_TIMEOUT)
 
 
 def _freeze(entry: _Entry) -> FrozenFunction:

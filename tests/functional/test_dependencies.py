@@ -347,7 +347,8 @@ def test_capabilities_are_there_again_after_a_crash(
         ("", b"", dwh.MarshallingError),
         ("a\0b", b"", dwh.MarshallingError),
         ("c", b"junk", dwh.AssemblyLoadError),
-        ("c", None, dwh.MarshallingTypeError),
+        ("c", 5, dwh.MarshallingTypeError),
+        ("c", None, ValueError),  # none of that name is shipped
     ],
 )
 def test_a_bad_capability_changes_nothing(

@@ -78,6 +78,7 @@ def _state() -> dict[str, object]:
         },
         "code_sha256": "0" * 64,
         "interop": {"bindings": {"1": ["f", 1, 2, 3]}, "next_handle": 1, "next_promise": -100},
+        "has_work": False,
     }  # fmt: skip
 
 

@@ -128,17 +128,25 @@ def test_a_chain_of_no_length_or_an_absurd_one_is_refused(count: int) -> None:
         abi.decode_error(struct.pack("<i", count) + encoded([("T", "", "")])[4:] * 100)
 
 
-@given(handle=int32, names=st.tuples(text, text), ticks=st.integers(0, LAST_TICK))
-@example(handle=1, names=("", ""), ticks=0)
-@example(handle=1, names=("", ""), ticks=LAST_TICK)
-def test_a_load_report_comes_back(handle: int, names: tuple[str, str], ticks: int) -> None:
-    record = abi.pack_fields(*(n.encode() for n in names)) + struct.pack("<q", ticks)
+@given(
+    handle=int32,
+    names=st.tuples(text, text),
+    ticks=st.integers(0, LAST_TICK),
+    is_async=st.booleans(),
+)
+@example(handle=1, names=("", ""), ticks=0, is_async=False)
+@example(handle=1, names=("", ""), ticks=LAST_TICK, is_async=True)
+def test_a_load_report_comes_back(
+    handle: int, names: tuple[str, str], ticks: int, is_async: bool
+) -> None:
+    record = abi.pack_fields(*(n.encode() for n in names)) + struct.pack("<qi", ticks, is_async)
 
     report = abi.LoadReport.decode(handle, record)
 
     start = datetime(1, 1, 1, tzinfo=timezone.utc)
     assert (report.handler_type, report.assembly_name) == names
     assert report.loaded_at == start + timedelta(microseconds=ticks // 10)
+    assert report.is_async is is_async
 
 
 @given(fields=st.lists(int32 | st.binary(max_size=50), max_size=20))

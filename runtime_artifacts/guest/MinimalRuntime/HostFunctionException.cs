@@ -5,6 +5,8 @@ namespace MinimalRuntime;
 /// <summary>A host function raised an exception.</summary>
 public sealed class HostFunctionException : Exception
 {
+    private const int LongestChain = 64;
+
     internal HostFunctionException(string function, string type, string message, int error)
         : base(message)
     {
@@ -25,12 +27,15 @@ public sealed class HostFunctionException : Exception
     /// <summary>The host's number of the exception that is at the root of this one, or 0.</summary>
     internal static int ErrorBehind(Exception? exception)
     {
-        for (; exception is not null; exception = exception.InnerException)
+        // A chain may be a circle: InnerException is what its author makes of it.
+        for (var depth = 0; exception is not null && depth < LongestChain; depth++)
         {
             if (exception is HostFunctionException thrown)
             {
                 return thrown.Error;
             }
+
+            exception = exception.InnerException;
         }
 
         return 0;
