@@ -10,6 +10,7 @@ from dotnet_wasm_host.cli import (
     compiling,
     images,
     information,
+    measuring,
     publishing,
     running,
     serving,
@@ -37,6 +38,7 @@ app.command(name="publish")(publishing.publish_function)
 app.command()(serving.serve)
 app.command()(information.info)
 app.command()(sizes.sizes)
+app.command()(measuring.bench)
 app.add_typer(images.app, name="images")
 
 

@@ -203,3 +203,17 @@ def test_every_command_explains_itself(command: Command, arguments: tuple[str, .
     done = command(*arguments, "--help")
     assert done.returncode == 0
     assert b"Usage:" in done.stdout
+
+
+def test_bench_measures_this_machine(command: Command) -> None:
+    done = command("bench", "--json")
+    assert done.returncode == 0, done.stderr
+    seconds = json.loads(done.stdout)["median_seconds"]
+    assert set(seconds) == {
+        "warm echo of 100 B",
+        "warm echo of 10 kB",
+        "warm echo of 1 MB",
+        "fresh isolated instance: start, first call, close",
+    }
+    assert all(value > 0 for value in seconds.values())
+    assert seconds["warm echo of 100 B"] < seconds["warm echo of 1 MB"]
