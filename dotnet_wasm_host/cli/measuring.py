@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,9 +42,8 @@ def bench(
         runtime.load_assembly("echo", echo)
         for name, (size, calls) in _SIZES.items():
             payload = bytes(range(256)) * (size // 256) + bytes(size % 256)
-            seconds[f"warm echo of {name}"] = _time(
-                lambda p=payload: runtime.invoke("echo", p), calls
-            )
+            call = partial(runtime.invoke, "echo", payload)
+            seconds[f"warm echo of {name}"] = _time(call, calls)
         frozen = runtime.snapshot()
 
     def answer_once() -> None:
