@@ -1,4 +1,4 @@
-"""Every check this project has: ``python -m runtime_artifacts.checks [--fast]``.
+"""Every check this project has: ``python -m runtime_artifacts.checks [--fast | --long]``.
 
 Runs style, formatting, types, dependency arrows and tests, each to its end, and exits with 1
 if any failed. Needs the extra ``test``. With ``--engine wasmer`` it runs only the tests that an
@@ -54,9 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m runtime_artifacts.checks", description="Run every check of this project."
     )
     parser.add_argument("--fast", action="store_true", help="leave out tests marked slow")
+    parser.add_argument("--long", action="store_true", help="with tests that take minutes")
     parser.add_argument("--engine", help="only run tests, those that depend on the engine")
     options = parser.parse_args(arguments)
-    checks = _checks(options.engine, fast=options.fast)
+    left_out = [] if options.long else ["long"]
+    if options.fast:
+        left_out.append("slow")
+    checks = _checks(options.engine, left_out)
     outcomes = [_run(check) for check in checks]
     _heading("summary")
     for outcome in outcomes:
@@ -64,24 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def _checks(engine: str | None, *, fast: bool) -> tuple[Check, ...]:
+def _checks(engine: str | None, left_out: Sequence[str]) -> tuple[Check, ...]:
     if engine:
         folders = (f"tests/{folder}" for folder in ENGINE_TESTS)
-        return (
-            Check(f"pytest on {engine}", (*_pytest(fast=fast), f"--engine={engine}", *folders)),
-        )
+        return (Check(f"pytest on {engine}", (*_pytest(left_out), f"--engine={engine}", *folders)),)
     return (
         Check("ruff check", ("-m", "ruff", "check")),
         Check("ruff format", ("-m", "ruff", "format", "--check")),
         Check("mypy", ("-m", "mypy")),
         Check("lint-imports", ("-c", LINT_IMPORTS)),
         Check("sizes", ("-c", SIZES)),
-        Check("pytest", (*_pytest(fast=fast), "--cov", "--cov-report=term")),
+        Check("pytest", (*_pytest(left_out), "--cov", "--cov-report=term")),
     )
 
 
-def _pytest(*, fast: bool) -> tuple[str, ...]:
-    selection = ("-m", "not slow") if fast else ()
+def _pytest(left_out: Sequence[str]) -> tuple[str, ...]:
+    selection = ("-m", " and ".join(f"not {mark}" for mark in left_out)) if left_out else ()
     # A worker for each processor; a file's tests share its fixtures, so they stay together.
     return ("-m", "pytest", "-n", "auto", "--dist", "loadfile", *selection)
 

@@ -164,6 +164,6 @@ def test_nothing_is_lost_when_it_is_killed_while_it_deploys(tmp_path: Path) -> N
     survive_sudden_ends(tmp_path, rounds=4, seed=1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_lost_in_fifty_sudden_ends(tmp_path: Path) -> None:
     survive_sudden_ends(tmp_path, rounds=50, seed=2)
