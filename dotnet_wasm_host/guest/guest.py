@@ -192,6 +192,10 @@ class Guest:
             self._invoke()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
             raise self._broke(error) from None
+        if self._heap.refused and not self.pending:
+            # Memory never shrinks, and a collection needs some: the next call might die of what
+            # this one did, even if it caught its OutOfMemoryException.
+            self.broken = True
         if self._linear.size != self._size:
             self._bind_frame()
         call_id, _, _, status, output, length = _unpack_frame(self._frame)

@@ -238,5 +238,5 @@ def test_checks_fail_if_one_fails(
 
 
 def test_fast_leaves_out_slow_tests() -> None:
-    assert "not slow" in checks._checks(None, fast=True)[-1].arguments
-    assert "not slow" not in checks._checks(None, fast=False)[-1].arguments
+    assert "not long and not slow" in checks._checks(None, ["long", "slow"])[-1].arguments
+    assert "-m" not in checks._checks(None, [])[-1].arguments[2:]
