@@ -169,9 +169,16 @@ def test_other_threads_run_while_a_guest_spins(start: Callable[..., Any]) -> Non
 @needs_wasmer
 def test_ctrl_c_stops_a_guest(start: Callable[..., Any]) -> None:
     instance = start()
-    threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
-    with pytest.raises(KeyboardInterrupt):
-        instance.function("spin")()
+    # A process in the background starts with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    instance.set_deadline(30)
+    try:
+        threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
+        with pytest.raises(KeyboardInterrupt):
+            instance.function("spin")()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        instance.set_deadline(None)
     assert instance.function("add")(1, 1) == 2
 
 
