@@ -8,6 +8,7 @@ import dotnet_wasm_host as dwh
 from tests.native_leaks import nothing_leaks
 
 
+@pytest.mark.needs("a list of instances")
 def test_an_instance_that_nobody_owns_is_seen(image: dwh.RuntimeImage) -> None:
     kept = []
     with pytest.raises(AssertionError, match="1 instances"), nothing_leaks([]):

@@ -9,6 +9,8 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
 
+pytestmark = pytest.mark.needs("a public binding")
+
 SOURCE = """
 using System; using System.IO; using System.Text;
 public sealed class Mixed : MinimalRuntime.IFunctionHandler {
