@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import final
 
@@ -11,7 +12,7 @@ from dotnet_wasm_host.errors import RuntimeClosed, TooManyCalls
 __all__ = ["FairSlots", "Ticket"]
 
 
-class Ticket:
+class Ticket(ABC):
     """A place that was asked for. One of its methods is called, once, in any thread."""
 
     __slots__ = ("granted", "key")
@@ -20,13 +21,13 @@ class Ticket:
         self.key = key
         self.granted = False
 
+    @abstractmethod
     def grant(self) -> None:
         """The place is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuse(self, error: BaseException) -> None:
         """It will never be."""
-        raise NotImplementedError
 
 
 @final

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
-from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_EXCHANGES", "HttpAccess"]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 #: Requests that may be under way, or have a response that is not read to its end, at a time.
 #: More connections than ``HttpPolicy.max_connections`` are never open; the rest wait for one.
@@ -161,8 +162,10 @@ class HttpAccess:
         if others:
             await asyncio.wait(others, timeout=5)
         if self._client is not None:
-            with suppress(Exception):
+            try:
                 await self._client.aclose()
+            except Exception:  # noqa: BLE001 - logged; the connections go with the loop
+                _log.debug("closing connections failed", exc_info=True)
         loop.stop()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BodyStream", "Exchange", "HttpFailure", "Outgoing"]
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -269,8 +270,10 @@ class Exchange:
             self._body.end()
         response, self._response, self._chunks = self._response, None, None
         if response is not None:
-            with suppress(Exception):
+            try:
                 await response.aclose()
+            except Exception:  # noqa: BLE001 - logged; nobody reads on
+                _log.debug("closing a response failed", exc_info=True)
 
     def _expire(self) -> None:
         self._overdue = True
