@@ -21,8 +21,8 @@ from typing import final
 from unittest import mock
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.engines.base import HostFunction
-from dotnet_wasm_host.engines.wasmtime import WasmtimeInstance
+from dotnet_wasm_host.engines.base import HostFunction, Number
+from dotnet_wasm_host.imports.host import Host
 from tests.native_leaks import orphans, private_bytes
 
 PROGRAM = Path(__file__).parent / "functional" / "programs" / "moody.cs"
@@ -148,27 +148,37 @@ class Soak:
                 assert fresh.invoke(function_id, b"echo x") == b"x"
 
 
-def _raise_fault(*_arguments: object) -> float:
-    raise InjectedFault
+@final
+class FaultyFunctions(dict[str, HostFunction]):
+    """What a guest imports, where a call fails now and then."""
+
+    def __init__(self, functions: Mapping[str, HostFunction], generator: random.Random) -> None:
+        super().__init__()
+        self._functions = functions
+        self._generator = generator
+
+    def __missing__(self, name: str) -> HostFunction:
+        function, generator, rate = self._functions[name], self._generator, FAULT_RATE
+
+        def fail_sometimes(*arguments: Number) -> Number | None:
+            if generator.randrange(rate) == 0:
+                raise InjectedFault(name)
+            return function(*arguments)
+
+        return fail_sometimes
 
 
-def with_faults(seed: int) -> Callable[[WasmtimeInstance, int], HostFunction]:
-    """``WasmtimeInstance.host_function``, which gives one that fails now and then."""
-    generator, find = random.Random(seed), WasmtimeInstance.host_function
-
-    def host_function(self: WasmtimeInstance, index: int) -> HostFunction:
-        if generator.randrange(FAULT_RATE) == 0:
-            return _raise_fault
-        return find(self, index)
-
-    return host_function
+def with_faults(seed: int) -> Callable[[Host], Mapping[str, HostFunction]]:
+    """``Host.functions``, which gives ones that fail now and then."""
+    generator, make = random.Random(seed), Host.functions
+    return lambda host: FaultyFunctions(make(host), generator)
 
 
 def soak(calls: int, seed: int) -> Soak:
     """Run it all and check what is left."""
     image = dwh.RuntimeImage.load()
     assembly = dwh.compile_csharp(PROGRAM.read_text("utf-8"), assembly_name="Moody")
-    with mock.patch.object(WasmtimeInstance, "host_function", with_faults(seed)):
+    with mock.patch.object(Host, "functions", with_faults(seed)):
         run = Soak(seed, image, assembly)
         try:
             run.run(calls // 10)
