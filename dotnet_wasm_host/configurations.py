@@ -25,6 +25,8 @@ __all__ = ["FULL", "IMAGE_NAMES", "TRIMMED_IMAGES", "Configuration", "read_confi
 FULL = "full"
 #: Those with a part of it, by size.
 TRIMMED_IMAGES = ("minimal", "linq", "json", "http", "reflection", "common")
+#: What stands in their place for images that were published for a function.
+PUBLISHED = "store"
 #: Names of all built-in images.
 IMAGE_NAMES = (*TRIMMED_IMAGES, FULL)
 CONTRACT = "MinimalRuntime"

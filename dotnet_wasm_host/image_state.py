@@ -71,6 +71,7 @@ class ImageState:
     """What a memory module needs beside it to be an image.
 
     Attributes:
+        places: file name to address in linear memory of the manifest's assemblies.
         has_work: timers run, or work is queued, that the host of an instance has to know of.
     """
 
@@ -80,6 +81,7 @@ class ImageState:
     capabilities: tuple[str, ...]
     manifest: ImageManifest
     code_sha256: str
+    places: Mapping[str, int]
     interop: InteropState = field(default_factory=InteropState)
     has_work: bool = False
 
@@ -112,6 +114,7 @@ class ImageState:
                 configuration=manifest.text("configuration"),
             ),
             read.text("code_sha256"),
+            read.mapping("places", int),
             _interop_state(read.object("interop")),
             has_work=read.flag("has_work"),
         )
@@ -166,6 +169,7 @@ def freeze(
         capabilities=capabilities,
         manifest=manifest,
         code_sha256=origin.code_sha256,
+        places={**origin.places, **guest.places},
         interop=guest.host.interop_state,
         has_work=guest.host.mono.has_work,
     )

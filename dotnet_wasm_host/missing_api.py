@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 from xml.etree import ElementTree as ET
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.assembly import identify
 from dotnet_wasm_host.configurations import (
     CORE,
     FULL,
@@ -17,11 +19,12 @@ from dotnet_wasm_host.configurations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from dotnet_wasm_host.abi import RemoteException
+    from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
-__all__ = ["ApiReference", "MissingApiAdvice", "MissingPart", "missing_reference"]
+__all__ = ["ApiReference", "MissingApiAdvice", "MissingPart", "declares", "missing_reference"]
 
 _NAME = r"[\w.`+/<>$|-]+"
 #: Messages of Mono and CoreLib, by exception; each names a type, an assembly or both.
@@ -39,6 +42,7 @@ _MESSAGES = (
 )
 _EXCEPTIONS = frozenset(
     {
+        "System.BadImageFormatException",
         "System.EntryPointNotFoundException",
         "System.IO.FileNotFoundException",
         "System.MissingFieldException",
@@ -48,6 +52,12 @@ _EXCEPTIONS = frozenset(
 )
 
 
+#: Of a type that cannot be made because of what its members refer to, say.
+_VAGUE = frozenset({"System.BadImageFormatException", "System.TypeLoadException"})
+#: Of these, .NET says what is missing.
+_MEMBERS = frozenset({"System.MissingFieldException", "System.MissingMethodException"})
+#: As many suspects are named.
+_NAMED = 3
 #: Where messages say that a type of CoreLib is, or that they do not say.
 _FACADES = frozenset({"", "System.Runtime", "mscorlib", "netstandard"})
 
@@ -72,7 +82,8 @@ class ApiReference:
     def __str__(self) -> str:
         if not self.type:
             return self.assembly
-        return f"{self.type}.{self.member}" if self.member else self.type
+        name = self.type.replace("/", ".")
+        return f"{name}.{self.member}" if self.member else name
 
 
 def missing_reference(error: RemoteException) -> ApiReference | None:
@@ -99,12 +110,15 @@ def _reference(message: str) -> ApiReference | None:
 class MissingApiAdvice:
     """Says which image to take, for functions of a trimmed one.
 
-    Attributes:
+    Args:
         image: name of the image that the functions run on.
+        read: gives the image's assemblies by simple name.
     """
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, read: Callable[[], Mapping[str, bytes]] = dict) -> None:
         self.image = image
+        self._read = read
+        self._surface: ApiSurface | None = None
 
     def find(self, error: RemoteException, wanted: Collection[str] = ()) -> MissingPart | None:
         """What is missing, and the smallest built-in image to take.
@@ -120,12 +134,62 @@ class MissingApiAdvice:
         references = [ApiReference(name) for name in wanted] or [reference]
         return MissingPart(str(reference), self.image, self.image_with(references))
 
+    @staticmethod
+    def is_vague(error: RemoteException) -> bool:
+        """Whether something of the base library may be missing and .NET does not say what."""
+        root = error
+        while root.inner is not None:
+            root = root.inner
+        return root.type_name in _VAGUE and missing_reference(error) is None
+
+    def explain(self, own: Iterable[bytes], added: Iterable[str]) -> MissingPart | None:
+        """What assemblies lack whose end had no words for it.
+
+        Mono asserts where the signature of a method that is called has a type that is missing, and
+        in some other places; then it cannot say which.
+
+        Args:
+            own: those of the function that ran.
+            added: names of assemblies of the base library that were added to the image for it.
+        """
+        missing = self.unresolved(own, added)
+        if not missing:
+            return None
+        names = [str(reference) for reference in missing[:_NAMED]]
+        if len(missing) > _NAMED:
+            names.append(f"{len(missing) - _NAMED} more")
+        return MissingPart(" or ".join(names), self.image, self.image_with(missing))
+
+    def unresolved(self, own: Iterable[bytes], added: Iterable[str]) -> list[ApiReference]:
+        """What a function's assemblies refer to and the image lacks; see :meth:`explain`."""
+        store = ArtifactStore.locate()
+        beside = {name: store.read(f"framework/{name}.webcil") for name in added}
+        for suspects in ({identify(image).name: image for image in own}, beside):
+            # Members that are missing have an exception of their own.
+            missing = [
+                ApiReference(reference.assembly, reference.type)
+                for reference in self._api().missing(suspects, beside)
+                if reference.dotnet_type not in _MEMBERS
+            ]
+            if missing:
+                return missing
+        return []
+
+    def _api(self) -> ApiSurface:
+        if self._surface is None:
+            from dotnet_wasm_host.trimming.api_surface import ApiSurface  # noqa: PLC0415 - slow
+
+            paths = ArtifactStore.locate().names("framework/")
+            base_library = {Path(path).stem for path in paths}
+            self._surface = ApiSurface(self.image, self._read, base_library)
+        return self._surface
+
     def image_with(self, references: Iterable[ApiReference]) -> str:
         """The first built-in image, by size, other than this one that declares all of them."""
         configurations = read_configurations(ArtifactStore.locate())
         for name in TRIMMED_IMAGES:
             if name != self.image and all(
-                _declares(configurations[name], reference) for reference in references
+                declares(configurations[name], reference) for reference in references
             ):
                 return name
         return FULL
@@ -139,7 +203,8 @@ class MissingApiAdvice:
         return f"framework/{reference.assembly}.webcil" in store.manifest.files
 
 
-def _declares(configuration: Configuration, reference: ApiReference) -> bool:
+def declares(configuration: Configuration, reference: ApiReference) -> bool:
+    """Whether the descriptors of a configuration name a part of the base library."""
     for _, text in configuration.descriptors:
         for assembly in ET.fromstring(text).iter("assembly"):  # noqa: S314 - our own file
             name = assembly.get("fullname", "")

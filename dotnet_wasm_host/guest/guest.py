@@ -81,6 +81,9 @@ _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 _CANCELLED = frozenset(
     {"System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"}
 )
+#: How Mono ends when it finds what it took for impossible.
+_ASSERTION = "* Assertion"
+_UNRESOLVED = "System.TypeLoadException"
 _HOST_FUNCTION_EXCEPTION = "MinimalRuntime.HostFunctionException"
 #: Pieces of queued work done in a row before others get the instance.
 _WORK_AT_ONCE = 64
@@ -113,6 +116,7 @@ class Guest:
         pending: calls that wait in the guest, by the guest's name for them.
         abandoned: calls that were given up and may still run on.
         added: assemblies of the base library that the image did not have, by simple name.
+        places: file name to address of the same assemblies in linear memory.
         function_ids: the guest's handles of functions to their ids.
     """
 
@@ -139,7 +143,11 @@ class Guest:
         self._grace = grace
         self._advice = advice
         self.added: dict[str, ArtifactFile] = {}
+        self.places: dict[str, int] = {}
         self._wanted: dict[str, tuple[str, ...]] = {}
+        # By function, and what is loaded now: to explain their end, on images that lack something.
+        self._sources: dict[str, tuple[bytes, ...]] = {}
+        self._loading: str | None = None
         self._payload_limit = payload_limit
         self._result_limit = result_limit
         self._linear = host.instance.memory
@@ -261,14 +269,22 @@ class Guest:
     ) -> abi.LoadReport:
         """Load a function, replacing one of the same id."""
         request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
-        handle, status, output = self._request("Load", request)
+        handle, status, output = self._request_load("Load", function_id, request)
         if status == abi.Status.OK:
             self.function_ids[handle] = function_id
             return self._decode(lambda: abi.LoadReport.decode(handle, output))
         raise self._load_error(function_id, status, output)
 
+    def _request_load(self, entry: str, name: str, request: bytes) -> tuple[int, int, bytes]:
+        self._loading = name
+        try:
+            return self._request(entry, request)
+        finally:
+            self._loading = None
+
     def unload(self, function_id: str) -> bool:
         """Unload a function; False if the guest does not have it."""
+        self._sources.pop(function_id, None)
         _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
         return self._was_found(function_id, status, output)
 
@@ -276,9 +292,9 @@ class Guest:
         self, wanted_by: str, images: Iterable[bytes], library: BaseLibrary
     ) -> None:
         """Make known what a trimmed image lacks of the base library that ``images`` refer to."""
-        direct, needed = library.needed_by(images)
-        if direct:
-            self._wanted[wanted_by] = direct
+        self._sources[wanted_by] = tuple(images)
+        direct, needed = library.needed_by(self._sources[wanted_by])
+        self._wanted[wanted_by] = direct
         for name in needed:
             if name not in self.added:
                 self._add_assembly(name, library.read(name))
@@ -293,6 +309,7 @@ class Guest:
             self.host.memory.write(block, part)
             parts.append(block)
         # Mono reads the bytes where they are for as long as the runtime lives.
+        self.places[f"{name}.wasm"] = parts[1]
         self.heap_call("mono_wasm_add_assembly", *parts, len(content))
 
     def load_capability(
@@ -300,7 +317,7 @@ class Guest:
     ) -> None:
         """Load a capability, replacing one of the same name."""
         request = abi.pack_load_capability(name.encode(), image, dependencies)
-        _, status, output = self._request("LoadCapability", request)
+        _, status, output = self._request_load("LoadCapability", name, request)
         if status != abi.Status.OK:
             raise self._load_error(name, status, output)
 
@@ -560,10 +577,29 @@ class Guest:
             )
         cause = self._printed.cause_of_death()
         if isinstance(error, GuestTerminated) and cause:
-            return GuestTerminated(
+            explained = self._explain_end(cause) if _ASSERTION in cause else None
+            return explained or GuestTerminated(
                 error.exit_code, f"the guest ended with exit code {error.exit_code}: {cause}"
             )
         return error
+
+    def _explain_end(self, cause: str) -> DotnetHostError | None:
+        """What Mono asserts about when it meets what a trimmed image does not have."""
+        function_id = self._loading or self.running_function or ""
+        missing = self._explain(function_id)
+        if missing is None:
+            return None
+        if self._loading:
+            needs = missing_api_sentence(missing.api, missing.image, missing.found_in)
+            return AssemblyLoadError(function_id, _UNRESOLVED, f"it {needs}")
+        error = InvocationError(function_id, _UNRESOLVED, f".NET ended: {cause}", "")
+        return MissingApi(error, missing.api, missing.image, missing.found_in, fatal=True)
+
+    def _explain(self, function_id: str) -> MissingPart | None:
+        own = self._sources.get(function_id)
+        if self._advice is None or own is None:
+            return None
+        return self._advice.explain(own, self.added)
 
     def _lied(self, error: DotnetHostError) -> DotnetHostError:
         self.broken = True
@@ -620,6 +656,8 @@ class Guest:
     def _missing(self, function_id: str, error: abi.RemoteException) -> MissingPart | None:
         if self._advice is None:
             return None
+        if self._advice.is_vague(error):
+            return self._explain(function_id)
         return self._advice.find(error, self._wanted.get(function_id, ()))
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
