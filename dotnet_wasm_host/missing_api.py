@@ -13,10 +13,12 @@ from dotnet_wasm_host.assembly import identify
 from dotnet_wasm_host.configurations import (
     CORE,
     FULL,
+    HOST_JSON,
     TRIMMED_IMAGES,
     Configuration,
     read_configurations,
 )
+from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -37,7 +39,7 @@ _MESSAGES = (
     # The result's type, then the method: ``void N.T..ctor(string)``.
     re.compile(
         r"(?:Method|Field) not found: .*?(?P<type>(?:\w+\.)+[\w`/+]+)\.(?P<member>\.?\w+)"
-        r"(?:<[^(]*>)?(?:\(|$)"
+        r"(?:<[^(]*>)?(?:\(|$| Due to: )"
     ),
 )
 _EXCEPTIONS = frozenset(
@@ -56,6 +58,8 @@ _EXCEPTIONS = frozenset(
 _VAGUE = frozenset({"System.BadImageFormatException", "System.TypeLoadException"})
 #: Of these, .NET says what is missing.
 _MEMBERS = frozenset({"System.MissingFieldException", "System.MissingMethodException"})
+#: Tag of an AssemblyRef in a ResolutionScope (ECMA-335 II.24.2.6).
+_IN_ASSEMBLY = 2
 #: As many suspects are named.
 _NAMED = 3
 #: Where messages say that a type of CoreLib is, or that they do not say.
@@ -120,19 +124,23 @@ class MissingApiAdvice:
         self._read = read
         self._surface: ApiSurface | None = None
 
-    def find(self, error: RemoteException, wanted: Collection[str] = ()) -> MissingPart | None:
+    def find(
+        self, error: RemoteException, wanted: Collection[str] = (), own: Iterable[bytes] = ()
+    ) -> MissingPart | None:
         """What is missing, and the smallest built-in image to take.
 
         Args:
             error: what .NET said.
             wanted: assemblies of the base library that the function refers to and the image
                 does not have. They were added, but may find that the image lacks something.
+            own: the function's assemblies.
         """
         reference = missing_reference(error)
         if reference is None or not self._is_base_library(reference):
             return None
-        references = [ApiReference(name) for name in wanted] or [reference]
-        return MissingPart(str(reference), self.image, self.image_with(references))
+        references = [r for image in own for r in _type_references(image) if r.assembly in wanted]
+        references = references or [ApiReference(name) for name in wanted]
+        return MissingPart(str(reference), self.image, self.image_with(references or [reference]))
 
     @staticmethod
     def is_vague(error: RemoteException) -> bool:
@@ -200,11 +208,24 @@ class MissingApiAdvice:
         if not reference.assembly:
             return True
         store = ArtifactStore.locate()
-        return f"framework/{reference.assembly}.webcil" in store.manifest.files
+        path = f"framework/{reference.assembly}.webcil"
+        return path in store.manifest.files or reference.assembly == HOST_JSON
+
+
+def _type_references(image: bytes) -> Iterator[ApiReference]:
+    """Types of other assemblies that one refers to, without nested ones (ECMA-335 II.22.38)."""
+    metadata = Metadata(image)
+    assemblies = [metadata.string(row[6]) for row in metadata.rows(Table.ASSEMBLY_REF)]
+    for scope, name, namespace in metadata.rows(Table.TYPE_REF):
+        if scope & 3 == _IN_ASSEMBLY:
+            full_name = f"{metadata.string(namespace)}.{metadata.string(name)}"
+            yield ApiReference(assemblies[(scope >> 2) - 1], full_name)
 
 
 def declares(configuration: Configuration, reference: ApiReference) -> bool:
-    """Whether the descriptors of a configuration name a part of the base library."""
+    """Whether a configuration has a part of the base library as its descriptors say."""
+    if reference.assembly in configuration.guest:
+        return True
     for _, text in configuration.descriptors:
         for assembly in ET.fromstring(text).iter("assembly"):  # noqa: S314 - our own file
             name = assembly.get("fullname", "")

@@ -658,7 +658,8 @@ class Guest:
             return None
         if self._advice.is_vague(error):
             return self._explain(function_id)
-        return self._advice.find(error, self._wanted.get(function_id, ()))
+        wanted, own = self._wanted.get(function_id, ()), self._sources.get(function_id, ())
+        return self._advice.find(error, wanted, own)
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:

@@ -95,8 +95,10 @@ class Declarations:
 
     def _exists(self, reference: ApiReference) -> bool:
         """Some tests damage names."""
-        name = re.split(r"[./+]", reference.type)[-1].encode() + b"\0"
-        return any(name in self._store.read(path) for path in self._store.names("framework/"))
+        namespace, _, name = re.split(r"[/+]", reference.type)[0].rpartition(".")
+        heap = [b"\0%b\0" % text.encode() for text in (namespace, name) if text]
+        contents = map(self._store.read, self._store.names("framework/"))
+        return any(all(text in content for text in heap) for content in contents)
 
 
 def skip(what: str) -> NoReturn:
@@ -110,8 +112,15 @@ def skipping_what_is_not_declared(image: str) -> Iterator[None]:
         yield
         return
     declarations = Declarations(image)
-    load, load_capability, missing = Guest.load, Guest.load_capability, Guest._missing
-    require, unresolved = dwh.RuntimeImage.require, MissingApiAdvice.unresolved
+    with pytest.MonkeyPatch.context() as patch:
+        _remember_loads(declarations, patch)
+        _judge_calls(declarations, patch)
+        _judge_capabilities(declarations, patch)
+        yield
+
+
+def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
+    load, load_capability = Guest.load, Guest.load_capability
 
     def load_and_remember(
         self: Guest,
@@ -133,6 +142,13 @@ def skipping_what_is_not_declared(image: str) -> Iterator[None]:
         declarations.capabilities[name] = References(images)
         load_capability(self, name, image, dependencies)
 
+    patch.setattr(Guest, "load", load_and_remember)
+    patch.setattr(Guest, "load_capability", load_capability_and_remember)
+
+
+def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
+    missing, unresolved = Guest._missing, MissingApiAdvice.unresolved
+
     def missing_and_judged(
         self: Guest, function_id: str, error: abi.RemoteException
     ) -> MissingPart | None:
@@ -150,6 +166,13 @@ def skipping_what_is_not_declared(image: str) -> Iterator[None]:
             skip(str(references[0]))
         return references
 
+    patch.setattr(Guest, "_missing", missing_and_judged)
+    patch.setattr(MissingApiAdvice, "unresolved", unresolved_and_judged)
+
+
+def _judge_capabilities(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
+    require = dwh.RuntimeImage.require
+
     def require_or_skip(self: dwh.RuntimeImage, assembly: str, wanted_by: str) -> None:
         try:
             require(self, assembly, wanted_by)
@@ -158,10 +181,4 @@ def skipping_what_is_not_declared(image: str) -> Iterator[None]:
                 raise
             skip(assembly)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Guest, "load", load_and_remember)
-        patch.setattr(Guest, "load_capability", load_capability_and_remember)
-        patch.setattr(Guest, "_missing", missing_and_judged)
-        patch.setattr(MissingApiAdvice, "unresolved", unresolved_and_judged)
-        patch.setattr(dwh.RuntimeImage, "require", require_or_skip)
-        yield
+    patch.setattr(dwh.RuntimeImage, "require", require_or_skip)
