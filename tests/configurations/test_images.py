@@ -66,7 +66,8 @@ def test_an_image_runs_what_it_declares(
 ) -> None:  # fmt: skip
     answers = ask(load(image), compiled(read(program)))
     assert answers == expected(program)
-    assert all(len(answer) > 50 for answer in answers)
+    assert len(answers[0]) > 50
+    assert len(set(answers)) > 1
 
 
 def test_images_say_what_they_are(load: Load) -> None:
