@@ -50,15 +50,17 @@ class WorkerContext:
         scope[EXCHANGE].bytes_in = len(body.content)
         return body
 
-    async def invoke(self, scope: Scope, function_id: str, payload: bytes) -> bytes:
-        """Call a function for a request."""
+    async def invoke(
+        self, scope: Scope, receive: Receive, function_id: str, payload: bytes
+    ) -> bytes:
+        """Call a function for a request, as long as its client waits for it."""
         scope[EXCHANGE].function = function_id
         if not self.service.started:
             await self.ensure_started()
         if self._trace is None:
-            return await self.service.invoke(function_id, payload)
+            return await self.service.invoke(function_id, payload, receive)
         with self._trace(scope, function_id):
-            return await self.service.invoke(function_id, payload)
+            return await self.service.invoke(function_id, payload, receive)
 
     async def pause(self, error: DotnetHostError) -> None:
         """Let a refused call wait for its answer.

@@ -61,7 +61,8 @@ _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (BodyTooLarge, 413, "body-too-large", "The body is too large"),
     (BodyTimeout, 408, "body-timeout", "The body came too slowly"),
     (TooManyBodies, 503, "out-of-memory", "The worker has no memory left for this request"),
-    (Disconnected, 400, "incomplete", "The request is incomplete"),
+    # Nobody gets this; it is for the access log, where nginx writes the same.
+    (Disconnected, 499, "client-left", "The client left"),
     (Unauthorized, 401, "unauthorized", "A token is needed"),
     (Forbidden, 403, "forbidden", "Not for this origin"),
     (PreconditionFailed, 412, "precondition-failed", "Another version is deployed"),

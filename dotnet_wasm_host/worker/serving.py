@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from dotnet_wasm_host.pool import Isolation
+from dotnet_wasm_host.worker.access_log import ACCESS_LOG
 from dotnet_wasm_host.worker.app import create_app
-from dotnet_wasm_host.worker.exchanges import ACCESS_LOG
 from dotnet_wasm_host.worker.metrics import forget_dead_processes, multiprocess_folder
 from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.security import is_loopback
