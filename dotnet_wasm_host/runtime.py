@@ -955,18 +955,7 @@ class Runtime:
 
     def _add(self, frozen: FrozenFunction, source: FunctionSource | None) -> LoadedFunction:
         life = FunctionLife()
-        function = LoadedFunction(
-            function_id=frozen.function_id,
-            generation=self._table.next_generation(frozen.function_id),
-            loaded_at=frozen.loaded_at,
-            handler_type=frozen.handler_type,
-            assembly_name=frozen.assembly_name,
-            assembly_sha256=frozen.assembly_sha256,
-            size=frozen.size,
-            is_async=frozen.is_async,
-            life=life,
-            invoke=self._invoke_generation,
-        )
+        function = self._table.describe(frozen, life, self._invoke_generation)
         self._entries[frozen.function_id] = _Entry(
             function, life, frozen.handle, source, None if source else frozen.handle
         )

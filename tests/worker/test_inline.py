@@ -75,13 +75,13 @@ def test_quick_calls_run_in_the_thread_of_the_loop(
     service: FunctionService, echo: dwh.Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    run = dwh.RuntimePool._run
+    begin = dwh.Runtime.begin
 
-    def recorded(self: dwh.RuntimePool, *arguments: Any) -> Any:
+    def recorded(self: dwh.Runtime, *arguments: Any) -> Any:
         threads.append(threading.current_thread())
-        return run(self, *arguments)
+        return begin(self, *arguments)
 
-    monkeypatch.setattr(dwh.RuntimePool, "_run", recorded)
+    monkeypatch.setattr(dwh.Runtime, "begin", recorded)
 
     async def main() -> None:
         await service.deploy("f", lambda: echo.data)
