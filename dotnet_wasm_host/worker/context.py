@@ -88,11 +88,15 @@ class WorkerContext:
     def seed_failure(self, scope: Scope, error: DotnetHostError) -> Response:
         """The same, as the seed's wrapper says it."""
         scope[EXCHANGE].error = type(error).__name__
-        problem = problem_of(error, retry_after=self._retry_after(scope))
+        problem = problem_of(
+            error,
+            stack_traces=self.options.stack_traces,
+            retry_after=self._retry_after(scope),
+        )
         # What goes wrong in a function is 500 there, whatever it is.
         kept = problem.status in (400, 401, 403, 408, 413, 415, 429, 503)
         return JSONResponse(
-            {"success": False, "error": str(error)},
+            {"success": False, "error": problem.detail},
             problem.status if kept else 500,
             dict(problem.headers),
         )
