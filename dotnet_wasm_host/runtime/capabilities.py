@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from operator import methodcaller
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
     from dotnet_wasm_host.runtime.function_source import FunctionSource
     from dotnet_wasm_host.runtime.loading import Loader
@@ -57,7 +57,7 @@ class Capabilities:
         if name not in self._sources:
             return False
         source = self._sources.pop(name)
-        self._loader.unload(source, methodcaller("unload_capability", name))
+        self._loader.unload(source, _unloading(name))
         return True
 
     def evicted(self) -> None:
@@ -69,7 +69,7 @@ class Capabilities:
         wanted, self._sources = self._sources, {}
         for name in self._frozen:
             if name not in wanted:
-                self._loader.unload(None, methodcaller("unload_capability", name))
+                self._loader.unload(None, _unloading(name))
         for name, source in wanted.items():
             self._load_again(name, source)
 
@@ -82,3 +82,7 @@ class Capabilities:
                 _log.warning("capability %r could not be loaded again: %s", name, str(error))
                 return
         self._sources[name] = source
+
+
+def _unloading(name: str) -> Callable[[Guest], bool]:
+    return lambda guest: guest.unload_capability(name)
