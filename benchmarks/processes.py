@@ -26,6 +26,9 @@ PATIENCE = 300.0
 _PATHS = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
 #: What every measured process gets: this one's environment, with the checkout importable.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(_PATHS)}
+# Installed packages have bytecode, so the checkout has it too: without it, a process that is
+# measured from its start would compile every module.
+ENVIRONMENT.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 class NotAvailable(Exception):

@@ -15,6 +15,7 @@ from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
 from dotnet_wasm_host.configurations import (
+    CODE,
     DATA,
     FULL,
     PUBLISHED,
@@ -87,23 +88,29 @@ class ImageBuilder:
         self.store = store or ArtifactStore.locate()
         self._progress = progress
         self._cache = ImageCache.locate()
-        self.code_sha256 = self.store.manifest.files["dotnet.code.wasm"].sha256
         # Everything that a compiled file depends on. The engine's fingerprint covers its version,
         # its settings and the CPU.
-        self._code_key = _digest(
-            str(CACHE_FORMAT), engine.name, engine.fingerprint, self.code_sha256
-        )
+        self._engine_key = (str(CACHE_FORMAT), engine.name, engine.fingerprint)
         self.key = _digest(
-            self._code_key, self.store.fingerprint, *(f"{k}={v}" for k, v in PROPERTIES.items())
+            *self._engine_key, self.store.fingerprint, *(f"{k}={v}" for k, v in PROPERTIES.items())
         )
 
-    def code(self) -> CompiledModule:
-        """The code module, compiled."""
-        return self.compiled(
-            f"code-{self._code_key}",
-            "the .NET runtime",
-            lambda: self.store.read("dotnet.code.wasm"),
-        )
+    @property
+    def code_sha256(self) -> str:
+        """SHA-256 of the code module."""
+        return self.store.manifest.files[CODE].sha256
+
+    def code(self, sha256: str | None = None) -> CompiledModule:
+        """The code module, compiled.
+
+        Args:
+            sha256: its SHA-256, where it is known without the manifest.
+        """
+        key = self._code_key(sha256 or self.code_sha256)
+        return self.compiled(f"code-{key}", "the .NET runtime", lambda: self.store.read(CODE))
+
+    def _code_key(self, sha256: str) -> str:
+        return _digest(*self._engine_key, sha256)
 
     def compiled(self, key: str, what: str, source: Callable[[], bytes]) -> CompiledModule:
         """A module from the cache, or compiled and put there."""
@@ -149,12 +156,14 @@ class ImageBuilder:
             self._write(key, parts.memory, parts.state)
             return parts
         memory, state = found
-        return ImageParts(self.code(), memory, state)
+        return ImageParts(self.code(state.code_sha256), memory, state)
 
     def opened(self, module: bytes, state: ImageState) -> ImageParts:
         """An image from its memory module, compiled through the cache."""
         digest = hashlib.sha256(module).hexdigest()[:16]
-        memory = self.compiled(f"opened-{self._code_key}-{digest}", "an image", lambda: module)
+        memory = self.compiled(
+            f"opened-{self._code_key(self.code_sha256)}-{digest}", "an image", lambda: module
+        )
         return ImageParts(self.code(), memory, state)
 
     def _build_trimmed(self, name: str) -> ImageParts:

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from dotnet_wasm_host.image_state import FrozenFunction
+
+    InvokeGeneration = Callable[["LoadedFunction", Buffer, float | None], bytes]
+
 __all__ = [
+    "DescribedFunction",
     "FunctionLife",
     "FunctionRegistry",
     "FunctionState",
@@ -71,47 +76,74 @@ class FunctionLife:
     state: FunctionState = FunctionState.LOADED
 
 
+class DescribedFunction:
+    """What loading a function has told of it. It stays readable whatever becomes of it."""
+
+    __slots__ = ("_facts",)
+
+    def __init__(self, facts: FrozenFunction | DescribedFunction) -> None:
+        # Also those of a function that was loaded elsewhere.
+        self._facts: FrozenFunction = (
+            facts._facts if isinstance(facts, DescribedFunction) else facts  # noqa: SLF001
+        )
+
+    @property
+    def function_id(self) -> str:
+        """The id it has, or will have once it is served."""
+        return self._facts.function_id
+
+    @property
+    def loaded_at(self) -> datetime:
+        """When the guest loaded it, UTC, by the guest's clock."""
+        return self._facts.loaded_at
+
+    @property
+    def is_async(self) -> bool:
+        """Whether its handler is an ``IAsyncFunctionHandler``."""
+        return self._facts.is_async
+
+    @property
+    def handler_type(self) -> str:
+        """Full name of the .NET type that handles calls."""
+        return self._facts.handler_type
+
+    @property
+    def assembly_name(self) -> str:
+        """Simple name of its assembly."""
+        return self._facts.assembly_name
+
+    @property
+    def assembly_sha256(self) -> str:
+        """SHA-256 of the assembly file, in hex."""
+        return self._facts.assembly_sha256
+
+    @property
+    def size(self) -> int:
+        """Size of the assembly file in bytes, without dependencies."""
+        return self._facts.size
+
+
 @final
-class LoadedFunction:
+class LoadedFunction(DescribedFunction):
     """One generation of a function, as ``load_assembly`` returned it.
 
     It stays readable after the function was unloaded or replaced; calling it then raises
     :class:`~dotnet_wasm_host.FunctionNotLoaded`.
     """
 
-    __slots__ = ("_assembly_name", "_assembly_sha256", "_function_id", "_generation",
-                 "_handler_type", "_invoke", "_is_async", "_life", "_loaded_at",
-                 "_size")  # fmt: skip
+    __slots__ = ("_generation", "_invoke", "_life")
 
     def __init__(
         self,
-        *,
-        function_id: str,
+        facts: FrozenFunction | DescribedFunction,
         generation: int,
-        loaded_at: datetime,
-        handler_type: str,
-        assembly_name: str,
-        assembly_sha256: str,
-        size: int,
-        is_async: bool,
         life: FunctionLife,
-        invoke: Callable[[LoadedFunction, Buffer, float | None], bytes],
+        invoke: InvokeGeneration,
     ) -> None:
-        self._function_id = function_id
+        super().__init__(facts)
         self._generation = generation
-        self._loaded_at = loaded_at
-        self._handler_type = handler_type
-        self._assembly_name = assembly_name
-        self._assembly_sha256 = assembly_sha256
-        self._size = size
-        self._is_async = is_async
         self._life = life
         self._invoke = invoke
-
-    @property
-    def function_id(self) -> str:
-        """The id it was loaded under."""
-        return self._function_id
 
     @property
     def generation(self) -> int:
@@ -119,44 +151,14 @@ class LoadedFunction:
         return self._generation
 
     @property
-    def loaded_at(self) -> datetime:
-        """When the guest loaded it, UTC, by the guest's clock."""
-        return self._loaded_at
-
-    @property
     def state(self) -> FunctionState:
         """Where it is in its life."""
         return self._life.state
 
     @property
-    def is_async(self) -> bool:
-        """Whether its handler is an ``IAsyncFunctionHandler``."""
-        return self._is_async
-
-    @property
     def is_alive(self) -> bool:
         """True while it can be called."""
         return self._life.state is FunctionState.LOADED
-
-    @property
-    def handler_type(self) -> str:
-        """Full name of the .NET type that handles calls."""
-        return self._handler_type
-
-    @property
-    def assembly_name(self) -> str:
-        """Simple name of its assembly."""
-        return self._assembly_name
-
-    @property
-    def assembly_sha256(self) -> str:
-        """SHA-256 of the assembly file, in hex."""
-        return self._assembly_sha256
-
-    @property
-    def size(self) -> int:
-        """Size of the assembly file in bytes, without dependencies."""
-        return self._size
 
     def invoke(self, payload: Buffer = b"", *, timeout: float | None = None) -> bytes:
         """Call this generation. FunctionNotLoaded once it was unloaded or replaced."""
@@ -164,21 +166,27 @@ class LoadedFunction:
 
     def __repr__(self) -> str:
         return (
-            f"<LoadedFunction {self._function_id!r} generation {self._generation} "
-            f"({self._handler_type}), {self.state.value}>"
+            f"<LoadedFunction {self.function_id!r} generation {self._generation} "
+            f"({self.handler_type}), {self.state.value}>"
         )
 
 
 class FunctionTable:
-    """What a registry shows; only the runtime that owns it writes to it."""
+    """What a registry shows; only the runtime or pool that owns it writes to it."""
 
     def __init__(self) -> None:
         self.functions: dict[str, LoadedFunction] = {}
         self._generations: dict[str, int] = {}
 
-    def next_generation(self, function_id: str) -> int:
-        """Generation of the load that comes next."""
-        return self._generations.get(function_id, 0) + 1
+    def describe(
+        self,
+        facts: FrozenFunction | DescribedFunction,
+        life: FunctionLife,
+        invoke: InvokeGeneration,
+    ) -> LoadedFunction:
+        """The next generation of a function. Nobody sees it before :meth:`add`."""
+        generation = self._generations.get(facts.function_id, 0) + 1
+        return LoadedFunction(facts, generation, life, invoke)
 
     def add(self, function: LoadedFunction) -> None:
         """A function was loaded."""

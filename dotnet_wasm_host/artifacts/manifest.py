@@ -6,7 +6,6 @@ types and unknown formats are refused with :class:`ArtifactError`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -106,11 +105,6 @@ class Manifest:
             "files": {name: self.files[name].to_json() for name in sorted(self.files)},
         }
         return (json.dumps(document, indent=1) + "\n").encode()
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever any artifact does: SHA-256 of :meth:`to_bytes`."""
-        return hashlib.sha256(self.to_bytes()).hexdigest()
 
 
 class _Parser:

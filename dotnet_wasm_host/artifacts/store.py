@@ -7,15 +7,16 @@ pipeline builds them into ``runtime_artifacts/dist``.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest
 from dotnet_wasm_host.errors import ArtifactError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest
 
 __all__ = ["MANIFEST_NAME", "ArtifactStore"]
 
@@ -31,50 +32,63 @@ _WHEEL_DATA = _PACKAGE / "_artifacts"
 _CHECKOUT = _PACKAGE.parent / "runtime_artifacts"
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class ArtifactStore:
-    """The artifacts in one folder. Frozen, and safe to share between threads.
+    """The artifacts in one folder. It does not change, and is safe to share between threads.
 
     Attributes:
         root: the folder.
-        manifest: what is in it.
+        fingerprint: SHA-256 of its manifest, which changes whenever any artifact does.
         remedy: the command that puts the folder right, for error messages.
     """
 
-    root: Path
-    manifest: Manifest
-    remedy: str = BUILD_COMMAND
-    fingerprint: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fingerprint", self.manifest.fingerprint)
+    def __init__(self, root: Path, remedy: str) -> None:
+        self.root = root
+        self.remedy = remedy
+        self._data = self._read_manifest()
+        self.fingerprint = hashlib.sha256(self._data).hexdigest()
 
     @classmethod
     def locate(cls) -> ArtifactStore:
-        """The store of this installation, or of the checkout this package is imported from."""
+        """The store of this installation, or of the checkout this package is imported from.
+
+        Its manifest is parsed when something asks for it: an image in the cache does not, and
+        that one was made from a manifest of the same SHA-256.
+        """
         if not _WHEEL_DATA.is_dir() and _CHECKOUT.is_dir():
-            return cls.open(_CHECKOUT / "dist", BUILD_COMMAND)
-        return cls.open(_WHEEL_DATA, REINSTALL_COMMAND)
+            return cls(_CHECKOUT / "dist", BUILD_COMMAND)
+        return cls(_WHEEL_DATA, REINSTALL_COMMAND)
 
     @classmethod
     def open(cls, root: Path, remedy: str = BUILD_COMMAND) -> ArtifactStore:
         """The store in ``root``. ArtifactError if its manifest is missing or damaged."""
-        path = root / MANIFEST_NAME
+        store = cls(root, remedy)
+        _ = store.manifest
+        return store
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What is in the folder. ArtifactError if the manifest is damaged."""
+        from dotnet_wasm_host.artifacts.manifest import Manifest  # noqa: PLC0415 - see locate
+
+        try:
+            return Manifest.parse(self._data, str(self.root / MANIFEST_NAME))
+        except ArtifactError as error:
+            raise ArtifactError(f"{error}; run '{self.remedy}'") from error
+
+    def _read_manifest(self) -> bytes:
+        path = self.root / MANIFEST_NAME
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_MANIFEST_SIZE + 1)
         except OSError as error:
             raise ArtifactError(
                 f"the .NET runtime is missing: {path} cannot be read "
-                f"({error.strerror or error}); run '{remedy}'"
+                f"({error.strerror or error}); run '{self.remedy}'"
             ) from error
         if len(data) > MAX_MANIFEST_SIZE:
-            raise ArtifactError(f"{path} is damaged: it is too large; run '{remedy}'")
-        try:
-            manifest = Manifest.parse(data, str(path))
-        except ArtifactError as error:
-            raise ArtifactError(f"{error}; run '{remedy}'") from error
-        return cls(root, manifest, remedy)
+            raise ArtifactError(f"{path} is damaged: it is too large; run '{self.remedy}'")
+        return data
 
     def names(self, prefix: str = "") -> tuple[str, ...]:
         """Names that start with ``prefix``, ``"framework/"`` for example, sorted."""

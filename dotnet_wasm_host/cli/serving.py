@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from platformdirs import user_data_path
 
 from dotnet_wasm_host.cli.console import progress
+from dotnet_wasm_host.errors import ExtraNotInstalled
 from dotnet_wasm_host.image import RuntimeImage
 
 __all__ = ["serve"]
@@ -41,6 +43,27 @@ def serve(
     image: Annotated[str, typer.Option(help="Image that instances start from.")] = "full",
     image_file: Annotated[
         Path | None, typer.Option(help="The same from a file, read again by a reload.", exists=True)
+    ] = None,
+    allow_http: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Host that HttpClient in functions may reach, as 'api.example.org', "
+            "'*.example.org' or with ':port'; repeatable. None by default."
+        ),
+    ] = None,
+    allow_private_addresses: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private-addresses", help="Those may be in private networks or on this machine."
+        ),
+    ] = False,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE that all functions see; repeatable. They inherit nothing."),
+    ] = None,
+    mount: Annotated[
+        list[str] | None,
+        typer.Option(help="/GUEST/PATH=DIRECTORY that all functions may read; repeatable."),
     ] = None,
     isolation: Annotated[
         str, typer.Option(help="What calls share: shared, per-function or per-invocation.")
@@ -83,6 +106,10 @@ def serve(
         token=_token(token_file),
         token_for_calls=token_for_calls,
         hosts=tuple(allow_host or ()),
+        http_hosts=tuple(allow_http or ()),
+        http_private=allow_private_addresses,
+        environment=_pairs(env or (), "--env"),
+        mounts=_pairs(mount or (), "--mount"),
         image=image,
         image_file=None if image_file is None else str(image_file),
         isolation=isolation,
@@ -98,11 +125,21 @@ def serve(
     )
     try:
         settings.check()
-    except ValueError as error:
+    except (ValueError, ExtraNotInstalled) as error:
         raise typer.BadParameter(str(error)) from error
     if image_file is None:
         RuntimeImage.load(image, progress=progress)  # once, before several processes need it
     run(settings)
+
+
+def _pairs(values: Iterable[str], option: str) -> dict[str, str]:
+    pairs = dict[str, str]()
+    for value in values:
+        name, equals, content = value.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{option} {value!r} has no '='")
+        pairs[name] = content
+    return pairs
 
 
 def _token(file: Path | None) -> str | None:

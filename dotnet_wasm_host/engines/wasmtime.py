@@ -7,37 +7,28 @@ without it.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
 import hashlib
-import math
-import os
 import re
 import threading
 import time
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 import wasmtime
 
 from dotnet_wasm_host.engines.deadline import Ticker
+from dotnet_wasm_host.engines.instance import (
+    OVERRAN,
+    EngineInstance,
+    LimitedMemory,
+    require_room,
+)
+from dotnet_wasm_host.engines.process import follow_process, wait_for_guests
 from dotnet_wasm_host.engines.threads import any_thread_is_in, stack_size
-from dotnet_wasm_host.errors import (
-    GuestTrap,
-    InvocationCancelled,
-    InvocationTimeout,
-    LimitExceeded,
-    RuntimeClosed,
-    StackTooSmall,
-)
-from dotnet_wasm_host.options import (
-    DEFAULT_STACK_BYTES,
-    MAX_STACK_BYTES,
-    MIN_STACK_BYTES,
-    WASM_PAGE,
-)
+from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, RuntimeClosed, StackTooSmall
+from dotnet_wasm_host.options import DEFAULT_STACK_BYTES, MAX_STACK_BYTES, MIN_STACK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,25 +49,10 @@ __all__ = ["WasmtimeEngine"]
 #: Stack that host functions need when the guest has used all of its own: Python, and what a
 #: user's stream or clock does.
 HOST_STACK = 256 * 1024
-#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
-EXIT_PATIENCE = 2.0
 #: An epoch that is never reached.
 NEVER = 2**62
 I32_SIGN = 2**31
 I32_RANGE = 2**32
-_TIMEOUT = "the call ran past its deadline and was stopped"
-
-
-def _leave_natives(reference: weakref.ref[WasmtimeEngine]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.leave_natives()
-
-
-def _start_afresh(reference: weakref.ref[WasmtimeEngine]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.start_afresh()
 
 
 class Binding(Protocol):
@@ -162,37 +138,29 @@ class WasmtimeEngine:
         self._natives: weakref.WeakSet[WasmtimeModule | WasmtimeInstance] = weakref.WeakSet()
         self._exiting = False
         self.fingerprint = self._fingerprint()
-        atexit.register(_leave_natives, weakref.ref(self))
-        if hasattr(os, "register_at_fork"):
-            reference = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _start_afresh(reference))
+        follow_process(self)
 
     def start_afresh(self) -> None:
-        """This is the child of a fork: locks may have been held by threads that are no more."""
+        """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         with contextlib.suppress(StackTooSmall):
             self.active.instance = None
         self.binding.start_afresh()
         for item in tuple(self._natives):
             item.start_afresh()
 
-    def leave_natives(self) -> None:
-        """The interpreter exits: no guest may run any longer, and no finalizer of wasmtime's."""
+    def stop_guests(self) -> None:
+        """See :class:`~dotnet_wasm_host.engines.process.Follower`.
+
+        No finalizer of wasmtime's may run either.
+        """
         self._exiting = True
         items = tuple(self._natives)
         for item in items:
             item.stop()
-        self._wait_for_guests()
+        wait_for_guests(self.binding.guests_run, self.binding.alert)
         for item in items:
             item.leave_native()
         self.binding.leave(self.native)
-
-    def _wait_for_guests(self) -> None:
-        # Threads that still run are daemons. One that came back from its guest while the
-        # interpreter is being taken down would be ended with wasmtime's frames on its stack.
-        patience = time.monotonic() + EXIT_PATIENCE
-        while self.binding.guests_run() and time.monotonic() < patience:
-            self.binding.alert()
-            time.sleep(0.002)
 
     def _fingerprint(self) -> str:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
@@ -272,10 +240,10 @@ class WasmtimeModule:
         self._lock = threading.Lock()
 
     def stop(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`: nothing runs in a module."""
+        """See :meth:`WasmtimeEngine.stop_guests`: nothing runs in a module."""
 
     def leave_native(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`."""
+        """See :meth:`WasmtimeEngine.stop_guests`."""
         self._signatures = None
         self._engine.binding.leave(self.native)
         if self._linker is not None:
@@ -310,34 +278,28 @@ def _dispatcher(active: Active, index: int) -> HostFunction:
         instance = active.instance
         if instance is None:
             raise RuntimeClosed("a guest function ran outside of any call")
-        return instance.host_function(index)(*arguments)
+        return (instance.functions or instance.provide_functions())[index](*arguments)
 
     return call_host
 
 
 @final
-class WasmtimeMemory:
+class WasmtimeMemory(LimitedMemory):
     """Linear memory of one instance. wasmtime reserves its address range, so it never moves."""
 
-    __slots__ = ("_limit", "_memory", "_store", "address", "size")
+    __slots__ = ("_memory", "_store")
 
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory, limit: int) -> None:
+        super().__init__(limit)
         self._store = store
         self._memory = memory
-        self._limit = limit
-        self.address = 0
-        self.size = 0
         self._refresh()
 
-    def grow(self, pages: int) -> bool:
-        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
-        if pages < 0 or self.size + pages * WASM_PAGE > self._limit:
-            return False
+    def _grow(self, pages: int) -> bool:
         try:
             self._memory.grow(self._store, pages)
         except wasmtime.WasmtimeError:
             return False
-        self._refresh()
         return True
 
     def _refresh(self) -> None:
@@ -363,21 +325,16 @@ def _instantiate_memory(store: wasmtime.Store, module: wasmtime.Module) -> wasmt
 
 
 @final
-class WasmtimeInstance:
-    """One guest. Not thread-safe: its owner calls it from one thread at a time.
-
-    Closing drops the host functions and refuses further calls; the native memory goes when
-    the last reference does, so a view or a call that is still running stays valid.
-    """
+class WasmtimeInstance(EngineInstance):
+    """One guest. Not thread-safe: its owner calls it from one thread at a time."""
 
     def __init__(
         self, engine: WasmtimeEngine, code: WasmtimeModule, memory: WasmtimeModule, limit: int
     ) -> None:
+        super().__init__()
         self.engine = engine
         self.code = code
         self.store = wasmtime.Store(engine.native)
-        self.interruptions: deque[Interruption] = deque()
-        self.deadline = math.inf
         self.deadline_armed = False
         engine.binding.supervise(self)
         image = _instantiate_memory(self.store, memory.native)
@@ -385,29 +342,11 @@ class WasmtimeInstance:
         if not isinstance(linear, wasmtime.Memory):
             raise TypeError("the memory module exports no memory")
         self.memory = WasmtimeMemory(self.store, linear, limit)
-        if self.memory.size > limit:
-            raise LimitExceeded(
-                f"the image needs {self.memory.size} bytes of linear memory to start, more than "
-                f"memory_bytes={limit}"
-            )
+        require_room(self.memory.size, limit)
         self.native = code.instantiate(self.store, linear)
-        self._functions: Sequence[HostFunction] = ()
-        self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
-        self.pending: BaseException | None = None
-        self.closed = False
 
-    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
-        self._provide = provide
-
-    def host_function(self, index: int) -> HostFunction:
-        """The function behind an import."""
-        if not self._functions:
-            if self.closed or self._provide is None:
-                raise RuntimeClosed("the instance is closed")
-            functions = self._provide()
-            self._functions = [functions[name] for name in self.code.imports]
-        return self._functions[index]
+    def _import_names(self) -> Sequence[str]:
+        return self.code.imports
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
@@ -436,26 +375,14 @@ class WasmtimeInstance:
 
     def interrupt(self, interruption: Interruption) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
-        self.interruptions.append(interruption)
+        super().interrupt(interruption)
         self.engine.binding.alert()
-
-    def look_up(self) -> None:
-        """Raise what stops the guest, if anything does. In the thread that runs it."""
-        while self.interruptions:
-            error = self.interruptions.popleft()()
-            if error is not None:
-                raise error
-        if time.monotonic() >= self.deadline:
-            raise InvocationTimeout(_TIMEOUT)
 
     def close(self) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
         if not self.closed:
-            self.closed = True
-            self._functions = ()
-            self._provide = None
             self.engine.binding.set_deadline(self, None)
-            self.interruptions.clear()
+            super().close()
 
     def start_afresh(self) -> None:
         """See :meth:`WasmtimeEngine.start_afresh`: the parent's instances stay the parent's."""
@@ -463,13 +390,8 @@ class WasmtimeInstance:
         self.interruptions.clear()
         self.leave_native()
 
-    def stop(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`."""
-        self.closed = True
-        self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
-
     def leave_native(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`."""
+        """See :meth:`WasmtimeEngine.stop_guests`."""
         self.engine.binding.leave(self.store)
 
     def failure(self, trap: wasmtime.Trap | wasmtime.WasmtimeError) -> BaseException:
@@ -480,7 +402,7 @@ class WasmtimeInstance:
         if isinstance(trap, wasmtime.WasmtimeError):
             return GuestTrap(str(trap))
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-            return InvocationTimeout(_TIMEOUT)
+            return InvocationTimeout(OVERRAN)
         return GuestTrap(_cause(trap), _backtrace(trap))
 
 

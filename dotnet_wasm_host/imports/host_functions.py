@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import MarshallingTypeError
@@ -13,6 +12,7 @@ from dotnet_wasm_host.memory import buffer_of
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     HostFunction = Callable[[bytes], Any]
 
@@ -96,6 +96,10 @@ class HostFunctions:
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._threads is None:
+                from concurrent.futures import (  # noqa: PLC0415 - slow to import, often unused
+                    ThreadPoolExecutor,
+                )
+
                 self._threads = ThreadPoolExecutor(_THREADS, "dotnet_wasm_host function")
             return self._threads
 

@@ -18,10 +18,11 @@ from starlette.routing import Match, Route
 
 from dotnet_wasm_host import __version__
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.worker.access_log import AccessLog
 from dotnet_wasm_host.worker.context import WorkerContext
 from dotnet_wasm_host.worker.exchanges import EXCHANGE, Observer
 from dotnet_wasm_host.worker.function_routes import function_routes
-from dotnet_wasm_host.worker.invoke_route import invoke_route
+from dotnet_wasm_host.worker.invoke_route import InvokeRoute
 from dotnet_wasm_host.worker.metrics import WorkerMetrics
 from dotnet_wasm_host.worker.openapi import describe_calls
 from dotnet_wasm_host.worker.operation_routes import operation_routes
@@ -33,7 +34,7 @@ from dotnet_wasm_host.worker.service import FunctionService
 from dotnet_wasm_host.worker.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.types import Scope
 
@@ -46,6 +47,7 @@ def create_app(
     options: WorkerOptions | None = None,
     *,
     store: FunctionStore | str | PathLike[str] | None = None,
+    host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
 ) -> FastAPI:
     """.NET functions behind HTTP, as an application of its own or to mount into another one.
 
@@ -53,6 +55,9 @@ def create_app(
         options: limits, security, isolation.
         store: where deployed functions are kept: the path of an SQLite file, or a store of your
             own. The app closes it. Without one, functions end with the process.
+        host_functions: what every deployed function may call by name; see
+            :class:`~dotnet_wasm_host.Runtime`. Plain ones run in the pool's threads, several at a
+            time; coroutine functions on the event loop that serves.
 
     Mounted, an app is not told when its host starts and ends. It starts with the first request
     then; close it from the host's own lifespan::
@@ -68,8 +73,11 @@ def create_app(
         service.mount("/dotnet", worker)
     """
     options = options or WorkerOptions()
-    service = FunctionService(options, _open(store), WorkerMetrics(options.labelled_functions))
+    metrics = WorkerMetrics(options.labelled_functions)
+    service = FunctionService(options, _open(store), metrics, host_functions)
     context = WorkerContext(options, service)
+    calls = InvokeRoute(context)
+    log = AccessLog() if options.access_log else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -78,6 +86,8 @@ def create_app(
             yield
         finally:
             await asyncio.to_thread(service.close)
+            if log is not None:
+                await asyncio.to_thread(log.flush)
 
     app = FastAPI(
         title="dotnet_wasm_host worker",
@@ -89,14 +99,14 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(Observer, metrics=service.metrics, access_log=options.access_log),
+            Middleware(Observer, metrics=metrics, log=log, calls=calls),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts)),
         ],
     )
     if options.allowed_hosts == ("*",):
         del app.user_middleware[1]
     app.state.worker = service
-    app.router.routes.insert(0, invoke_route(context))
+    app.router.routes.insert(0, calls.route())
     seed_routes(app, context)
     operation_routes(app, context)
     function_routes(app, context)

@@ -50,15 +50,17 @@ class WorkerContext:
         scope[EXCHANGE].bytes_in = len(body.content)
         return body
 
-    async def invoke(self, scope: Scope, function_id: str, payload: bytes) -> bytes:
-        """Call a function for a request."""
+    async def invoke(
+        self, scope: Scope, receive: Receive, function_id: str, payload: bytes
+    ) -> bytes:
+        """Call a function for a request, as long as its client waits for it."""
         scope[EXCHANGE].function = function_id
         if not self.service.started:
             await self.ensure_started()
         if self._trace is None:
-            return await self.service.invoke(function_id, payload)
+            return await self.service.invoke(function_id, payload, receive)
         with self._trace(scope, function_id):
-            return await self.service.invoke(function_id, payload)
+            return await self.service.invoke(function_id, payload, receive)
 
     async def pause(self, error: DotnetHostError) -> None:
         """Let a refused call wait for its answer.
@@ -86,11 +88,15 @@ class WorkerContext:
     def seed_failure(self, scope: Scope, error: DotnetHostError) -> Response:
         """The same, as the seed's wrapper says it."""
         scope[EXCHANGE].error = type(error).__name__
-        problem = problem_of(error, retry_after=self._retry_after(scope))
+        problem = problem_of(
+            error,
+            stack_traces=self.options.stack_traces,
+            retry_after=self._retry_after(scope),
+        )
         # What goes wrong in a function is 500 there, whatever it is.
         kept = problem.status in (400, 401, 403, 408, 413, 415, 429, 503)
         return JSONResponse(
-            {"success": False, "error": str(error)},
+            {"success": False, "error": problem.detail},
             problem.status if kept else 500,
             dict(problem.headers),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 from starlette.routing import Route
 
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.worker.bodies import header
 from dotnet_wasm_host.worker.paths import INVOKE_PATH
 
 if TYPE_CHECKING:
@@ -14,23 +15,61 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.worker.context import WorkerContext
 
-__all__ = ["invoke_route"]
+__all__ = ["InvokeRoute"]
+
+_PREFIX, _SUFFIX = "/functions/", "/invoke"
+#: ``Host`` headers that are remembered. A worker is called by few names.
+MOST_HOSTS = 64
 
 
 @final
-class _Invoke:
-    """An ASGI app of its own: FastAPI's argument handling costs several times what a call does."""
+class InvokeRoute:
+    """An ASGI app of its own: FastAPI's argument handling costs several times what a call does.
+
+    Middleware and routing do as well. A request gets here past them if one with the same ``Host``
+    came all the way before: that header is all they look at.
+    """
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._most = context.options.limits.payload_bytes
+        self._hosts: set[bytes | None] = set()
+        self._any_host = context.options.allowed_hosts == ("*",)
+
+    def route(self) -> Route:
+        """The route for requests that come all the way; it must come before those of functions."""
+        return Route(INVOKE_PATH, _Arrival(self), methods=["POST"], name="invoke")
+
+    def remember(self, scope: Scope) -> None:
+        """A request came all the way: others with its ``Host`` need not."""
+        if len(self._hosts) < MOST_HOSTS:
+            self._hosts.add(header(scope, b"host"))
+
+    def is_near(self, scope: Scope) -> bool:
+        """Whether to go straight to this app, and not through middleware and routes."""
+        if scope["method"] != "POST":
+            return False
+        path: str = scope["path"]
+        if not path.endswith(_SUFFIX):
+            return False
+        mounted_at = scope.get("root_path", "")
+        if mounted_at:
+            path = path.removeprefix(mounted_at)
+        function_id = path[len(_PREFIX) : -len(_SUFFIX)]
+        if not function_id or not path.startswith(_PREFIX):
+            return False
+        if not self._any_host and header(scope, b"host") not in self._hosts:
+            return False
+        scope["path_params"] = {"function_id": function_id}
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context = self._context
         try:
             context.guard.check_call(scope)
             with await context.body(scope, receive, self._most) as payload:
-                result = await context.invoke(scope, scope["path_params"]["function_id"], payload)
+                function_id = scope["path_params"]["function_id"]
+                result = await context.invoke(scope, receive, function_id, payload)
         except DotnetHostError as error:
             await context.pause(error)
             await context.problem(scope, error)(scope, receive, send)
@@ -49,6 +88,13 @@ class _Invoke:
         await send({"type": "http.response.body", "body": result})
 
 
-def invoke_route(context: WorkerContext) -> Route:
-    """The route; it must come before those of functions."""
-    return Route(INVOKE_PATH, _Invoke(context), methods=["POST"], name="invoke")
+@final
+class _Arrival:
+    """Where requests arrive that came all the way."""
+
+    def __init__(self, calls: InvokeRoute) -> None:
+        self._calls = calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._calls.remember(scope)
+        await self._calls(scope, receive, send)

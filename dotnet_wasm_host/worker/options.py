@@ -6,11 +6,12 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.options import KIB, MIB, Limits
+from dotnet_wasm_host.options import KIB, MIB, Limits, WasiOptions
 from dotnet_wasm_host.pool import Isolation
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.image import RuntimeImage
+    from dotnet_wasm_host.options import HttpPolicy
 
 __all__ = ["SHORTEST_TOKEN", "WorkerOptions"]
 
@@ -43,6 +44,9 @@ class WorkerOptions:
             most that a function may be deployed with.
         concurrency: calls of one function that run at the same time, unless it is deployed with
             fewer.
+        http: what ``HttpClient`` in functions may do; ``None``: they have no network.
+        wasi: what else they see of the host: environment, files, directories, where their output
+            goes. The same for all of them.
         waiting, waiting_per_function: calls that may wait for a place; more get 429.
         refusal_seconds: how long a refused call waits for its 429, so that clients who ask again
             at once do not take the time of others.
@@ -69,6 +73,8 @@ class WorkerOptions:
     places: int = field(default_factory=_places)
     limits: Limits = field(default_factory=_limits)
     concurrency: int = 2
+    http: HttpPolicy | None = None
+    wasi: WasiOptions = field(default_factory=WasiOptions)
     waiting: int = 1000
     waiting_per_function: int = 64
     refusal_seconds: float = 0.1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,16 @@ from dotnet_wasm_host.errors import (
     AssemblyLoadError,
     CompilationError,
     DotnetHostError,
+    EngineUnavailable,
     FunctionNotLoaded,
     FunctionSuspended,
     GuestOutOfMemory,
     GuestTerminated,
     GuestTrap,
     HandlerNotFound,
+    HostFunctionMissing,
+    HttpPolicyError,
+    InstanceLost,
     InvocationCancelled,
     InvocationError,
     InvocationTimeout,
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBLEM_JSON", "Problem", "UnsupportedType", "problem_of"]
 
+_log = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
 
 
@@ -49,6 +55,9 @@ _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (FunctionSuspended, 503, "function-suspended", "The function crashed too often"),
     (InvocationCancelled, 503, "call-cancelled", "The call was stopped"),
     (InvocationError, 500, "function-failed", "The function threw an exception"),
+    (HostFunctionMissing, 500, "function-failed", "The function called what is not there"),
+    (HttpPolicyError, 500, "function-failed", "The function asked for what it may not reach"),
+    (InstanceLost, 503, "instance-lost", "The call lost its instance to another one"),
     (InvocationTimeout, 504, "function-timeout", "The function took too long"),
     (GuestOutOfMemory, 500, "function-out-of-memory", "The function ran out of memory"),
     (GuestTerminated, 500, "function-terminated", "The function ended its runtime"),
@@ -61,7 +70,8 @@ _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (BodyTooLarge, 413, "body-too-large", "The body is too large"),
     (BodyTimeout, 408, "body-timeout", "The body came too slowly"),
     (TooManyBodies, 503, "out-of-memory", "The worker has no memory left for this request"),
-    (Disconnected, 400, "incomplete", "The request is incomplete"),
+    # Nobody gets this; it is for the access log, where nginx writes the same.
+    (Disconnected, 499, "client-left", "The client left"),
     (Unauthorized, 401, "unauthorized", "A token is needed"),
     (Forbidden, 403, "forbidden", "Not for this origin"),
     (PreconditionFailed, 412, "precondition-failed", "Another version is deployed"),
@@ -71,8 +81,14 @@ _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (RuntimeClosed, 503, "shutting-down", "The worker is shutting down"),
     (StoreError, 503, "store-unavailable", "The store is not available"),
     (ArtifactError, 503, "runtime-unavailable", "The .NET runtime is not available"),
+    (EngineUnavailable, 503, "runtime-unavailable", "The .NET runtime is not available"),
     (DotnetHostError, 500, "internal-error", "The worker failed"),
 )
+
+
+#: The names of problems of the worker itself. Their messages have paths and settings in them,
+#: which are for the log and no business of callers.
+_OWN = frozenset({"store-unavailable", "runtime-unavailable", "internal-error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +129,11 @@ def problem_of(
         headers["www-authenticate"] = 'Bearer realm="dotnet-wasm-host"'
     if isinstance(error, (BodyTooLarge, BodyTimeout)):
         headers["connection"] = "close"  # the rest of the body is not going to be read
-    return Problem(status, kind, title, str(error), _members(error, stack_traces), headers)
+    detail = str(error)
+    if kind in _OWN and not stack_traces:
+        _log.error("a request failed: %s: %s", type(error).__name__, error)
+        detail = "The worker's log says why."
+    return Problem(status, kind, title, detail, _members(error, stack_traces), headers)
 
 
 def _members(error: DotnetHostError, stack_traces: bool) -> dict[str, object]:  # noqa: FBT001

@@ -39,7 +39,7 @@ def seed_routes(app: FastAPI, context: WorkerContext) -> None:
             context.guard.check_call(scope)
             with await context.body(scope, request.receive, options.json_bytes) as content:
                 function_id, payload = _read(content, "payload", options.limits.payload_bytes)
-                result = await context.invoke(scope, function_id, payload)
+                result = await context.invoke(scope, request.receive, function_id, payload)
         except DotnetHostError as error:
             await context.pause(error)
             return context.seed_failure(scope, error)

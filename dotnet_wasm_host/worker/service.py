@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar, final
@@ -25,11 +25,15 @@ from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.pool import RuntimePool
 from dotnet_wasm_host.registry import check_name
 from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
+from dotnet_wasm_host.worker.presence import Presence
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
 from dotnet_wasm_host.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from starlette.types import Receive
 
     from dotnet_wasm_host.pool import StagedFunction
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
@@ -72,9 +76,20 @@ class FunctionService:
     """
 
     def __init__(
-        self, options: WorkerOptions, store: FunctionStore, metrics: WorkerMetrics
+        self,
+        options: WorkerOptions,
+        store: FunctionStore,
+        metrics: WorkerMetrics,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
     ) -> None:
         self.options = options
+        self._host_functions = host_functions
+        # Guests that reach nothing of the host cannot wait for any of it, other than on a
+        # processor: such calls are stopped when they overrun. A host function, a response or a
+        # file can block for as long as it likes, which the event loop must not.
+        self._may_inline = not (
+            host_functions or options.http is not None or options.wasi.directories
+        )
         self.store = store
         self.metrics = metrics
         self._image: RuntimeImage | None = None
@@ -145,20 +160,28 @@ class FunctionService:
 
     # ---------------------------------------------------------------- calls
 
-    async def invoke(self, function_id: str, payload: bytes) -> bytes:
-        """Call a function; the errors are those of ``RuntimePool.invoke_async``."""
+    async def invoke(
+        self, function_id: str, payload: bytes, receive: Receive | None = None
+    ) -> bytes:
+        """Call a function; the errors are those of ``RuntimePool.invoke_async``.
+
+        With ``receive``, what an ASGI server gives with a request, a call ends with
+        ``Disconnected`` when the client leaves: its guest is stopped and its place free.
+        """
         served = self._served.get(function_id)
         if served is None:
             served = await self._look_again(function_id)
         started = time.perf_counter()
         outcome = "success"
         try:
-            if not self._turns.take():
+            if not self._turns.take(function_id):
                 await self._turns.wait(function_id)
             result = self._invoke_inline(served, payload) if served.quickness.inline else None
             if result is None:
-                result, itself = await self._invoke_in_thread(served, payload)
-                served.quickness.took_in_thread(itself)
+                with nullcontext() if receive is None else Presence(receive):
+                    result, itself = await self._invoke_in_thread(served, payload)
+                if self._may_inline:
+                    served.quickness.took_in_thread(itself)
         except BaseException as error:
             outcome = type(error).__name__
             served.failures += 1
@@ -189,13 +212,13 @@ class FunctionService:
     def _invoke_inline(self, served: ServedFunction, payload: bytes) -> bytes | None:
         """Call a quick function right here. None if it is to be called in a thread instead."""
         assert self._pool is not None
-        started, processor_started = time.perf_counter(), time.thread_time()
+        started = time.thread_time()
         try:
             return self._pool.invoke_now(
                 served.record.function_id, payload, timeout=min(served.timeout, OVERRUN_SECONDS)
             )
         except InvocationTimeout:
-            served.quickness.overran()
+            served.quickness.overran(time.thread_time() - started)
             if served.timeout <= OVERRUN_SECONDS:
                 raise
             # Whatever it did is gone with its instance: this is as if it had not been called.
@@ -203,9 +226,7 @@ class FunctionService:
         except RuntimeClosed:
             return None  # a reload; the other way finds the new pool
         finally:
-            served.quickness.took_inline(
-                time.perf_counter() - started, time.thread_time() - processor_started
-            )
+            served.quickness.took_inline(time.thread_time() - started)
 
     async def _look_again(self, function_id: str) -> ServedFunction:
         """Perhaps another process deployed it a moment ago."""
@@ -372,6 +393,9 @@ class FunctionService:
             max_waiting=options.waiting,
             max_waiting_per_function=options.waiting_per_function,
             limits=options.limits,
+            wasi=options.wasi,
+            host_functions=self._host_functions,
+            http=options.http,
         )
 
     def _open_image(self) -> RuntimeImage:

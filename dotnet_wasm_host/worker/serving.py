@@ -11,20 +11,23 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 
+from dotnet_wasm_host.errors import ExtraNotInstalled
+from dotnet_wasm_host.options import HttpPolicy, WasiOptions
 from dotnet_wasm_host.pool import Isolation
+from dotnet_wasm_host.worker.access_log import ACCESS_LOG
 from dotnet_wasm_host.worker.app import create_app
-from dotnet_wasm_host.worker.exchanges import ACCESS_LOG
 from dotnet_wasm_host.worker.metrics import forget_dead_processes, multiprocess_folder
 from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.security import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fastapi import FastAPI
 
@@ -50,6 +53,10 @@ class ServeSettings:
         image_file: file of ``RuntimeImage.save`` in place of the image called ``image``.
         hosts: names in ``Host`` that are answered; not given: any if there is a token, else the
             loopback names.
+        http_hosts: what functions may reach over HTTP (``HttpPolicy.allowed_hosts``).
+        http_private: whether those may have private addresses.
+        environment: environment variables of functions.
+        mounts: directories that functions may read, their path to one of the host.
         grace_seconds: time that running requests have when the server is told to end.
     """
 
@@ -60,6 +67,10 @@ class ServeSettings:
     token: str | None = field(default=None, repr=False)
     token_for_calls: bool = False
     hosts: tuple[str, ...] = ()
+    http_hosts: tuple[str, ...] = ()
+    http_private: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
     image: str = "full"
     image_file: str | None = None
     isolation: str = "per-function"
@@ -74,13 +85,23 @@ class ServeSettings:
     grace_seconds: int = 60
 
     def check(self) -> None:
-        """InsecureAddress if others could reach it without a token."""
+        """ValueError for settings that cannot be.
+
+        InsecureAddress if others could reach it without a token.
+        """
         if self.token is None and not is_loopback(self.host):
             raise InsecureAddress(
                 f"{self.host} can be reached from other machines, and without a token anybody "
                 "there could deploy code. Set a token, or listen at 127.0.0.1."
             )
         self.options()
+        if self.http_private and not self.http_hosts:
+            raise ValueError("private addresses are allowed, but no host is")
+        if self.http_hosts and find_spec("httpx") is None:
+            raise ExtraNotInstalled("HTTP for functions needs httpx", "http")
+        for directory in self.mounts.values():
+            if not Path(directory).is_dir():
+                raise ValueError(f"{directory} is not a directory")
 
     def options(self) -> WorkerOptions:
         """For :func:`create_app`."""
@@ -89,8 +110,15 @@ class ServeSettings:
         limits = replace(
             options.limits, timeout=self.timeout, memory_bytes=self.memory_mib * 1024 * 1024
         )
+        http = None
+        if self.http_hosts:
+            http = HttpPolicy(
+                allowed_hosts=self.http_hosts, allow_private_addresses=self.http_private
+            )
         return replace(
             options,
+            http=http,
+            wasi=WasiOptions(env=self.environment, directories=self.mounts),
             image=self.image if self.image_file is None else Path(self.image_file),
             isolation=Isolation(self.isolation.replace("-", " ")),
             places=self.places or options.places,
@@ -134,7 +162,8 @@ def serve(settings: ServeSettings) -> None:
 def app_of_environment() -> FastAPI:
     """The app of a process that :func:`serve` started."""
     values = json.loads(os.environ[VARIABLE])
-    settings = ServeSettings(**{**values, "hosts": tuple(values["hosts"])})
+    tuples = {name: tuple(values[name]) for name in ("hosts", "http_hosts")}
+    settings = ServeSettings(**{**values, **tuples})
     _set_up_logging()
     folder = multiprocess_folder()
     if folder is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import final
 
@@ -12,6 +13,8 @@ __all__ = ["Turns"]
 
 #: Calls that are begun between two looks at the network.
 AT_A_TIME = 8
+#: How long a function that was called counts as one to take turns with.
+SHARED_SECONDS = 1.0
 
 
 @final
@@ -20,7 +23,8 @@ class Turns:
 
     The loop answers what is ready in order of arrival. A client that sends on sixty connections
     at once would put sixty calls before anybody else's; with turns it puts eight, and since it
-    gets eight answers a round it has eight new requests for the next one.
+    gets eight answers a round it has eight new requests for the next one. A function that is
+    the only one called has nobody to take turns with, and no need to wait for them.
 
     Args:
         most_waiting: calls of one function that may wait for their turn.
@@ -32,9 +36,16 @@ class Turns:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._order: deque[str] = deque()
         self._scheduled = False
+        self._last_key = ""
+        self._shared_until = 0.0
 
-    def take(self) -> bool:
-        """Begin now, if this round has room and nobody waits."""
+    def take(self, key: str) -> bool:
+        """Begin a call of a function now, if this round has room and nobody waits."""
+        if key != self._last_key:
+            self._last_key = key
+            self._shared_until = time.monotonic() + SHARED_SECONDS
+        elif not self._order and time.monotonic() > self._shared_until:
+            return True
         if self._left == 0 or self._order:
             return False
         self._left -= 1

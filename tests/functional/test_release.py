@@ -41,7 +41,7 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 def native(runtime: dwh.Runtime) -> weakref.ref[object]:
-    return weakref.ref(runtime._guest.host.instance)
+    return weakref.ref(runtime._current.guest.host.instance)
 
 
 def test_closing_frees_the_instance(busy: dwh.Assembly) -> None:

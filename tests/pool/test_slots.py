@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from dotnet_wasm_host.errors import RuntimeClosed, TooManyCalls
-from dotnet_wasm_host.slots import FairSlots, Ticket
+from dotnet_wasm_host.pool.slots import FairSlots, Ticket
 
 
 def wait_until(condition: object, seconds: float = 10.0) -> None:

@@ -78,7 +78,8 @@ def pool_of(
 async def begun(pool: dwh.RuntimePool) -> None:
     """Until a call waits."""
     for _ in range(5000):
-        if pool._pending:
+        stats = pool.stats()
+        if stats.invocations and not stats.running:
             return
         await asyncio.sleep(0.001)
     pytest.fail("no call ever waited")

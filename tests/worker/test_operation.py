@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -32,7 +33,8 @@ from dotnet_wasm_host.worker import (
     WorkerOptions,
     create_app,
 )
-from dotnet_wasm_host.worker.exchanges import ACCESS_LOG
+from dotnet_wasm_host.worker.access_log import ACCESS_LOG, MOST_LINES, AccessLog
+from dotnet_wasm_host.worker.exchanges import Exchange
 from tests.worker.conftest import MakeClient, put
 from tests.worker.test_functions import problem
 
@@ -191,14 +193,24 @@ def test_ever_new_names_do_not_fill_the_metrics(
     assert [sample(client, count, function=f) for f in ("a", "c", "")] == [0, 1, 2]
 
 
+def logged_requests(caplog: pytest.LogCaptureFixture, count: int) -> list[dict[str, Any]]:
+    """So many lines of the access log; they are written a moment later."""
+
+    def lines() -> list[str]:
+        texts = [r.getMessage() for r in tuple(caplog.records) if r.name == ACCESS_LOG]
+        return [line for text in texts for line in text.splitlines()]
+
+    wait_until(lambda: len(lines()) >= count)
+    return [json.loads(line) for line in lines()]
+
+
 def test_requests_are_logged_as_json(
     client: TestClient, echo: dwh.Assembly, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, ACCESS_LOG)
     put(client, "f%0A", echo)
     client.post("/functions/f%0A/invoke", content=b"throw")
-    entries = [json.loads(r.getMessage()) for r in caplog.records if r.name == ACCESS_LOG]
-    deploy, failed = entries
+    deploy, failed = logged_requests(caplog, 2)
     assert (deploy["method"], deploy["status"], deploy["bytes_in"]) == ("PUT", 201, len(echo.data))
     assert failed["function"] == "f\n"
     assert failed["path"] == "/functions/f\n/invoke"
@@ -206,7 +218,50 @@ def test_requests_are_logged_as_json(
     assert (failed["bytes_in"], failed["client"]) == (5, "testclient")
     assert failed["bytes_out"] > 0
     assert 0 < failed["ms"] < 60_000
-    assert "\n" not in caplog.records[-1].getMessage()
+    assert abs(failed["time"] - time.time()) < 60
+
+
+def test_what_happened_last_is_logged_when_the_app_ends(
+    echo: dwh.Assembly, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, ACCESS_LOG)
+    with TestClient(create_app()) as client:
+        put(client, "f", echo)
+        for _ in range(5):
+            call(client, "f", b"x")
+    assert [entry["status"] for entry in logged_requests(caplog, 6)] == [201, *[200] * 5]
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, ACCESS_LOG)
+    log, exchange, reads = AccessLog(), Exchange(), threading.Event()
+
+    class Stuck(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            reads.wait(30)
+
+    def add() -> None:
+        log.add({"method": "GET", "path": "/"}, exchange, 0.001)
+
+    async def main() -> None:
+        for _ in range(3):
+            add()
+            await asyncio.sleep(0.1)  # longer than lines are collected
+        for _ in range(MOST_LINES + 8):
+            add()
+        reads.set()
+
+    stuck = Stuck()
+    logging.getLogger(ACCESS_LOG).addHandler(stuck)
+    try:
+        asyncio.run(main())
+        log.flush()
+    finally:
+        logging.getLogger(ACCESS_LOG).removeHandler(stuck)
+    # The line that was being written, those that may wait, and one about the others.
+    entries = logged_requests(caplog, MOST_LINES + 2)
+    assert len(entries) == 1 + MOST_LINES + 1
+    assert entries[-1]["dropped_lines"] == 10
 
 
 def test_calls_are_traced(
@@ -228,7 +283,7 @@ def test_calls_are_traced(
     assert good.parent is not None
     assert trace.format_span_id(good.parent.span_id) == "b7ad6b7169203331"
     assert bad.status.status_code is trace.StatusCode.ERROR
-    logged = json.loads(caplog.records[-2].getMessage())
+    logged = logged_requests(caplog, 3)[1]
     assert logged["trace"] == "0af7651916cd43dd8448eb211c80319c"
 
 

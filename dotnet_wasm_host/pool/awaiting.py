@@ -1,0 +1,169 @@
+"""The way from asyncio to the threads of a pool, and back."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.cancellation import Cancellation
+from dotnet_wasm_host.pool.begun import BegunCall
+from dotnet_wasm_host.pool.slots import FairSlots, Ticket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from typing_extensions import Buffer
+
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
+    from dotnet_wasm_host.pool.calls import Calls
+
+__all__ = ["AwaitedCalls"]
+
+
+@final
+class AwaitedCalls:
+    """Calls from event loops: they queue without a thread, and run in one of the pool's.
+
+    Args:
+        size: threads.
+        slots: the places that calls take.
+        calls: carries them out.
+        functions: host functions, some of which may want to run on the loop of the caller.
+    """
+
+    def __init__(
+        self, size: int, slots: FairSlots, calls: Calls, functions: HostFunctions | None
+    ) -> None:
+        self._slots = slots
+        self._calls = calls
+        self._functions = functions
+        self._threads = ThreadPoolExecutor(size, "dotnet_wasm_host pool")
+
+    async def invoke(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+    ) -> tuple[bytes, float]:
+        """The result, and the seconds that the call held a thread: ``inf`` if it went on without.
+
+        Cancelling the task that awaits it cancels the call.
+        """
+        loop = asyncio.get_running_loop()
+        call = _AwaitedCall(function_id, payload, timeout, loop, self._start)
+        if self._functions is not None:
+            self._functions.adopt(loop)
+        self._slots.request(call)
+        try:
+            return await call.result, call.seconds
+        except BaseException:
+            # Cancelled, or nobody waits any more. If the call is over, this does nothing.
+            if not self._slots.withdraw(call):
+                call.cancellation.cancel()
+                call.withdraw()
+            raise
+
+    def close(self) -> None:
+        """Wait for the threads; no call may be in the queue any more."""
+        self._threads.shutdown()
+
+    def _start(self, call: _AwaitedCall) -> None:
+        self._threads.submit(self._serve, call)
+
+    def _serve(self, call: _AwaitedCall) -> None:
+        """Run a call, then those that were waiting for its place, in a thread of the pool."""
+        calls = self._calls
+        while True:
+            value: bytes | None = None
+            failure: BaseException | None = None
+            begun: BegunCall | None = None
+            started = time.perf_counter()
+            try:
+                result = calls.run(call.key, None, call.payload, call.timeout, call.cancellation)
+                if type(result) is BegunCall:
+                    begun = result
+                    calls.look_after(begun)
+                else:
+                    value = result
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
+                failure = error
+            call.seconds = time.perf_counter() - started if begun is None else math.inf
+            following = self._slots.hand_over(call)
+            if begun is None:
+                call.settle(value, failure)
+            else:
+                call.wait_for(begun)
+            del failure  # its traceback holds this frame
+            if not isinstance(following, _AwaitedCall):
+                break
+            # It runs right here: waking another thread costs more than a short call.
+            call = following
+        if following is not None:
+            following.grant()
+
+
+@final
+class _AwaitedCall(Ticket):
+    """A call from asyncio, which waits for its place in the queue."""
+
+    __slots__ = ("_begun", "_loop", "_start", "cancellation", "payload", "result", "seconds",
+                 "timeout")  # fmt: skip
+
+    def __init__(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+        loop: asyncio.AbstractEventLoop,
+        start: Callable[[_AwaitedCall], None],
+    ) -> None:
+        super().__init__(function_id)
+        self.payload = payload
+        self.timeout = timeout
+        self.seconds = 0.0
+        self.cancellation = Cancellation()
+        self._start = start
+        self._begun: BegunCall | None = None
+        self._loop = loop
+        self.result: asyncio.Future[bytes] = loop.create_future()
+
+    def grant(self) -> None:
+        self._start(self)
+
+    def refuse(self, error: BaseException) -> None:
+        self.settle(None, error)
+
+    def wait_for(self, begun: BegunCall) -> None:
+        """The call waits in a runtime, and will be settled when it ends."""
+        self._begun = begun
+        if self.cancellation.cancelled:
+            begun.withdraw()
+        begun.call.outcome.add_done_callback(self._end)
+
+    def withdraw(self) -> None:
+        """Nobody waits for the result any more."""
+        if self._begun is not None:
+            self._begun.withdraw()
+
+    def _end(self, outcome: Future[bytes]) -> None:
+        error = outcome.exception()
+        self.settle(None if error is not None else outcome.result(), error)
+
+    def settle(self, value: bytes | None, error: BaseException | None) -> None:
+        """Tell the event loop, from any thread, how the call ended."""
+        # A loop that was closed meanwhile has nobody who waits.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._settle, value, error)
+
+    def _settle(self, value: bytes | None, error: BaseException | None) -> None:
+        if self.result.done():  # cancelled meanwhile
+            return
+        if error is not None:
+            self.result.set_exception(error)
+        else:
+            self.result.set_result(value or b"")

@@ -1,0 +1,57 @@
+"""Calls of asynchronous functions that wait in a runtime of a pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import InvocationCancelled
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.cancellation import Cancellation
+    from dotnet_wasm_host.engines.base import Interruption
+    from dotnet_wasm_host.guest.pending import PendingCall
+    from dotnet_wasm_host.pool.deployments import Deployment
+    from dotnet_wasm_host.runtime import Runtime
+
+__all__ = ["BegunCall"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class BegunCall:
+    """A call that has begun, and where it waits."""
+
+    call: PendingCall
+    runtime: Runtime
+    deployment: Deployment
+
+    def wait(self, cancellation: Cancellation | None) -> bytes:
+        """Its outcome. An interruption of the waiting thread cancels the call."""
+        try:
+            if cancellation is None:
+                return self.call.outcome.result()
+            with cancellation.covering(self):
+                return self.call.outcome.result()
+        except BaseException:
+            if not self.call.outcome.done():
+                self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Cancel its token; stop it for good if it runs and nobody else would notice."""
+        call, runtime = self.call, self.runtime
+        runtime.interrupt(
+            lambda: (
+                InvocationCancelled("the call was cancelled") if runtime.runs_alone(call) else None
+            ),
+            call,
+        )
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        self.runtime.interrupt(interruption, self.call)
+
+    def runs(self) -> bool:
+        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        return self.runtime.runs_alone(self.call)

@@ -1,0 +1,202 @@
+"""One call of a pool: its place, its runtime, what is counted, and who waits for it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import wait
+from threading import get_ident
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import FunctionNotLoaded, FunctionSuspended, RuntimeClosed
+from dotnet_wasm_host.pool.begun import BegunCall
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from typing_extensions import Buffer
+
+    from dotnet_wasm_host.cancellation import Cancellation
+    from dotnet_wasm_host.lifetime import Lifetime
+    from dotnet_wasm_host.pool.deployments import Deployment, Deployments
+    from dotnet_wasm_host.pool.instances import Instances
+    from dotnet_wasm_host.pool.lending import Lender
+    from dotnet_wasm_host.pool.slots import FairSlots
+    from dotnet_wasm_host.registry import LoadedFunction
+
+__all__ = ["Calls"]
+
+
+@final
+class Calls:
+    """Carries out calls, each in the thread that asks for it.
+
+    Args:
+        lifetime: of the pool.
+        slots: the places that calls take.
+        deployments: what is called.
+        lender, instances: where.
+        crash_limit: calls in a row that may kill their instances.
+        max_pending: calls that may wait with their place given back.
+        reentrant: whether a host function may call the pool again.
+
+    Attributes:
+        invocations, failed: calls that were made, and that raised.
+        pending: calls that have begun and wait in a runtime.
+    """
+
+    def __init__(
+        self,
+        lifetime: Lifetime,
+        slots: FairSlots,
+        deployments: Deployments,
+        lender: Lender,
+        instances: Instances,
+        *,
+        crash_limit: int | None,
+        max_pending: int,
+        reentrant: bool,
+    ) -> None:
+        self._lifetime = lifetime
+        self._slots = slots
+        self._deployments = deployments
+        self._lender = lender
+        self._instances = instances
+        self._crash_limit = crash_limit
+        self._max_pending = max_pending
+        self._reentrant = reentrant
+        # Threads that run a call: a host function may call the pool again.
+        self._busy: set[int] = set()
+        self._lock = threading.Lock()
+        self.pending = 0
+        self.invocations = self.failed = 0
+
+    def invoke(
+        self,
+        function_id: str,
+        generation: LoadedFunction | None,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None = None,
+    ) -> bytes:
+        """Call a function, or just one ``generation`` of it, as soon as there is a place."""
+        if get_ident() in self._busy:
+            # A host function of a running call: its place is this call's too, or with all
+            # places taken by such calls none would ever be free again.
+            result = self.run(function_id, generation, payload, timeout, cancellation)
+            if type(result) is not BegunCall:
+                return result
+            self.look_after(result)
+            return result.wait(cancellation)
+        ticket = self._slots.acquire(function_id)
+        try:
+            result = self.run(function_id, generation, payload, timeout, cancellation)
+            if type(result) is not BegunCall:
+                return result
+            self.look_after(result)
+        finally:
+            self._slots.release(ticket)
+        return result.wait(cancellation)
+
+    def invoke_now(self, function_id: str, payload: Buffer, timeout: float | None) -> bytes | None:
+        """Call a function if there is a place right now, else ``None``."""
+        ticket = self._slots.acquire_now(function_id)
+        if ticket is None:
+            return None
+        try:
+            result = self.run(function_id, None, payload, timeout, None)
+            if isinstance(result, BegunCall):  # replaced by an asynchronous one a moment ago
+                self.look_after(result)
+                return result.wait(None)
+            return result
+        finally:
+            self._slots.release(ticket)
+
+    def run(
+        self,
+        function_id: str,
+        generation: LoadedFunction | None,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | BegunCall:
+        """Call a function now; whoever calls this has a place."""
+        self.invocations += 1
+        try:
+            if cancellation is not None:
+                cancellation.require()
+            while True:
+                # Whoever waited for a place gets what is loaded now, not what was then.
+                deployment = self._deployments.get(function_id)
+                if generation is not None and deployment.function is not generation:
+                    raise FunctionNotLoaded(
+                        function_id, f"generation {generation.generation} is no longer loaded"
+                    )
+                try:
+                    if self._reentrant:
+                        return self._run_and_mark(deployment, payload, timeout, cancellation)
+                    return self._run_counting(deployment, payload, timeout, cancellation)
+                except RuntimeClosed:
+                    # It was replaced between the look and the call, unless the pool is gone.
+                    if self._lifetime.disowned or deployment.function.is_alive:
+                        raise
+        except BaseException:
+            self.failed += 1
+            raise
+
+    def _run_and_mark(
+        self,
+        deployment: Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | BegunCall:
+        """Remember which thread runs the call: its host functions may call the pool again."""
+        thread = get_ident()
+        if thread in self._busy:
+            return self._run_counting(deployment, payload, timeout, cancellation)
+        self._busy.add(thread)
+        try:
+            return self._run_counting(deployment, payload, timeout, cancellation)
+        finally:
+            self._busy.discard(thread)
+
+    def _run_counting(
+        self,
+        deployment: Deployment,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | BegunCall:
+        """Call a function unless it crashed too often."""
+        if self._crash_limit is not None and deployment.crashes >= self._crash_limit:
+            raise FunctionSuspended(deployment.function.function_id, deployment.crashes)
+        try:
+            result = self._lender.begin(deployment, payload, timeout, cancellation)
+        except BaseException as error:
+            deployment.count(error)
+            raise
+        if type(result) is not BegunCall:
+            deployment.count(None)
+        return result
+
+    def look_after(self, begun: BegunCall) -> None:
+        """Have a call attended to that waits; hold on to the caller's place if there are many."""
+        outcome = begun.call.outcome
+        with self._lock:
+            self.pending += 1
+            many = self.pending > self._max_pending
+        outcome.add_done_callback(lambda ended: self._ended(begun.deployment, ended))
+        self._instances.attend(begun.runtime)
+        if many:
+            wait([outcome])
+
+    def _ended(self, deployment: Deployment, outcome: Future[bytes]) -> None:
+        error = outcome.exception()
+        deployment.count(error)
+        with self._lock:
+            self.pending -= 1
+            self.failed += error is not None
+
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`."""
+        self._lock = threading.Lock()

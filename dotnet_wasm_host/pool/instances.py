@@ -1,0 +1,115 @@
+"""The runtimes of a pool: started, looked after, given up."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol, final
+
+from dotnet_wasm_host.pool.attendants import Attendants
+from dotnet_wasm_host.registry import FunctionState
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.image import RuntimeImage
+    from dotnet_wasm_host.lifetime import Lifetime
+    from dotnet_wasm_host.pool.deployments import Deployment
+    from dotnet_wasm_host.runtime import Runtime
+
+__all__ = ["Instances", "StartRuntime"]
+
+
+class StartRuntime(Protocol):
+    """Makes a runtime with everything that the pool was told."""
+
+    def __call__(self, image: RuntimeImage | None = None) -> Runtime:
+        """From the pool's image if none is given."""
+
+
+@final
+class Instances:
+    """Every runtime that a pool has, busy or free.
+
+    One in which calls wait has somebody who visits it, and is closed when they have ended.
+
+    Args:
+        lifetime: of the pool.
+        make: makes a runtime.
+        visits: runtimes visited at the same time.
+    """
+
+    def __init__(self, lifetime: Lifetime, make: StartRuntime, visits: int) -> None:
+        self._lifetime = lifetime
+        self._make = make
+        self._lock = threading.Lock()
+        self._runtimes: set[Runtime] = set()
+        # Those that go as soon as no call waits in them.
+        self._leaving: set[Runtime] = set()
+        self._recycles = 0  # of runtimes that are gone
+        self._attendants = Attendants(visits, self._is_idle)
+
+    def start(self, image: RuntimeImage | None = None) -> Runtime:
+        """A new runtime, from the pool's image if none is given."""
+        runtime = self._make(image)
+        with self._lock:
+            self._runtimes.add(runtime)
+        return runtime
+
+    def attend(self, runtime: Runtime) -> None:
+        """Look after a runtime in which calls wait."""
+        self._attendants.watch(runtime)
+        self._attendants.visit(runtime)
+
+    def leave_when_idle(self, runtime: Runtime) -> None:
+        """Give a runtime up as soon as a visit finds no call waiting in it."""
+        with self._lock:
+            self._leaving.add(runtime)
+
+    def give_up(self, runtime: Runtime) -> None:
+        """Close a runtime, as soon as the calls that wait in it have ended."""
+        if runtime.calls_waiting and not self._lifetime.closed:
+            self.leave_when_idle(runtime)
+            self._attendants.visit(runtime)  # they may have ended just now
+            return
+        self._attendants.forget(runtime)
+        runtime.close()
+        with self._lock:
+            if runtime in self._runtimes:
+                self._runtimes.discard(runtime)
+                self._recycles += runtime.recycles
+            self._leaving.discard(runtime)
+
+    def retire(self, deployment: Deployment) -> None:
+        """Give up the free instances of a function that is not served any more."""
+        deployment.life.state = FunctionState.UNLOADED
+        runtimes = deployment.stock.runtimes
+        while runtimes:
+            try:
+                runtime = runtimes.pop()
+            except IndexError:  # a call was faster
+                break
+            self.give_up(runtime)
+
+    def count(self) -> tuple[int, int]:
+        """Runtimes that exist, and how often one was replaced."""
+        with self._lock:
+            recycles = self._recycles + sum(runtime.recycles for runtime in self._runtimes)
+            return len(self._runtimes), recycles
+
+    def end_waiting(self) -> None:
+        """The pool is closed: nobody may wait in a runtime any longer."""
+        for runtime in tuple(self._runtimes):
+            if runtime.calls_waiting:
+                runtime.close()
+
+    def close(self) -> None:
+        """Stop visits, and give up what was to leave."""
+        self._attendants.close()
+        for runtime in tuple(self._leaving):
+            self.give_up(runtime)
+
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`."""
+        self._lock = threading.Lock()
+
+    def _is_idle(self, runtime: Runtime) -> None:
+        if runtime in self._leaving:
+            self.give_up(runtime)

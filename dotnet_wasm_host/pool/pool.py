@@ -1,0 +1,383 @@
+"""The pool as users have it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from os import cpu_count
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.fetch.access import HttpAccess
+from dotnet_wasm_host.forks import Forks
+from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.imports.host_functions import HostFunctions
+from dotnet_wasm_host.lifetime import Lifetime
+from dotnet_wasm_host.options import Limits
+from dotnet_wasm_host.pool.awaiting import AwaitedCalls
+from dotnet_wasm_host.pool.calls import Calls
+from dotnet_wasm_host.pool.deployments import Deployments
+from dotnet_wasm_host.pool.instances import Instances
+from dotnet_wasm_host.pool.isolation import Isolation
+from dotnet_wasm_host.pool.lending import lender_for
+from dotnet_wasm_host.pool.slots import FairSlots
+from dotnet_wasm_host.pool.staging import StagedFunction
+from dotnet_wasm_host.pool.stats import PoolStats
+from dotnet_wasm_host.registry import FunctionRegistry, LoadedFunction, check_name
+from dotnet_wasm_host.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Buffer, Self
+
+    from dotnet_wasm_host.assembly import Assembly, AssemblyPath
+    from dotnet_wasm_host.cancellation import Cancellation
+    from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.options import HttpPolicy, WasiOptions
+    from dotnet_wasm_host.pool.deployments import Stock
+
+__all__ = ["RuntimePool"]
+
+_forks = Forks()
+
+
+@final
+class RuntimePool:
+    """Runs functions on several runtimes at once. Thread-safe; usable from asyncio.
+
+    Args:
+        image: what every instance starts from.
+        size: calls that run at the same time; the number of CPUs if not given.
+        isolation: what calls share.
+        max_waiting: calls that may wait for a place; one more raises ``TooManyCalls``.
+        max_waiting_per_function: the same for the calls of one function.
+        max_pending: calls of asynchronous functions that have begun and wait, with their place
+            given back. One more keeps its place while it waits; for PER_INVOCATION each has an
+            instance.
+        spares: PER_INVOCATION: instances kept ready for each function.
+        engine, limits, wasi, host_functions, http: as for :class:`~dotnet_wasm_host.Runtime`. All
+            instances share the connections. Coroutine functions run on the event loop that awaits
+            :meth:`invoke_async`, while one does.
+
+    Functions that wait take turns: one that is called a thousand times at once does not hold up
+    another one's single call. A call that crashes or overruns its deadline costs its own
+    instance and nobody else's.
+    """
+
+    def __init__(
+        self,
+        image: str | RuntimeImage = "full",
+        *,
+        size: int | None = None,
+        isolation: Isolation = Isolation.SHARED,
+        max_waiting: int = 10_000,
+        max_waiting_per_function: int | None = None,
+        max_pending: int | None = None,
+        spares: int = 2,
+        engine: str | Engine | None = None,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
+        http: HttpPolicy | None = None,
+    ) -> None:
+        if size is not None and size < 1:
+            raise ValueError(f"size is {size}; a pool runs at least one call at a time")
+        limits = limits if limits is not None else Limits()
+        if isinstance(image, str):
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)
+        self._image = image
+        self._isolation = isolation
+        # The pool counts the crashes of a function, wherever they happen.
+        self._limits = replace(limits, crash_limit=None)
+        self._wasi = wasi
+        self._functions = None if host_functions is None else HostFunctions(host_functions)
+        self._http = HttpAccess(http) if http is not None else None
+        self._size = size or cpu_count() or 1
+        self._deploying = threading.Lock()
+        self._lifetime = Lifetime("pool")
+        self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
+        self._deployments = Deployments(self._lifetime, self._invoke_generation)
+        self._instances = Instances(self._lifetime, self._make_runtime, self._size)
+        self._lender = lender_for(
+            isolation, self._instances, self._deployments, self._lifetime, spares
+        )
+        self._calls = Calls(
+            self._lifetime,
+            self._slots,
+            self._deployments,
+            self._lender,
+            self._instances,
+            crash_limit=limits.crash_limit,
+            max_pending=self._lender.max_pending if max_pending is None else max_pending,
+            reentrant=self._functions is not None,
+        )
+        self._awaited = AwaitedCalls(self._size, self._slots, self._calls, self._functions)
+        _forks.watch(self)
+
+    # ---------------------------------------------------------------- functions
+
+    def load_assembly(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        handler_type: str | None = None,
+        concurrency: int | None = None,
+    ) -> LoadedFunction:
+        """Load a function; see :meth:`Runtime.load_assembly`.
+
+        One that is loaded under the id goes on serving until the new one is ready, and stays if
+        the new one cannot be loaded.
+
+        Args:
+            function_id: 1..1,024 bytes of UTF-8 without NUL.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that only this function sees.
+            handler_type: full name of the handler, if there are several.
+            concurrency: calls of this function that may run at the same time, so that it leaves
+                places to others; as many as the pool has if not given (PER_FUNCTION: 1).
+        """
+        with self.stage(
+            function_id,
+            assembly,
+            dependencies=dependencies,
+            handler_type=handler_type,
+            concurrency=concurrency,
+        ) as staged:
+            return staged.commit()
+
+    def stage(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        handler_type: str | None = None,
+        concurrency: int | None = None,
+    ) -> StagedFunction:
+        """Load and check a function without serving it: the first half of ``load_assembly``.
+
+        What is loaded under the id goes on serving until ``commit()``. Use it as a context
+        manager::
+
+            with pool.stage("orders", assembly) as staged:
+                write_down(staged.assembly_sha256)
+                staged.commit()
+        """
+        check_name(function_id)
+        if concurrency is not None and concurrency < 1:
+            raise ValueError(f"concurrency is {concurrency}; a function runs one call at least")
+        if not isinstance(dependencies, (str, bytes)) and not hasattr(dependencies, "__fspath__"):
+            dependencies = list(dependencies)  # an iterator would be empty for the next worker
+
+        def load(runtime: Runtime) -> LoadedFunction:
+            return runtime.load_assembly(
+                function_id, assembly, dependencies=dependencies, handler_type=handler_type
+            )
+
+        self._lifetime.require_open()
+        runtime = self._instances.start()
+        try:
+            loaded = load(runtime)
+            stock = self._lender.keep(runtime, function_id)
+        except BaseException:
+            self._instances.give_up(runtime)
+            raise
+        places = self._lender.concurrency if concurrency is None else concurrency
+
+        def commit() -> LoadedFunction:
+            return self._switch(loaded, load, stock, places)
+
+        def discard() -> None:
+            for kept in stock.runtimes:
+                self._instances.give_up(kept)
+
+        return StagedFunction(loaded, commit, discard)
+
+    def unload_assembly(self, function_id: str) -> bool:
+        """Unload a function; False when it was not loaded. Running calls of it finish."""
+        with self._deploying:
+            self._lifetime.require_open()
+            try:
+                deployment = self._deployments.remove(function_id)
+            except TypeError:  # no id
+                return False
+            if deployment is None:
+                return False
+            self._slots.limit(function_id, None)
+            self._instances.retire(deployment)
+            return True
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        """The loaded functions, a live mapping by id."""
+        return self._deployments.registry
+
+    # ---------------------------------------------------------------- calls
+
+    def invoke(
+        self,
+        function_id: str,
+        payload: Buffer = b"",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> bytes:
+        """Call a function in the calling thread, as soon as there is a place.
+
+        See :meth:`Runtime.invoke`; ``timeout`` starts when the call does. A ``cancellation`` is
+        noticed when the place is there.
+        """
+        self._deployments.get(function_id)
+        return self._calls.invoke(function_id, None, payload, timeout, cancellation)
+
+    def invoke_now(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes | None:
+        """Call a function in the calling thread if there is a place right now, else ``None``.
+
+        For event loops, whose thread must not wait: give a ``timeout`` that it can spare. An
+        asynchronous function is never called so.
+        """
+        if self._deployments.get(function_id).function.is_async:
+            return None
+        return self._calls.invoke_now(function_id, payload, timeout)
+
+    async def invoke_async(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> bytes:
+        """Call a function from asyncio; the event loop goes on meanwhile.
+
+        Calls of asynchronous functions wait without a thread or a place, thousands of them.
+        Cancelling the task of such a call cancels its ``CancellationToken``. A call in the queue
+        is taken out of it; one that runs is stopped, and its instance replaced.
+        """
+        self._deployments.get(function_id)
+        result, _ = await self._awaited.invoke(function_id, payload, timeout)
+        return result
+
+    async def invoke_timed(
+        self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
+    ) -> tuple[bytes, float]:
+        """As :meth:`invoke_async`, and the seconds that the call held its thread.
+
+        They are ``inf`` for a call that went on without one.
+        """
+        self._deployments.get(function_id)
+        return await self._awaited.invoke(function_id, payload, timeout)
+
+    def stats(self) -> PoolStats:
+        """Counters and sizes."""
+        idle = list(self._lender.idle())
+        for deployment in self._deployments.all():
+            idle += tuple(deployment.stock.runtimes)
+        runtimes, recycles = self._instances.count()
+        return PoolStats(
+            size=self._size,
+            running=self._slots.taken,
+            waiting=self._slots.waiting,
+            runtimes=runtimes,
+            invocations=self._calls.invocations,
+            failed_invocations=self._calls.failed,
+            recycles=recycles,
+            linear_memory_bytes=sum(map(_memory_size, idle)),
+        )
+
+    def load_of(self, function_id: str) -> tuple[int, int]:
+        """How many calls of a function run, and how many wait."""
+        return self._slots.load(function_id)
+
+    def close(self) -> None:
+        """Refuse calls that wait, let those that run finish, free everything. Idempotent.
+
+        Asynchronous functions that wait for something get ``RuntimeClosed``.
+        """
+        with self._deploying:
+            if self._lifetime.closed:
+                return
+            self._lifetime.closed = True
+        self._instances.end_waiting()
+        self._slots.close()
+        self._awaited.close()
+        self._instances.close()
+        self._lender.close()
+        for deployment in self._deployments.all():
+            self._instances.retire(deployment)
+        self._deployments.clear()
+        if self._functions is not None:
+            self._functions.close()
+        if self._http is not None:
+            self._http.close()
+
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`: its threads and runtimes are gone."""
+        self._lifetime.disown()
+        self._deploying = threading.Lock()
+        self._instances.disown()
+        self._calls.disown()
+        self._deployments.disown()
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close`."""
+        return self._lifetime.closed
+
+    def __enter__(self) -> Self:
+        self._lifetime.require_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return (
+            f"<RuntimePool of {self._size} on {self._image.name!r}, {self._isolation.value}: "
+            f"{'closed' if self.closed else f'{len(self.functions)} functions'}>"
+        )
+
+    def _switch(
+        self,
+        loaded: LoadedFunction,
+        load: Callable[[Runtime], LoadedFunction],
+        stock: Stock,
+        places: int | None,
+    ) -> LoadedFunction:
+        """Serve what was loaded, in place of what is loaded under its id."""
+        with self._deploying:
+            self._lifetime.require_open()
+            deployment = self._deployments.describe(loaded, load, stock)
+            self._lender.prepare(deployment)
+            old = self._deployments.serve(deployment)
+            self._slots.limit(loaded.function_id, places)
+            if old is not None:
+                self._instances.retire(old)
+        return deployment.function
+
+    def _invoke_generation(
+        self, function: LoadedFunction, payload: Buffer, timeout: float | None
+    ) -> bytes:
+        return self._calls.invoke(function.function_id, function, payload, timeout)
+
+    def _make_runtime(self, image: RuntimeImage | None = None) -> Runtime:
+        return Runtime(
+            self._image if image is None else image,
+            limits=self._limits,
+            wasi=self._wasi,
+            host_functions=self._functions,
+            http=self._http,
+        )
+
+
+def _memory_size(runtime: Runtime) -> int:
+    try:
+        return runtime.memory.size
+    except RuntimeClosed:  # given up meanwhile
+        return 0

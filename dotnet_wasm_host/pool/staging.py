@@ -1,0 +1,57 @@
+"""Loading a function and serving it as two steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.registry import DescribedFunction, LoadedFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+__all__ = ["StagedFunction"]
+
+
+@final
+class StagedFunction(DescribedFunction):
+    """A function that is loaded and checked, but not served yet.
+
+    Made by :meth:`RuntimePool.stage`; a context manager that throws away what was not committed.
+    """
+
+    __slots__ = ("_commit", "_discard", "_done")
+
+    def __init__(
+        self,
+        loaded: LoadedFunction,
+        commit: Callable[[], LoadedFunction],
+        discard: Callable[[], None],
+    ) -> None:
+        super().__init__(loaded)
+        self._commit = commit
+        self._discard = discard
+        self._done = False
+
+    def commit(self) -> LoadedFunction:
+        """Serve it from now on, in place of what is loaded under the id. Once."""
+        if self._done:
+            raise ValueError(f"{self.function_id!r} was committed or thrown away before")
+        function = self._commit()
+        self._done = True
+        return function
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self._done:
+            self._done = True
+            self._discard()
