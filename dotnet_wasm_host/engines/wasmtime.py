@@ -100,9 +100,17 @@ class Active(threading.local):
 
     Host functions are defined once for an engine, not once for an instance: this is how they
     find the instance that calls them.
+
+    Whoever enters an instance leaves behind what was here before, so a call inside of another
+    one, in a signal handler or finalizer say, disturbs nobody. Only where nothing was here the
+    instance stays, until it is collected: most threads call one instance again and again, and
+    then have nothing to change.
+
+    Attributes:
+        reference: to the instance; its own :attr:`WasmtimeInstance.reference`.
     """
 
-    instance: WasmtimeInstance | None = None
+    reference: weakref.ref[WasmtimeInstance] | None = None
 
     def __init__(self, stack_bytes: int) -> None:
         # Runs once in each thread that calls a guest. A guest that runs past the end of its
@@ -110,6 +118,21 @@ class Active(threading.local):
         size, needed = stack_size(), stack_bytes + HOST_STACK
         if size is not None and size < needed:
             raise StackTooSmall(size, needed)
+
+    @property
+    def instance(self) -> WasmtimeInstance | None:
+        """The instance itself."""
+        return None if self.reference is None else self.reference()
+
+    def enter(self, instance: WasmtimeInstance) -> weakref.ref[WasmtimeInstance] | None:
+        """Be inside of an instance. Gives what :meth:`leave` needs."""
+        outer, self.reference = self.reference, instance.reference
+        return outer
+
+    def leave(self, outer: weakref.ref[WasmtimeInstance] | None) -> None:
+        """Be where the thread was before."""
+        if outer is not None and outer() is not None:
+            self.reference = outer
 
 
 @final
@@ -143,7 +166,7 @@ class WasmtimeEngine:
     def start_afresh(self) -> None:
         """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         with contextlib.suppress(StackTooSmall):
-            self.active.instance = None
+            self.active.reference = None
         self.binding.start_afresh()
         for item in tuple(self._natives):
             item.start_afresh()
@@ -334,6 +357,7 @@ class WasmtimeInstance(EngineInstance):
         super().__init__()
         self.engine = engine
         self.code = code
+        self.reference = weakref.ref(self)
         self.store = wasmtime.Store(engine.native)
         self.deadline_armed = False
         engine.binding.supervise(self)
@@ -474,7 +498,7 @@ class PublicBinding:
         def call_guest(*arguments: int) -> int:
             if instance.closed:
                 raise RuntimeClosed("the instance is closed")
-            outer, active.instance = active.instance, instance
+            outer = active.enter(instance)
             try:
                 result = item(instance.store, *map(to_signed, arguments))
             except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
@@ -484,7 +508,7 @@ class PublicBinding:
                 # share; the instance's own record is the right one.
                 raise instance.failure(wasmtime.WasmtimeError("lost exception")) from None
             finally:
-                active.instance = outer
+                active.leave(outer)
             return int(result or 0) % I32_RANGE
 
         return call_guest
