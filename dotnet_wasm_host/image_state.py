@@ -151,7 +151,7 @@ def freeze(
     """The memory module of a guest at rest that started from ``origin``, and its state."""
     memory = guest.host.memory
     content = memory.read(0, memory.size)
-    added = {f"{name}.wasm": file for name, file in guest.added.items()}
+    added = {f"{name}.wasm": file for name, file in guest.needs.added.items()}
     sizes = {name: file.size for name, file in added.items()}
     hashes = {name: file.sha256 for name, file in added.items()}
     manifest = replace(
@@ -169,7 +169,7 @@ def freeze(
         capabilities=capabilities,
         manifest=manifest,
         code_sha256=origin.code_sha256,
-        places={**origin.places, **guest.places},
+        places={**origin.places, **guest.needs.places},
         interop=guest.host.interop_state,
         has_work=guest.host.mono.has_work,
     )

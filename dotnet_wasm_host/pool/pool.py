@@ -28,7 +28,6 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
     from typing_extensions import Buffer, Self
 
@@ -339,12 +338,7 @@ class RuntimePool:
         self._lifetime.require_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -80,22 +80,10 @@ class WaitingCalls:
     def pump(self) -> float | None:
         """Let the guest do what is due. Seconds until there is more, ``None`` for no time soon."""
         current = self._current
+        current.run(_step, self._longest(current.guest))
         guest = current.guest
-        seconds = self._longest(guest)
-        current.operations += 1
-        current.calling = True
-        try:
-            if seconds is not None:
-                guest.host.instance.set_deadline(seconds)
-            guest.pump()
-        except Exception as error:  # noqa: BLE001 - the calls that wait are told
-            _blame(guest, error)
-        finally:
-            current.calling = False
-            if seconds is not None:
-                guest.host.instance.set_deadline(None)
-            if guest.broken or (not guest.pending and (current.worn or guest.abandoned)):
-                current.replace()
+        if not guest.pending and (current.worn or guest.abandoned):
+            current.replace()
         due = current.guest.next_due()
         return None if due is None else due - time.monotonic()
 
@@ -167,6 +155,13 @@ class CoveredCall:
         """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
         # Until it waits, it holds the runtime: nothing else can run.
         return self._pending is None or self._waiting.runs(self._pending)
+
+
+def _step(guest: Guest) -> None:
+    try:
+        guest.pump()
+    except Exception as error:  # noqa: BLE001 - the calls that wait are told
+        _blame(guest, error)
 
 
 def _blame(guest: Guest, error: BaseException) -> None:

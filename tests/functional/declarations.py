@@ -20,6 +20,7 @@ from dotnet_wasm_host import abi
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.configurations import TRIMMED_IMAGES, read_configurations
 from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.guest.failures import Failures
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.missing_api import (
     ApiReference,
@@ -147,15 +148,15 @@ def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> No
 
 
 def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
-    missing, unresolved = Guest._missing, MissingApiAdvice.unresolved
+    missing, unresolved = Failures._missing, MissingApiAdvice.unresolved
 
     def missing_and_judged(
-        self: Guest, function_id: str, error: abi.RemoteException
+        self: Failures, function_id: str, error: abi.RemoteException
     ) -> MissingPart | None:
         part = missing(self, function_id, error)
         reference = missing_reference(error)
         if part is not None and reference is not None:
-            declarations.judge(function_id, reference, self.added)
+            declarations.judge(function_id, reference, self._needs.added)
         return part
 
     def unresolved_and_judged(
@@ -166,7 +167,7 @@ def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
             skip(str(references[0]))
         return references
 
-    patch.setattr(Guest, "_missing", missing_and_judged)
+    patch.setattr(Failures, "_missing", missing_and_judged)
     patch.setattr(MissingApiAdvice, "unresolved", unresolved_and_judged)
 
 
