@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
@@ -12,7 +11,6 @@ __all__ = ["Needs"]
 
 
 @final
-@dataclass(slots=True)
 class Needs:
     """By id of functions and name of capabilities, so that their failures can be explained.
 
@@ -24,8 +22,11 @@ class Needs:
         loading: what is being loaded now.
     """
 
-    own: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
-    wanted: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    added: dict[str, ArtifactFile] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
-    loading: str | None = None
+    __slots__ = ("added", "loading", "own", "places", "wanted")
+
+    def __init__(self) -> None:
+        self.own: dict[str, tuple[bytes, ...]] = {}
+        self.wanted: dict[str, tuple[str, ...]] = {}
+        self.added: dict[str, ArtifactFile] = {}
+        self.places: dict[str, int] = {}
+        self.loading: str | None = None
