@@ -55,6 +55,20 @@ def test_closing_frees_the_instance(busy: dwh.Assembly) -> None:
     assert instance() is None
 
 
+def test_closing_frees_the_runtime_and_its_image(busy: dwh.Assembly) -> None:
+    with dwh.Runtime() as runtime:
+        runtime.load_assembly("busy", busy)
+        image = runtime.snapshot()
+    runtime = image.instantiate()
+    runtime.load_assembly("other", busy)
+    runtime.invoke("busy", b"four")
+    runtime.invoke("other", b"four")
+    kept = [weakref.ref(image), weakref.ref(runtime), native(runtime)]
+    runtime.close()
+    del image, runtime
+    assert [reference() for reference in kept] == [None] * 3
+
+
 @pytest.mark.parametrize(
     ("payload", "error"),
     [(b"22", dwh.InvocationTimeout), (b"333", dwh.GuestTerminated)],
