@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_closing_frees_the_runtime_and_its_image(busy: dwh.Assembly) -> None:
     runtime.load_assembly("other", busy)
     runtime.invoke("busy", b"four")
     runtime.invoke("other", b"four")
-    kept = [weakref.ref(image), weakref.ref(runtime), native(runtime)]
+    kept: list[weakref.ref[Any]] = [weakref.ref(image), weakref.ref(runtime), native(runtime)]
     runtime.close()
     del image, runtime
     assert [reference() for reference in kept] == [None] * 3
