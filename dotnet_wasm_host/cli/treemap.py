@@ -200,7 +200,7 @@ def _label(name: str, size: str, place: Rectangle, *, in_one_line: bool) -> Iter
 
 
 def _shorter(name: str) -> Iterator[str]:
-    """``System.Net.Http``, ``Net.Http``, ``Http``; ``dotnet.code.wasm``, ``code``; ``a, b``, ``a``."""
+    """``System.Net.Http``, ``Net.Http``, ``Http``; ``x.code.wasm``, ``code``; ``a, b``, ``a``."""
     yield name
     if name.endswith(".wasm"):
         yield name.split(".")[1]

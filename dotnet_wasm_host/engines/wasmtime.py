@@ -1,8 +1,8 @@
-"""The default engine: wasmtime, through its public Python API.
+"""The default engine: wasmtime.
 
-:mod:`dotnet_wasm_host.engines.wasmtime_raw` holds the same two operations that matter for
-speed (calling in, being called) on the C API below; ``WasmtimeEngine(raw=False)`` does
-without it.
+How calls cross is a binding's business: :mod:`~dotnet_wasm_host.engines.wasmtime_raw` goes through
+the C API, and :mod:`~dotnet_wasm_host.engines.wasmtime_public`, for ``WasmtimeEngine(raw=False)``,
+through the Python classes that everything else here uses as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 import wasmtime
 
-from dotnet_wasm_host.engines.deadline import Ticker
 from dotnet_wasm_host.engines.instance import (
     OVERRAN,
     EngineInstance,
@@ -26,7 +25,7 @@ from dotnet_wasm_host.engines.instance import (
     require_room,
 )
 from dotnet_wasm_host.engines.process import follow_process, wait_for_guests
-from dotnet_wasm_host.engines.threads import any_thread_is_in, stack_size
+from dotnet_wasm_host.engines.threads import stack_size
 from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, RuntimeClosed, StackTooSmall
 from dotnet_wasm_host.options import DEFAULT_STACK_BYTES, MAX_STACK_BYTES, MIN_STACK_BYTES
 
@@ -49,10 +48,7 @@ __all__ = ["WasmtimeEngine"]
 #: Stack that host functions need when the guest has used all of its own: Python, and what a
 #: user's stream or clock does.
 HOST_STACK = 256 * 1024
-#: An epoch that is never reached.
-NEVER = 2**62
-I32_SIGN = 2**31
-I32_RANGE = 2**32
+_I32_RANGE = 2**32
 
 
 class Binding(Protocol):
@@ -157,7 +153,7 @@ class WasmtimeEngine:
         self.stack_bytes = stack_bytes
         self.active = Active(stack_bytes)
         self.native = wasmtime.Engine(config)
-        self.binding: Binding = _raw_binding(self) if raw else PublicBinding(self)
+        self.binding: Binding = _raw_binding(self) if raw else _public_binding(self)
         self._natives: weakref.WeakSet[WasmtimeModule | WasmtimeInstance] = weakref.WeakSet()
         self._exiting = False
         self.fingerprint = self._fingerprint()
@@ -383,7 +379,7 @@ class WasmtimeInstance(EngineInstance):
     def globals(self) -> dict[str, int]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
         return {
-            name: int(item.value(self.store)) % I32_RANGE
+            name: int(item.value(self.store)) % _I32_RANGE
             for name, item in self.native.exports(self.store).items()
             if isinstance(item, wasmtime.Global)
         }
@@ -444,126 +440,13 @@ def _backtrace(trap: wasmtime.Trap) -> str:
     return "\n".join(f"  at function {f.func_index} + {f.func_offset:#x}" for f in frames)
 
 
-def to_signed(value: int) -> int:
-    """The i32 that has the low 32 bits of ``value``."""
-    return (value + I32_SIGN) % I32_RANGE - I32_SIGN
-
-
-@final
-class PublicBinding:
-    """Calls through wasmtime's documented Python classes.
-
-    They give a store a deadline in epochs and nothing else, so the epoch is a clock here, and an
-    interruption is noticed where the guest calls the host.
-    """
-
-    name = "public"
-
-    def __init__(self, engine: WasmtimeEngine) -> None:
-        self._active = engine.active
-        self._ticker = Ticker(engine.native.increment_epoch)
-
-    def define(
-        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
-    ) -> None:
-        """See :class:`Binding`."""
-        signature = declared.type
-        assert isinstance(signature, wasmtime.FuncType)
-        narrow = [str(kind) == "i32" for kind in signature.params]
-        i32_result = [str(kind) for kind in signature.results] == ["i32"]
-
-        def call_host(*arguments: Number) -> Number | None:
-            instance = self._active.instance
-            assert instance is not None
-            try:
-                result = function(
-                    *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
-                )
-                instance.look_up()
-            except BaseException as error:
-                # wasmtime carries no Python exception across guest frames; the instance does.
-                instance.pending = error
-                raise
-            return to_signed(int(result or 0)) if i32_result else result
-
-        linker.define_func(declared.module, str(declared.name), signature, call_host)
-
-    def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
-        """See :class:`Binding`."""
-        item = instance.native.exports(instance.store)[name]
-        if not isinstance(item, wasmtime.Func):
-            raise KeyError(name)
-        active = instance.engine.active
-
-        def call_guest(*arguments: int) -> int:
-            if instance.closed:
-                raise RuntimeClosed("the instance is closed")
-            outer = active.enter(instance)
-            try:
-                result = item(instance.store, *map(to_signed, arguments))
-            except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
-                raise instance.failure(trap) from None
-            except BaseException:  # noqa: BLE001 - replaced by the right one
-                # wasmtime-py keeps the last host exception in a module global that threads
-                # share; the instance's own record is the right one.
-                raise instance.failure(wasmtime.WasmtimeError("lost exception")) from None
-            finally:
-                active.leave(outer)
-            return int(result or 0) % I32_RANGE
-
-        return call_guest
-
-    def bind(
-        self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
-    ) -> Callable[[], None]:
-        """See :class:`Binding`."""
-        call_guest = self.function(instance, name)
-
-        def call_bound() -> None:
-            call_guest(*arguments)
-
-        return call_bound
-
-    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
-        """See :class:`Binding`."""
-        item = instance.native.exports(instance.store)[name]
-        if not isinstance(item, wasmtime.Global):
-            raise KeyError(name)
-        item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
-
-    def supervise(self, instance: WasmtimeInstance) -> None:
-        """See :class:`Binding`."""
-        instance.store.set_epoch_deadline(NEVER)
-
-    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
-        """See :class:`Binding`."""
-        if instance.deadline_armed:
-            self._ticker.disarm()
-            instance.deadline_armed = False
-        if seconds is None:
-            instance.store.set_epoch_deadline(NEVER)
-            return
-        instance.store.set_epoch_deadline(self._ticker.ticks(seconds))
-        self._ticker.arm()
-        instance.deadline_armed = True
-
-    def alert(self) -> None:
-        """See :class:`Binding`: there is no way; guests look up where they call the host."""
-
-    def guests_run(self) -> bool:
-        """See :class:`Binding`."""
-        return any_thread_is_in(wasmtime.Func.__call__)
-
-    def start_afresh(self) -> None:
-        """See :class:`Binding`: the ticker notices by itself."""
-
-    def leave(self, native: Managed[Any]) -> None:
-        """See :class:`Binding`: the public API can only free it, which a store may not survive."""
-        if not isinstance(native, wasmtime.Store):
-            native.close()
-
-
 def _raw_binding(engine: WasmtimeEngine) -> Binding:
     from dotnet_wasm_host.engines.wasmtime_raw import RawBinding  # noqa: PLC0415
 
     return RawBinding(engine)
+
+
+def _public_binding(engine: WasmtimeEngine) -> Binding:
+    from dotnet_wasm_host.engines.wasmtime_public import PublicBinding  # noqa: PLC0415
+
+    return PublicBinding(engine)

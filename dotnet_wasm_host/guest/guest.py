@@ -6,8 +6,7 @@ import ctypes
 import logging
 import time
 import weakref
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, final
 
 from dotnet_wasm_host import abi
 from dotnet_wasm_host.errors import (
@@ -73,8 +72,7 @@ _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 _WORK_AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class GuestLayout:
+class GuestLayout(NamedTuple):
     """Where things are in linear memory; the same in every instance of an image.
 
     Attributes:

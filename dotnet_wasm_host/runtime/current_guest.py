@@ -128,6 +128,7 @@ class CurrentGuest:
         """Let the guest go for good; ``error`` is what those get that wait in it."""
         self._let_go(self.guest, error)
         del self.guest  # a closed runtime may be kept, its tens of megabytes not
+        self.tenants = ()  # they know this object: nothing should wait for the garbage collector
 
     def _fresh(self) -> Guest:
         guest = self._start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -98,6 +99,16 @@ def test_every_configuration_has_a_budget_and_they_stand_in_order() -> None:
     for configuration in configurations.values():
         assert 0 < configuration.compressed_budget < configuration.raw_budget <= 8_500_000
         assert configuration.description
+
+
+def test_what_common_has_of_an_assembly_is_what_others_may_need(load: Load) -> None:
+    # Assemblies from the wheel are added to it whole. One that it has in part would fail them.
+    descriptors = read_configurations(ArtifactStore.locate())["common"].descriptors
+    declared = {
+        element.get("fullname") for _, text in descriptors for element in ET.fromstring(text)
+    }
+    present = load("common").assembly_names
+    assert {name for name in present if not name.startswith("MinimalRuntime")} <= declared
 
 
 @pytest.mark.parametrize("name", ["common", FULL])
