@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -56,6 +57,11 @@ _EXCEPTIONS = frozenset(
 
 #: Of a type that cannot be made because of what its members refer to, say.
 _VAGUE = frozenset({"System.BadImageFormatException", "System.TypeLoadException"})
+#: What readers of metadata raise for damaged assemblies.
+_DAMAGE = (
+    *(ValueError, LookupError, ArithmeticError, TypeError),
+    *(RecursionError, AssertionError, struct.error),
+)
 #: Of these, .NET says what is missing.
 _MEMBERS = frozenset({"System.MissingFieldException", "System.MissingMethodException"})
 #: Tag of an AssemblyRef in a ResolutionScope (ECMA-335 II.24.2.6).
@@ -138,7 +144,7 @@ class MissingApiAdvice:
         reference = missing_reference(error)
         if reference is None or not self._is_base_library(reference):
             return None
-        references = [r for image in own for r in _type_references(image) if r.assembly in wanted]
+        references = [r for r in _type_references(own) if r.assembly in wanted]
         references = references or [ApiReference(name) for name in wanted]
         return MissingPart(str(reference), self.image, self.image_with(references or [reference]))
 
@@ -160,7 +166,10 @@ class MissingApiAdvice:
             own: those of the function that ran.
             added: names of assemblies of the base library that were added to the image for it.
         """
-        missing = self.unresolved(own, added)
+        try:
+            missing = self.unresolved(own, added)
+        except _DAMAGE:
+            return None
         if not missing:
             return None
         names = [str(reference) for reference in missing[:_NAMED]]
@@ -212,9 +221,16 @@ class MissingApiAdvice:
         return path in store.manifest.files or reference.assembly == HOST_JSON
 
 
-def _type_references(image: bytes) -> Iterator[ApiReference]:
-    """Types of other assemblies that one refers to, without nested ones (ECMA-335 II.22.38)."""
-    metadata = Metadata(image)
+def _type_references(images: Iterable[bytes]) -> list[ApiReference]:
+    """Types of other assemblies that these refer to, without nested ones; none if damaged."""
+    try:
+        return [reference for image in images for reference in _references(image)]
+    except _DAMAGE:
+        return []
+
+
+def _references(image: bytes) -> Iterator[ApiReference]:
+    metadata = Metadata(image)  # ECMA-335 II.22.38
     assemblies = [metadata.string(row[6]) for row in metadata.rows(Table.ASSEMBLY_REF)]
     for scope, name, namespace in metadata.rows(Table.TYPE_REF):
         if scope & 3 == _IN_ASSEMBLY:

@@ -173,6 +173,15 @@ def test_an_image_has_its_assemblies_in_memory(load: Load) -> None:
     assert {name: len(content) for name, content in assemblies.items()} == sizes
 
 
+def test_an_image_whose_state_lies_about_its_memory_is_refused(load: Load) -> None:
+    image = load("minimal")
+    places = dict.fromkeys(image.parts.state.places, (1 << 31) - 8)
+    state = image.parts.state._replace(places=places)
+    liar = dwh.RuntimeImage("minimal", image.engine, image.parts._replace(state=state))
+    with pytest.raises(dwh.ArtifactError, match=r"does not have \S+ where it should be"):
+        liar.assemblies()
+
+
 def test_what_the_base_library_has_on_its_assemblies_is_in_every_image(load: Load) -> None:
     # They may be added to any image, and Mono asserts if it does not find the attributes.
     store = ArtifactStore.locate()

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 import dotnet_wasm_host as dwh
-from tests.functional.declarations import NOT_DECLARED, skipping_what_is_not_declared
+from tests.functional.declarations import (
+    NOT_DECLARED,
+    Declarations,
+    skipping_what_is_not_declared,
+)
 from tests.native_leaks import nothing_leaks
 
 if TYPE_CHECKING:
@@ -97,10 +101,18 @@ def native_dll() -> bytes:
     return headers.ljust(512, b"\0") + b"\xc3".ljust(512, b"\xcc")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def what_is_not_declared_is_skipped(pytestconfig: pytest.Config) -> Iterator[None]:
-    with skipping_what_is_not_declared(pytestconfig.getoption("--image")):
-        yield
+@pytest.fixture(scope="session")
+def declarations(pytestconfig: pytest.Config) -> Iterator[Declarations | None]:
+    with skipping_what_is_not_declared(pytestconfig.getoption("--image")) as declarations:
+        yield declarations
+
+
+@pytest.fixture(autouse=True)
+def what_is_not_declared_is_skipped(
+    declarations: Declarations | None, request: pytest.FixtureRequest
+) -> None:
+    if declarations is not None:
+        declarations.may_skip = request.node.get_closest_marker("damages") is None
 
 
 @pytest.fixture(autouse=True)
@@ -148,4 +160,5 @@ def pytest_terminal_summary(
     reasons = [r.longrepr[2] for r in reports.get("skipped", ()) if isinstance(r.longrepr, tuple)]
     left_out = sum(NOT_DECLARED in reason for reason in reasons)
     name = config.getoption("--image")
-    terminalreporter.write_line(f"image {name}: {ran} ran on it, {left_out} not declared")
+    if name != "full":
+        terminalreporter.write_line(f"image {name}: {ran} ran on it, {left_out} not declared")

@@ -8,7 +8,6 @@ test fails; so it does if the image declares what is missing, and if anything cr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, final
@@ -78,11 +77,13 @@ class Declarations:
         self._configuration = read_configurations(self._store)[image]
         #: By id: what was loaded under it last.
         self.functions: dict[str, References] = {}
+        #: False for tests that are about errors of their functions.
+        self.may_skip = True
         self.capabilities: dict[str, References] = {}
 
     def judge(self, function_id: str, reference: ApiReference, added: Iterable[str]) -> None:
         """Skip the test, or say nothing: then the error is what the test gets to see."""
-        if self.is_declared(reference) or not self._exists(reference):
+        if not self.may_skip or self.is_declared(reference):
             return
         of_added = References(self._store.read(f"framework/{name}.webcil") for name in added)
         known = [of_added, *self.capabilities.values()]
@@ -94,30 +95,23 @@ class Declarations:
     def is_declared(self, reference: ApiReference) -> bool:
         return declares(self._configuration, reference)
 
-    def _exists(self, reference: ApiReference) -> bool:
-        """Some tests damage names."""
-        namespace, _, name = re.split(r"[/+]", reference.type)[0].rpartition(".")
-        heap = [b"\0%b\0" % text.encode() for text in (namespace, name) if text]
-        contents = map(self._store.read, self._store.names("framework/"))
-        return any(all(text in content for text in heap) for content in contents)
-
 
 def skip(what: str) -> NoReturn:
     pytest.skip(NOT_DECLARED + what)
 
 
 @contextmanager
-def skipping_what_is_not_declared(image: str) -> Iterator[None]:
+def skipping_what_is_not_declared(image: str) -> Iterator[Declarations | None]:
     """Where a guest says what it misses, skip the test if that is all there is to it."""
     if image not in TRIMMED_IMAGES:
-        yield
+        yield None
         return
     declarations = Declarations(image)
     with pytest.MonkeyPatch.context() as patch:
         _remember_loads(declarations, patch)
         _judge_calls(declarations, patch)
         _judge_capabilities(declarations, patch)
-        yield
+        yield declarations
 
 
 def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
@@ -163,7 +157,8 @@ def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
         self: MissingApiAdvice, own: Iterable[bytes], added: Iterable[str]
     ) -> list[ApiReference]:
         references = unresolved(self, own, added)
-        if references and not any(declarations.is_declared(r) for r in references):
+        declared = any(declarations.is_declared(r) for r in references)
+        if references and not declared and declarations.may_skip:
             skip(str(references[0]))
         return references
 

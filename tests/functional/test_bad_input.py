@@ -108,6 +108,7 @@ def test_an_assembly_of_another_type_is_refused(calm: dwh.Runtime, value: Any) -
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.damages
 def test_damaged_assemblies_fail_softly(image: dwh.RuntimeImage, moody: dwh.Assembly) -> None:
     # Whatever a flipped bit does, from nothing to a dead guest, it ends in a typed error.
     generator = random.Random(20261122)

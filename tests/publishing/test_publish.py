@@ -93,6 +93,26 @@ def test_it_is_small(published: Publication) -> None:
     assert set(published.files) < on_disk
 
 
+def test_other_functions_are_refused_by_name_wherever_the_image_was_kept(
+    published: Publication, compiled: CompiledSources, tmp_path: Path
+) -> None:
+    image = dwh.RuntimeImage.open(published.folder)
+    image.save(tmp_path / "saved.image")
+    other = compiled("""
+        using System; using System.Text;
+        public sealed class Other : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> input) =>
+                Encoding.UTF8.GetBytes(System.Text.RegularExpressions.Regex.Escape("."));
+        }""")
+    with image.instantiate() as runtime:
+        snapshot = runtime.snapshot()
+    for kept in (image, dwh.RuntimeImage.open(tmp_path / "saved.image"), snapshot):
+        with kept.instantiate() as runtime:
+            with pytest.raises(dwh.AssemblyLoadError, match=r"RegularExpressions\.Regex"):
+                runtime.load_assembly("other", other)
+            assert list(runtime.functions) == ["order"]
+
+
 def test_publishing_again_replaces_the_folder(compiled: CompiledSources, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     for text in ("one", "two"):
