@@ -166,8 +166,11 @@ def _quiet(url: str, seconds: float) -> Outcome:
 
 
 def _beside(url: str, attacks: Sequence[tuple[str, int]], seconds: float) -> Iterator[None]:
-    """Payloads and how many connections send them without a pause, each in its own process."""
-    command = [sys.executable, "-m", "benchmarks.http.load", url]
+    """Payloads and how many connections send them without a pause, each in its own process.
+
+    What making requests costs the attackers is not the server's doing: it is kept apart.
+    """
+    command = [sys.executable, "-m", "benchmarks.http.load", "--elsewhere", url]
     processes = [
         subprocess.Popen(
             [*command, str(connections), str(seconds), "--payload", payload],

@@ -102,6 +102,8 @@ class FunctionService:
         self._deploys = ThreadPoolExecutor(DEPLOY_THREADS, "dotnet_wasm_host deploy")
         self._deploys_pending = 0
         self._turns = Turns(options.waiting_per_function)
+        self._looking = asyncio.Lock()
+        self._looks = 0
         self._follower: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -230,8 +232,12 @@ class FunctionService:
 
     async def _look_again(self, function_id: str) -> ServedFunction:
         """Perhaps another process deployed it a moment ago."""
-        if not self._closed:
-            await asyncio.to_thread(self._follow_if_changed)
+        begun = self._looks
+        async with self._looking:
+            # Many who ask for what is not there share a look that began after they came.
+            if self._looks == begun and not self._closed:
+                self._looks += 1
+                await asyncio.to_thread(self._follow_if_changed)
         served = self._served.get(function_id)
         if served is None:
             self.metrics.refused(FunctionNotLoaded.__name__)
