@@ -7,10 +7,9 @@ The other half is ``runtime_artifacts/guest/MinimalRuntime/Frame.cs``, ``ErrorRe
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,8 +123,7 @@ def unpack_results(data: bytes) -> list[bytes]:
     return results
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteException:
+class RemoteException(NamedTuple):
     """A .NET exception as data."""
 
     type_name: str
@@ -148,8 +146,7 @@ def decode_error(record: bytes) -> RemoteException:
     return inner
 
 
-@dataclass(frozen=True, slots=True)
-class LoadReport:
+class LoadReport(NamedTuple):
     """What the guest tells of a function it loaded."""
 
     handle: int

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 
@@ -67,8 +66,7 @@ class BaseLibrary:
             return self._summaries[name]
 
 
-@dataclass(frozen=True, slots=True)
-class _Summary:
+class _Summary(NamedTuple):
     """Names of the assemblies that one refers to, and whether it has no types of its own."""
 
     references: tuple[str, ...]

@@ -6,9 +6,8 @@ import contextlib
 import hashlib
 import logging
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.abi import FRAME_SIZE
 from dotnet_wasm_host.artifacts.cache import ImageCache
@@ -61,8 +60,7 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageParts:
+class ImageParts(NamedTuple):
     """What an image consists of."""
 
     code: CompiledModule

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dotnet_wasm_host.configurations import FULL
 from dotnet_wasm_host.guest.guest import GuestLayout
@@ -66,8 +66,7 @@ class ImageManifest:
     configuration: str = FULL
 
 
-@dataclass(frozen=True, slots=True)
-class ImageState:
+class ImageState(NamedTuple):
     """What a memory module needs beside it to be an image.
 
     Attributes:
@@ -80,15 +79,21 @@ class ImageState:
     capabilities: tuple[str, ...]
     manifest: ImageManifest
     code_sha256: str
-    interop: InteropState = field(default_factory=InteropState)
+    interop: InteropState = InteropState()
     has_work: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
-        data = asdict(self)
-        for function in data["functions"]:
-            function["loaded_at"] = function["loaded_at"].isoformat()
-        return data
+        return {
+            **self._asdict(),
+            "layout": self.layout._asdict(),
+            "functions": [
+                {**asdict(function), "loaded_at": function.loaded_at.isoformat()}
+                for function in self.functions
+            ],
+            "manifest": asdict(self.manifest),
+            "interop": {**self.interop._asdict(), "bindings": dict(self.interop.bindings)},
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ImageState:

@@ -28,7 +28,7 @@ def private_bytes() -> int:
 
 def orphans(runtimes: Iterable[dwh.Runtime]) -> list[object]:
     """Instances that exist and that no open runtime owns."""
-    owned = {id(r._guest.host.instance) for r in runtimes if not r.closed}
+    owned = {id(r._current.guest.host.instance) for r in runtimes if not r.closed}
     # Modules are in the same set; they have no memory.
     natives = tuple(getattr(get_engine(), "_natives", ()))
     return [n for n in natives if hasattr(n, "memory") and id(n) not in owned]

@@ -92,15 +92,19 @@ class Peer(ABC):
         self, function: str, payload: Payload, threads: int, seconds: float, mode: str = ""
     ) -> float:
         """Calls a second of all threads together."""
-        with self._callers(function, threads, mode) as calls:
-            data = payload_of(payload)
+        data = payload_of(payload)
+        with self._callers(function, data, threads, mode) as calls:
             for call in calls:
                 call(data)
             return _rate([partial(call, data) for call in calls], seconds)
 
     @contextmanager
     def _callers(
-        self, function: str, threads: int, mode: str
+        self,
+        function: str,
+        payload: bytes,
+        threads: int,
+        mode: str,
     ) -> Iterator[list[Callable[[bytes], object]]]:
         """A callable for each thread."""
         if mode:

@@ -21,7 +21,7 @@ __all__ = ["Ours", "OursOnWasmer"]
 _SMALL = b"hello"
 _POOLS = {isolation.name.lower(): isolation for isolation in dwh.Isolation}
 #: Suffix of a mode: everything on one core.
-ONE_CORE = " on one core"
+ONE_CORE, WARM = " on one core", " warmed up"
 
 
 class Ours(Peer):
@@ -62,18 +62,20 @@ class Ours(Peer):
 
     @contextmanager
     def _callers(
-        self, function: str, threads: int, mode: str
+        self, function: str, payload: bytes, threads: int, mode: str
     ) -> Iterator[list[Callable[[bytes], object]]]:
         with ExitStack() as stack:
             if mode.endswith(ONE_CORE):
                 stack.enter_context(_one_core())
             mode = mode.removesuffix(ONE_CORE)
+            warm_up = [payload] if mode.endswith(WARM) else []
+            mode = mode.removesuffix(WARM)
             ids = [f"{function}-{i if mode == 'per_function' else 0}" for i in range(threads)]
             if mode in _POOLS:
                 pool = dwh.RuntimePool(self._image, size=threads, isolation=_POOLS[mode])
                 stack.enter_context(pool)
                 for function_id in set(ids):
-                    pool.load_assembly(function_id, self._dll(function))
+                    pool.load_assembly(function_id, self._dll(function), warm_up=warm_up)
                 yield [partial(pool.invoke, function_id) for function_id in ids]
             else:
                 runtimes = [stack.enter_context(dwh.Runtime(self._image)) for _ in ids]

@@ -20,7 +20,14 @@ __all__ = ["FIB", "MODES", "ONE_CORE", "measure_rates"]
 
 #: Modes of our own; the peers have one, called "".
 ONE_CORE = "per_invocation on one core"
-MODES = ("runtime", "shared", "per_function", "per_invocation", ONE_CORE)
+MODES = (
+    "runtime",
+    "shared",
+    "per_function",
+    "per_invocation",
+    "per_invocation warmed up",
+    ONE_CORE,
+)
 #: 0.4 ms of computing: fib(20).
 FIB = "fib(20)"
 _REQUESTS: dict[str, dict[str, object]] = {

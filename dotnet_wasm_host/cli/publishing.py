@@ -7,23 +7,25 @@ from typing import Annotated
 
 import typer
 
+from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.cli.console import print_json, progress
-from dotnet_wasm_host.cli.running import read_function
+from dotnet_wasm_host.cli.function_files import (
+    Dependencies,
+    FunctionFile,
+    Handler,
+    function_assembly,
+    read_file,
+)
 from dotnet_wasm_host.publishing import Publication, publish
 
 __all__ = ["publish_function"]
 
 
 def publish_function(
-    file: Annotated[Path, typer.Argument(help="A .cs source file or a .dll.", exists=True)],
+    file: FunctionFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
-    dependency: Annotated[
-        list[Path] | None,
-        typer.Option("--dependency", "-d", help="A DLL the function uses; repeatable."),
-    ] = None,
-    handler: Annotated[
-        str | None, typer.Option(help="Full name of the handler type, if there are several.")
-    ] = None,
+    dependency: Dependencies = None,
+    handler: Handler = None,
     function_id: Annotated[
         str | None,
         typer.Option(help="Id of the function in the image; by default the file's name."),
@@ -41,14 +43,15 @@ def publish_function(
     """Trim .NET for one function, as PublishTrimmed does, and write both into a folder."""
     paths = dependency or []
     name = function_id or file.stem
+    function = function_assembly(file, paths)
     publication = publish(
-        read_function(file, paths),
+        function.data if isinstance(function, Assembly) else read_file(function),
         output,
         function_id=name,
         handler_type=handler or "",
-        dependencies=tuple(map(_read, paths)),
+        dependencies=tuple(map(read_file, paths)),
         features=dict(map(_feature, feature or [])),
-        descriptors=tuple((str(path), _read(path)) for path in descriptor or []),
+        descriptors=tuple((str(path), read_file(path)) for path in descriptor or []),
         progress=progress,
     )
     if json_:
@@ -59,13 +62,6 @@ def publish_function(
         typer.echo(f"{sizes.original_bytes:12,} -> {sizes.bytes:10,}  {assembly}")
     typer.echo(f"{publication.total_bytes:,} bytes, with the native runtime, in {output}\n")
     typer.echo(f"Runtime(RuntimeImage.open({str(output)!r})).invoke({name!r}, b'...')")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _feature(text: str) -> tuple[str, bool]:

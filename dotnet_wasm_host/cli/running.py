@@ -9,14 +9,20 @@ from typing import Annotated
 
 import typer
 
-from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.cli.console import progress
+from dotnet_wasm_host.cli.function_files import (
+    Dependencies,
+    FunctionFile,
+    Handler,
+    function_assembly,
+    read_file,
+)
 from dotnet_wasm_host.csharp import CSharpCompiler
 from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.options import Limits, WasiOptions
 from dotnet_wasm_host.runtime import Runtime
 
-__all__ = ["demo", "read_function", "run"]
+__all__ = ["demo", "run"]
 
 _DEMO = """\
 using System;
@@ -71,18 +77,13 @@ def _timed(what: str, started: float) -> None:
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="A .cs source file or a .dll.", exists=True)],
+    file: FunctionFile,
     payload: Annotated[str | None, typer.Option(help="Payload as text, passed as UTF-8.")] = None,
     payload_file: Annotated[
         Path | None, typer.Option(help="Payload from a file; '-' for standard input.")
     ] = None,
-    dependency: Annotated[
-        list[Path] | None,
-        typer.Option("--dependency", "-d", help="A DLL the function uses; repeatable."),
-    ] = None,
-    handler: Annotated[
-        str | None, typer.Option(help="Full name of the handler type, if there are several.")
-    ] = None,
+    dependency: Dependencies = None,
+    handler: Handler = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds the call may take.")] = None,
 ) -> None:
     """Run one function: the result goes to stdout, what it prints to stderr."""
@@ -90,7 +91,7 @@ def run(
         raise typer.BadParameter("give --payload or --payload-file, not both")
     data = _read_payload(payload, payload_file)
     dependencies = dependency or []
-    assembly = _assembly(file, dependencies)
+    assembly = function_assembly(file, dependencies)
     RuntimeImage.load(progress=progress)
     wasi = WasiOptions(stdout=sys.stderr.buffer, stderr=sys.stderr.buffer)
     with Runtime(limits=Limits(timeout=timeout), wasi=wasi) as runtime:
@@ -109,29 +110,4 @@ def _read_payload(payload: str | None, payload_file: Path | None) -> bytes:
         return b""
     if str(payload_file) == "-":
         return sys.stdin.buffer.read()
-    try:
-        return payload_file.read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"{payload_file} cannot be read: {error.strerror}") from error
-
-
-def read_function(file: Path, dependencies: list[Path]) -> bytes:
-    """Content of a function's assembly, compiled if the file is C#."""
-    assembly = _assembly(file, dependencies)
-    if isinstance(assembly, Assembly):
-        return assembly.data
-    try:
-        return assembly.read_bytes()
-    except OSError as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}") from error
-
-
-def _assembly(file: Path, dependencies: list[Path]) -> Path | Assembly:
-    if file.suffix.lower() == ".dll":
-        return file
-    try:
-        source = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read as UTF-8 text: {error}") from error
-    compiler = CSharpCompiler.load(progress=progress)
-    return compiler.compile({file.name: source}, references=dependencies)
+    return read_file(payload_file)

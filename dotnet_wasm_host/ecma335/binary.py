@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.errors import ArtifactError
 
@@ -22,8 +21,7 @@ def align(value: int, alignment: int) -> int:
     return -(-value // alignment) * alignment
 
 
-@dataclass(frozen=True, slots=True)
-class BinaryView:
+class BinaryView(NamedTuple):
     """Bytes whose every access is checked. Raises :class:`MalformedImage`."""
 
     data: bytes

@@ -6,9 +6,8 @@ Sources: ECMA-335 6th edition II.22 (tables), II.24 (physical layout), II.25.3.3
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
 from dotnet_wasm_host.ecma335.webcil import Image, parse_pe, parse_webcil
@@ -83,8 +82,7 @@ class Heap(IntEnum):
     BLOB = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
+class Coded(NamedTuple):
     """II.24.2.6: an index into one of several tables, its low bits saying which."""
 
     tables: tuple[Table, ...]
@@ -173,8 +171,7 @@ SCHEMA: dict[Table, tuple[Column, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class AssemblyIdentity:
+class AssemblyIdentity(NamedTuple):
     """Who an assembly is. ``str()`` is ``System.Linq 10.0.0.0``."""
 
     name: str

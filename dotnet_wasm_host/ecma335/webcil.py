@@ -8,7 +8,7 @@ know .NET assemblies only as PE files, Roslyn among them, get one from :func:`to
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
 
@@ -63,8 +63,7 @@ DEBUG_ENTRY_SIZE = 28
 DEBUG_ENTRY_POINTER = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """A section: where it is loaded, and its bytes in the file."""
 
     virtual_address: int
@@ -73,8 +72,7 @@ class Section:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What webcil and PE both say of an assembly.
 
     Attributes:

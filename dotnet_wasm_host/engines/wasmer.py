@@ -12,36 +12,29 @@ run, Python handles signals, and deadlines and interruptions are looked at.
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import hashlib
 import math
 import mmap
-import os
 import re
 import threading
 import time
 import weakref
-from collections import deque
 from types import CodeType
 from typing import TYPE_CHECKING, Any, final
 
 import wasmer
 from wasmer_compiler_cranelift import Compiler
 
+from dotnet_wasm_host.engines.instance import EngineInstance, LimitedMemory, require_room
 from dotnet_wasm_host.engines.memory_content import MemoryContent
 from dotnet_wasm_host.engines.metering import CHECK_IMPORT, CHECK_MODULE, meter
+from dotnet_wasm_host.engines.process import follow_process, wait_for_guests
 from dotnet_wasm_host.engines.simd_lowering import lower_simd
 from dotnet_wasm_host.engines.stack_room import StackRoom
 from dotnet_wasm_host.engines.threads import any_thread_is_in
 from dotnet_wasm_host.engines.wasmer_threads import ThreadMarks
-from dotnet_wasm_host.errors import (
-    GuestTrap,
-    InvocationCancelled,
-    InvocationTimeout,
-    LimitExceeded,
-    RuntimeClosed,
-)
+from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 from dotnet_wasm_host.options import WASM_PAGE
 from dotnet_wasm_host.wasm import Module
 
@@ -53,7 +46,6 @@ if TYPE_CHECKING:
         CompiledModule,
         GuestFunction,
         HostFunction,
-        Interruption,
         Number,
     )
 
@@ -76,8 +68,6 @@ _FRAME = re.compile(r"^ +at .*\[(\d+)\]:0x([0-9a-f]+)\)$", re.MULTILINE)
 _LONGEST = 1e9
 #: How wasmer begins the text of a trap, and where its bindings keep the type of a Rust panic.
 _TRAP, _PANIC_MODULE = "RuntimeError: ", "pyo3_runtime"
-#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
-EXIT_PATIENCE = 2.0
 #: Deep recursion has tens of thousands of frames, all alike.
 _MAX_FRAMES = 32
 
@@ -98,27 +88,17 @@ class WasmerEngine:
         self._codes: weakref.WeakSet[WasmerCode] = weakref.WeakSet()
         self._instances: weakref.WeakSet[WasmerInstance] = weakref.WeakSet()
         self._exiting = False
-        reference = weakref.ref(self)
-        atexit.register(_stop_guests, reference)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=lambda: _start_afresh(reference))
+        follow_process(self)
 
     def stop_guests(self) -> None:
-        """The interpreter exits: no guest may run any longer.
-
-        Threads that still run are daemons. Python ends them when they ask for the GIL, and with
-        wasmer's frames on its stack that would end the process.
-        """
+        """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         self._exiting = True
         for instance in tuple(self._instances):
-            instance.closed = True
-            instance.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
-        patience = time.monotonic() + EXIT_PATIENCE
-        while any_thread_is_in(*_GUEST_CALLS) and time.monotonic() < patience:
-            time.sleep(0.002)
+            instance.stop()
+        wait_for_guests(lambda: any_thread_is_in(*_GUEST_CALLS))
 
     def start_afresh(self) -> None:
-        """This is the child of a fork: locks may have been held by threads that are no more."""
+        """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         for code in tuple(self._codes):
             code.lock = threading.Lock()
 
@@ -229,31 +209,25 @@ class WasmerCode:
 
 
 @final
-class WasmerMemory:
+class WasmerMemory(LimitedMemory):
     """Linear memory of one instance."""
 
-    __slots__ = ("_limit", "_marks", "address", "native", "size")
+    __slots__ = ("_marks", "native")
 
     def __init__(self, engine: WasmerEngine, content: MemoryContent, limit: int) -> None:
-        self._limit = limit
+        super().__init__(limit)
         self._marks = engine.marks
         kind = wasmer.MemoryType(content.minimum, content.maximum, shared=False)
         self.native = wasmer.Memory(engine.store, kind)
-        self.address = 0
-        self.size = 0
         self._refresh()
         content.place(self.address)
 
-    def grow(self, pages: int) -> bool:
-        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
-        if pages < 0 or self.size + pages * WASM_PAGE > self._limit:
-            return False
+    def _grow(self, pages: int) -> bool:
         self._marks.move((self.native,))
         try:
             self.native.grow(pages)
         except RuntimeError:
             return False
-        self._refresh()
         return True
 
     def _refresh(self) -> None:
@@ -275,22 +249,14 @@ class _Functions(dict[str, Any]):
 
 
 @final
-class WasmerInstance:
-    """One guest. Used by one thread at a time, whichever that is.
-
-    Closing drops the host functions and refuses further calls; the native memory goes when
-    the last reference does, so a view or a call that is still running stays valid.
-    """
+class WasmerInstance(EngineInstance):
+    """One guest. Used by one thread at a time, whichever that is."""
 
     def __init__(
         self, engine: WasmerEngine, code: WasmerCode, content: MemoryContent, limit: int
     ) -> None:
-        needed = content.minimum * WASM_PAGE
-        if needed > limit:
-            raise LimitExceeded(
-                f"the image needs {needed} bytes of linear memory to start, more than "
-                f"memory_bytes={limit}"
-            )
+        require_room(content.minimum * WASM_PAGE, limit)
+        super().__init__()
         self._marks = engine.marks
         self._present = engine.marks.present
         self._stack = engine.stack
@@ -298,12 +264,6 @@ class WasmerInstance:
         self._engine = engine
         self._code = code
         self.memory = WasmerMemory(engine, content, limit)
-        self._functions: Sequence[HostFunction] = ()
-        self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
-        self._pending: BaseException | None = None
-        self._deadline = math.inf
-        self._interruptions: deque[Interruption] = deque()
-        self.closed = False
         self._native = code.instantiate(self._imports())
         self._exports = self._native.exports
         self._exported = _Functions(self._exports)
@@ -331,25 +291,19 @@ class WasmerInstance:
              *self._exported.values())
         )  # fmt: skip
 
-    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
-        self._provide = provide
+    def _import_names(self) -> Sequence[str]:
+        return self._code.imports
 
     def call_host(self, index: int, arguments: Sequence[Number]) -> Number | None:
         """Call the function behind an import."""
         try:
             self._require_stack()
-            if not self._functions:
-                if self.closed or self._provide is None:
-                    raise RuntimeClosed("the instance is closed")
-                functions = self._provide()
-                self._functions = [functions[name] for name in self._code.imports]
-            result = self._functions[index](*arguments)
-            if self._deadline != math.inf or self._interruptions:
+            result = (self.functions or self.provide_functions())[index](*arguments)
+            if self.deadline != math.inf or self.interruptions:
                 self.look_up()
         except BaseException as error:
             # What comes out of wasmer may be a trap or this; it does not say which.
-            self._pending = error
+            self.pending = error
             raise
         return result
 
@@ -359,7 +313,7 @@ class WasmerInstance:
             self._require_stack()
             self.look_up()
         except BaseException as error:
-            self._pending = error
+            self.pending = error
             raise
 
     def _require_stack(self) -> None:
@@ -367,18 +321,6 @@ class WasmerInstance:
         # does not survive that.
         if self._stack.left() < self._stack.reserve:
             raise GuestTrap("call stack exhausted")
-
-    def look_up(self) -> None:
-        """Raise what stops the guest, if anything does."""
-        while self._interruptions:
-            error = self._interruptions.popleft()()
-            if error is not None:
-                try:
-                    raise error
-                finally:
-                    del error  # the traceback holds this frame
-        if time.monotonic() > self._deadline:
-            raise InvocationTimeout("the call ran past its deadline and was stopped")
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
@@ -431,22 +373,11 @@ class WasmerInstance:
 
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
-        self._deadline = math.inf if seconds is None else time.monotonic() + min(seconds, _LONGEST)
-
-    def interrupt(self, interruption: Interruption) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
-        self._interruptions.append(interruption)
-
-    def close(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
-        self.closed = True
-        self._interruptions.clear()
-        self._functions = ()
-        self._provide = None
+        self.deadline = math.inf if seconds is None else time.monotonic() + min(seconds, _LONGEST)
 
     def _failure(self, error: BaseException) -> BaseException:
         """What to raise after a call ended in ``error``."""
-        pending, self._pending = self._pending, None
+        pending, self.pending = self.pending, None
         if pending is not None:
             return pending
         text = str(error)
@@ -466,18 +397,6 @@ _GUEST_CALLS = tuple(
     for constant in method.__code__.co_consts
     if isinstance(constant, CodeType) and constant.co_name.startswith("call_")
 )
-
-
-def _stop_guests(reference: weakref.ref[WasmerEngine]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.stop_guests()
-
-
-def _start_afresh(reference: weakref.ref[WasmerEngine]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.start_afresh()
 
 
 def _host_callable(

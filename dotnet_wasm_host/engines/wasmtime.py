@@ -1,43 +1,33 @@
-"""The default engine: wasmtime, through its public Python API.
+"""The default engine: wasmtime.
 
-:mod:`dotnet_wasm_host.engines.wasmtime_raw` holds the same two operations that matter for
-speed (calling in, being called) on the C API below; ``WasmtimeEngine(raw=False)`` does
-without it.
+How calls cross is a binding's business: :mod:`~dotnet_wasm_host.engines.wasmtime_raw` goes through
+the C API, and :mod:`~dotnet_wasm_host.engines.wasmtime_public`, for ``WasmtimeEngine(raw=False)``,
+through the Python classes that everything else here uses as well.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
 import hashlib
-import math
-import os
 import re
 import threading
 import time
 import weakref
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 import wasmtime
 
-from dotnet_wasm_host.engines.deadline import Ticker
-from dotnet_wasm_host.engines.threads import any_thread_is_in, stack_size
-from dotnet_wasm_host.errors import (
-    GuestTrap,
-    InvocationCancelled,
-    InvocationTimeout,
-    LimitExceeded,
-    RuntimeClosed,
-    StackTooSmall,
+from dotnet_wasm_host.engines.instance import (
+    OVERRAN,
+    EngineInstance,
+    LimitedMemory,
+    require_room,
 )
-from dotnet_wasm_host.options import (
-    DEFAULT_STACK_BYTES,
-    MAX_STACK_BYTES,
-    MIN_STACK_BYTES,
-    WASM_PAGE,
-)
+from dotnet_wasm_host.engines.process import follow_process, wait_for_guests
+from dotnet_wasm_host.engines.threads import stack_size
+from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout, RuntimeClosed, StackTooSmall
+from dotnet_wasm_host.options import DEFAULT_STACK_BYTES, MAX_STACK_BYTES, MIN_STACK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,25 +48,7 @@ __all__ = ["WasmtimeEngine"]
 #: Stack that host functions need when the guest has used all of its own: Python, and what a
 #: user's stream or clock does.
 HOST_STACK = 256 * 1024
-#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
-EXIT_PATIENCE = 2.0
-#: An epoch that is never reached.
-NEVER = 2**62
-I32_SIGN = 2**31
-I32_RANGE = 2**32
-_TIMEOUT = "the call ran past its deadline and was stopped"
-
-
-def _leave_natives(reference: weakref.ref[WasmtimeEngine]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.leave_natives()
-
-
-def _start_afresh(reference: weakref.ref[WasmtimeEngine]) -> None:
-    engine = reference()
-    if engine is not None:
-        engine.start_afresh()
+_I32_RANGE = 2**32
 
 
 class Binding(Protocol):
@@ -124,9 +96,17 @@ class Active(threading.local):
 
     Host functions are defined once for an engine, not once for an instance: this is how they
     find the instance that calls them.
+
+    Whoever enters an instance leaves behind what was here before, so a call inside of another
+    one, in a signal handler or finalizer say, disturbs nobody. Only where nothing was here the
+    instance stays, until it is collected: most threads call one instance again and again, and
+    then have nothing to change.
+
+    Attributes:
+        reference: to the instance; its own :attr:`WasmtimeInstance.reference`.
     """
 
-    instance: WasmtimeInstance | None = None
+    reference: weakref.ref[WasmtimeInstance] | None = None
 
     def __init__(self, stack_bytes: int) -> None:
         # Runs once in each thread that calls a guest. A guest that runs past the end of its
@@ -134,6 +114,21 @@ class Active(threading.local):
         size, needed = stack_size(), stack_bytes + HOST_STACK
         if size is not None and size < needed:
             raise StackTooSmall(size, needed)
+
+    @property
+    def instance(self) -> WasmtimeInstance | None:
+        """The instance itself."""
+        return None if self.reference is None else self.reference()
+
+    def enter(self, instance: WasmtimeInstance) -> weakref.ref[WasmtimeInstance] | None:
+        """Be inside of an instance. Gives what :meth:`leave` needs."""
+        outer, self.reference = self.reference, instance.reference
+        return outer
+
+    def leave(self, outer: weakref.ref[WasmtimeInstance] | None) -> None:
+        """Be where the thread was before."""
+        if outer is not None and outer() is not None:
+            self.reference = outer
 
 
 @final
@@ -158,41 +153,33 @@ class WasmtimeEngine:
         self.stack_bytes = stack_bytes
         self.active = Active(stack_bytes)
         self.native = wasmtime.Engine(config)
-        self.binding: Binding = _raw_binding(self) if raw else PublicBinding(self)
+        self.binding: Binding = _raw_binding(self) if raw else _public_binding(self)
         self._natives: weakref.WeakSet[WasmtimeModule | WasmtimeInstance] = weakref.WeakSet()
         self._exiting = False
         self.fingerprint = self._fingerprint()
-        atexit.register(_leave_natives, weakref.ref(self))
-        if hasattr(os, "register_at_fork"):
-            reference = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _start_afresh(reference))
+        follow_process(self)
 
     def start_afresh(self) -> None:
-        """This is the child of a fork: locks may have been held by threads that are no more."""
+        """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         with contextlib.suppress(StackTooSmall):
-            self.active.instance = None
+            self.active.reference = None
         self.binding.start_afresh()
         for item in tuple(self._natives):
             item.start_afresh()
 
-    def leave_natives(self) -> None:
-        """The interpreter exits: no guest may run any longer, and no finalizer of wasmtime's."""
+    def stop_guests(self) -> None:
+        """See :class:`~dotnet_wasm_host.engines.process.Follower`.
+
+        No finalizer of wasmtime's may run either.
+        """
         self._exiting = True
         items = tuple(self._natives)
         for item in items:
             item.stop()
-        self._wait_for_guests()
+        wait_for_guests(self.binding.guests_run, self.binding.alert)
         for item in items:
             item.leave_native()
         self.binding.leave(self.native)
-
-    def _wait_for_guests(self) -> None:
-        # Threads that still run are daemons. One that came back from its guest while the
-        # interpreter is being taken down would be ended with wasmtime's frames on its stack.
-        patience = time.monotonic() + EXIT_PATIENCE
-        while self.binding.guests_run() and time.monotonic() < patience:
-            self.binding.alert()
-            time.sleep(0.002)
 
     def _fingerprint(self) -> str:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
@@ -272,10 +259,10 @@ class WasmtimeModule:
         self._lock = threading.Lock()
 
     def stop(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`: nothing runs in a module."""
+        """See :meth:`WasmtimeEngine.stop_guests`: nothing runs in a module."""
 
     def leave_native(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`."""
+        """See :meth:`WasmtimeEngine.stop_guests`."""
         self._signatures = None
         self._engine.binding.leave(self.native)
         if self._linker is not None:
@@ -310,34 +297,28 @@ def _dispatcher(active: Active, index: int) -> HostFunction:
         instance = active.instance
         if instance is None:
             raise RuntimeClosed("a guest function ran outside of any call")
-        return instance.host_function(index)(*arguments)
+        return (instance.functions or instance.provide_functions())[index](*arguments)
 
     return call_host
 
 
 @final
-class WasmtimeMemory:
+class WasmtimeMemory(LimitedMemory):
     """Linear memory of one instance. wasmtime reserves its address range, so it never moves."""
 
-    __slots__ = ("_limit", "_memory", "_store", "address", "size")
+    __slots__ = ("_memory", "_store")
 
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory, limit: int) -> None:
+        super().__init__(limit)
         self._store = store
         self._memory = memory
-        self._limit = limit
-        self.address = 0
-        self.size = 0
         self._refresh()
 
-    def grow(self, pages: int) -> bool:
-        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
-        if pages < 0 or self.size + pages * WASM_PAGE > self._limit:
-            return False
+    def _grow(self, pages: int) -> bool:
         try:
             self._memory.grow(self._store, pages)
         except wasmtime.WasmtimeError:
             return False
-        self._refresh()
         return True
 
     def _refresh(self) -> None:
@@ -363,21 +344,17 @@ def _instantiate_memory(store: wasmtime.Store, module: wasmtime.Module) -> wasmt
 
 
 @final
-class WasmtimeInstance:
-    """One guest. Not thread-safe: its owner calls it from one thread at a time.
-
-    Closing drops the host functions and refuses further calls; the native memory goes when
-    the last reference does, so a view or a call that is still running stays valid.
-    """
+class WasmtimeInstance(EngineInstance):
+    """One guest. Not thread-safe: its owner calls it from one thread at a time."""
 
     def __init__(
         self, engine: WasmtimeEngine, code: WasmtimeModule, memory: WasmtimeModule, limit: int
     ) -> None:
+        super().__init__()
         self.engine = engine
         self.code = code
+        self.reference = weakref.ref(self)
         self.store = wasmtime.Store(engine.native)
-        self.interruptions: deque[Interruption] = deque()
-        self.deadline = math.inf
         self.deadline_armed = False
         engine.binding.supervise(self)
         image = _instantiate_memory(self.store, memory.native)
@@ -385,29 +362,11 @@ class WasmtimeInstance:
         if not isinstance(linear, wasmtime.Memory):
             raise TypeError("the memory module exports no memory")
         self.memory = WasmtimeMemory(self.store, linear, limit)
-        if self.memory.size > limit:
-            raise LimitExceeded(
-                f"the image needs {self.memory.size} bytes of linear memory to start, more than "
-                f"memory_bytes={limit}"
-            )
+        require_room(self.memory.size, limit)
         self.native = code.instantiate(self.store, linear)
-        self._functions: Sequence[HostFunction] = ()
-        self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
-        self.pending: BaseException | None = None
-        self.closed = False
 
-    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
-        self._provide = provide
-
-    def host_function(self, index: int) -> HostFunction:
-        """The function behind an import."""
-        if not self._functions:
-            if self.closed or self._provide is None:
-                raise RuntimeClosed("the instance is closed")
-            functions = self._provide()
-            self._functions = [functions[name] for name in self.code.imports]
-        return self._functions[index]
+    def _import_names(self) -> Sequence[str]:
+        return self.code.imports
 
     def function(self, name: str) -> GuestFunction:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
@@ -420,7 +379,7 @@ class WasmtimeInstance:
     def globals(self) -> dict[str, int]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
         return {
-            name: int(item.value(self.store)) % I32_RANGE
+            name: int(item.value(self.store)) % _I32_RANGE
             for name, item in self.native.exports(self.store).items()
             if isinstance(item, wasmtime.Global)
         }
@@ -436,26 +395,14 @@ class WasmtimeInstance:
 
     def interrupt(self, interruption: Interruption) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
-        self.interruptions.append(interruption)
+        super().interrupt(interruption)
         self.engine.binding.alert()
-
-    def look_up(self) -> None:
-        """Raise what stops the guest, if anything does. In the thread that runs it."""
-        while self.interruptions:
-            error = self.interruptions.popleft()()
-            if error is not None:
-                raise error
-        if time.monotonic() >= self.deadline:
-            raise InvocationTimeout(_TIMEOUT)
 
     def close(self) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
         if not self.closed:
-            self.closed = True
-            self._functions = ()
-            self._provide = None
             self.engine.binding.set_deadline(self, None)
-            self.interruptions.clear()
+            super().close()
 
     def start_afresh(self) -> None:
         """See :meth:`WasmtimeEngine.start_afresh`: the parent's instances stay the parent's."""
@@ -463,13 +410,8 @@ class WasmtimeInstance:
         self.interruptions.clear()
         self.leave_native()
 
-    def stop(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`."""
-        self.closed = True
-        self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
-
     def leave_native(self) -> None:
-        """See :meth:`WasmtimeEngine.leave_natives`."""
+        """See :meth:`WasmtimeEngine.stop_guests`."""
         self.engine.binding.leave(self.store)
 
     def failure(self, trap: wasmtime.Trap | wasmtime.WasmtimeError) -> BaseException:
@@ -480,7 +422,7 @@ class WasmtimeInstance:
         if isinstance(trap, wasmtime.WasmtimeError):
             return GuestTrap(str(trap))
         if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-            return InvocationTimeout(_TIMEOUT)
+            return InvocationTimeout(OVERRAN)
         return GuestTrap(_cause(trap), _backtrace(trap))
 
 
@@ -498,126 +440,13 @@ def _backtrace(trap: wasmtime.Trap) -> str:
     return "\n".join(f"  at function {f.func_index} + {f.func_offset:#x}" for f in frames)
 
 
-def to_signed(value: int) -> int:
-    """The i32 that has the low 32 bits of ``value``."""
-    return (value + I32_SIGN) % I32_RANGE - I32_SIGN
-
-
-@final
-class PublicBinding:
-    """Calls through wasmtime's documented Python classes.
-
-    They give a store a deadline in epochs and nothing else, so the epoch is a clock here, and an
-    interruption is noticed where the guest calls the host.
-    """
-
-    name = "public"
-
-    def __init__(self, engine: WasmtimeEngine) -> None:
-        self._active = engine.active
-        self._ticker = Ticker(engine.native.increment_epoch)
-
-    def define(
-        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
-    ) -> None:
-        """See :class:`Binding`."""
-        signature = declared.type
-        assert isinstance(signature, wasmtime.FuncType)
-        narrow = [str(kind) == "i32" for kind in signature.params]
-        i32_result = [str(kind) for kind in signature.results] == ["i32"]
-
-        def call_host(*arguments: Number) -> Number | None:
-            instance = self._active.instance
-            assert instance is not None
-            try:
-                result = function(
-                    *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
-                )
-                instance.look_up()
-            except BaseException as error:
-                # wasmtime carries no Python exception across guest frames; the instance does.
-                instance.pending = error
-                raise
-            return to_signed(int(result or 0)) if i32_result else result
-
-        linker.define_func(declared.module, str(declared.name), signature, call_host)
-
-    def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
-        """See :class:`Binding`."""
-        item = instance.native.exports(instance.store)[name]
-        if not isinstance(item, wasmtime.Func):
-            raise KeyError(name)
-        active = instance.engine.active
-
-        def call_guest(*arguments: int) -> int:
-            if instance.closed:
-                raise RuntimeClosed("the instance is closed")
-            outer, active.instance = active.instance, instance
-            try:
-                result = item(instance.store, *map(to_signed, arguments))
-            except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
-                raise instance.failure(trap) from None
-            except BaseException:  # noqa: BLE001 - replaced by the right one
-                # wasmtime-py keeps the last host exception in a module global that threads
-                # share; the instance's own record is the right one.
-                raise instance.failure(wasmtime.WasmtimeError("lost exception")) from None
-            finally:
-                active.instance = outer
-            return int(result or 0) % I32_RANGE
-
-        return call_guest
-
-    def bind(
-        self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
-    ) -> Callable[[], None]:
-        """See :class:`Binding`."""
-        call_guest = self.function(instance, name)
-
-        def call_bound() -> None:
-            call_guest(*arguments)
-
-        return call_bound
-
-    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
-        """See :class:`Binding`."""
-        item = instance.native.exports(instance.store)[name]
-        if not isinstance(item, wasmtime.Global):
-            raise KeyError(name)
-        item.set_value(instance.store, wasmtime.Val.i32(to_signed(value)))
-
-    def supervise(self, instance: WasmtimeInstance) -> None:
-        """See :class:`Binding`."""
-        instance.store.set_epoch_deadline(NEVER)
-
-    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
-        """See :class:`Binding`."""
-        if instance.deadline_armed:
-            self._ticker.disarm()
-            instance.deadline_armed = False
-        if seconds is None:
-            instance.store.set_epoch_deadline(NEVER)
-            return
-        instance.store.set_epoch_deadline(self._ticker.ticks(seconds))
-        self._ticker.arm()
-        instance.deadline_armed = True
-
-    def alert(self) -> None:
-        """See :class:`Binding`: there is no way; guests look up where they call the host."""
-
-    def guests_run(self) -> bool:
-        """See :class:`Binding`."""
-        return any_thread_is_in(wasmtime.Func.__call__)
-
-    def start_afresh(self) -> None:
-        """See :class:`Binding`: the ticker notices by itself."""
-
-    def leave(self, native: Managed[Any]) -> None:
-        """See :class:`Binding`: the public API can only free it, which a store may not survive."""
-        if not isinstance(native, wasmtime.Store):
-            native.close()
-
-
 def _raw_binding(engine: WasmtimeEngine) -> Binding:
     from dotnet_wasm_host.engines.wasmtime_raw import RawBinding  # noqa: PLC0415
 
     return RawBinding(engine)
+
+
+def _public_binding(engine: WasmtimeEngine) -> Binding:
+    from dotnet_wasm_host.engines.wasmtime_public import PublicBinding  # noqa: PLC0415
+
+    return PublicBinding(engine)

@@ -270,11 +270,12 @@ def _padded(code: str) -> str:
 class _Call:
     """One exported function with its argument array, ready to be entered."""
 
-    __slots__ = ("_active", "_arguments", "_instance", "_keep", "_trap")
+    __slots__ = ("_active", "_arguments", "_instance", "_keep", "_reference", "_trap")
 
     def __init__(self, instance: WasmtimeInstance, name: str, values: Any, count: int) -> None:
         extern = _export(instance, name, ffi.WASMTIME_EXTERN_FUNC)
         self._instance = instance
+        self._reference = instance.reference
         self._active = instance.engine.active
         context = ctypes.cast(instance.store._context(), c_void_p)
         self._trap = c_void_p()
@@ -287,16 +288,17 @@ class _Call:
         self._keep = (extern, values)
 
     def __call__(self) -> None:
-        instance = self._instance
-        if instance.closed:
+        if self._instance.closed:
             raise RuntimeClosed("the instance is closed")
         active = self._active
-        outer = active.instance
-        active.instance = instance
-        try:
+        if active.reference is self._reference:
             error = _call_unchecked(*self._arguments)
-        finally:
-            active.instance = outer
+        else:
+            outer = active.enter(self._instance)
+            try:
+                error = _call_unchecked(*self._arguments)
+            finally:
+                active.leave(outer)
         if error or self._trap.value:
             self._raise(error)
 

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import ctypes
-import heapq
 import logging
 import time
 import weakref
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, final
 
 from dotnet_wasm_host import abi
 from dotnet_wasm_host.errors import (
     ArtifactError,
-    AssemblyLoadError,
     DotnetHostError,
     FunctionNotLoaded,
     GuestOutOfMemory,
-    GuestTerminated,
     GuestTrap,
     HandlerNotFound,
-    InvocationCancelled,
-    InvocationError,
-    InvocationTimeout,
     LimitExceeded,
     MemoryAccessError,
-    MissingApi,
     StackTooSmall,
-    missing_api_sentence,
 )
 from dotnet_wasm_host.guest.pending import PendingCall
-from dotnet_wasm_host.imports.host import CxxException
 from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
@@ -40,8 +30,10 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.artifacts.manifest import ArtifactFile
     from dotnet_wasm_host.base_library import BaseLibrary
+    from dotnet_wasm_host.guest.deadlines import Deadlines
+    from dotnet_wasm_host.guest.failures import Failures
     from dotnet_wasm_host.imports.host import Host
-    from dotnet_wasm_host.missing_api import MissingApiAdvice, MissingPart
+    from dotnet_wasm_host.missing_api import MissingApiAdvice
 
 __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 
@@ -75,19 +67,12 @@ _LOAD_FAILURES = (
 _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
-_JS_EXCEPTION = "System.Runtime.InteropServices.JavaScript.JSException"
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
-#: How .NET says that it stopped because it was asked to.
-_CANCELLED = frozenset(
-    {"System.OperationCanceledException", "System.Threading.Tasks.TaskCanceledException"}
-)
-_HOST_FUNCTION_EXCEPTION = "MinimalRuntime.HostFunctionException"
 #: Pieces of queued work done in a row before others get the instance.
 _WORK_AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class GuestLayout:
+class GuestLayout(NamedTuple):
     """Where things are in linear memory; the same in every instance of an image.
 
     Attributes:
@@ -134,8 +119,7 @@ class Guest:
         self.abandoned = 0
         self.function_ids: dict[int, str] = {}
         self._last_cause: BaseException | None = None
-        self._due: list[tuple[float, int, PendingCall]] = []
-        self._watched = 0
+        self._deadlines: Deadlines | None = None
         self._grace = grace
         self._advice = advice
         self.added: dict[str, ArtifactFile] = {}
@@ -379,20 +363,19 @@ class Guest:
 
     def watch(self, call: PendingCall) -> None:
         """Heed the deadline of a call."""
-        due = call.due()
-        if due is not None:
-            self._watched += 1  # breaks ties: calls have no order
-            heapq.heappush(self._due, (due, self._watched, call))
+        if self._deadlines is None:
+            from dotnet_wasm_host.guest.deadlines import Deadlines  # noqa: PLC0415 - often unused
+
+            self._deadlines = Deadlines()
+        self._deadlines.watch(call)
 
     def next_due(self) -> float | None:
         """``time.monotonic()`` at which :meth:`pump` has something to do; ``None`` for never."""
         mono = self._mono
         if mono.background_work or mono.finished_calls or self.host.arrivals.waiting:
             return 0.0
-        while self._due and self._due[0][2].outcome.done():
-            heapq.heappop(self._due)
         timer = mono.timer_at
-        deadline = self._due[0][0] if self._due else None
+        deadline = None if self._deadlines is None else self._deadlines.next()
         if timer is None or deadline is None:
             return timer if deadline is None else deadline
         return min(timer, deadline)
@@ -409,8 +392,8 @@ class Guest:
             self._run_due()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
             raise self._broke(error) from None
-        if self._due:
-            self._heed_deadlines()
+        if self._deadlines is not None:
+            self._heed_deadlines(self._deadlines)
         if self._linear.size != self._size:
             self._bind_frame()
         if self._mono.finished_calls:
@@ -428,8 +411,9 @@ class Guest:
         self.watch(call)
         _, status, record = self._request("Cancel", b"", call.call_id)
         if status == abi.Status.HANDLER_THREW:
-            error = self._decode(lambda: abi.decode_error(record))
-            _log.warning("%r threw when it was cancelled: %s", call.function_id, _sentence(error))
+            thrown = self._decode(lambda: abi.decode_error(record))
+            said = self._failures.sentence(thrown)
+            _log.warning("%r threw when it was cancelled: %s", call.function_id, said)
 
     def end_host_call(self, number: int, error: int, output: bytes, *, cancelled: bool) -> None:
         """Tell the guest that a host function it began has ended."""
@@ -448,18 +432,16 @@ class Guest:
         _, handle, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
         return self.function_ids.get(handle)
 
-    def _heed_deadlines(self) -> None:
+    def _heed_deadlines(self, deadlines: Deadlines) -> None:
         now = time.monotonic()
-        while self._due and self._due[0][0] <= now:
-            _, _, call = heapq.heappop(self._due)
-            if call.outcome.done():
-                continue
+        for call in deadlines.pass_by(now):
             if not call.cancelled:
                 self.cancel(call)
             elif call.stop_at is not None and call.stop_at <= now:
                 del self.pending[call.call_id]
                 self.abandoned += 1
-                call.fail(_stopped(call, "did not end when its token was cancelled"))
+                how = "did not end when its token was cancelled"
+                call.fail(self._failures.of_stop(call, how))
 
     def _collect(self) -> bool:
         """Settle one call that has ended; False if there is none."""
@@ -485,13 +467,7 @@ class Guest:
         if status == _OK:
             return answer
         error = self._invocation_error(call.function_id, status, answer, self._host_error())
-        if (
-            call.cancelled
-            and isinstance(error, InvocationError)
-            and error.dotnet_type in _CANCELLED
-        ):
-            raise _stopped(call, "ended when its token was cancelled") from error
-        raise error
+        raise self._failures.of_wait(call, error)
 
     def _send(self, handle: int, payload: Buffer) -> int:
         """Like :meth:`_place`, checked against the limit, with a short way for small bytes."""
@@ -548,22 +524,17 @@ class Guest:
 
     # ---------------------------------------------------------------- errors
 
+    @property
+    def _failures(self) -> Failures:
+        from dotnet_wasm_host.guest.failures import Failures  # noqa: PLC0415 - most never fail
+
+        return Failures(self.host, self._advice, self._wanted)
+
     def _broke(self, error: BaseException) -> BaseException:
         if isinstance(error, StackTooSmall):
             return error  # the guest was not entered
         self.broken = True
-        if isinstance(error, CxxException):
-            return GuestTrap("a C++ exception was thrown and never caught")
-        if isinstance(error, (GuestTerminated, GuestTrap)) and self._heap.refused:
-            return GuestOutOfMemory(
-                f"the guest ran out of its {self._heap.limit} bytes of linear memory and died"
-            )
-        cause = self._printed.cause_of_death()
-        if isinstance(error, GuestTerminated) and cause:
-            return GuestTerminated(
-                error.exit_code, f"the guest ended with exit code {error.exit_code}: {cause}"
-            )
-        return error
+        return self._failures.of_death(error)
 
     def _lied(self, error: DotnetHostError) -> DotnetHostError:
         self.broken = True
@@ -587,40 +558,17 @@ class Guest:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        remote = self._decode(lambda: abi.decode_error(record))
-        if cause is not None and remote.type_name == _HOST_FUNCTION_EXCEPTION:
-            return cause
-        error = _invocation_error(function_id, remote)
-        if cause is not None:
-            error.__cause__ = cause
-        root = error
-        while root.inner is not None:
-            root = root.inner
-        if root.dotnet_type == _JS_EXCEPTION:
-            # What was raised here, before .NET made exceptions of it.
-            error.__cause__ = self.host.interop.raised(root.dotnet_message) or error.__cause__
-        missing = self._missing(function_id, remote)
-        return MissingApi(error, missing.api, missing.image, missing.found_in) if missing else error
+        thrown = self._decode(lambda: abi.decode_error(record))
+        return self._failures.of_call(function_id, thrown, cause)
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
         if status not in _LOAD_FAILURES:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        error = self._decode(lambda: abi.decode_error(record))
+        thrown = self._decode(lambda: abi.decode_error(record))
         if status == abi.Status.HANDLER_NOT_FOUND:
-            return HandlerNotFound(function_id, error.type_name, error.message)
-        reason = error.message or error.type_name
-        if status == abi.Status.HANDLER_THREW:
-            reason = f"its constructor threw {_sentence(error)}"
-        missing = self._missing(function_id, error)
-        if missing:
-            needs = missing_api_sentence(missing.api, missing.image, missing.found_in)
-            reason = f"it {needs}"
-        return AssemblyLoadError(function_id, error.type_name, reason, error.stack_trace)
-
-    def _missing(self, function_id: str, error: abi.RemoteException) -> MissingPart | None:
-        if self._advice is None:
-            return None
-        return self._advice.find(error, self._wanted.get(function_id, ()))
+            return HandlerNotFound(function_id, thrown.type_name, thrown.message)
+        constructing = status == abi.Status.HANDLER_THREW
+        return self._failures.of_load(function_id, thrown, constructing=constructing)
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
@@ -628,28 +576,7 @@ class Guest:
         raise self._invocation_error(function_id, status, record)
 
 
-def _stopped(call: PendingCall, how: str) -> InvocationTimeout | InvocationCancelled:
-    if call.unwanted:
-        return InvocationCancelled(f"{call.function_id!r} was cancelled while it waited and {how}")
-    limit = "" if call.timeout is None else f" of {call.timeout:g} s"
-    return InvocationTimeout(f"{call.function_id!r} ran past its deadline{limit} and {how}")
-
-
 def _no_room(size: int) -> GuestOutOfMemory:
     error = GuestOutOfMemory(f"linear memory has no room for a payload of {size} bytes")
     error.survived = True
     return error
-
-
-def _sentence(error: abi.RemoteException) -> str:
-    """The exception and the one at the root of it, which usually says more."""
-    root = error
-    while root.inner is not None:
-        root = root.inner
-    said = f"{error.type_name}: {error.message}"
-    return said if root is error else f"{said} ({root.type_name}: {root.message})"
-
-
-def _invocation_error(function_id: str, error: abi.RemoteException) -> InvocationError:
-    inner = _invocation_error(function_id, error.inner) if error.inner else None
-    return InvocationError(function_id, error.type_name, error.message, error.stack_trace, inner)

@@ -22,12 +22,17 @@ from dotnet_wasm_host.imports.js_objects import InGuest, JsError, JsObject
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
+    from typing_extensions import Unpack
+
     from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.fetch.exchange import Exchange
     from dotnet_wasm_host.imports.base import Caller
     from dotnet_wasm_host.imports.interop import JsFunction, JsModule
     from dotnet_wasm_host.imports.js_objects import MemoryView
     from dotnet_wasm_host.options import HttpPolicy
+
+    #: URL, names and values of the headers, names and values of the options.
+    Request = tuple[str, list[str], list[str], list[str], list[object]]
 
 __all__ = ["http_access", "http_module"]
 
@@ -98,25 +103,37 @@ class _Functions:
 
     # ---------------------------------------------------------------- the request
 
-    def fetch(
+    def fetch(self, controller: Controller, *request: Unpack[Request]) -> Future[None]:
+        """Send a request without a body; done when there is a response."""
+        return self._send(controller, request)
+
+    def fetch_bytes(
+        self, controller: Controller, *request_and_body: Unpack[tuple[Unpack[Request], int, int]]
+    ) -> Future[None]:
+        """The same, with a body that is complete: its address and size come last."""
+        pointer, length = request_and_body[5:]
+        body = self._held(pointer, length)
+        return self._free_after(self._send(controller, request_and_body[:5], body), length)
+
+    def fetch_stream(self, controller: Controller, *request: Unpack[Request]) -> Future[None]:
+        """The same, with a body that is written while it is sent."""
+        return self._send(controller, request, streamed=True)
+
+    def _send(
         self,
         controller: Controller,
-        url: str,
-        header_names: list[str],
-        header_values: list[str],
-        option_names: list[str],
-        option_values: list[object],
+        request: Request,
         body: bytes | None = None,
         *,
         streamed: bool = False,
     ) -> Future[None]:
-        """Send a request; done when there is a response."""
         access = self._access
         if access is None:
             raise JsError(_NO_POLICY)
         # httpx is imported with the first request.
         from dotnet_wasm_host.fetch.exchange import Exchange, Outgoing  # noqa: PLC0415
 
+        url, header_names, header_values, option_names, option_values = request
         options = dict(zip(option_names, option_values, strict=True))
         outgoing = Outgoing(
             method=str(options.get("method", "GET")),
@@ -132,44 +149,6 @@ class _Functions:
         # The guest drops the controller, or the instance goes with all that it holds.
         weakref.finalize(controller, _let_go, access, exchange, controller.started).atexit = False
         return self._start(controller, exchange.send(outgoing))
-
-    def fetch_bytes(
-        self,
-        controller: Controller,
-        url: str,
-        header_names: list[str],
-        header_values: list[str],
-        option_names: list[str],
-        option_values: list[object],
-        pointer: int,
-        length: int,
-    ) -> Future[None]:
-        """The same, with a body that is complete."""
-        body = self._held(pointer, length)
-        sent = self.fetch(
-            controller, url, header_names, header_values, option_names, option_values, body
-        )
-        return self._free_after(sent, length)
-
-    def fetch_stream(
-        self,
-        controller: Controller,
-        url: str,
-        header_names: list[str],
-        header_values: list[str],
-        option_names: list[str],
-        option_values: list[object],
-    ) -> Future[None]:
-        """The same, with a body that is written while it is sent."""
-        return self.fetch(
-            controller,
-            url,
-            header_names,
-            header_values,
-            option_names,
-            option_values,
-            streamed=True,
-        )
 
     def write(self, controller: Controller, pointer: int, length: int) -> Future[None]:
         """A piece of the body; done when there is room for the next."""

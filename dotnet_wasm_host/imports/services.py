@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,8 +16,7 @@ __all__ = ["HostServices", "InteropState"]
 _FIRST_PROMISE = -2
 
 
-@dataclass(frozen=True, slots=True)
-class HostServices:
+class HostServices(NamedTuple):
     """The same for every instance that a runtime ever has.
 
     Attributes:
@@ -32,8 +31,7 @@ class HostServices:
     wake: Callable[[], object] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InteropState:
+class InteropState(NamedTuple):
     """What an image's memory has numbers for.
 
     Attributes:
@@ -42,6 +40,6 @@ class InteropState:
         next_promise: the next task's handle; they count down.
     """
 
-    bindings: Mapping[str, tuple[str, int, int, int]] = field(default_factory=dict)
+    bindings: Mapping[str, tuple[str, int, int, int]] = MappingProxyType({})
     next_handle: int = 1
     next_promise: int = _FIRST_PROMISE

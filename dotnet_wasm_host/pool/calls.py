@@ -121,6 +121,7 @@ class Calls:
     ) -> bytes | BegunCall:
         """Call a function now; whoever calls this has a place."""
         self.invocations += 1
+        marked = self._reentrant and self._mark()
         try:
             if cancellation is not None:
                 cancellation.require()
@@ -132,9 +133,7 @@ class Calls:
                         function_id, f"generation {generation.generation} is no longer loaded"
                     )
                 try:
-                    if self._reentrant:
-                        return self._run_and_mark(deployment, payload, timeout, cancellation)
-                    return self._run_counting(deployment, payload, timeout, cancellation)
+                    return self._begin(deployment, payload, timeout, cancellation)
                 except RuntimeClosed:
                     # It was replaced between the look and the call, unless the pool is gone.
                     if self._lifetime.disowned or deployment.function.is_alive:
@@ -142,25 +141,19 @@ class Calls:
         except BaseException:
             self.failed += 1
             raise
+        finally:
+            if marked:
+                self._busy.discard(get_ident())
 
-    def _run_and_mark(
-        self,
-        deployment: Deployment,
-        payload: Buffer,
-        timeout: float | None,
-        cancellation: Cancellation | None,
-    ) -> bytes | BegunCall:
-        """Remember which thread runs the call: its host functions may call the pool again."""
+    def _mark(self) -> bool:
+        """Remember that this thread runs a call. False if it runs one already."""
         thread = get_ident()
         if thread in self._busy:
-            return self._run_counting(deployment, payload, timeout, cancellation)
+            return False
         self._busy.add(thread)
-        try:
-            return self._run_counting(deployment, payload, timeout, cancellation)
-        finally:
-            self._busy.discard(thread)
+        return True
 
-    def _run_counting(
+    def _begin(
         self,
         deployment: Deployment,
         payload: Buffer,

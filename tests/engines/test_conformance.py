@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -52,6 +53,7 @@ CODE = """
     local.get 0 i32.const 1 i32.add call $deep_calling i32.const 1 i32.add)
   (func (export "crash") unreachable))
 """
+CODE_IMPORTS = ("host", "double", "long", "notify", "reenter")
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -136,6 +138,54 @@ def test_exceptions_cross_nested_calls_and_can_be_caught_between(start: Start) -
     instance = start(reenter=reenter)
     inner = instance.function("reenter")
     assert inner(3) == 103
+
+
+def test_each_instance_reaches_its_own_host_functions(start: Start) -> None:
+    def chain(calls: list[str]) -> None:
+        """Instances of which each calls the next one in a host function, and then a last time."""
+        first, second = start(), start()
+        third = start(reenter=lambda _: _noted(calls, "third"))
+        third_again = third.function("reenter")
+
+        def in_second(_: int) -> int:
+            calls.append("second")
+            return third_again(0)
+
+        second.attach(lambda: dict.fromkeys(CODE_IMPORTS, in_second))
+        second_again = second.function("reenter")
+
+        def in_first(depth: int) -> int:
+            calls.append(f"first {depth}")
+            if depth == 0:
+                return second_again(0)
+            return first_again(depth - 1)
+
+        first.attach(lambda: dict.fromkeys(CODE_IMPORTS, in_first))
+        first_again = first.function("reenter")
+        for call in (first_again, third_again, second_again, first_again, first_again):
+            call(1)
+
+    one_turn = ["first 1", "first 0", "second", "third"]
+    expected = [*one_turn, "third", "second", "third", *one_turn, *one_turn]
+    for run in (_here, _in_thread, _here):
+        calls: list[str] = []
+        run(functools.partial(chain, calls))
+        assert calls == expected
+
+
+def _noted(calls: list[str], name: str) -> int:
+    calls.append(name)
+    return 0
+
+
+def _here(work: Callable[[], object]) -> None:
+    work()
+
+
+def _in_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
 
 
 def test_exceptions_of_two_threads_are_not_mixed_up(start: Start) -> None:

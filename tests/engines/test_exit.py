@@ -8,11 +8,13 @@ import pytest
 #: What hangs on the sys module outlives the modules whose functions its finalizers need.
 PROGRAMS = {
     "closed": "dwh.Runtime().close()",
-    "open": "r = dwh.Runtime(); r._closed = True",
-    "outliving": "import sys; r = dwh.Runtime(); r._closed = True; sys.kept = (r, r.image)",
+    "open": "r = dwh.Runtime(); r._lifetime.closed = True",
+    "outliving": (
+        "import sys; r = dwh.Runtime(); r._lifetime.closed = True; sys.kept = (r, r.image)"
+    ),
     "deadline running": (
-        "import threading, time; r = dwh.Runtime(); r._closed = True; "
-        "r._guest.host.instance.set_deadline(60)"
+        "import threading, time; r = dwh.Runtime(); r._lifetime.closed = True; "
+        "r._current.guest.host.instance.set_deadline(60)"
     ),
 }
 

@@ -219,7 +219,7 @@ def test_ctrl_c_ends_a_guest_that_loops(looper: dwh.Runtime, command: bytes) -> 
         sent: list[float] = []
 
         def press(sent: list[float] = sent, moment: float = 0.05 + 0.013 * attempt) -> None:
-            while not looper._calling:  # this thread may start before the main one goes on
+            while not looper._current.calling:  # this thread may start before the main one goes on
                 time.sleep(0.001)
             time.sleep(moment)
             sent.append(time.monotonic())

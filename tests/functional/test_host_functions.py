@@ -190,10 +190,10 @@ def test_an_exception_around_it_has_it_as_its_cause(calling: dwh.Runtime, world:
 
 def test_exceptions_that_were_caught_are_not_kept(calling: dwh.Runtime) -> None:
     calling.invoke("f", b"swallow unprintable")
-    assert len(calling._guest.host.calls._errors) <= 64
+    assert len(calling._current.guest.host.calls._errors) <= 64
     with pytest.raises(Refused):
         calling.invoke("f", b"fail")
-    assert not calling._guest.host.calls._errors
+    assert not calling._current.guest.host.calls._errors
 
 
 def test_a_missing_function_says_what_there_is(calling: dwh.Runtime) -> None:

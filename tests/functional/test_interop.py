@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host import runtime as runtime_module
 from dotnet_wasm_host.imports.js_objects import InGuest, JsError, JsObject, MemoryView
 from dotnet_wasm_host.imports.services import HostServices
+from dotnet_wasm_host.runtime import runtime as runtime_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -151,10 +151,10 @@ def test_objects_show_their_properties_and_nothing_else(loaded: dwh.Runtime) -> 
 
 def test_disposed_objects_are_let_go(loaded: dwh.Runtime) -> None:
     ask(loaded, "Objects", "many")
-    assert len(loaded._guest.host.interop._handles) == 0
+    assert len(loaded._current.guest.host.interop._handles) == 0
     ask(loaded, "Objects", "keep")
     assert ask(loaded, "Objects", "kept") == "kept"
-    assert len(loaded._guest.host.interop._handles) == 1
+    assert len(loaded._current.guest.host.interop._handles) == 1
 
 
 def test_futures_are_tasks(loaded: dwh.Runtime, js: Host) -> None:
@@ -163,7 +163,7 @@ def test_futures_are_tasks(loaded: dwh.Runtime, js: Host) -> None:
     assert loaded.invoke("Promises", b"number").startswith(b"MarshallingError: ")
     assert loaded.invoke("Promises", b"inside") == b"True"
     assert js.threads == {threading.get_ident()}
-    assert loaded._guest.host.interop.pending == 0
+    assert loaded._current.guest.host.interop.pending == 0
 
 
 def test_futures_of_an_instance_that_is_gone_are_cancelled(loaded: dwh.Runtime, js: Host) -> None:

@@ -13,7 +13,7 @@ def test_an_instance_that_nobody_owns_is_seen(image: dwh.RuntimeImage) -> None:
     kept = []
     with pytest.raises(AssertionError, match="1 instances"), nothing_leaks([]):
         runtime = dwh.Runtime(image)
-        kept.append(runtime._guest.host.instance)
+        kept.append(runtime._current.guest.host.instance)
         runtime.close()
     kept.clear()
 

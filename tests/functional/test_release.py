@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 def native(runtime: dwh.Runtime) -> weakref.ref[object]:
-    return weakref.ref(runtime._guest.host.instance)
+    return weakref.ref(runtime._current.guest.host.instance)
 
 
 def test_closing_frees_the_instance(busy: dwh.Assembly) -> None:
@@ -53,6 +54,20 @@ def test_closing_frees_the_instance(busy: dwh.Assembly) -> None:
     runtime.close()
     del runtime
     assert instance() is None
+
+
+def test_closing_frees_the_runtime_and_its_image(busy: dwh.Assembly) -> None:
+    with dwh.Runtime() as runtime:
+        runtime.load_assembly("busy", busy)
+        image = runtime.snapshot()
+    runtime = image.instantiate()
+    runtime.load_assembly("other", busy)
+    runtime.invoke("busy", b"four")
+    runtime.invoke("other", b"four")
+    kept: list[weakref.ref[Any]] = [weakref.ref(image), weakref.ref(runtime), native(runtime)]
+    runtime.close()
+    del image, runtime
+    assert [reference() for reference in kept] == [None] * 3
 
 
 @pytest.mark.parametrize(

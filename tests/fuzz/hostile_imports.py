@@ -30,7 +30,7 @@ class HostileGuest:
 
     def __init__(self, runtime: dwh.Runtime, generator: random.Random) -> None:
         self._generator = generator
-        self._host = runtime._guest.host
+        self._host = runtime._current.guest.host
         self._functions: Mapping[str, Callable[..., object]] = self._host.functions()
         self._signatures = signatures()
         self.names = sorted(set(self._functions) & set(self._signatures))

@@ -85,11 +85,11 @@ def test_host_functions_survive_any_arguments(
         with dwh.Runtime(image, wasi=quiet, limits=dwh.Limits(memory_bytes=96 << 20)) as runtime:
             guest = HostileGuest(runtime, generator)
             assert len(guest.names) > 25
-            runtime._guest.host.instance.set_deadline(60)
-            runtime._calling = True  # as it is when a guest calls
+            runtime._current.guest.host.instance.set_deadline(60)
+            runtime._current.calling = True  # as it is when a guest calls
             for _ in range(CALLS // 4):
                 guest.call(generator.choice(guest.names))
-            runtime._calling = False
+            runtime._current.calling = False
             assert runtime.recycles == 0
             assert runtime.memory.size <= 96 << 20
 
@@ -108,7 +108,7 @@ class LyingGuest:
 
     def answer(self, entry: str, handle: int, status: int, output: int, length: int) -> None:
         """Let the next call of an entry point end like this."""
-        guest = self._runtime._guest
+        guest = self._runtime._current.guest
 
         def lie() -> None:
             abi.FRAME.pack_into(guest._frame, 0, handle, 0, 0, status, output, length)

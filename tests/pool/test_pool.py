@@ -160,6 +160,23 @@ def test_statics_are_as_isolated_as_asked_for(counter: dwh.Assembly) -> None:
     assert counts(Isolation.PER_INVOCATION) == [b"1", b"1", b"1"]
 
 
+@pytest.mark.parametrize("isolation", Isolation)
+def test_a_function_is_warmed_up_before_it_serves(
+    isolation: Isolation, counter: dwh.Assembly, second_counter: dwh.Assembly
+) -> None:
+    with RuntimePool(size=1, isolation=isolation) as pool:
+        pool.load_assembly("f", counter, warm_up=(b"x", bytearray(b"y")))
+        assert [pool.invoke("f", b"x").split()[1] for _ in range(2)] == {
+            Isolation.SHARED: [b"1", b"2"],
+            Isolation.PER_FUNCTION: [b"3", b"4"],
+            Isolation.PER_INVOCATION: [b"3", b"3"],
+        }[isolation]
+        with pytest.raises(dwh.InvocationError, match="thrown"):
+            pool.load_assembly("f", second_counter, warm_up=[b"throw"])
+        assert pool.functions["f"].assembly_sha256 == counter.sha256
+        assert pool.invoke("f", b"x").startswith(b"VERSION")
+
+
 def test_a_stuck_call_blocks_its_own_place_only(pool: RuntimePool, counter: dwh.Assembly) -> None:
     pool.load_assembly("stuck", counter)
     pool.load_assembly("f", counter)

@@ -39,7 +39,7 @@ def test_a_call_that_asks_for_no_file_makes_no_file_system() -> None:
     with Runtime() as runtime:
         runtime.load_assembly("echo", echo)
         assert runtime.invoke("echo", b"echo") == b"echo 4"
-        assert runtime._guest.host._files is None
+        assert runtime._current.guest.host._files is None
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.assembly import (
     Assembly,
@@ -27,8 +26,7 @@ __all__ = ["LEAK_PER_UNLOAD", "FunctionSource", "read_source"]
 LEAK_PER_UNLOAD = 28 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionSource:
+class FunctionSource(NamedTuple):
     """What it takes to load a function (again)."""
 
     image: bytes

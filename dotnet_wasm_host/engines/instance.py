@@ -1,0 +1,132 @@
+"""What an instance is, whichever engine it is of: host functions, orders to stop, a limit."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.errors import (
+    InvocationCancelled,
+    InvocationTimeout,
+    LimitExceeded,
+    RuntimeClosed,
+)
+from dotnet_wasm_host.options import WASM_PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dotnet_wasm_host.engines.base import HostFunction, Interruption
+
+__all__ = ["OVERRAN", "EngineInstance", "LimitedMemory", "require_room"]
+
+OVERRAN = "the call ran past its deadline and was stopped"
+
+
+def require_room(needed: int, limit: int) -> None:
+    """LimitExceeded if an image starts with more bytes of memory than an instance may have."""
+    if needed > limit:
+        raise LimitExceeded(
+            f"the image needs {needed} bytes of linear memory to start, more than "
+            f"memory_bytes={limit}"
+        )
+
+
+class LimitedMemory(ABC):
+    """Linear memory that never grows past ``limit`` bytes.
+
+    Attributes:
+        address, size: see :class:`~dotnet_wasm_host.engines.base.LinearMemory`.
+    """
+
+    __slots__ = ("_limit", "address", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.address = 0
+        self.size = 0
+
+    def grow(self, pages: int) -> bool:
+        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
+        if pages < 0 or self.size + pages * WASM_PAGE > self._limit or not self._grow(pages):
+            return False
+        self._refresh()
+        return True
+
+    @abstractmethod
+    def _grow(self, pages: int) -> bool:
+        """Have the engine grow it. False if that failed."""
+
+    @abstractmethod
+    def _refresh(self) -> None:
+        """Ask the engine for address and size."""
+
+
+class EngineInstance(ABC):
+    """The part of an instance that has nothing native.
+
+    Closing drops the host functions and refuses further calls; the native memory goes when
+    the last reference does, so a view or a call that is still running stays valid.
+
+    Attributes:
+        closed: calls are refused.
+        deadline: ``time.monotonic()`` at which the guest is stopped.
+        interruptions: what it is to ask itself when it looks up.
+        pending: what a host function raised, on its way through the guest's frames.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.deadline = math.inf
+        self.interruptions: deque[Interruption] = deque()
+        self.pending: BaseException | None = None
+        #: The functions behind the imports, in their order; empty until one is called.
+        self.functions: Sequence[HostFunction] = ()
+        self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
+
+    @abstractmethod
+    def _import_names(self) -> Sequence[str]:
+        """Names of the imported functions, in module order."""
+
+    def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
+        self._provide = provide
+
+    def provide_functions(self) -> Sequence[HostFunction]:
+        """Fill :attr:`functions`, when the guest first calls one of them."""
+        if self.closed or self._provide is None:
+            raise RuntimeClosed("the instance is closed")
+        provided = self._provide()
+        self.functions = [provided[name] for name in self._import_names()]
+        return self.functions
+
+    def interrupt(self, interruption: Interruption) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
+        self.interruptions.append(interruption)
+
+    def look_up(self) -> None:
+        """Raise what stops the guest, if anything does. In the thread that runs it."""
+        while self.interruptions:
+            error = self.interruptions.popleft()()
+            if error is not None:
+                try:
+                    raise error
+                finally:
+                    del error  # its traceback holds this frame
+        if time.monotonic() >= self.deadline:
+            raise InvocationTimeout(OVERRAN)
+
+    def stop(self) -> None:
+        """The interpreter exits."""
+        self.closed = True
+        self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
+
+    def close(self) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
+        self.closed = True
+        self.functions = ()
+        self._provide = None
+        self.interruptions.clear()

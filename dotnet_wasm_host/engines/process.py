@@ -1,0 +1,62 @@
+"""What happens to the process, and what it means for an engine: forks, and its end."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Follower", "follow_process", "wait_for_guests"]
+
+#: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
+EXIT_PATIENCE = 2.0
+_PAUSE = 0.002
+
+
+class Follower(Protocol):
+    """An engine that has to know."""
+
+    def start_afresh(self) -> None:
+        """This is the child of a fork: locks may have been held by threads that are no more."""
+
+    def stop_guests(self) -> None:
+        """The interpreter exits: no guest may run any longer."""
+
+
+def follow_process(engine: Follower) -> None:
+    """Tell an engine of forks and of the exit, without keeping it alive until then."""
+    reference = weakref.ref(engine)
+
+    def in_child() -> None:
+        follower = reference()
+        if follower is not None:
+            follower.start_afresh()
+
+    def at_exit() -> None:
+        follower = reference()
+        if follower is not None:
+            follower.stop_guests()
+
+    atexit.register(at_exit)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=in_child)
+
+
+def wait_for_guests(run: Callable[[], bool], alert: Callable[[], object] | None = None) -> None:
+    """Wait until no thread is inside of a guest any more, which ``run`` tells.
+
+    Threads that still run are daemons. One that came back from its guest while the interpreter is
+    being taken down would be ended with the engine's frames on its stack, and that would end the
+    process. ``alert`` has guests look up, where that
+    takes somebody.
+    """
+    patience = time.monotonic() + EXIT_PATIENCE
+    while run() and time.monotonic() < patience:
+        if alert is not None:
+            alert()
+        time.sleep(_PAUSE)

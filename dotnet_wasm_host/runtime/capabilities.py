@@ -1,0 +1,88 @@
+"""The capabilities of a runtime: assemblies that its functions share."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import DotnetHostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from dotnet_wasm_host.guest.guest import Guest
+    from dotnet_wasm_host.runtime.current_guest import CurrentGuest
+    from dotnet_wasm_host.runtime.function_source import FunctionSource
+    from dotnet_wasm_host.runtime.loading import Loader
+
+__all__ = ["Capabilities"]
+
+_log = logging.getLogger(__name__)
+
+
+@final
+class Capabilities:
+    """What is loaded by name, and again at once into each fresh guest.
+
+    Args:
+        current, loader: where.
+        frozen: names of those that are part of the image.
+    """
+
+    __slots__ = ("_current", "_frozen", "_loader", "_sources")
+
+    def __init__(self, current: CurrentGuest, loader: Loader, frozen: Iterable[str]) -> None:
+        self._current = current
+        self._loader = loader
+        self._frozen = tuple(frozen)
+        # No source for those that are part of the image.
+        self._sources: dict[str, FunctionSource | None] = dict.fromkeys(self._frozen)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is loaded."""
+        return tuple(self._sources)
+
+    def load(self, name: str, source: FunctionSource) -> None:
+        """Load one, after unloading the one of the same name."""
+        self.unload(name)
+        _, stays = self._loader.load(source, self._loader.capability(name, source))
+        if stays:
+            self._sources[name] = source
+        else:  # work in the background broke the guest
+            self._load_again(name, source)
+
+    def unload(self, name: str) -> bool:
+        """Unload one. False when it was not loaded."""
+        if name not in self._sources:
+            return False
+        source = self._sources.pop(name)
+        self._loader.unload(source, _unloading(name))
+        return True
+
+    def evicted(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.current_guest.Tenant`."""
+
+    def move_in(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.current_guest.Tenant`."""
+        # What breaks the fresh guest replaces it, and this is called again from within.
+        wanted, self._sources = self._sources, {}
+        for name in self._frozen:
+            if name not in wanted:
+                self._loader.unload(None, _unloading(name))
+        for name, source in wanted.items():
+            self._load_again(name, source)
+
+    def _load_again(self, name: str, source: FunctionSource | None) -> None:
+        if source is not None:
+            try:
+                self._current.run(self._loader.capability(name, source))
+            except DotnetHostError as error:
+                # It is not among the loaded ones now, should this have killed the guest again.
+                _log.warning("capability %r could not be loaded again: %s", name, str(error))
+                return
+        self._sources[name] = source
+
+
+def _unloading(name: str) -> Callable[[Guest], bool]:
+    return lambda guest: guest.unload_capability(name)

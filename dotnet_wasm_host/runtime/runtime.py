@@ -1,0 +1,453 @@
+"""The runtime as users have it."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host.capabilities import BUILT_IN, capability_assembly
+from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
+from dotnet_wasm_host.forks import Forks
+from dotnet_wasm_host.guest.pending import PendingCall
+from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.imports.http import http_access, http_module
+from dotnet_wasm_host.imports.services import HostServices
+from dotnet_wasm_host.lifetime import Lifetime
+from dotnet_wasm_host.options import HttpPolicy, Limits, RuntimeStats, WasiOptions
+from dotnet_wasm_host.registry import (
+    FunctionRegistry,
+    FunctionState,
+    LoadedFunction,
+    check_name,
+)
+from dotnet_wasm_host.runtime.calls import Calls
+from dotnet_wasm_host.runtime.capabilities import Capabilities
+from dotnet_wasm_host.runtime.current_guest import CurrentGuest
+from dotnet_wasm_host.runtime.function_source import read_source
+from dotnet_wasm_host.runtime.functions import Functions
+from dotnet_wasm_host.runtime.loading import Loader
+from dotnet_wasm_host.runtime.waiting import CoveredCall, WaitingCalls
+from dotnet_wasm_host.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from typing_extensions import Buffer, Self
+
+    from dotnet_wasm_host.assembly import (
+        Assembly,
+        AssemblyPath,
+    )
+    from dotnet_wasm_host.cancellation import Cancellation
+    from dotnet_wasm_host.engines.base import Engine, Interruption
+    from dotnet_wasm_host.fetch.access import HttpAccess
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
+    from dotnet_wasm_host.memory import Memory
+
+__all__ = ["Runtime"]
+
+_forks = Forks()
+
+
+@final
+class Runtime:
+    """A .NET runtime with its own memory, heap, statics, files and functions.
+
+    Args:
+        image: what to start from: ``"full"``, which runs any function, one of the smaller
+            built-in images (:meth:`RuntimeImage.load`), or a :class:`RuntimeImage`.
+        engine: ``"wasmtime"`` (the default) or an engine; an image brings its own.
+        limits: memory, time and sizes.
+        wasi: arguments, environment, streams, files, clock and randomness of the guest.
+        host_functions: what the guest may call with ``Host.Call`` and ``Host.CallAsync``: name to
+            a function that takes bytes and returns bytes, or a coroutine function. They run in the
+            process, outside of the sandbox, with what the guest gives them: trust no argument.
+        http: what ``HttpClient`` may reach; nothing without it. Needs the extra ``http``.
+
+    Thread-safe: calls are carried out one after the other. Use it as a context manager, or
+    call :meth:`close`; a runtime that is forgotten warns and is freed by the garbage collector.
+
+    When the guest traps, exits, aborts or overruns its deadline, the call raises and the
+    instance is replaced by a fresh one of the same image. The loaded functions stay loaded:
+    each is loaded again at its next call, and its statics start afresh.
+    """
+
+    def __init__(
+        self,
+        image: str | RuntimeImage = "full",
+        *,
+        engine: str | Engine | None = None,
+        limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None = None,
+        http: HttpPolicy | HttpAccess | None = None,
+    ) -> None:
+        self._lifetime = Lifetime("runtime")
+        self._lifetime.closed = True  # so that __del__ is right if the lines below raise
+        if isinstance(image, str):
+            stack_bytes = None if limits is None else limits.stack_bytes
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=stack_bytes)
+        elif engine is not None:
+            raise ValueError("the image belongs to its engine already; leave engine out")
+        self._image = image
+        limits = limits if limits is not None else Limits()
+        _check_stack(image, limits)
+        self._lock = threading.RLock()
+        self.bell = Wakeup()
+        self._own_functions: HostFunctions | None = None
+        lent = None
+        if host_functions is not None:
+            from dotnet_wasm_host.imports.host_functions import HostFunctions  # noqa: PLC0415
+
+            if isinstance(host_functions, HostFunctions):
+                lent = host_functions  # a pool's
+            else:
+                lent = self._own_functions = HostFunctions(host_functions)
+        access = http_access(http) if isinstance(http, HttpPolicy) else http
+        # One that was given belongs to a pool.
+        self._http = access if access is not http else None
+        services = HostServices(
+            javascript=(http_module(access),), functions=lent, wake=self.bell.ring
+        )
+        wasi = wasi if wasi is not None else WasiOptions()
+        start = partial(image.start, limits, wasi, self._lock, services)
+        self._current = CurrentGuest(start, limits, self.bell)
+        loader = Loader(self._current, image.base_library)
+        self._functions = Functions(self._current, loader, limits, self._lifetime)
+        self._capabilities = Capabilities(self._current, loader, image.capabilities)
+        self._current.tenants = (self._functions, self._capabilities)
+        self._waiting = WaitingCalls(self._current, limits, self._lock, self.bell)
+        self._calls = Calls(self._current, self._functions, self._waiting, limits)
+        # The hot path has no attribute look-ups that could be done once.
+        self._entry, self._begin = self._functions.entry, self._calls.begin
+        for frozen in image.functions:
+            self._functions.add_frozen(frozen, self._invoke_generation)
+        self._lifetime.closed = False
+        _forks.watch(self)
+
+    # ---------------------------------------------------------------- functions
+
+    def load_assembly(
+        self,
+        function_id: str,
+        assembly: Buffer | AssemblyPath | Assembly,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        handler_type: str | None = None,
+    ) -> LoadedFunction:
+        """Load a function under an id; one that is loaded under it is unloaded first.
+
+        Args:
+            function_id: 1..1,024 bytes of UTF-8 without NUL.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that only this function sees, or a folder of them. An
+                assembly of the base library among them is left out: those are shared.
+            handler_type: full name of the handler; without it the first
+                ``IFunctionHandler`` in metadata order is taken.
+
+        Raises:
+            MarshallingError: the id cannot be one.
+            AssemblyLoadError: the bytes are no .NET assembly (then nothing has changed), or
+                .NET refused it, or the handler's constructor threw (then the id is not loaded).
+            HandlerNotFound: no usable handler; the id is not loaded.
+            LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
+        """
+        check_name(function_id)
+        source = read_source(
+            function_id, assembly, dependencies, handler_type, self._image.assembly_names
+        )
+        if self._image.api is not None:
+            self._image.api.require(function_id, source.assemblies())
+        with self._entered():
+            return self._functions.load(function_id, source, self._invoke_generation)
+
+    def invoke(
+        self,
+        function_id: str,
+        payload: Buffer = b"",
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> bytes:
+        """Call a function with bytes, and get the bytes it returns.
+
+        Args:
+            function_id: the id it was loaded under.
+            payload: anything with the buffer protocol.
+            timeout: seconds this call may take; ``None`` for the runtime's own limit.
+            cancellation: stops the call from another thread.
+
+        Raises:
+            FunctionNotLoaded: no function has this id.
+            FunctionSuspended: it crashed as often in a row as ``Limits.crash_limit`` allows.
+            InvocationError: a .NET exception escaped the handler.
+            InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap: the guest died of
+                the call and was replaced.
+            InvocationCancelled: somebody cancelled the call; the guest was replaced.
+            LimitExceeded: payload or result are larger than allowed.
+            MarshallingTypeError: the payload has no buffer protocol.
+        """
+        with self._lock:
+            if cancellation is not None:
+                return self._calls.invoke_covered(function_id, payload, timeout, cancellation)
+            result = self._begin(self._entry(function_id), payload, timeout)
+            return self._waiting.wait_for(result) if type(result) is PendingCall else result
+
+    def cancel(self) -> bool:
+        """Stop what the guest is doing: a call, loading, unloading. False if that is nothing.
+
+        From any thread. Returns at once: the call raises :class:`InvocationCancelled` in its own
+        thread within milliseconds, and the instance is replaced. While no code of the guest runs,
+        the asynchronous calls that wait in it are cancelled by their tokens instead, and the
+        instance stays. Calls that wait for their turn are not touched. To stop one particular
+        call, give it a :class:`Cancellation`.
+        """
+        return self._calls.cancel() or self._waiting.withdraw_all()
+
+    def invoke_many(self, function_id: str, payloads: Iterable[Buffer]) -> list[bytes]:
+        """Call a function once for each payload; several calls cross to the guest together.
+
+        Results come in order. The first error ends it, and the results before it are lost. With
+        a ``Limits.timeout`` each payload is a call of its own, because each has the deadline.
+        """
+        with self._lock:
+            return self._calls.invoke_many(function_id, payloads)
+
+    def unload_assembly(self, function_id: str) -> bool:
+        """Unload a function. False when the id was not loaded, which is no error.
+
+        A call of it that runs in another thread is allowed to finish; new ones are refused.
+        """
+        self._lifetime.require_open()
+        entry = self._functions.refuse_calls(function_id)
+        if entry is None:
+            return False
+        with self._lock:
+            if self._current.calling:
+                entry.life.state = FunctionState.LOADED
+                self._current.require_idle()
+            self._functions.unload(entry)
+            return True
+
+    @property
+    def functions(self) -> FunctionRegistry:
+        """The loaded functions, a live mapping by id."""
+        return self._functions.registry
+
+    # ---------------------------------------------------------------- capabilities
+
+    def load_capability(
+        self,
+        name: str,
+        assembly: Buffer | AssemblyPath | Assembly | None = None,
+        *,
+        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+    ) -> None:
+        """Load assemblies that every function loaded later may refer to and shares with others.
+
+        One that is loaded under the name is unloaded first; functions that use it keep it. What
+        the functions share is its statics too: it is for code that they may all trust.
+
+        Args:
+            name: 1..1,024 bytes of UTF-8 without NUL. ``"json"`` and ``"http"`` come with the
+                package (:func:`~dotnet_wasm_host.capability_assembly` has what to compile
+                against) and need no assembly.
+            assembly: a ``.dll`` as bytes, path or compiler output.
+            dependencies: assemblies that belong to it, or a folder of them; functions may refer
+                to these as well.
+
+        Raises:
+            ValueError: no assembly, and the package has none of this name.
+            AssemblyLoadError: .NET refused the assembly, or the image lacks what it needs.
+        """
+        check_name(name, "capability name")
+        if assembly is None:
+            assembly = capability_assembly(name)
+            self._image.require(BUILT_IN[name][1], name)
+        source = read_source(name, assembly, dependencies, None, self._image.assembly_names)
+        with self._entered():
+            self._capabilities.load(name, source)
+
+    def unload_capability(self, name: str) -> bool:
+        """Unload a capability. False when it was not loaded."""
+        with self._entered():
+            return self._capabilities.unload(name)
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Names of the loaded capabilities."""
+        return self._capabilities.names
+
+    # ---------------------------------------------------------------- the instance
+
+    @property
+    def image(self) -> RuntimeImage:
+        """What the runtime starts from."""
+        return self._image
+
+    @property
+    def memory(self) -> Memory:
+        """Linear memory of the present instance; take it again after a crash or recycle."""
+        self._lifetime.require_open()
+        return self._current.guest.host.memory
+
+    def snapshot(self, name: str | None = None) -> RuntimeImage:
+        """Freeze the runtime, functions included, into an image.
+
+        Instances of it start with these functions loaded and with their statics as they are
+        now. ``Random.Shared`` is seeded anew in each; the seeds of ``GetHashCode`` are not, once
+        the runtime has used them, because tables inside were filled with them. Files, open
+        streams and unread input are not part of it.
+        """
+        with self._entered():
+            self._functions.load_all()
+            waiting = self.calls_waiting
+            if waiting:
+                raise DotnetHostError(
+                    f"{waiting} calls wait in the runtime; a snapshot is taken when none does"
+                )
+            self._current.run(lambda guest: guest.rest())
+            functions = self._functions.frozen()
+            return self._image.freeze(self._current.guest, functions, self.capabilities, name)
+
+    def recycle(self) -> None:
+        """Replace the instance by a fresh one now. Functions stay loaded, statics start afresh."""
+        with self._entered():
+            self._current.replace()
+
+    def stats(self) -> RuntimeStats:
+        """Counters and sizes."""
+        with self._entered():
+            current = self._current
+            heap = current.run(lambda guest: guest.heap_bytes())
+            return RuntimeStats(
+                linear_memory_bytes=current.guest.host.memory.size,
+                gc_heap_bytes=heap,
+                loads=self._functions.loads,
+                unloads=self._functions.unloads,
+                invocations=self._calls.invocations,
+                failed_invocations=self._calls.failed,
+                recycles=current.recycles,
+                leaked_bytes_estimate=current.leaked,
+            )
+
+    @property
+    def recycles(self) -> int:
+        """Times the instance was replaced; as in :meth:`stats`, without asking the guest."""
+        return self._current.recycles
+
+    @property
+    def closed(self) -> bool:
+        """True after :meth:`close`."""
+        return self._lifetime.closed
+
+    def close(self) -> None:
+        """Unload everything and free the instance. Waits for a running call. Idempotent."""
+        with self._lock:
+            if self._lifetime.closed:
+                return
+            if self._current.calling:
+                raise DotnetHostError("a runtime cannot be closed from within its own call")
+            self._functions.drop_all()
+            self._free()
+
+    def _free(self) -> None:
+        self._lifetime.closed = True
+        self._current.close(RuntimeClosed("the runtime was closed while the call waited"))
+        if self._own_functions is not None:
+            self._own_functions.close()
+        if self._http is not None:
+            self._http.close()
+
+    def disown(self) -> None:
+        """See :class:`~dotnet_wasm_host.forks.Forks`. The engine lets the memory be."""
+        self._lock = threading.RLock()
+        self._current.calling = False
+        self._lifetime.disown()
+        self._functions.disown()
+
+    def __enter__(self) -> Self:
+        self._lifetime.require_open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._lifetime.closed:
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
+            self._free()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self.functions)} functions"
+        return f"<Runtime on {self._image.name!r}: {state}>"
+
+    # ---------------------------------------------------------------- for the pool
+
+    def begin(
+        self,
+        function_id: str,
+        payload: Buffer,
+        timeout: float | None,
+        cancellation: Cancellation | None,
+    ) -> bytes | PendingCall:
+        """Like :meth:`invoke`, but a call that waits is handed out.
+
+        Somebody must :meth:`attend` until it has an outcome. ``cancellation`` is heeded until
+        it waits; afterwards :meth:`interrupt` it.
+        """
+        with self._lock:
+            if cancellation is None:
+                return self._begin(self._entry(function_id), payload, timeout)
+            with cancellation.covering(CoveredCall(self._waiting)):
+                return self._begin(self._entry(function_id), payload, timeout)
+
+    def attend(self) -> float | None:
+        """Let the guest do what is due for calls that wait.
+
+        Seconds until there is more to do; ``None`` if only a ring of :attr:`bell` can tell.
+        """
+        with self._lock:
+            guest = self._current.present
+            if guest is None or not (guest.pending or guest.host.arrivals.waiting):
+                return None
+            return self._waiting.pump()
+
+    @property
+    def calls_waiting(self) -> int:
+        """Calls of asynchronous functions that have begun and wait."""
+        return self._waiting.count
+
+    def interrupt(self, interruption: Interruption, waiting: PendingCall | None) -> None:
+        """Stop a call where it waits, if it has begun to, or else where it runs."""
+        self._waiting.interrupt(interruption, waiting)
+
+    def runs_alone(self, call: PendingCall) -> bool:
+        """True if a call that waited runs, and to stop it would cost nobody else anything."""
+        return self._waiting.runs_alone(call)
+
+    def _invoke_generation(
+        self, function: LoadedFunction, payload: Buffer, timeout: float | None
+    ) -> bytes:
+        with self._lock:
+            result = self._begin(self._functions.generation(function), payload, timeout)
+            return self._waiting.wait_for(result) if type(result) is PendingCall else result
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        with self._lock:
+            self._lifetime.require_open()
+            self._current.require_idle()
+            yield
+
+
+def _check_stack(image: RuntimeImage, limits: Limits) -> None:
+    given, wanted = image.engine.stack_bytes, limits.stack_bytes
+    if wanted is not None and given != wanted:
+        raise ValueError(
+            f"the image belongs to an engine with {given} bytes of stack, not {wanted}: load it "
+            f"with RuntimeImage.load(..., stack_bytes={wanted}), or leave stack_bytes out"
+        )
