@@ -26,6 +26,7 @@ from dotnet_wasm_host.pool import RuntimePool
 from dotnet_wasm_host.registry import check_name
 from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.worker.presence import Presence
+from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
 from dotnet_wasm_host.worker.turns import Turns
 
@@ -99,7 +100,9 @@ class FunctionService:
         self._switching = threading.Lock()
         self._following = threading.Lock()
         self._starting = threading.Lock()
-        self._deploys = ThreadPoolExecutor(DEPLOY_THREADS, "dotnet_wasm_host deploy")
+        self._deploys = ThreadPoolExecutor(
+            DEPLOY_THREADS, "dotnet_wasm_host deploy", yield_to_event_loop
+        )
         self._deploys_pending = 0
         self._turns = Turns(options.waiting_per_function)
         self._looking = asyncio.Lock()
@@ -402,6 +405,7 @@ class FunctionService:
             wasi=options.wasi,
             host_functions=self._host_functions,
             http=options.http,
+            thread_start=yield_to_event_loop,
         )
 
     def _open_image(self) -> RuntimeImage:
