@@ -33,14 +33,14 @@ _ANY_PARAMETER_COUNT = 0xFFFFFFFF
 
 def boot(
     host: Host, assemblies: Iterable[tuple[str, bytes]], *, with_time_zones: bool = True
-) -> None:
+) -> dict[str, int]:
     """Start the runtime with ``assemblies``: file name (``X.dll`` or ``X.wasm``) and content.
 
-    Without time zones every zone is UTC, and the data module need not have any.
+    Without time zones every zone is UTC, and the data module need not have any. Returns where in
+    linear memory each assembly is.
     """
     host.call("__wasm_call_ctors")
-    for name, content in assemblies:
-        _add_assembly(host, name, content)
+    places = {name: _add_assembly(host, name, content) for name, content in assemblies}
     properties = {**PROPERTIES, _NO_TIME_ZONES: str(not with_time_zones).lower()}
     keys, values = list(properties), list(properties.values())
     host.call(
@@ -49,6 +49,7 @@ def boot(
     )  # fmt: skip
     # The first round of background work starts the finalizer, which has no thread of its own.
     host.call("mono_background_exec")
+    return places
 
 
 def find_methods(
@@ -76,9 +77,10 @@ def find_methods(
     return found
 
 
-def _add_assembly(host: Host, name: str, content: bytes) -> None:
+def _add_assembly(host: Host, name: str, content: bytes) -> int:
     pointer = _allocate(host, content)
     host.call("mono_wasm_add_assembly", _c_string(host, name), pointer, len(content))
+    return pointer
 
 
 # Boot allocations are never freed: Mono keeps most of them, and the rest is a few kilobytes that

@@ -25,6 +25,8 @@ __all__ = ["FULL", "IMAGE_NAMES", "TRIMMED_IMAGES", "Configuration", "read_confi
 FULL = "full"
 #: Those with a part of it, by size.
 TRIMMED_IMAGES = ("minimal", "linq", "json", "http", "reflection", "common")
+#: What stands in their place for images that were published for a function.
+PUBLISHED = "store"
 #: Names of all built-in images.
 IMAGE_NAMES = (*TRIMMED_IMAGES, FULL)
 CONTRACT = "MinimalRuntime"
@@ -53,6 +55,7 @@ class Configuration:
         samples: guest assemblies that what is kept must be able to run.
         optional: assemblies of :data:`_OPTIONAL` that it has.
         features: feature switches.
+        reflected: whether declared types keep what serializers by reflection look at.
         raw_budget, compressed_budget: upper bounds in bytes of everything that must be shipped
             to run, as files and with brotli at quality 11.
     """
@@ -64,6 +67,7 @@ class Configuration:
     samples: tuple[str, ...]
     optional: tuple[str, ...]
     features: Mapping[str, bool]
+    reflected: bool
     raw_budget: int
     compressed_budget: int
 
@@ -89,6 +93,7 @@ class Configuration:
             features=self.features,
             descriptors=self.descriptors,
             open_to_guests=True,
+            reflected=self.reflected,
         )
         return trim(available, options, progress=progress).files(without=self.samples)
 
@@ -122,6 +127,7 @@ def _configuration(name: str, entry: dict[str, Any], store: ArtifactStore) -> Co
         samples=tuple(entry["samples"]),
         optional=tuple(entry.get("optional", ())),
         features=dict(entry.get("features", {})),
+        reflected=bool(entry.get("reflected", False)),
         raw_budget=int(entry["budget"]["raw"]),
         compressed_budget=int(entry["budget"]["compressed"]),
     )

@@ -38,6 +38,7 @@ program may want to look at is an attribute. A .NET stack trace is the attribute
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -224,17 +225,21 @@ class MissingApi(InvocationError):
     The .NET exception that said so is in the attributes of :class:`InvocationError`.
 
     Attributes:
-        api: the type, member or assembly.
+        api: the type, member or assembly; several with "or" in between where .NET did not say
+            which of them it was.
         image: name of the image.
         found_in: name of the smallest built-in image that has it.
+        fatal: .NET could not throw an exception and ended; the instance was replaced.
     """
 
-    def __init__(self, error: InvocationError, api: str, image: str, found_in: str) -> None:
+    def __init__(
+        self, error: InvocationError, api: str, image: str, found_in: str, *, fatal: bool = False
+    ) -> None:
         super().__init__(
             error.function_id, error.dotnet_type, error.dotnet_message, error.stack_trace,
             error.inner,
         )  # fmt: skip
-        self.api, self.image, self.found_in = api, image, found_in
+        self.api, self.image, self.found_in, self.fatal = api, image, found_in, fatal
         needs = missing_api_sentence(api, image, found_in)
         self.args = (f"function {error.function_id!r} {needs}",)
 
@@ -242,7 +247,8 @@ class MissingApi(InvocationError):
         error = InvocationError(
             self.function_id, self.dotnet_type, self.dotnet_message, self.stack_trace, self.inner
         )
-        return type(self), (error, self.api, self.image, self.found_in)
+        arguments = (error, self.api, self.image, self.found_in)
+        return partial(type(self), fatal=self.fatal), arguments
 
 
 def missing_api_sentence(api: str, image: str, found_in: str) -> str:
@@ -369,6 +375,8 @@ CRASHES = (InvocationTimeout, GuestOutOfMemory, GuestTerminated, GuestTrap)
 
 def is_crash(error: BaseException | None) -> bool:
     """True if the guest died, and of its own doing."""
+    if isinstance(error, MissingApi):
+        return error.fatal
     return isinstance(error, CRASHES) and not getattr(error, "survived", False)
 
 

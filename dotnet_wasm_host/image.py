@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.base_library import BaseLibrary
-from dotnet_wasm_host.configurations import IMAGE_NAMES, TRIMMED_IMAGES
+from dotnet_wasm_host.configurations import IMAGE_NAMES, PUBLISHED, TRIMMED_IMAGES
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
 from dotnet_wasm_host.guest.guest import Guest
@@ -38,10 +38,10 @@ from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dotnet_wasm_host.assembly import AssemblyPath
-    from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.engines.base import Engine, LinearMemory
     from dotnet_wasm_host.missing_api import MissingApiAdvice
     from dotnet_wasm_host.runtime import Runtime
     from dotnet_wasm_host.trimming.api_surface import ApiSurface
@@ -52,7 +52,7 @@ __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 
 _log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
-FILE_FORMAT = 2
+FILE_FORMAT = 3
 #: What is said of an image fits into some hundred kilobytes; decompressing stops here.
 MAX_DESCRIPTION_BYTES = 16 << 20
 
@@ -78,10 +78,14 @@ class RuntimeImage:
         if self.manifest.configuration in TRIMMED_IMAGES:
             from dotnet_wasm_host.missing_api import MissingApiAdvice  # noqa: PLC0415 - for these
 
-            self._advice = MissingApiAdvice(self.manifest.configuration)
+            self._advice = MissingApiAdvice(self.manifest.configuration, self.assemblies)
             self.base_library = BaseLibrary(ArtifactStore.locate(), self.assembly_names)
-        #: What there is for functions that were no roots of a trimmed image.
+        #: What there is for functions that were not published with the image.
         self.api: ApiSurface | None = None
+        if self.manifest.configuration == PUBLISHED:
+            from dotnet_wasm_host.publishing import published_api  # noqa: PLC0415 - for these
+
+            self.api = published_api(name, self.assemblies)
 
     @classmethod
     def load(
@@ -115,6 +119,30 @@ class RuntimeImage:
     def assembly_names(self) -> frozenset[str]:
         """Simple names of the assemblies that all functions share."""
         return frozenset(name.rpartition(".")[0] for name in self.manifest.assemblies)
+
+    def assemblies(self) -> dict[str, bytes]:
+        """Simple name to content of the assemblies that all functions share.
+
+        Raises:
+            ArtifactError: linear memory does not have them; the image is damaged.
+        """
+        instance = self.engine.instantiate(
+            self.parts.code, self.parts.memory, memory_limit=MAX_MEMORY_BYTES
+        )
+        try:
+            return dict(self._read_assemblies(instance.memory))
+        finally:
+            instance.close()
+
+    def _read_assemblies(self, memory: LinearMemory) -> Iterator[tuple[str, bytes]]:
+        manifest = self.manifest
+        for file, place in self.parts.state.places.items():
+            size = manifest.assemblies.get(file, 0)
+            inside = 0 < place <= place + size <= memory.size
+            content = ctypes.string_at(memory.address + place, size) if inside else b""
+            if hashlib.sha256(content).hexdigest() != manifest.hashes.get(file):
+                raise ArtifactError(f"image {self.name!r} does not have {file} where it should be")
+            yield file.rpartition(".")[0], content
 
     def require(self, assembly: str, wanted_by: str) -> None:
         """AssemblyLoadError if an assembly of the base library is not in the image."""
@@ -189,9 +217,7 @@ class RuntimeImage:
         module, state = freeze(guest, functions, capabilities, self.parts.state)
         memory = self.engine.compile(module)
         parts = ImageParts(self.parts.code, memory, state)
-        image = RuntimeImage(name or self.name, self.engine, parts)
-        image.api = self.api
-        return image
+        return RuntimeImage(name or self.name, self.engine, parts)
 
     def derive(
         self,
@@ -259,7 +285,7 @@ class RuntimeImage:
     @classmethod
     def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
         # Slow to import, seldom needed.
-        from dotnet_wasm_host.publishing import open_published, published_api  # noqa: PLC0415
+        from dotnet_wasm_host.publishing import open_published  # noqa: PLC0415
 
         store, function = open_published(folder)
         builder = ImageBuilder(engine, _log.info, store)
@@ -267,6 +293,7 @@ class RuntimeImage:
 
         def load_function() -> ImageParts:
             base = cls(name, engine, builder.image_of_store())
+            base.api = None  # it is the function that the image is for
             with base.instantiate() as runtime:
                 runtime.load_assembly(
                     name,
@@ -276,9 +303,7 @@ class RuntimeImage:
                 )
                 return runtime.snapshot(name).parts
 
-        image = cls(name, engine, builder.cached("published", load_function))
-        image.api = published_api(name, store)
-        return image
+        return cls(name, engine, builder.cached("published", load_function))
 
     def _memory_module(self) -> bytes:
         # Engines keep machine code, not modules; a pristine instance has the same content.

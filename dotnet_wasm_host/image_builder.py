@@ -13,7 +13,14 @@ from dotnet_wasm_host.abi import FRAME_SIZE
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.boot import PROPERTIES, boot, find_methods
-from dotnet_wasm_host.configurations import CODE, DATA, FULL, SMALL_DATA, read_configurations
+from dotnet_wasm_host.configurations import (
+    CODE,
+    DATA,
+    FULL,
+    PUBLISHED,
+    SMALL_DATA,
+    read_configurations,
+)
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
 from dotnet_wasm_host.guest.pending import PendingCall
@@ -32,7 +39,7 @@ __all__ = ["ImageBuilder", "ImageParts"]
 
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
-CACHE_FORMAT = 7
+CACHE_FORMAT = 8
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 
@@ -123,7 +130,7 @@ class ImageBuilder:
     def image_of_store(self) -> ImageParts:
         """An image of everything in the store, for stores that were made for one."""
         data = DATA if DATA in self.store.manifest.files else SMALL_DATA
-        return self.cached("store", lambda: self._build("store", self._assemblies(), data))
+        return self.cached("store", lambda: self._build(PUBLISHED, self._assemblies(), data))
 
     def image_of(self, name: str, assemblies: Mapping[str, bytes]) -> ImageParts:
         """An image of other assemblies than the whole base library.
@@ -166,21 +173,23 @@ class ImageBuilder:
     def _build(self, name: str, assemblies: Mapping[str, bytes], data: str) -> ImageParts:
         code = self.code()
         with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
-            guest = self._boot(code, assemblies, data)
+            guest, places = self._boot(code, assemblies, data)
         try:
             with self.step("freezing its memory into an image"):
                 manifest = self._manifest(name, assemblies)
-                origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256)
+                origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256, places)
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)
         finally:
             guest.close()
 
-    def _boot(self, code: CompiledModule, assemblies: Mapping[str, bytes], data: str) -> Guest:
+    def _boot(
+        self, code: CompiledModule, assemblies: Mapping[str, bytes], data: str
+    ) -> tuple[Guest, dict[str, int]]:
         memory = self.engine.compile(self.store.read(data))
         instance = self.engine.instantiate(code, memory, memory_limit=MAX_MEMORY_BYTES)
         host = Host(instance, _BUILD_LIMITS, WasiOptions())
-        boot(host, assemblies.items(), with_time_zones=data == DATA)
+        places = boot(host, assemblies.items(), with_time_zones=data == DATA)
         host.set_arguments([])
         layout = GuestLayout(
             methods=find_methods(
@@ -193,7 +202,7 @@ class ImageBuilder:
         guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
         guest.initialize()
         self._warm_up(guest, assemblies)
-        return guest
+        return guest, places
 
     def _warm_up(self, guest: Guest, assemblies: Container[str]) -> None:
         """Run every path a function's life takes, so that instances start with them warm."""

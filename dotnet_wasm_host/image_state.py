@@ -70,6 +70,7 @@ class ImageState(NamedTuple):
     """What a memory module needs beside it to be an image.
 
     Attributes:
+        places: file name to address in linear memory of the manifest's assemblies.
         has_work: timers run, or work is queued, that the host of an instance has to know of.
     """
 
@@ -79,6 +80,7 @@ class ImageState(NamedTuple):
     capabilities: tuple[str, ...]
     manifest: ImageManifest
     code_sha256: str
+    places: Mapping[str, int]
     interop: InteropState = InteropState()
     has_work: bool = False
 
@@ -117,6 +119,7 @@ class ImageState(NamedTuple):
                 configuration=manifest.text("configuration"),
             ),
             read.text("code_sha256"),
+            read.mapping("places", int),
             _interop_state(read.object("interop")),
             has_work=read.flag("has_work"),
         )
@@ -153,7 +156,7 @@ def freeze(
     """The memory module of a guest at rest that started from ``origin``, and its state."""
     memory = guest.host.memory
     content = memory.read(0, memory.size)
-    added = {f"{name}.wasm": file for name, file in guest.added.items()}
+    added = {f"{name}.wasm": file for name, file in guest.needs.added.items()}
     sizes = {name: file.size for name, file in added.items()}
     hashes = {name: file.sha256 for name, file in added.items()}
     manifest = replace(
@@ -171,6 +174,7 @@ def freeze(
         capabilities=capabilities,
         manifest=manifest,
         code_sha256=origin.code_sha256,
+        places={**origin.places, **guest.needs.places},
         interop=guest.host.interop_state,
         has_work=guest.host.mono.has_work,
     )

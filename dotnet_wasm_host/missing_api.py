@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 from xml.etree import ElementTree as ET
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.assembly import identify
 from dotnet_wasm_host.configurations import (
     CORE,
     FULL,
+    HOST_JSON,
     TRIMMED_IMAGES,
     Configuration,
     read_configurations,
 )
+from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from dotnet_wasm_host.abi import RemoteException
+    from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
-__all__ = ["ApiReference", "MissingApiAdvice", "MissingPart", "missing_reference"]
+__all__ = ["ApiReference", "MissingApiAdvice", "MissingPart", "declares", "missing_reference"]
 
 _NAME = r"[\w.`+/<>$|-]+"
 #: Messages of Mono and CoreLib, by exception; each names a type, an assembly or both.
@@ -34,11 +39,12 @@ _MESSAGES = (
     # The result's type, then the method: ``void N.T..ctor(string)``.
     re.compile(
         r"(?:Method|Field) not found: .*?(?P<type>(?:\w+\.)+[\w`/+]+)\.(?P<member>\.?\w+)"
-        r"(?:<[^(]*>)?(?:\(|$)"
+        r"(?:<[^(]*>)?(?:\(|$| Due to: )"
     ),
 )
 _EXCEPTIONS = frozenset(
     {
+        "System.BadImageFormatException",
         "System.EntryPointNotFoundException",
         "System.IO.FileNotFoundException",
         "System.MissingFieldException",
@@ -48,6 +54,14 @@ _EXCEPTIONS = frozenset(
 )
 
 
+#: Of a type that cannot be made because of what its members refer to, say.
+_VAGUE = frozenset({"System.BadImageFormatException", "System.TypeLoadException"})
+#: Of these, .NET says what is missing.
+_MEMBERS = frozenset({"System.MissingFieldException", "System.MissingMethodException"})
+#: Tag of an AssemblyRef in a ResolutionScope (ECMA-335 II.24.2.6).
+_IN_ASSEMBLY = 2
+#: As many suspects are named.
+_NAMED = 3
 #: Where messages say that a type of CoreLib is, or that they do not say.
 _FACADES = frozenset({"", "System.Runtime", "mscorlib", "netstandard"})
 
@@ -72,7 +86,8 @@ class ApiReference:
     def __str__(self) -> str:
         if not self.type:
             return self.assembly
-        return f"{self.type}.{self.member}" if self.member else self.type
+        name = self.type.replace("/", ".")
+        return f"{name}.{self.member}" if self.member else name
 
 
 def missing_reference(error: RemoteException) -> ApiReference | None:
@@ -99,33 +114,90 @@ def _reference(message: str) -> ApiReference | None:
 class MissingApiAdvice:
     """Says which image to take, for functions of a trimmed one.
 
-    Attributes:
+    Args:
         image: name of the image that the functions run on.
+        read: gives the image's assemblies by simple name.
     """
 
-    def __init__(self, image: str) -> None:
+    def __init__(self, image: str, read: Callable[[], Mapping[str, bytes]] = dict) -> None:
         self.image = image
+        self._read = read
+        self._surface: ApiSurface | None = None
 
-    def find(self, error: RemoteException, wanted: Collection[str] = ()) -> MissingPart | None:
+    def find(
+        self, error: RemoteException, wanted: Collection[str] = (), own: Iterable[bytes] = ()
+    ) -> MissingPart | None:
         """What is missing, and the smallest built-in image to take.
 
         Args:
             error: what .NET said.
             wanted: assemblies of the base library that the function refers to and the image
                 does not have. They were added, but may find that the image lacks something.
+            own: the function's assemblies.
         """
         reference = missing_reference(error)
         if reference is None or not self._is_base_library(reference):
             return None
-        references = [ApiReference(name) for name in wanted] or [reference]
-        return MissingPart(str(reference), self.image, self.image_with(references))
+        references = [r for image in own for r in _type_references(image) if r.assembly in wanted]
+        references = references or [ApiReference(name) for name in wanted]
+        return MissingPart(str(reference), self.image, self.image_with(references or [reference]))
+
+    @staticmethod
+    def is_vague(error: RemoteException) -> bool:
+        """Whether something of the base library may be missing and .NET does not say what."""
+        root = error
+        while root.inner is not None:
+            root = root.inner
+        return root.type_name in _VAGUE and missing_reference(error) is None
+
+    def explain(self, own: Iterable[bytes], added: Iterable[str]) -> MissingPart | None:
+        """What assemblies lack whose end had no words for it.
+
+        Mono asserts where the signature of a method that is called has a type that is missing, and
+        in some other places; then it cannot say which.
+
+        Args:
+            own: those of the function that ran.
+            added: names of assemblies of the base library that were added to the image for it.
+        """
+        missing = self.unresolved(own, added)
+        if not missing:
+            return None
+        names = [str(reference) for reference in missing[:_NAMED]]
+        if len(missing) > _NAMED:
+            names.append(f"{len(missing) - _NAMED} more")
+        return MissingPart(" or ".join(names), self.image, self.image_with(missing))
+
+    def unresolved(self, own: Iterable[bytes], added: Iterable[str]) -> list[ApiReference]:
+        """What a function's assemblies refer to and the image lacks; see :meth:`explain`."""
+        store = ArtifactStore.locate()
+        beside = {name: store.read(f"framework/{name}.webcil") for name in added}
+        for suspects in ({identify(image).name: image for image in own}, beside):
+            # Members that are missing have an exception of their own.
+            missing = [
+                ApiReference(reference.assembly, reference.type)
+                for reference in self._api().missing(suspects, beside)
+                if reference.dotnet_type not in _MEMBERS
+            ]
+            if missing:
+                return missing
+        return []
+
+    def _api(self) -> ApiSurface:
+        if self._surface is None:
+            from dotnet_wasm_host.trimming.api_surface import ApiSurface  # noqa: PLC0415 - slow
+
+            paths = ArtifactStore.locate().names("framework/")
+            base_library = {Path(path).stem for path in paths}
+            self._surface = ApiSurface(self.image, self._read, base_library)
+        return self._surface
 
     def image_with(self, references: Iterable[ApiReference]) -> str:
         """The first built-in image, by size, other than this one that declares all of them."""
         configurations = read_configurations(ArtifactStore.locate())
         for name in TRIMMED_IMAGES:
             if name != self.image and all(
-                _declares(configurations[name], reference) for reference in references
+                declares(configurations[name], reference) for reference in references
             ):
                 return name
         return FULL
@@ -136,10 +208,24 @@ class MissingApiAdvice:
         if not reference.assembly:
             return True
         store = ArtifactStore.locate()
-        return f"framework/{reference.assembly}.webcil" in store.manifest.files
+        path = f"framework/{reference.assembly}.webcil"
+        return path in store.manifest.files or reference.assembly == HOST_JSON
 
 
-def _declares(configuration: Configuration, reference: ApiReference) -> bool:
+def _type_references(image: bytes) -> Iterator[ApiReference]:
+    """Types of other assemblies that one refers to, without nested ones (ECMA-335 II.22.38)."""
+    metadata = Metadata(image)
+    assemblies = [metadata.string(row[6]) for row in metadata.rows(Table.ASSEMBLY_REF)]
+    for scope, name, namespace in metadata.rows(Table.TYPE_REF):
+        if scope & 3 == _IN_ASSEMBLY:
+            full_name = f"{metadata.string(namespace)}.{metadata.string(name)}"
+            yield ApiReference(assemblies[(scope >> 2) - 1], full_name)
+
+
+def declares(configuration: Configuration, reference: ApiReference) -> bool:
+    """Whether a configuration has a part of the base library as its descriptors say."""
+    if reference.assembly in configuration.guest:
+        return True
     for _, text in configuration.descriptors:
         for assembly in ET.fromstring(text).iter("assembly"):  # noqa: S314 - our own file
             name = assembly.get("fullname", "")

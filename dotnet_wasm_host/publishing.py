@@ -262,15 +262,7 @@ def open_published(folder: Path) -> tuple[ArtifactStore, PublishedFunction]:
     return store, function
 
 
-def published_api(name: str, store: ArtifactStore) -> ApiSurface:
-    """What a published folder's image has for other functions than its own."""
-
-    def read() -> dict[str, bytes]:
-        return {
-            Path(path).stem: store.read(path)
-            for path in store.names()
-            if path.startswith(("framework/", "guest/"))
-        }
-
+def published_api(name: str, read: Callable[[], Mapping[str, bytes]]) -> ApiSurface:
+    """What a published image has for other functions; ``read`` gives its assemblies."""
     base_library = {Path(path).stem for path in ArtifactStore.locate().names("framework/")}
     return ApiSurface(name, read, base_library)

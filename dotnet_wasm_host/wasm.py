@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 
@@ -118,6 +118,17 @@ class DataSegment:
         """The segment's bytes."""
         offset = bytes([OP_I32_CONST]) + sleb128(_as_i32(self.offset)) + bytes([OP_END])
         return b"\0" + offset + vector(self.content)
+
+    def outside(self, start: int, end: int) -> Iterator[DataSegment]:
+        """What is left of the segment without the addresses from ``start`` up to ``end``."""
+        last = self.offset + len(self.content)
+        if end <= self.offset or last <= start:
+            yield self
+            return
+        if self.offset < start:
+            yield DataSegment(self.offset, self.content[: start - self.offset])
+        if end < last:
+            yield DataSegment(end, self.content[end - self.offset :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ def sizes(
     if treemap is not None:
         from dotnet_wasm_host.cli.treemap import treemap as draw  # noqa: PLC0415 - seldom asked
 
-        picture = draw([size.content for size in found.values()])
+        captions = [f"{s.compressed_bytes / 1e6:.2f} MB compressed" for s in found.values()]
+        picture = draw([size.content for size in found.values()], captions)
         treemap.write_text(picture, encoding="utf-8")
     if as_json:
         print_json({"configurations": {name: size.to_json() for name, size in found.items()}})

@@ -13,12 +13,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Rectangle", "squarify", "treemap"]
 
-_WIDTH, _HEIGHT, _HEAD = 1000.0, 620.0, 18.0
-#: Below this width or height, in pixels, a rectangle is not divided or labelled.
-_SMALLEST = 24.0
-#: Pixels a letter takes at the size of the labels.
-_LETTER = 6.4
-_COLOURS = ("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f")
+#: Pixels: width of a map, space around maps, room for a map's title and for a group's.
+_WIDTH, _SPACE, _TITLE, _HEAD = 640.0, 24.0, 30.0, 17.0
+#: Height of the first map.
+_HEIGHT = 320.0
+#: Below this width or height a rectangle is not divided.
+_SMALLEST = 26.0
+#: Between neighbours, and their rounded corners.
+_GAP, _CORNER = 1.5, 2.5
+#: Pixels a letter takes on average, as a share of the font's size.
+_LETTER = 0.63
+_BIG, _SMALL = 11.0, 9.0
+#: Colours of what is at the top of an image, and of an assembly's first row of parts below it.
+_GROUPS = {
+    "runtime native": "#e0a458",
+    "base library": "#3f88c5",
+    "facades": "#9aa5b1",
+    "guest": "#c8553d",
+}
+_OTHER = "#8a817c"
+_CORE, _CORE_COLOUR = "System.Private.CoreLib", "#3f88c5"
+_ASSEMBLY_COLOUR = "#44a59b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +45,65 @@ class Rectangle:
     width: float
     height: float
 
-
-def treemap(components: Sequence[Component]) -> str:
-    """An SVG with a treemap of each component, one below the other; areas are to scale in each."""
-    body = []
-    for index, component in enumerate(components):
-        top = index * (_HEIGHT + 2 * _HEAD)
-        title = f"{component.name}: {component.raw_bytes / 1e6:.2f} MB"
-        body.append(
-            f'<text x="4" y="{top + _HEAD - 4:.1f}" font-weight="bold">{escape(title)}</text>'
+    def inset(self, left: float, top: float) -> Rectangle:
+        """The rectangle without so much at the left and right, and ``left`` at the bottom."""
+        return Rectangle(
+            self.x + left, self.y + top, self.width - 2 * left, self.height - top - left
         )
-        area = Rectangle(0, top + _HEAD, _WIDTH, _HEIGHT)
-        for number, (part, place) in enumerate(_places(component, area)):
-            body += _draw(part, place, _COLOURS[number % len(_COLOURS)], depth=0)
-    height = len(components) * (_HEIGHT + 2 * _HEAD)
+
+
+def treemap(components: Sequence[Component], captions: Sequence[str] = ()) -> str:
+    """An SVG with a treemap of each component, all to one scale.
+
+    ``captions`` are shown behind the sizes.
+    """
+    scale = _HEIGHT / max((c.raw_bytes for c in components[:1]), default=1)
+    # Each goes below the shorter column.
+    bottoms = [_SPACE] * min(2, len(components))
+    body: list[str] = []
+    for number, component in enumerate(components):
+        column = bottoms.index(min(bottoms))
+        x = _SPACE + column * (_WIDTH + _SPACE)
+        area = Rectangle(x, bottoms[column], _WIDTH, component.raw_bytes * scale + _TITLE)
+        body += _map(component, captions[number] if number < len(captions) else "", area)
+        bottoms[column] += area.height + _SPACE
+    width = _SPACE + len(bottoms) * (_WIDTH + _SPACE)
+    top = max(bottoms, default=_SPACE)
+    body += _legend(top)
+    height = top + _TITLE
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:.0f} {height:.0f}" '
-        'font-family="sans-serif" font-size="11">\n' + "\n".join(body) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        'font-family="Segoe UI, Helvetica, Arial, DejaVu Sans, sans-serif" fill="#1b262c">\n'
+        f'<rect width="{width:.0f}" height="{height:.0f}" rx="6" fill="#fff"/>\n'
+        + "\n".join(body)
+        + "\n</svg>\n"
     )
+
+
+def _map(component: Component, caption: str, area: Rectangle) -> Iterator[str]:
+    size = f"{component.raw_bytes / 1e6:.2f} MB"
+    caption = f", {caption}" if caption else ""
+    yield (
+        f'<text x="{area.x:.1f}" y="{area.y + 20:.1f}" font-size="15">'
+        f'<tspan font-weight="bold">{escape(component.name)}</tspan>'
+        f'<tspan dx="8">{size}{escape(caption)}</tspan></text>'
+    )
+    for part, place in _places(component, area.inset(0, _TITLE)):
+        yield from _draw(part, place, _GROUPS.get(part.name, _OTHER), depth=0)
+
+
+def _legend(top: float) -> Iterator[str]:
+    x = _SPACE
+    names = {
+        "native runtime (Mono)": _GROUPS["runtime native"],
+        "core library, by namespace": _CORE_COLOUR,
+        "other assemblies of the base library": _ASSEMBLY_COLOUR,
+        "this project's guest": _GROUPS["guest"],
+    }
+    for name, colour in names.items():
+        yield f'<rect x="{x:.1f}" y="{top - 8:.1f}" width="12" height="12" rx="2" fill="{colour}"/>'
+        yield f'<text x="{x + 18:.1f}" y="{top + 2:.1f}" font-size="12">{name}</text>'
+        x += 18 + len(name) * 12 * _LETTER + 28
 
 
 def squarify(sizes: Sequence[float], area: Rectangle) -> list[Rectangle]:
@@ -98,17 +154,59 @@ def _places(component: Component, area: Rectangle) -> Iterator[tuple[Component, 
 
 
 def _draw(component: Component, place: Rectangle, colour: str, depth: int) -> Iterator[str]:
-    label = f"{component.name} {component.raw_bytes / 1e3:,.0f} kB"
-    yield (
-        f'<rect x="{place.x:.1f}" y="{place.y:.1f}" width="{place.width:.1f}" '
-        f'height="{place.height:.1f}" fill="{colour}" fill-opacity="{0.35 + 0.2 * depth:.2f}" '
-        f'stroke="white"><title>{escape(label)}</title></rect>'
-    )
-    if place.height < _HEAD or place.width < _SMALLEST:
+    if depth == 1 and colour == _GROUPS["base library"]:
+        colour = _CORE_COLOUR if component.name == _CORE else _ASSEMBLY_COLOUR
+    shown = place.inset(_GAP / 2, _GAP / 2)
+    if min(shown.width, shown.height) <= 0:
         return
-    shown = label[: int((place.width - 6) / _LETTER)]
-    yield f'<text x="{place.x + 3:.1f}" y="{place.y + 13:.1f}">{escape(shown)}</text>'
-    inner = Rectangle(place.x + 2, place.y + _HEAD, place.width - 4, place.height - _HEAD - 2)
-    if component.parts and min(inner.width, inner.height) > _SMALLEST:
+    inner = place.inset(3, _HEAD)
+    divided = bool(component.parts) and min(inner.width, inner.height) > _SMALLEST
+    size = f"{component.raw_bytes / 1e3:,.0f} kB"
+    opacity = 0.18 if divided else 0.62
+    yield (
+        f'<rect x="{shown.x:.1f}" y="{shown.y:.1f}" width="{shown.width:.1f}" '
+        f'height="{shown.height:.1f}" rx="{_CORNER}" fill="{colour}" fill-opacity="{opacity}">'
+        f"<title>{escape(component.name)} {size}</title></rect>"
+    )
+    yield from _label(component.name, size, shown, in_one_line=divided)
+    if divided:
         for part, where in _places(component, inner):
             yield from _draw(part, where, colour, depth + 1)
+
+
+def _label(name: str, size: str, place: Rectangle, *, in_one_line: bool) -> Iterator[str]:
+    """Name and size where they fit; a name that does not fit loses its first words, or goes."""
+    x, room = place.x + 4, place.width - 7
+    fitting = (
+        (text, font)
+        for text in _shorter(name)
+        for font in (_BIG, _SMALL)
+        if len(text) * font * _LETTER <= room
+    )
+    text, font = next(fitting, ("", 0.0))
+    if not text or place.height < font + 3:
+        return
+    fits = len(f"{text} {size}") * font * _LETTER <= room
+    behind = f'<tspan font-weight="normal" dx="4">{size}</tspan>' if fits and in_one_line else ""
+    yield (
+        f'<text x="{x:.1f}" y="{place.y + font + 1.5:.1f}" font-size="{font:.0f}" '
+        f'font-weight="600">{escape(text)}{behind}</text>'
+    )
+    if not in_one_line and place.height > 28 and len(size) * _SMALL * _LETTER <= room:
+        yield (
+            f'<text x="{x:.1f}" y="{place.y + font + 12.5:.1f}" font-size="{_SMALL:.0f}" '
+            f'fill-opacity="0.75">{size}</text>'
+        )
+
+
+def _shorter(name: str) -> Iterator[str]:
+    """``System.Net.Http``, ``Net.Http``, ``Http``; ``x.code.wasm``, ``code``; ``a, b``, ``a``."""
+    yield name
+    if name.endswith(".wasm"):
+        yield name.split(".")[1]
+    elif ", " in name:
+        yield name.partition(",")[0]
+    else:
+        while "." in name:
+            name = name.partition(".")[2]
+            yield name

@@ -18,6 +18,7 @@ __all__ = [
     "CALL",
     "CALL_INDIRECT",
     "LOOP",
+    "MEMORY_ACCESSES",
     "REF_FUNC",
     "Found",
     "Scanner",
@@ -79,6 +80,13 @@ _IMMEDIATES: Mapping[bytes, Sequence[bytes]] = {
     rb"[\x00-\xff]": _vector((21, 34)),
     _LEB128 + _LEB128 + rb"[\x00-\xff]": _vector((84, 91)),
 }
+
+
+#: Loads and stores whose immediates are an alignment and an offset.
+MEMORY_ACCESSES: Sequence[bytes] = (
+    *_bytes((0x28, 0x3E)),
+    *_vector((0, 11), (84, 93)),
+)
 
 
 class Found(NamedTuple):

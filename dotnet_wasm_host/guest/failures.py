@@ -18,9 +18,9 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.imports.host import CxxException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dotnet_wasm_host.abi import RemoteException
+    from dotnet_wasm_host.errors import DotnetHostError
+    from dotnet_wasm_host.guest.needs import Needs
     from dotnet_wasm_host.guest.pending import PendingCall
     from dotnet_wasm_host.imports.host import Host
     from dotnet_wasm_host.missing_api import MissingApiAdvice, MissingPart
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Failures"]
 
 _JS_EXCEPTION = "System.Runtime.InteropServices.JavaScript.JSException"
+#: How Mono ends when it finds what it took for impossible.
+_ASSERTION = "* Assertion"
+_UNRESOLVED = "System.TypeLoadException"
 _HOST_FUNCTION_EXCEPTION = "MinimalRuntime.HostFunctionException"
 #: How .NET says that it stopped because it was asked to.
 _CANCELLED = frozenset(
@@ -42,20 +45,18 @@ class Failures:
     Args:
         host: what else is known of the guest: what it printed, what it was refused.
         advice: what to say where a trimmed image lacks something; ``None`` for images that do not.
-        wanted: assemblies of the base library that functions refer to, by function id.
+        needs: what functions need of the base library.
     """
 
-    __slots__ = ("_advice", "_host", "_wanted")
+    __slots__ = ("_advice", "_host", "_needs")
 
-    def __init__(
-        self, host: Host, advice: MissingApiAdvice | None, wanted: Mapping[str, tuple[str, ...]]
-    ) -> None:
+    def __init__(self, host: Host, advice: MissingApiAdvice | None, needs: Needs) -> None:
         self._host = host
         self._advice = advice
-        self._wanted = wanted
+        self._needs = needs
 
-    def of_death(self, error: BaseException) -> BaseException:
-        """What to raise after ``error`` unwound the guest."""
+    def of_death(self, error: BaseException, function_id: str | None) -> BaseException:
+        """What to raise after ``error`` unwound the guest while a function ran."""
         heap = self._host.heap
         if isinstance(error, CxxException):
             return GuestTrap("a C++ exception was thrown and never caught")
@@ -65,10 +66,23 @@ class Failures:
             )
         cause = self._host.output.cause_of_death()
         if isinstance(error, GuestTerminated) and cause:
-            return GuestTerminated(
+            explained = self._explain_end(function_id or "", cause)
+            return explained or GuestTerminated(
                 error.exit_code, f"the guest ended with exit code {error.exit_code}: {cause}"
             )
         return error
+
+    def _explain_end(self, function_id: str, cause: str) -> DotnetHostError | None:
+        """What Mono asserts about when it meets what a trimmed image does not have."""
+        loading = self._needs.loading
+        missing = self._explain(loading or function_id) if _ASSERTION in cause else None
+        if missing is None:
+            return None
+        if loading:
+            needs = missing_api_sentence(missing.api, missing.image, missing.found_in)
+            return AssemblyLoadError(loading, _UNRESOLVED, f"it {needs}")
+        error = InvocationError(function_id, _UNRESOLVED, f".NET ended: {cause}", "")
+        return MissingApi(error, missing.api, missing.image, missing.found_in, fatal=True)
 
     def of_call(
         self, function_id: str, thrown: RemoteException, cause: BaseException | None
@@ -136,7 +150,17 @@ class Failures:
     def _missing(self, function_id: str, thrown: RemoteException) -> MissingPart | None:
         if self._advice is None:
             return None
-        return self._advice.find(thrown, self._wanted.get(function_id, ()))
+        if self._advice.is_vague(thrown):
+            return self._explain(function_id)
+        needs = self._needs
+        wanted, own = needs.wanted.get(function_id, ()), needs.own.get(function_id, ())
+        return self._advice.find(thrown, wanted, own)
+
+    def _explain(self, function_id: str) -> MissingPart | None:
+        own = self._needs.own.get(function_id)
+        if self._advice is None or own is None:
+            return None
+        return self._advice.explain(own, self._needs.added)
 
 
 def _invocation_error(function_id: str, thrown: RemoteException) -> InvocationError:

@@ -20,6 +20,7 @@ from dotnet_wasm_host.errors import (
     MemoryAccessError,
     StackTooSmall,
 )
+from dotnet_wasm_host.guest.needs import Needs
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.memory import buffer_of
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.artifacts.manifest import ArtifactFile
     from dotnet_wasm_host.base_library import BaseLibrary
     from dotnet_wasm_host.guest.deadlines import Deadlines
     from dotnet_wasm_host.guest.failures import Failures
@@ -97,7 +97,7 @@ class Guest:
     Attributes:
         pending: calls that wait in the guest, by the guest's name for them.
         abandoned: calls that were given up and may still run on.
-        added: assemblies of the base library that the image did not have, by simple name.
+        needs: what functions need of the base library and the image lacks.
         function_ids: the guest's handles of functions to their ids.
     """
 
@@ -122,8 +122,7 @@ class Guest:
         self._deadlines: Deadlines | None = None
         self._grace = grace
         self._advice = advice
-        self.added: dict[str, ArtifactFile] = {}
-        self._wanted: dict[str, tuple[str, ...]] = {}
+        self.needs = Needs()
         self._payload_limit = payload_limit
         self._result_limit = result_limit
         self._linear = host.instance.memory
@@ -245,14 +244,22 @@ class Guest:
     ) -> abi.LoadReport:
         """Load a function, replacing one of the same id."""
         request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
-        handle, status, output = self._request("Load", request)
+        handle, status, output = self._request_load("Load", function_id, request)
         if status == abi.Status.OK:
             self.function_ids[handle] = function_id
             return self._decode(lambda: abi.LoadReport.decode(handle, output))
         raise self._load_error(function_id, status, output)
 
+    def _request_load(self, entry: str, name: str, request: bytes) -> tuple[int, int, bytes]:
+        self.needs.loading = name
+        try:
+            return self._request(entry, request)
+        finally:
+            self.needs.loading = None
+
     def unload(self, function_id: str) -> bool:
         """Unload a function; False if the guest does not have it."""
+        self.needs.own.pop(function_id, None)
         _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
         return self._was_found(function_id, status, output)
 
@@ -260,13 +267,13 @@ class Guest:
         self, wanted_by: str, images: Iterable[bytes], library: BaseLibrary
     ) -> None:
         """Make known what a trimmed image lacks of the base library that ``images`` refer to."""
-        direct, needed = library.needed_by(images)
-        if direct:
-            self._wanted[wanted_by] = direct
+        needs = self.needs
+        needs.own[wanted_by] = tuple(images)
+        needs.wanted[wanted_by], needed = library.needed_by(needs.own[wanted_by])
         for name in needed:
-            if name not in self.added:
+            if name not in needs.added:
                 self._add_assembly(name, library.read(name))
-                self.added[name] = library.file(name)
+                needs.added[name] = library.file(name)
 
     def _add_assembly(self, name: str, content: bytes) -> None:
         parts = []
@@ -277,6 +284,7 @@ class Guest:
             self.host.memory.write(block, part)
             parts.append(block)
         # Mono reads the bytes where they are for as long as the runtime lives.
+        self.needs.places[f"{name}.wasm"] = parts[1]
         self.heap_call("mono_wasm_add_assembly", *parts, len(content))
 
     def load_capability(
@@ -284,7 +292,7 @@ class Guest:
     ) -> None:
         """Load a capability, replacing one of the same name."""
         request = abi.pack_load_capability(name.encode(), image, dependencies)
-        _, status, output = self._request("LoadCapability", request)
+        _, status, output = self._request_load("LoadCapability", name, request)
         if status != abi.Status.OK:
             raise self._load_error(name, status, output)
 
@@ -528,13 +536,13 @@ class Guest:
     def _failures(self) -> Failures:
         from dotnet_wasm_host.guest.failures import Failures  # noqa: PLC0415 - most never fail
 
-        return Failures(self.host, self._advice, self._wanted)
+        return Failures(self.host, self._advice, self.needs)
 
     def _broke(self, error: BaseException) -> BaseException:
         if isinstance(error, StackTooSmall):
             return error  # the guest was not entered
         self.broken = True
-        return self._failures.of_death(error)
+        return self._failures.of_death(error, self.running_function)
 
     def _lied(self, error: DotnetHostError) -> DotnetHostError:
         self.broken = True

@@ -113,8 +113,9 @@ class Calls:
             seconds = max(seconds - (time.monotonic() - start), 0.001)
         try:
             result = self.begin(entry, payload, seconds)
-        except InvocationError:
-            entry.crashes = 0  # it failed without killing its instance
+        except InvocationError as error:
+            if not is_crash(error):
+                entry.crashes = 0  # it failed without killing its instance
             raise
         if type(result) is not PendingCall:
             entry.crashes = 0

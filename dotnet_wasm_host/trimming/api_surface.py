@@ -27,10 +27,15 @@ class MissingReference(NamedTuple):
     Attributes:
         dotnet_type: the exception that .NET would throw when it gets there.
         name: ``System.Half`` or ``System.Guid.NewGuid()``.
+        assembly: simple name of the assembly of the base library that should have it.
+        type: full name of the type, or of the type that should have the member; nested types
+            behind a slash.
     """
 
     dotnet_type: str
     name: str
+    assembly: str
+    type: str
 
 
 @final
@@ -59,9 +64,16 @@ class ApiSurface:
         self._lock = threading.Lock()
         self._world: World | None = None
 
-    def missing(self, assemblies: Mapping[str, bytes]) -> list[MissingReference]:
-        """What assemblies, by simple name, refer to in the base library and the image lacks."""
-        world = self._load().with_assemblies(assemblies)
+    def missing(
+        self, assemblies: Mapping[str, bytes], beside: Mapping[str, bytes] | None = None
+    ) -> list[MissingReference]:
+        """What assemblies, by simple name, refer to in the base library and the image lacks.
+
+        Args:
+            assemblies: those in question.
+            beside: more that are there, whatever they refer to.
+        """
+        world = self._load().with_assemblies({**(beside or {}), **assemblies})
         found: dict[MissingReference, None] = {}
         for name in assemblies:
             module = world.load(name)
@@ -103,7 +115,8 @@ class ApiSurface:
             found = world.type_named(place, name) if place is not None else None
             if found is None or name in self._hidden:
                 kind = "TypeLoadException" if place is not None else "IO.FileNotFoundException"
-                yield MissingReference(f"System.{kind}", name.replace("/", "."))
+                shown = name.replace("/", ".")
+                yield MissingReference(f"System.{kind}", shown, scope, name)
 
     @staticmethod
     def _missing_members(world: World, module: Module) -> Iterator[MissingReference]:
@@ -112,10 +125,13 @@ class ApiSurface:
             definition = world.definition(reference.owner)
             if reference.target or definition is None:
                 continue
-            member = f"{world.full_name(definition)}.{module.metadata.string(name)}"
+            owner = world.full_name(definition)
+            home = world.locate(definition)[0].name
+            member = f"{owner}.{module.metadata.string(name)}"
             if module.metadata.blob(blob)[0] & KIND == FIELD_SIGNATURE:
-                yield MissingReference("System.MissingFieldException", member)
+                yield MissingReference("System.MissingFieldException", member, home, owner)
             else:
                 signature = world.read_signature(module, blob)
                 parameters = ", ".join(type_text(world, p) for p in signature.parameters)
-                yield MissingReference("System.MissingMethodException", f"{member}({parameters})")
+                text = f"{member}({parameters})"
+                yield MissingReference("System.MissingMethodException", text, home, owner)

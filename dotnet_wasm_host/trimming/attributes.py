@@ -51,8 +51,8 @@ READ_BY_THE_RUNTIME = frozenset(
         "UnsafeAccessorTypeAttribute",
     }
 )
-#: Attributes that compilers put onto assemblies, types and members without being asked, and those
-#: that much code has on it.
+#: Attributes that compilers put onto assemblies, types and members without being asked, those that
+#: much code has on it, and those of the base library's own assemblies, which may be added later.
 GUEST_ATTRIBUTES = frozenset(
     {
         "System.AttributeUsageAttribute",
@@ -73,6 +73,7 @@ GUEST_ATTRIBUTES = frozenset(
         "System.Reflection.AssemblyCompanyAttribute",
         "System.Reflection.AssemblyConfigurationAttribute",
         "System.Reflection.AssemblyCopyrightAttribute",
+        "System.Reflection.AssemblyDefaultAliasAttribute",
         "System.Reflection.AssemblyDescriptionAttribute",
         "System.Reflection.AssemblyFileVersionAttribute",
         "System.Reflection.AssemblyInformationalVersionAttribute",
@@ -82,6 +83,7 @@ GUEST_ATTRIBUTES = frozenset(
         "System.Reflection.AssemblyTrademarkAttribute",
         "System.Reflection.AssemblyVersionAttribute",
         "System.Reflection.DefaultMemberAttribute",
+        "System.Reflection.Metadata.MetadataUpdateHandlerAttribute",
         "System.Resources.NeutralResourcesLanguageAttribute",
         "System.Runtime.CompilerServices.AsyncStateMachineAttribute",
         "System.Runtime.CompilerServices.CompilationRelaxationsAttribute",
@@ -107,10 +109,12 @@ GUEST_ATTRIBUTES = frozenset(
         "System.Runtime.CompilerServices.TupleElementNamesAttribute",
         "System.Runtime.CompilerServices.UnsafeValueTypeAttribute",
         "System.Runtime.InteropServices.ComVisibleAttribute",
+        "System.Runtime.InteropServices.DefaultDllImportSearchPathsAttribute",
         "System.Runtime.InteropServices.GuidAttribute",
         "System.Runtime.Versioning.SupportedOSPlatformAttribute",
         "System.Runtime.Versioning.TargetFrameworkAttribute",
         "System.Runtime.Versioning.TargetPlatformAttribute",
+        "System.Runtime.Versioning.UnsupportedOSPlatformAttribute",
         "System.Security.Permissions.SecurityPermissionAttribute",
         "System.Security.UnverifiableCodeAttribute",
         "System.SerializableAttribute",

@@ -205,7 +205,7 @@ class Marker:
         if kept.preserve == "public" and not world.is_visible(type_):
             return
         self.mark_type(type_)
-        if reflected and kept.preserve in {"all", "public"}:
+        if reflected:
             self.reflected.add(type_)
         if not world.is_interface(type_):
             self.instantiate(type_)

@@ -60,8 +60,8 @@ class TrimOptions:
             for functions that are not among the roots. Those the roots use stay anyway.
         open_to_guests: functions that are not among the roots will be loaded: interfaces and
             abstract members that they may implement are kept whole.
-        reflected: types that descriptors keep whole (``all``, ``public``) keep their properties,
-            events and names of parameters too. Without it, reflection of functions that are not
+        reflected: types that descriptors name keep the properties, events and names of parameters
+            of what is kept of them. Without it, reflection of functions that are not
             among the roots, serializers for example, sees no properties on them.
         optional_names: roots whose look-ups of types by name ask what is there; they do not keep
             what they ask for.

@@ -23,6 +23,7 @@ from runtime_artifacts.pipeline import (
     fetch,
     images,
     native_cut,
+    native_data,
     native_module,
     time_zones,
     upstream,
@@ -171,13 +172,14 @@ def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:
     try:
         copied = block_copy.use_memory_copy(native)
         halves = code_module.split(native_cut.cut(copied))
-        small_data = time_zones.without_time_zones(halves.data)
+        data = native_data.without(halves.data, native_data.own_data(native))
+        small_data = time_zones.without_time_zones(data)
     except MalformedModule as error:
         raise ArtifactError(f"dotnet.native.wasm cannot be adapted: {error}") from error
     code = binaryen.optimise(halves.code, sources.fetch(binaryen.PACKAGE), sources.cache)
     return {
         "dotnet.code.wasm": code,
-        "dotnet.data.wasm": halves.data,
+        "dotnet.data.wasm": data,
         "dotnet.data.utc.wasm": small_data,
     }
 

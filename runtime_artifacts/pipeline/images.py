@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 _REQUIRED = {"description": str, "descriptors": list, "samples": list, "budget": dict}
-_OPTIONAL = {"features": dict, "guest": list, "optional": list}
+_OPTIONAL = {"features": dict, "guest": list, "optional": list, "reflected": bool}
 
 
 def collect(file: Path, folder: Path) -> dict[str, bytes]:

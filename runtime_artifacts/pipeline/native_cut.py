@@ -34,7 +34,7 @@ from runtime_artifacts.pipeline.code_module import EXPORTS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LIBRARIES", "UNUSED", "NativeLibrary", "cut", "read_libraries"]
+__all__ = ["LIBRARIES", "UNUSED", "NativeLibrary", "cut", "dead_functions", "read_libraries"]
 
 #: The native libraries that the module has P/Invoke tables of.
 LIBRARIES = (
@@ -97,6 +97,15 @@ def cut(native: bytes, unused: Sequence[str] = UNUSED) -> bytes:
     _stub_entries(parts, removed)
     _empty_tables(parts.module, [libraries[name].row for name in unused])
     return parts.module.emit()
+
+
+def dead_functions(native: bytes, unused: Sequence[str] = UNUSED) -> frozenset[int]:
+    """The functions of the libraries ``unused`` that nothing can call once they are cut."""
+    parts = _read(native)
+    libraries = read_libraries(parts.memory, parts.table)
+    ranges = {name: _own_functions(libraries, name) for name in unused}
+    shared = [_require_unreachable(parts, name, own) for name, own in ranges.items()]
+    return frozenset().union(*ranges.values()).difference(*shared)
 
 
 def read_libraries(memory: bytes, table: dict[int, int]) -> dict[str, NativeLibrary]:
@@ -196,7 +205,8 @@ def _own_functions(libraries: dict[str, NativeLibrary], name: str) -> range:
     return range(max(before) + 1, min(after))
 
 
-def _require_unreachable(parts: _Native, name: str, functions: range) -> None:
+def _require_unreachable(parts: _Native, name: str, functions: range) -> set[int]:
+    """Those of the library's functions that others share."""
     kept = {e.index for e in parts.module.exports() if e.name in EXPORTS}
     exported = sorted(kept.intersection(functions))
     if exported:
@@ -215,6 +225,7 @@ def _require_unreachable(parts: _Native, name: str, functions: range) -> None:
         if function in parts.indirect:
             raise MalformedModule(f"function {function} of {name} is called from outside of it")
         pending |= {f for f in parts.calls[function] if f in functions} - reached
+    return reached
 
 
 def _stub_entries(parts: _Native, removed: set[int]) -> None:

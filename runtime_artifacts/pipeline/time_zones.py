@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.wasm import DataSegment, MalformedModule, Module, memory_module
+from dotnet_wasm_host.wasm import MalformedModule, Module, memory_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def without_time_zones(data: bytes) -> bytes:
     if end - start - sum(b - a for a, b in files) > 16 * len(files):
         raise MalformedModule("the time zone files do not lie together")
     limits = module.memories()[0]
-    kept = [part for segment in segments for part in _outside(segment, start, end)]
+    kept = [part for segment in segments for part in segment.outside(start, end)]
     return memory_module(kept, limits.minimum, limits.maximum or 65536)
 
 
@@ -63,16 +63,3 @@ def _starts(memory: bytes, pattern: bytes) -> Iterator[int]:
     while address >= 0:
         yield address + 1
         address = memory.find(pattern, address + 1)
-
-
-def _outside(segment: DataSegment, start: int, end: int) -> Iterator[DataSegment]:
-    content, last = segment.content, segment.offset + len(segment.content)
-    before = content[: max(0, start - segment.offset)]
-    after = content[max(0, end - segment.offset) :]
-    if end <= segment.offset or last <= start:
-        yield segment
-        return
-    if before:
-        yield DataSegment(segment.offset, before)
-    if after:
-        yield DataSegment(end, after)

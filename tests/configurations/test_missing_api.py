@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.abi import RemoteException
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.ecma335.metadata import Metadata, Table
 from dotnet_wasm_host.missing_api import ApiReference, MissingApiAdvice, missing_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import CompiledSources
 
@@ -60,6 +63,137 @@ def test_the_error_names_the_api_and_the_image(
     with dwh.Runtime(load(found_in)) as runtime:
         runtime.load_assembly("f", function)
         assert runtime.invoke("f")
+
+
+#: Members of a type H and a call of them; Mono asserts about them, or says nothing of the type.
+UNSPEAKABLE = {
+    "a parameter": ("public static int M(System.IO.FileInfo f) => 1;", "H.M(null!)"),
+    "a parameter that is an enum": (
+        "public static int M(System.IO.FileAttributes f) => 1;",
+        "H.M((System.IO.FileAttributes)3)",
+    ),
+    "a result": ("public static System.IO.FileInfo M() => null!;", "H.M() is null"),
+    "a cast": ("", '(object)"x" is System.IO.FileInfo'),
+    "a delegate": (
+        """public delegate int D(System.IO.FileInfo f);
+        public static int M(System.IO.FileInfo f) => 1;""",
+        "((H.D)H.M)(null!)",
+    ),
+    "a static field": (
+        "public static System.Numerics.Vector3 F; public static int G = 4;", "H.G",
+    ),
+    "an override": (
+        """public virtual int M(System.IO.FileInfo f) => 1;
+        public sealed class B : H { public override int M(System.IO.FileInfo f) => 2; }""",
+        "new H.B().M(null!)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", UNSPEAKABLE)
+def test_what_dotnet_has_no_words_for_is_named_all_the_same(
+    case: str, load: Load, compiled: CompiledSources
+) -> None:
+    members, call = UNSPEAKABLE[case]
+    function = compiled(SHELL % call + f"public class H {{ {members} }}")
+    options = dwh.WasiOptions(stderr=io.BytesIO())
+    with dwh.Runtime(load("minimal"), wasi=options, limits=dwh.Limits(crash_limit=2)) as runtime:
+        runtime.load_assembly("good", compiled(SHELL % "1 + 1"))
+        runtime.load_assembly("f", function)
+        with pytest.raises(dwh.MissingApi, match=r"use Runtime\(image='common'\)") as caught:
+            runtime.invoke("f")
+        error = caught.value
+        assert error.api in {
+            "System.IO.FileInfo", "System.IO.FileAttributes", "System.Numerics.Vector3"
+        }  # fmt: skip
+        assert error.dotnet_type in {"System.TypeLoadException", "System.BadImageFormatException"}
+        assert error.fatal == bool(runtime.stats().recycles)
+        assert pickle.loads(pickle.dumps(error)).fatal == error.fatal
+        assert runtime.invoke("good") == b"2"
+        with pytest.raises(dwh.MissingApi):
+            runtime.invoke("f")
+        # One that kills its instance each time is not called for ever.
+        expected = dwh.FunctionSuspended if error.fatal else dwh.MissingApi
+        with pytest.raises(expected):
+            runtime.invoke("f")
+    with dwh.Runtime(load("common")) as runtime:
+        runtime.load_assembly("f", function)
+        assert runtime.invoke("f")
+
+
+def test_an_assertion_while_loading_is_the_reason_of_the_load_error(
+    load: Load, compiled: CompiledSources
+) -> None:
+    function = compiled("""
+        using System;
+        public sealed class Function : MinimalRuntime.IFunctionHandler {
+            private readonly int size = Size(null);
+            private static int Size(System.IO.FileInfo? file) => file is null ? 0 : 1;
+            public byte[] Execute(ReadOnlySpan<byte> input) => [(byte)size];
+        }""")
+    options = dwh.WasiOptions(stderr=io.BytesIO())
+    with dwh.Runtime(load("minimal"), wasi=options) as runtime:
+        with pytest.raises(dwh.AssemblyLoadError, match=r"FileInfo.*use Runtime\(image='common'\)"):
+            runtime.load_assembly("f", function)
+        assert "f" not in runtime.functions
+        runtime.load_assembly("g", compiled(SHELL % "1 + 1"))
+        assert runtime.invoke("g") == b"2"
+
+
+def test_a_function_that_ends_itself_is_not_excused(load: Load, compiled: CompiledSources) -> None:
+    # Its assembly refers to something that is missing, but that is not what it died of.
+    function = compiled(
+        SHELL % "H.End()"
+        + """public static class H {
+            public static int End() { Environment.FailFast("enough"); return 0; }
+            public static void Unused(System.IO.FileInfo file) { } }"""
+    )
+    options = dwh.WasiOptions(stderr=io.BytesIO())
+    with dwh.Runtime(load("minimal"), wasi=options) as runtime:
+        runtime.load_assembly("f", function)
+        with pytest.raises(dwh.GuestTerminated, match="enough") as caught:
+            runtime.invoke("f")
+        assert type(caught.value) is dwh.GuestTerminated
+
+
+def test_what_is_added_may_lack_something_too(load: Load, compiled: CompiledSources) -> None:
+    function = compiled(SHELL % 'System.Net.IPAddress.Parse("::1").IsIPv6LinkLocal')
+    options = dwh.WasiOptions(stderr=io.BytesIO())
+    with dwh.Runtime(load("minimal"), wasi=options) as runtime:
+        runtime.load_assembly("f", function)
+        with pytest.raises(dwh.MissingApi, match=r"use Runtime\(image='common'\)"):
+            runtime.invoke("f")
+
+
+def test_an_image_has_its_assemblies_in_memory(load: Load) -> None:
+    image = load("minimal")
+    assemblies = image.assemblies()
+    assert assemblies.keys() == image.assembly_names
+    sizes = {name.rpartition(".")[0]: size for name, size in image.manifest.assemblies.items()}
+    assert {name: len(content) for name, content in assemblies.items()} == sizes
+
+
+def test_what_the_base_library_has_on_its_assemblies_is_in_every_image(load: Load) -> None:
+    # They may be added to any image, and Mono asserts if it does not find the attributes.
+    store = ArtifactStore.locate()
+    wanted = set()
+    for path in store.names("framework/"):
+        wanted |= set(_assembly_attributes(Metadata(store.read(path))))
+    core = Metadata(load("minimal").assemblies()["System.Private.CoreLib"])
+    present = {(core.string(row[2]), core.string(row[1])) for row in core.rows(Table.TYPE_DEF)}
+    assert len(wanted) > 10
+    assert wanted <= present
+
+
+def _assembly_attributes(metadata: Metadata) -> Iterator[tuple[str, str]]:
+    """Namespace and name of those that another assembly defines (ECMA-335 II.22.10)."""
+    assembly, member_reference, type_reference = 14, 3, 1
+    for parent, constructor, _ in metadata.rows(Table.CUSTOM_ATTRIBUTE):
+        if parent & 31 == assembly and constructor & 7 == member_reference:
+            owner = metadata.row(Table.MEMBER_REF, constructor >> 3)[0]
+            if owner & 7 == type_reference:
+                row = metadata.row(Table.TYPE_REF, owner >> 3)
+                yield metadata.string(row[2]), metadata.string(row[1])
 
 
 def test_a_load_that_misses_something_says_so(load: Load, compiled: CompiledSources) -> None:
@@ -129,6 +263,12 @@ def test_the_base_library_is_added_when_a_function_asks(
          ApiReference("", "System.A.B", ".ctor")),
         ("System.MissingFieldException", "Field not found: string System.A.Field",
          ApiReference("", "System.A", "Field")),
+        ("System.MissingFieldException",
+         "Field not found: System.TimeSpan System.A.Limit Due to: Could not load file or assembly",
+         ApiReference("", "System.A", "Limit")),
+        ("System.BadImageFormatException",
+         "... (expected class 'System.Numerics.Vector3' in assembly 'System.Private.CoreLib')",
+         ApiReference("System.Private.CoreLib", "System.Numerics.Vector3")),
         ("System.MissingMethodException", "Method not found: ?", None),
         ("System.ArgumentException",
          "Could not load file or assembly 'System.Linq, Version=10.0.0.0'", None),
@@ -149,6 +289,7 @@ def test_messages_are_understood(kind: str, message: str, expected: ApiReference
         (ApiReference("System.Runtime", "System.Reflection.MethodInfo"), "reflection"),
         (ApiReference("System.Runtime", "System.DateTime", "FromBinary"), "common"),
         (ApiReference("System.Private.Xml"), "full"),
+        (ApiReference("MinimalRuntime.Json"), "json"),
     ],
 )
 def test_the_smallest_image_that_declares_it(reference: ApiReference, image: str) -> None:

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import json
 import struct
+import traceback
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
 import dotnet_wasm_host as dwh
+from tests.functional.declarations import NOT_DECLARED, skipping_what_is_not_declared
 from tests.native_leaks import nothing_leaks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from tests.conftest import CompiledSources
 
 FOLDER = Path(__file__).with_name("programs")
+ON_THE_IMAGE = "on the image"
 #: Every program may use what this one defines.
 SHARED = "JsonHandler.cs"
 
@@ -93,7 +97,55 @@ def native_dll() -> bytes:
     return headers.ljust(512, b"\0") + b"\xc3".ljust(512, b"\xcc")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def what_is_not_declared_is_skipped(pytestconfig: pytest.Config) -> Iterator[None]:
+    with skipping_what_is_not_declared(pytestconfig.getoption("--image")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def uses_the_image(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    """Tell tests that run on --image from those that bring an image of their own."""
+    record_property(ON_THE_IMAGE, "image" in request.fixturenames)
+
+
 @pytest.fixture(autouse=True)
 def nothing_native_leaks(made_runtimes: weakref.WeakSet[dwh.Runtime]) -> Iterator[None]:
     with nothing_leaks(made_runtimes):
         yield
+
+
+@contextmanager
+def skips_hold_nothing() -> Iterator[None]:
+    """A skip out of the middle of a call keeps the frames it went through, and their instance."""
+    try:
+        yield
+    except pytest.skip.Exception as skipped:
+        traceback.clear_frames(skipped.__traceback__)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    with skips_hold_nothing():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    with skips_hold_nothing():
+        return (yield)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """How many tests ran on the image, which is what a floor is set under."""
+    reports = terminalreporter.stats
+    ran = sum((ON_THE_IMAGE, True) in r.user_properties for r in reports.get("passed", ()))
+    reasons = [r.longrepr[2] for r in reports.get("skipped", ()) if isinstance(r.longrepr, tuple)]
+    left_out = sum(NOT_DECLARED in reason for reason in reasons)
+    name = config.getoption("--image")
+    terminalreporter.write_line(f"image {name}: {ran} ran on it, {left_out} not declared")

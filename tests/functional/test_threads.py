@@ -48,6 +48,7 @@ class Talking:
         self.stream.callback = hold
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(self.runtime.invoke, "f", b"print finished")
+            call.add_done_callback(lambda _: started.set())
 
             def result() -> bytes:
                 go_on.set()
@@ -55,6 +56,8 @@ class Talking:
 
             try:
                 assert started.wait(HANG)
+                if call.done():
+                    call.result()
                 yield result
             finally:
                 go_on.set()

@@ -8,7 +8,8 @@ namespace Programs;
 
 /// <summary>
 /// A function in every mood: <c>command</c> or <c>command argument</c> in, text out. Each call
-/// counts in a static, so that answers show whether statics lived on.
+/// counts in a static, so that answers show whether statics lived on. What not every image has is
+/// in a method of its own, which .NET compiles when it is first called.
 /// </summary>
 public sealed class Moody : MinimalRuntime.IFunctionHandler
 {
@@ -31,15 +32,15 @@ public sealed class Moody : MinimalRuntime.IFunctionHandler
             case "throw":
                 throw new InvalidOperationException(argument);
             case "exit":
-                Environment.Exit(int.Parse(argument));
+                Exit(argument);
                 break;
             case "failfast":
-                Environment.FailFast(argument);
+                FailFast(argument);
                 break;
             case "overflow":
                 return [(byte)Recurse(int.Parse("1"))];
             case "wild":
-                Marshal.WriteInt32(unchecked((IntPtr)0x7fff_ff00), 1);
+                WriteSomewhere();
                 break;
             case "loop":
                 while (true)
@@ -47,7 +48,7 @@ public sealed class Moody : MinimalRuntime.IFunctionHandler
                 }
 
             case "sleep":
-                Thread.Sleep(int.Parse(argument));
+                Sleep(argument);
                 break;
             case "null":
                 return null!;
@@ -60,7 +61,7 @@ public sealed class Moody : MinimalRuntime.IFunctionHandler
                 Kept.Clear();
                 break;
             case "print":
-                Console.WriteLine(argument);
+                Print(argument);
                 break;
             case "exhaust":
                 while (true)
@@ -69,14 +70,30 @@ public sealed class Moody : MinimalRuntime.IFunctionHandler
                 }
 
             case "native":
-                while (true)
-                {
-                    Marshal.WriteByte(Marshal.AllocHGlobal(1 << 20), 1);
-                }
+                ExhaustNative();
+                break;
         }
 
         return Encoding.UTF8.GetBytes(argument);
     }
 
     private static int Recurse(int depth) => depth == -1 ? 0 : 1 + Recurse(depth + 1);
+
+    private static void Exit(string code) => Environment.Exit(int.Parse(code));
+
+    private static void FailFast(string message) => Environment.FailFast(message);
+
+    private static unsafe void WriteSomewhere() => *(int*)0x7fff_ff00 = 1;
+
+    private static void Sleep(string milliseconds) => Thread.Sleep(int.Parse(milliseconds));
+
+    private static void Print(string text) => Console.WriteLine(text);
+
+    private static void ExhaustNative()
+    {
+        while (true)
+        {
+            Marshal.WriteByte(Marshal.AllocHGlobal(1 << 20), 1);
+        }
+    }
 }
