@@ -25,6 +25,7 @@ from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.pool import RuntimePool
 from dotnet_wasm_host.registry import check_name
 from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
+from dotnet_wasm_host.worker.metrics import OTHER
 from dotnet_wasm_host.worker.presence import Presence
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
@@ -197,7 +198,9 @@ class FunctionService:
             seconds = time.perf_counter() - started
             served.calls += 1
             served.recent.append(seconds)
-            self.metrics.called(function_id, outcome, seconds)
+            # A label of one that was unloaded meanwhile would never be taken back.
+            label = function_id if function_id in self._served else OTHER
+            self.metrics.called(label, outcome, seconds)
 
     async def _invoke_in_thread(
         self, served: ServedFunction, payload: bytes
