@@ -11,7 +11,7 @@ from dotnet_wasm_host.errors import TooManyCalls
 
 __all__ = ["Turns"]
 
-#: Calls that are begun between two looks at the network. With more, a flood takes longer turns; with
+#: Calls that are begun between two looks at the network. A flood takes longer turns with more; with
 #: four, it doubled the p99 of others.
 AT_A_TIME = 2
 #: How long a function that was called counts as one to take turns with.
