@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import dotnet_wasm_host as dwh
-from benchmarks.http.load import Outcome, load
+from benchmarks.http.load import Outcome, load, own_machine
 from benchmarks.http.servers import PAYLOAD, Server, constant_server, worker_server
 
 if TYPE_CHECKING:
@@ -162,12 +162,18 @@ def _fairness(
 
 def _quiet(url: str, seconds: float) -> Outcome:
     """Eight connections, fifty calls a second each at most."""
-    return load(url, 8, seconds, payload=PAYLOAD, every=0.02)
+    with own_machine() as alone:
+        if not alone:
+            print("(the client shares the processors with the server: that adds to p99)")
+        return load(url, 8, seconds, payload=PAYLOAD, every=0.02)
 
 
 def _beside(url: str, attacks: Sequence[tuple[str, int]], seconds: float) -> Iterator[None]:
-    """Payloads and how many connections send them without a pause, each in its own process."""
-    command = [sys.executable, "-m", "benchmarks.http.load", url]
+    """Payloads and how many connections send them without a pause, each in its own process.
+
+    What making requests costs the attackers is not the server's doing: it is kept apart.
+    """
+    command = [sys.executable, "-m", "benchmarks.http.load", "--elsewhere", url]
     processes = [
         subprocess.Popen(
             [*command, str(connections), str(seconds), "--payload", payload],

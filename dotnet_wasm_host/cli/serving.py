@@ -71,8 +71,13 @@ def serve(
     timeout: Annotated[float, typer.Option(help="Seconds a call may take at most.")] = 30.0,
     memory: Annotated[int, typer.Option(help="MiB an instance may use.")] = 256,
     concurrency: Annotated[
-        int, typer.Option(min=1, help="Calls of one function at the same time, in each process.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Calls of one function at the same time, in each process; "
+            "default: half as many as CPUs, 1 to 4.",
+        ),
+    ] = None,
     places: Annotated[
         int | None, typer.Option(min=1, help="Calls at the same time, in each process.")
     ] = None,

@@ -39,10 +39,16 @@ class Attendants:
     Args:
         threads: visits at the same time.
         when_idle: called after a visit that left no call waiting, outside of any lock.
+        thread_start: called in each thread first.
     """
 
-    def __init__(self, threads: int, when_idle: Callable[[Runtime], object]) -> None:
-        self._visits = ThreadPoolExecutor(threads, "dotnet_wasm_host attendant")
+    def __init__(
+        self,
+        threads: int,
+        when_idle: Callable[[Runtime], object],
+        thread_start: Callable[[], object] | None = None,
+    ) -> None:
+        self._visits = ThreadPoolExecutor(threads, "dotnet_wasm_host attendant", thread_start)
         self._when_idle = when_idle
         self._watches: dict[Runtime, _Watch] = {}
         self._appointments: list[tuple[float, int, Runtime]] = []

@@ -34,15 +34,21 @@ class AwaitedCalls:
         slots: the places that calls take.
         calls: carries them out.
         functions: host functions, some of which may want to run on the loop of the caller.
+        thread_start: called in each thread first.
     """
 
     def __init__(
-        self, size: int, slots: FairSlots, calls: Calls, functions: HostFunctions | None
+        self,
+        size: int,
+        slots: FairSlots,
+        calls: Calls,
+        functions: HostFunctions | None,
+        thread_start: Callable[[], object] | None,
     ) -> None:
         self._slots = slots
         self._calls = calls
         self._functions = functions
-        self._threads = ThreadPoolExecutor(size, "dotnet_wasm_host pool")
+        self._threads = ThreadPoolExecutor(size, "dotnet_wasm_host pool", thread_start)
 
     async def invoke(
         self,

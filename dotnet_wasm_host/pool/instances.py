@@ -9,6 +9,8 @@ from dotnet_wasm_host.pool.attendants import Attendants
 from dotnet_wasm_host.registry import FunctionState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dotnet_wasm_host.image import RuntimeImage
     from dotnet_wasm_host.lifetime import Lifetime
     from dotnet_wasm_host.pool.deployments import Deployment
@@ -34,9 +36,16 @@ class Instances:
         lifetime: of the pool.
         make: makes a runtime.
         visits: runtimes visited at the same time.
+        thread_start: called first in each thread that visits.
     """
 
-    def __init__(self, lifetime: Lifetime, make: StartRuntime, visits: int) -> None:
+    def __init__(
+        self,
+        lifetime: Lifetime,
+        make: StartRuntime,
+        visits: int,
+        thread_start: Callable[[], object] | None = None,
+    ) -> None:
         self._lifetime = lifetime
         self._make = make
         self._lock = threading.Lock()
@@ -44,7 +53,7 @@ class Instances:
         # Those that go as soon as no call waits in them.
         self._leaving: set[Runtime] = set()
         self._recycles = 0  # of runtimes that are gone
-        self._attendants = Attendants(visits, self._is_idle)
+        self._attendants = Attendants(visits, self._is_idle, thread_start)
 
     def start(self, image: RuntimeImage | None = None) -> Runtime:
         """A new runtime, from the pool's image if none is given."""

@@ -59,6 +59,8 @@ class RuntimePool:
         engine, limits, wasi, host_functions, http: as for :class:`~dotnet_wasm_host.Runtime`. All
             instances share the connections. Coroutine functions run on the event loop that awaits
             :meth:`invoke_async`, while one does.
+        thread_start: called in every thread of the pool that runs guests before its first call,
+            to set its priority for example.
 
     Functions that wait take turns: one that is called a thousand times at once does not hold up
     another one's single call. A call that crashes or overruns its deadline costs its own
@@ -80,6 +82,7 @@ class RuntimePool:
         wasi: WasiOptions | None = None,
         host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
         http: HttpPolicy | None = None,
+        thread_start: Callable[[], object] | None = None,
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
@@ -98,7 +101,7 @@ class RuntimePool:
         self._lifetime = Lifetime("pool")
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
         self._deployments = Deployments(self._lifetime, self._invoke_generation)
-        self._instances = Instances(self._lifetime, self._make_runtime, self._size)
+        self._instances = Instances(self._lifetime, self._make_runtime, self._size, thread_start)
         self._lender = lender_for(
             isolation, self._instances, self._deployments, self._lifetime, spares
         )
@@ -112,7 +115,9 @@ class RuntimePool:
             max_pending=self._lender.max_pending if max_pending is None else max_pending,
             reentrant=self._functions is not None,
         )
-        self._awaited = AwaitedCalls(self._size, self._slots, self._calls, self._functions)
+        self._awaited = AwaitedCalls(
+            self._size, self._slots, self._calls, self._functions, thread_start
+        )
         _forks.watch(self)
 
     # ---------------------------------------------------------------- functions

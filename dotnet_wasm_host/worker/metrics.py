@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.pool import PoolStats
 
-__all__ = ["CONTENT_TYPE", "WorkerMetrics", "forget_dead_processes", "multiprocess_folder"]
+__all__ = ["CONTENT_TYPE", "OTHER", "WorkerMetrics", "forget_dead_processes", "multiprocess_folder"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 #: Seconds. A warm call takes some 10 us; most deadlines are below a minute.

@@ -31,6 +31,11 @@ def _places() -> int:
     return max(16, 4 * (os.cpu_count() or 1))
 
 
+def _concurrency() -> int:
+    # Calls that hang take a CPU each: half of them is left to other functions.
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
     """How a worker serves functions.
@@ -43,7 +48,7 @@ class WorkerOptions:
         limits: memory, time and sizes. Its ``timeout`` must be set: it is the default and the
             most that a function may be deployed with.
         concurrency: calls of one function that run at the same time, unless it is deployed with
-            fewer.
+            fewer; by default half as many as there are CPUs, 1 to 4.
         http: what ``HttpClient`` in functions may do; ``None``: they have no network.
         wasi: what else they see of the host: environment, files, directories, where their output
             goes. The same for all of them.
@@ -72,7 +77,7 @@ class WorkerOptions:
     isolation: Isolation = Isolation.PER_FUNCTION
     places: int = field(default_factory=_places)
     limits: Limits = field(default_factory=_limits)
-    concurrency: int = 2
+    concurrency: int = field(default_factory=_concurrency)
     http: HttpPolicy | None = None
     wasi: WasiOptions = field(default_factory=WasiOptions)
     waiting: int = 1000

@@ -127,8 +127,10 @@ def problem_of(
         headers["retry-after"] = str(retry_after)
     if status == 401:
         headers["www-authenticate"] = 'Bearer realm="dotnet-wasm-host"'
-    if isinstance(error, (BodyTooLarge, BodyTimeout)):
-        headers["connection"] = "close"  # the rest of the body is not going to be read
+    if isinstance(error, BodyTimeout):
+        # After this its rest may come or not. That of one that is too large is on its way, and
+        # closing then would reset the connection before the client has seen the answer.
+        headers["connection"] = "close"
     detail = str(error)
     if kind in _OWN and not stack_traces:
         _log.error("a request failed: %s: %s", type(error).__name__, error)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
-import pydantic_core
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
-from dotnet_wasm_host.errors import DotnetHostError, MarshallingError
+from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.worker.number_arrays import LARGE, read_request, write_answer
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.worker.context import WorkerContext
@@ -38,13 +39,14 @@ def seed_routes(app: FastAPI, context: WorkerContext) -> None:
         try:
             context.guard.check_call(scope)
             with await context.body(scope, request.receive, options.json_bytes) as content:
-                function_id, payload = _read(content, "payload", options.limits.payload_bytes)
+                function_id, payload = await _read(content, "payload", options.limits.payload_bytes)
                 result = await context.invoke(scope, request.receive, function_id, payload)
         except DotnetHostError as error:
             await context.pause(error)
             return context.seed_failure(scope, error)
-        numbers = pydantic_core.to_json({"success": True, "result": list(result)})
-        return Response(numbers, media_type="application/json")
+        small = len(result) <= LARGE
+        answer = write_answer(result) if small else await asyncio.to_thread(write_answer, result)
+        return Response(answer, media_type="application/json")
 
     @app.post("/load", include_in_schema=False)
     async def load(request: Request) -> Response:
@@ -54,7 +56,7 @@ def seed_routes(app: FastAPI, context: WorkerContext) -> None:
             context.guard.check_change(scope)
             await context.ensure_started()
             with await context.body(scope, request.receive, options.json_bytes) as content:
-                function_id, assembly = _read(content, "assembly", options.assembly_bytes)
+                function_id, assembly = await _read(content, "assembly", options.assembly_bytes)
                 await service.deploy(function_id, lambda: assembly)
         except DotnetHostError as error:
             return context.seed_failure(scope, error)
@@ -70,23 +72,7 @@ def seed_routes(app: FastAPI, context: WorkerContext) -> None:
         return JSONResponse(HEALTH)
 
 
-def _read(content: bytes, name: str, most: int) -> tuple[str, bytes]:
-    """``functionId`` and the bytes called ``name``, which may be left out."""
-    try:
-        value = pydantic_core.from_json(content, allow_inf_nan=False)
-    except ValueError as error:
-        raise MarshallingError(f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict) or not isinstance(value.get("functionId"), str):
-        raise MarshallingError("the body is not an object with a string 'functionId'")
-    numbers = value.get(name)
-    if numbers is None:
-        numbers = []
-    # bytes() would take a number for a length, and true for 1.
-    if not isinstance(numbers, list) or bool in map(type, numbers):
-        raise MarshallingError(f"{name!r} is not an array of numbers")
-    if len(numbers) > most:
-        raise MarshallingError(f"{name!r} has {len(numbers)} bytes; at most {most} are accepted")
-    try:
-        return value["functionId"], bytes(numbers)
-    except (TypeError, ValueError):
-        raise MarshallingError(f"{name!r} has items that are no whole numbers 0..255") from None
+async def _read(content: bytes, name: str, most: int) -> tuple[str, bytes]:
+    if len(content) <= LARGE:
+        return read_request(content, name, most)
+    return await asyncio.to_thread(read_request, content, name, most)

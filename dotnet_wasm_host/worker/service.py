@@ -25,7 +25,9 @@ from dotnet_wasm_host.image import RuntimeImage
 from dotnet_wasm_host.pool import RuntimePool
 from dotnet_wasm_host.registry import check_name
 from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
+from dotnet_wasm_host.worker.metrics import OTHER
 from dotnet_wasm_host.worker.presence import Presence
+from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
 from dotnet_wasm_host.worker.turns import Turns
 
@@ -99,9 +101,13 @@ class FunctionService:
         self._switching = threading.Lock()
         self._following = threading.Lock()
         self._starting = threading.Lock()
-        self._deploys = ThreadPoolExecutor(DEPLOY_THREADS, "dotnet_wasm_host deploy")
+        self._deploys = ThreadPoolExecutor(
+            DEPLOY_THREADS, "dotnet_wasm_host deploy", yield_to_event_loop
+        )
         self._deploys_pending = 0
         self._turns = Turns(options.waiting_per_function)
+        self._looking = asyncio.Lock()
+        self._looks = 0
         self._follower: threading.Thread | None = None
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -192,7 +198,9 @@ class FunctionService:
             seconds = time.perf_counter() - started
             served.calls += 1
             served.recent.append(seconds)
-            self.metrics.called(function_id, outcome, seconds)
+            # A label of one that was unloaded meanwhile would never be taken back.
+            label = function_id if function_id in self._served else OTHER
+            self.metrics.called(label, outcome, seconds)
 
     async def _invoke_in_thread(
         self, served: ServedFunction, payload: bytes
@@ -230,8 +238,12 @@ class FunctionService:
 
     async def _look_again(self, function_id: str) -> ServedFunction:
         """Perhaps another process deployed it a moment ago."""
-        if not self._closed:
-            await asyncio.to_thread(self._follow_if_changed)
+        begun = self._looks
+        async with self._looking:
+            # Many who ask for what is not there share a look that began after they came.
+            if self._looks == begun and not self._closed:
+                self._looks += 1
+                await asyncio.to_thread(self._follow_if_changed)
         served = self._served.get(function_id)
         if served is None:
             self.metrics.refused(FunctionNotLoaded.__name__)
@@ -396,6 +408,7 @@ class FunctionService:
             wasi=options.wasi,
             host_functions=self._host_functions,
             http=options.http,
+            thread_start=yield_to_event_loop,
         )
 
     def _open_image(self) -> RuntimeImage:

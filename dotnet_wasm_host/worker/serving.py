@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -9,11 +10,11 @@ import shutil
 import signal
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -27,14 +28,18 @@ from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.security import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from fastapi import FastAPI
+    from starlette.types import Lifespan
 
 __all__ = ["InsecureAddress", "ServeSettings", "app_of_environment", "serve"]
 
 #: Settings on their way to the processes that uvicorn starts.
 VARIABLE = "DOTNET_WASM_HOST_WORKER"
+#: Seconds that an idle connection is kept: longer than proxies and load balancers keep theirs
+#: (60 s in nginx and others), or one would now and then send a request into a closing connection.
+KEEP_ALIVE_SECONDS = 75
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -76,7 +81,7 @@ class ServeSettings:
     isolation: str = "per-function"
     timeout: float = 30.0
     memory_mib: int = 256
-    concurrency: int = 2
+    concurrency: int | None = None
     places: int | None = None
     waiting: int = 1000
     waiting_per_function: int = 64
@@ -123,7 +128,7 @@ class ServeSettings:
             isolation=Isolation(self.isolation.replace("-", " ")),
             places=self.places or options.places,
             limits=limits,
-            concurrency=self.concurrency,
+            concurrency=self.concurrency or options.concurrency,
             waiting=self.waiting,
             waiting_per_function=self.waiting_per_function,
             token=self.token,
@@ -153,6 +158,7 @@ def serve(settings: ServeSettings) -> None:
             workers=settings.workers,
             access_log=False,  # ours is structured
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=settings.grace_seconds,
             timeout_worker_healthcheck=60,
             log_config=None,
@@ -169,9 +175,26 @@ def app_of_environment() -> FastAPI:
     if folder is not None:
         forget_dead_processes(Path(folder))
     app = create_app(settings.options(), store=settings.store)
+    app.router.lifespan_context = _settled(app.router.lifespan_context)
     if settings.workers == 1 and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: app.state.worker.reload_soon())
     return app
+
+
+def _settled(lifespan: Lifespan[FastAPI]) -> Lifespan[FastAPI]:
+    """The same, and what is there when it has started is not looked through for garbage again.
+
+    A full collection over all that would hold up every request for some 50 ms, now and then.
+    """
+
+    @asynccontextmanager
+    async def settled(app: FastAPI) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with lifespan(app) as state:
+            gc.collect()
+            gc.freeze()
+            yield state
+
+    return settled  # type: ignore[return-value] # with or without state, as it came
 
 
 def _leave(*_: object) -> None:

@@ -21,7 +21,7 @@ __all__ = ["make_trace"]
 
 
 def make_trace() -> Trace | None:
-    """A span for each call, a child of the span that the caller's headers name.
+    """A span for each call: a child of the framework's, or of the one in the caller's headers.
 
     What becomes of spans is the application's business: it sets up OpenTelemetry's SDK, or they
     go nowhere.
@@ -41,13 +41,18 @@ def make_trace() -> Trace | None:
 
     @contextmanager
     def span_of(scope: Scope, function_id: str) -> Iterator[None]:
-        headers = {
-            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
-        }
+        # FastAPI and its instrumentations may have made a span for the request, which is then
+        # what the caller's span has for a child.
+        parent, kind = None, trace.SpanKind.INTERNAL
+        if not trace.get_current_span().get_span_context().is_valid:
+            headers = {
+                key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+            }
+            parent, kind = propagate.extract(headers), trace.SpanKind.SERVER
         with tracer.start_as_current_span(
             f"invoke {function_id}",
-            context=propagate.extract(headers),
-            kind=trace.SpanKind.SERVER,
+            context=parent,
+            kind=kind,
             attributes={"faas.invoked_name": function_id, "url.path": scope["path"]},
         ) as span:
             context = span.get_span_context()

@@ -65,6 +65,7 @@ def _state() -> dict[str, object]:
     return {
         "layout": {"methods": {"Invoke": 4096}, "frame": 64, "buffer": 128},
         "globals": {"__stack_pointer": 65536},
+        "places": {"System.Runtime.wasm": 70_000},
         "functions": [
             {"function_id": "f", "handle": 1, "handler_type": "F", "assembly_name": "F",
              "assembly_sha256": "0" * 64, "size": 3072,

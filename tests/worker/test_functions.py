@@ -199,7 +199,6 @@ def test_bodies_have_limits(make_client: MakeClient, echo: dwh.Assembly) -> None
     for content in (bytes(1001), chunks()):
         answer = client.post("/functions/f/invoke", content=content)
         problem(answer, 413, "body-too-large")
-        assert answer.headers["connection"] == "close"
     problem(client.put("/functions/f", content=bytes(100_001)), 413, "body-too-large")
 
 

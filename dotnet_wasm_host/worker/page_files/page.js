@@ -7,6 +7,7 @@ const $ = (id) => document.getElementById(id);
 const plot = new LatencyPlot($("plot"), $("legend"));
 let functions = [];
 let selected = "";
+let calling = false;
 
 $("address").textContent = new URL(".", location).href;
 $("function").addEventListener("change", () => select($("function").value));
@@ -61,6 +62,7 @@ function show(listed) {
     $("function").replaceChildren(...ids.map((id) => new Option(id, id)));
   }
   $("function").value = selected;
+  showButton();
   // Those that are called, first of all the one that is looked at.
   const plotted = functions
     .filter((f) => f.latency_ms)
@@ -79,13 +81,13 @@ function row(f) {
   const name = document.createElement("th");
   name.scope = "row";
   name.textContent = f.function_id;
-  name.title = `${f.handler_type} in ${f.assembly_name}, ${f.size} bytes, since ${f.deployed_at}`;
+  name.title = `${f.handler_type} in ${f.assembly_name}, ${f.size} bytes, SHA-256 ${f.sha256}, since ${f.deployed_at}`;
   const cells = [
-    ["version", f.sha256.slice(0, 10)],
+    ["version wide-only", f.sha256.slice(0, 10)],
     ["number", f.calls],
     [f.failures ? "number failed" : "number", f.failures],
-    ["number", f.running],
-    ["number", f.waiting],
+    ["number wide-only", f.running],
+    ["number wide-only", f.waiting],
     ["number", time(f.latency_ms?.p50)],
     ["number", time(f.latency_ms?.p99)],
   ].map(([style, text]) => {
@@ -110,13 +112,13 @@ function time(ms) {
 }
 
 async function invoke() {
-  const button = $("try").querySelector("button");
   const payload = readPayload();
   if (payload === null) {
     showResult("failure", "The payload is not hex: give pairs of digits, as in 00 ff 7a.");
     return;
   }
-  button.disabled = true;
+  calling = true;
+  showButton();
   const started = performance.now();
   try {
     const answer = await fetch(`functions/${encodeURIComponent($("function").value)}/invoke`, {
@@ -132,8 +134,13 @@ async function invoke() {
     $("timing").textContent = "";
     showResult("failure", String(error));
   }
-  button.disabled = false;
+  calling = false;
+  showButton();
   if ($("repeat").checked) setTimeout(() => $("repeat").checked && invoke(), 50);
+}
+
+function showButton() {
+  $("try").querySelector("button").disabled = calling || !selected;
 }
 
 function readPayload() {

@@ -2,21 +2,30 @@
 
 const SPAN = 120; // seconds
 const DARK = window.matchMedia("(prefers-color-scheme: dark)");
-// Colours that are told apart in both themes and with the common colour blindnesses (Okabe-Ito).
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+// Colours that are told apart with the common colour blindnesses (Okabe-Ito): the darker ones on
+// white, the lighter ones on black.
+const COLOURS = {
+  light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"],
+  dark: ["#56b4e9", "#e69f00", "#1fc497", "#cc79a7", "#f0e442", "#e8743b"],
+};
 
-export const mostLines = COLOURS.length;
+export const mostLines = COLOURS.light.length;
+
+const colour = (number) => COLOURS[DARK.matches ? "dark" : "light"][number];
 
 export class LatencyPlot {
   #canvas;
   #legend;
-  #lines = new Map(); // function id -> {colour, points: [{time, p50, p99}]}
+  #lines = new Map(); // function id -> {number, points: [{time, p50, p99}]}
 
   constructor(canvas, legend) {
     this.#canvas = canvas;
     this.#legend = legend;
     new ResizeObserver(() => this.draw()).observe(canvas);
-    DARK.addEventListener("change", () => this.draw());
+    DARK.addEventListener("change", () => {
+      this.#showLegend();
+      this.draw();
+    });
   }
 
   // `latencies` maps the functions to show to {p50, p99} in milliseconds.
@@ -24,10 +33,10 @@ export class LatencyPlot {
     for (const id of this.#lines.keys()) if (!latencies.has(id)) this.#lines.delete(id);
     for (const [id, latency] of latencies) {
       if (!this.#lines.has(id)) {
-        const used = new Set([...this.#lines.values()].map((line) => line.colour));
-        const colour = COLOURS.find((candidate) => !used.has(candidate));
-        if (colour === undefined) continue;
-        this.#lines.set(id, { colour, points: [] });
+        const used = new Set([...this.#lines.values()].map((line) => line.number));
+        const number = [...Array(mostLines).keys()].find((candidate) => !used.has(candidate));
+        if (number === undefined) continue;
+        this.#lines.set(id, { number, points: [] });
       }
       const { points } = this.#lines.get(id);
       points.push({ time, ...latency });
@@ -65,13 +74,13 @@ export class LatencyPlot {
     }
     pen.textBaseline = "top";
     pen.textAlign = "center";
-    for (let age = 0; age <= SPAN; age += 30) {
+    for (let age = 0; age <= SPAN; age += width < 520 ? 60 : 30) {
       pen.textAlign = age === 0 ? "right" : age === SPAN ? "left" : "center";
       pen.fillText(age ? `${age} s ago` : "now", x(now - age), box.bottom + 7);
     }
-    for (const { colour, points } of this.#lines.values()) {
+    for (const { number, points } of this.#lines.values()) {
       if (!points.length) continue;
-      pen.strokeStyle = pen.fillStyle = colour;
+      pen.strokeStyle = pen.fillStyle = colour(number);
       pen.lineWidth = 2;
       pen.setLineDash([]);
       line(pen, points.map((p) => [x(p.time), y(p.p50)]));
@@ -97,10 +106,10 @@ export class LatencyPlot {
   }
 
   #showLegend() {
-    const items = [...this.#lines].map(([id, { colour }]) => {
+    const items = [...this.#lines].map(([id, { number }]) => {
       const item = document.createElement("li");
       const swatch = document.createElement("i");
-      swatch.style.background = colour;
+      swatch.style.background = colour(number);
       item.append(swatch, id);
       return item;
     });
