@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -54,7 +55,8 @@ class MountComparison(LinuxComparison):
             return
 
         def made(*, on_twin: bool) -> None:
-            top = os.path.realpath(folder or b".")
+            # Where links lead in a circle, realpath takes what follows two slashes for a root.
+            top = os.path.realpath(re.sub(rb"/+", b"/", folder) or b".")
             if on_twin:
                 assert top.startswith(self.base)
                 top = os.fsencode(self.twin) + top[len(self.base) :]
