@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class AccessLog:
     """
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
-        self._dropped = 0
+        # The loop adds while a thread takes: a list that is exchanged could lose a line.
+        self._lines: deque[str] = deque()
+        self._dropped = self._dropped_told = 0
         #: The loop that will write what was collected.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writing = threading.Lock()
@@ -57,8 +59,9 @@ class AccessLog:
     def flush(self) -> None:
         """Write what was collected. Not on the event loop."""
         with self._writing:
-            lines, self._lines = self._lines, []
-            dropped, self._dropped = self._dropped, 0
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            dropped = self._dropped - self._dropped_told
+            self._dropped_told += dropped
             if dropped:
                 lines.append(_encode({"time": round(time.time(), 3), "dropped_lines": dropped}))
             if lines:
