@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import os
 import weakref
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -57,6 +58,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         assert what in ONLY_WASMTIME
         if get_engine().name != "wasmtime":
             pytest.skip(f"{get_engine().name} does not have {what}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # pytest-xdist runs one of several tests that have the same id, and says nothing.
+    same = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if same:
+        raise pytest.UsageError(f"several tests have one id: {', '.join(same)}")
 
 
 def pytest_report_header() -> str:

@@ -299,16 +299,20 @@ def test_coroutines_run_on_the_loop_of_the_caller(
 
 
 def test_closing_leaves_no_thread(image: dwh.RuntimeImage, programs: Programs) -> None:
-    before = threading.active_count()
+    def of_host_functions() -> set[threading.Thread]:
+        names = ("dotnet_wasm_host loop", "dotnet_wasm_host function")
+        return {thread for thread in threading.enumerate() if thread.name.startswith(names)}
+
+    before = of_host_functions()
     world = World()
     with dwh.Runtime(image, host_functions=world.functions()) as runtime:
         load(runtime, programs)
         runtime.invoke("a", b"coroutine slow")
-    for _ in range(500):
-        if threading.active_count() == before:
-            return
-        time.sleep(0.01)
-    pytest.fail(f"threads left: {threading.enumerate()}")
+        own = of_host_functions() - before
+        assert len(own) == 2
+    for thread in own:
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 # ---------------------------------------------------------------- values as JSON
