@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.cases import INSTANCE, MEMORY, PROCESS, echo_case, process_case, rate_case
+from benchmarks.cases import (
+    INSTANCE,
+    MEMORY,
+    PROCESS,
+    echo_case,
+    gain_case,
+    process_case,
+    rate_case,
+)
 from benchmarks.results import BarLine
 from benchmarks.units import show, three_digits
-from benchmarks.workloads.threads import FIB, ONE_CORE
+from benchmarks.workloads.threads import FIB, ONE_CORE, SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,8 +74,6 @@ def _ratio(above: Value, *below: Value) -> Value:
 _FRESH = _median("instance", INSTANCE.SNAPSHOT)
 _ECHO = _median("echo", echo_case(100))
 _LARGE = echo_case(16_000_000)
-_ONE, _TWO = (_median("threads", rate_case(FIB, "shared", threads)) for threads in (1, 2))
-_PROCESS, _PROCESSES = (_median("threads", process_case(FIB, count)) for count in (1, 2))
 
 _LINES = (
     _Line("fresh isolated instance with its first call: at most 0.7 ms", _FRESH, 0.7e-3, "s"),
@@ -129,9 +135,9 @@ _LINES = (
     ),
     _Line(
         "two threads, in units of one, CPU-bound: at least 1.7",
-        _ratio(_TWO, _ONE),
+        _median("threads", gain_case(rate_case(FIB, SHARED, 2))),
         1.7,
         at_least=True,
-        control=("two processes", _ratio(_PROCESSES, _PROCESS)),
+        control=("two processes", _median("threads", gain_case(process_case(FIB, 2)))),
     ),
 )

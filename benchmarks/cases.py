@@ -10,6 +10,7 @@ __all__ = [
     "PROCESS",
     "TRIVIAL",
     "echo_case",
+    "gain_case",
     "process_case",
     "rate_case",
 ]
@@ -78,3 +79,8 @@ def rate_case(function: str, mode: str, threads: int) -> str:
 def process_case(function: str, processes: int) -> str:
     """Case of workload ``threads`` that shows what the machine allows."""
     return f"{function}, {processes} process{'es' if processes > 1 else ''}"
+
+
+def gain_case(two: str) -> str:
+    """Case of workload ``threads``: what two of something are worth, each time next to one."""
+    return f"{two} / 1"

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 __all__ = ["Absence", "BarLine", "Figure", "Results", "Series", "Unit"]
 
-#: Seconds, calls a second, bytes.
-Unit = Literal["s", "calls/s", "B"]
+#: Seconds, calls a second, bytes, times as much.
+Unit = Literal["s", "calls/s", "B", "x"]
 #: Version of the layout of ``results.json``.
 SCHEMA = 1
 

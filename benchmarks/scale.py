@@ -20,6 +20,8 @@ class Scale:
         batch: calls of one ``invoke_many``.
         warm_seconds: calls before the first measurement, so that what compiles has compiled.
         rate_rounds, rate_seconds: of each throughput.
+        gain_rounds: of the throughput that says what a second thread is worth: a ratio of two
+            needs more.
         computations: calls of each computing function a round.
         held: numbers of functions and instances at which memory is read, three at least.
         cycles, cycle_step: load, call, unload; memory is read after every step.
@@ -33,6 +35,7 @@ class Scale:
     batch: int
     warm_seconds: float
     rate_rounds: int
+    gain_rounds: int
     rate_seconds: float
     computations: int
     held: tuple[int, ...]
@@ -49,6 +52,7 @@ FULL = Scale(
     batch=1000,
     warm_seconds=1.0,
     rate_rounds=7,
+    gain_rounds=21,
     rate_seconds=0.5,
     computations=1,
     held=(1, 10, 100, 300, 1000),
@@ -64,6 +68,7 @@ QUICK = Scale(
     batch=100,
     warm_seconds=0.05,
     rate_rounds=2,
+    gain_rounds=2,
     rate_seconds=0.05,
     computations=1,
     held=(1, 10, 30),

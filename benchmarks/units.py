@@ -19,6 +19,8 @@ def show(value: float, unit: Unit) -> str:
     """Three digits and a unit: ``6.42 us``, ``1.31 MB``, ``12,300/s``."""
     if unit == "calls/s":
         return f"{three_digits(value)}/s"
+    if unit == "x":
+        return f"{three_digits(value)} x"
     for size, name in _SCALES[unit]:
         if abs(value) >= size * 0.9995:
             return f"{three_digits(value / size)} {name}"

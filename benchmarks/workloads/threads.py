@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from benchmarks.cases import process_case, rate_case
+from benchmarks.cases import gain_case, process_case, rate_case
 from benchmarks.contestants import OURS
 from benchmarks.session import take_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from benchmarks.processes import Worker
     from benchmarks.session import Notebook, Session
 
-__all__ = ["FIB", "MODES", "ONE_CORE", "measure_rates"]
+__all__ = ["FIB", "MODES", "ONE_CORE", "SHARED", "measure_rates"]
 
+T = TypeVar("T")
+
+SHARED = "shared"
 #: Modes of our own; the peers have one, called "".
 ONE_CORE = "per_invocation on one core"
 MODES = (
     "runtime",
-    "shared",
+    SHARED,
     "per_function",
     "per_invocation",
     "per_invocation warmed up",
@@ -45,9 +48,12 @@ def measure_rates(session: Session, notebook: Notebook) -> None:
             asks = {"seconds": session.scale.rate_seconds, **request}
             for mode in MODES:
                 ours = [w for w in workers if w.name in OURS]
-                _compare_threads(session, notebook, ours, label, {"mode": mode, **asks})
+                rounds = session.scale.rate_rounds
+                if (label, mode) == (FIB, SHARED):
+                    rounds = session.scale.gain_rounds
+                _compare_threads(rounds, notebook, ours, label, {"mode": mode, **asks})
             peers = [w for w in workers if w.name not in OURS]
-            _compare_threads(session, notebook, peers, label, asks)
+            _compare_threads(session.scale.rate_rounds, notebook, peers, label, asks)
         with session.workers(notebook, "ours") as others:
             pair = [w for w in (*workers, *others) if w.name == "ours"]
             if len(pair) == 2:
@@ -59,15 +65,23 @@ def _compare_processes(session: Session, notebook: Notebook, pair: Sequence[Work
     request = {"seconds": session.scale.rate_seconds, "threads": 1, **_REQUESTS[FIB]}
     rates: dict[int, list[float]] = {1: [], 2: []}
     with ThreadPoolExecutor(2) as threads:
-        for _ in range(session.scale.rate_rounds):
-            for count, found in rates.items():
-                found.append(sum(threads.map(partial(_rate, request), pair[:count])))
+        for index in range(session.scale.gain_rounds):
+            for count in _turns(rates, index):
+                rates[count].append(sum(threads.map(partial(_rate, request), pair[:count])))
     for count, found in rates.items():
         notebook.record(process_case(FIB, count), "ours", "calls/s", found)
+    gains = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    notebook.record(gain_case(process_case(FIB, 2)), "ours", "x", gains)
+
+
+def _turns(items: Iterable[T], index: int) -> list[T]:
+    """The items, every other time from the back."""
+    ordered = list(items)
+    return ordered[::-1] if index % 2 else ordered
 
 
 def _compare_threads(
-    session: Session,
+    rounds: int,
     notebook: Notebook,
     workers: Sequence[Worker],
     label: str,
@@ -79,8 +93,8 @@ def _compare_threads(
     if mode == ONE_CORE:
         cases = {rate_case(label, mode, 1): 1}
     found: dict[tuple[str, str], list[float]] = {}
-    for _ in range(session.scale.rate_rounds):
-        for case, threads in cases.items():
+    for index in range(rounds):
+        for case, threads in _turns(cases.items(), index):
             answers = take_turns(
                 notebook, case, workers, 1, partial(_rate, {**request, "threads": threads})
             )
@@ -89,6 +103,14 @@ def _compare_threads(
     for case in cases:
         for worker in workers:
             notebook.record(case, worker.name, "calls/s", found[case, worker.name])
+    if len(cases) == 1:
+        return
+    for worker in workers:
+        one, two = (found[case, worker.name] for case in cases)
+        # Not if it fell out in the middle.
+        if len(one) == len(two):
+            gains = [b / a for a, b in zip(one, two, strict=True)]
+            notebook.record(gain_case(rate_case(label, mode, 2)), worker.name, "x", gains)
 
 
 def _rate(request: dict[str, object], worker: Worker) -> float:

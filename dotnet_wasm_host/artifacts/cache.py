@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import stat
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ImageCache"]
+__all__ = ["ImageCache", "default_folder"]
 
 _log = logging.getLogger(__name__)
+NAME = "dotnet_wasm_host"
 #: Set it to put the cache elsewhere; an empty value turns the cache off.
 ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_CACHE"
 #: An entry that was not read for this long is dropped when another is written.
@@ -44,7 +46,7 @@ class ImageCache:
         configured = os.environ.get(ENVIRONMENT_VARIABLE)
         if configured == "":
             return None
-        root = Path(configured) if configured else _default_folder()
+        root = Path(configured) if configured else default_folder()
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_private(root)
@@ -153,10 +155,19 @@ class ImageCache:
             raise
 
 
-def _default_folder() -> Path:
-    import platformdirs  # noqa: PLC0415 - slow to import, not needed where the place is given
+def default_folder() -> Path:
+    """The user's folder for caches, as platformdirs has it."""
+    if sys.platform == "linux":
+        # The XDG Base Directory Specification; most new processes need not import platformdirs,
+        # which would be a tenth of what they do before their first call.
+        caches, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+        if caches.startswith("/"):
+            return Path(caches, NAME)
+        if not caches and home.startswith("/"):
+            return Path(home, ".cache", NAME)
+    import platformdirs  # noqa: PLC0415
 
-    return Path(platformdirs.user_cache_dir("dotnet_wasm_host"))
+    return Path(platformdirs.user_cache_dir(NAME))
 
 
 def _stamp(path: Path, digest: str) -> str:

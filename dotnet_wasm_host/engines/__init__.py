@@ -50,11 +50,12 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
 def _wasmtime(stack_bytes: int) -> Engine:
     try:
         from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine  # noqa: PLC0415
+
+        return WasmtimeEngine(stack_bytes=stack_bytes)
     except ImportError as error:
         raise EngineUnavailable(
-            f"wasmtime cannot be imported ({error}); run: pip install 'wasmtime>=50,<51'"
+            f"wasmtime cannot be used ({error}); run: pip install 'wasmtime>=50,<51'"
         ) from error
-    return WasmtimeEngine(stack_bytes=stack_bytes)
 
 
 @cache

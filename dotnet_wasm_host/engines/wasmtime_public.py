@@ -1,25 +1,27 @@
-"""Calls through wasmtime's documented Python classes, ten times slower than the C API below them.
+"""wasmtime through its Python package's documented classes, ten times slower than its C API.
 
-They show what is in the API and what only in the C API: both bindings pass the same tests.
+They show what is in the package's API and what only in the API below it: both bindings pass the
+same tests.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+import ctypes
+from typing import TYPE_CHECKING, final
 
 import wasmtime
 
 from dotnet_wasm_host.engines.deadline import Ticker
 from dotnet_wasm_host.engines.threads import any_thread_is_in
+from dotnet_wasm_host.engines.wasmtime_binding import NativeError, Signature, Stop
 from dotnet_wasm_host.errors import RuntimeClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from wasmtime._managed import Managed
+    from pathlib import Path
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Number
-    from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine, WasmtimeInstance
+    from dotnet_wasm_host.engines.wasmtime import Active, WasmtimeInstance
 
 __all__ = ["PublicBinding"]
 
@@ -27,50 +29,213 @@ __all__ = ["PublicBinding"]
 NEVER = 2**62
 I32_SIGN = 2**31
 I32_RANGE = 2**32
+#: Of deep recursion only the start.
+FRAMES = 32
 
 
 @final
 class PublicBinding:
-    """Calls through wasmtime's Python classes.
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`.
 
-    They give a store a deadline in epochs and nothing else, so the epoch is a clock here, and an
-    interruption is noticed where the guest calls the host.
+    The classes give a store a deadline in epochs and nothing else, so the epoch is a clock here,
+    and an interruption is noticed where the guest calls the host.
     """
 
     name = "public"
 
-    def __init__(self, engine: WasmtimeEngine) -> None:
-        self._active = engine.active
-        self._ticker = Ticker(engine.native.increment_epoch)
+    def __init__(self, active: Active, stack_bytes: int) -> None:
+        config = wasmtime.Config()
+        config.epoch_interruption = True
+        config.max_wasm_stack = stack_bytes
+        config.memory_init_cow = True
+        self.active = active
+        self.native = wasmtime.Engine(config)
+        self.ticker = Ticker(self.native.increment_epoch)
 
-    def define(
-        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
+    def compile(self, wasm: bytes) -> PublicModule:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        try:
+            return PublicModule(self, wasmtime.Module(self.native, wasm))
+        except wasmtime.WasmtimeError as error:
+            raise NativeError(str(error)) from error
+
+    def load(self, path: Path) -> PublicModule:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        try:
+            native = wasmtime.Module.deserialize_file(self.native, str(path))
+        except wasmtime.WasmtimeError as error:
+            raise NativeError(str(error)) from error
+        return PublicModule(self, native)
+
+    def store(self) -> PublicStore:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        return PublicStore(self)
+
+    def alert(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`.
+
+        There is no way; guests look up where they call the host.
+        """
+
+    def guests_run(self) -> bool:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        return any_thread_is_in(wasmtime.Func.__call__)
+
+    def start_afresh(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`.
+
+        The ticker notices by itself.
+        """
+
+    def leave(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`.
+
+        The classes can only free what they own.
+        """
+        self.native.close()
+
+
+@final
+class PublicModule:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+
+    def __init__(self, binding: PublicBinding, native: wasmtime.Module) -> None:
+        self.native = native
+        self._binding = binding
+        self._signatures: dict[str, Signature] | None = None
+
+    @property
+    def imports(self) -> Sequence[str]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        return [str(item.name) for item, _type in _imported_functions(self.native)]
+
+    def signature(self, export: str) -> Signature:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        if self._signatures is None:
+            self._signatures = {
+                item.name: _signature(item.type)
+                for item in self.native.exports
+                if isinstance(item.type, wasmtime.FuncType)
+            }
+        return self._signatures[export]
+
+    def serialize(self) -> bytes:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        return bytes(self.native.serialize())
+
+    def link(self, functions: Sequence[HostFunction]) -> PublicLinker:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        return PublicLinker(self._binding, self, functions)
+
+    def leave(self) -> None:
+        """See :meth:`PublicBinding.leave`."""
+        self.native.close()
+
+
+@final
+class PublicLinker:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Linker`."""
+
+    def __init__(
+        self, binding: PublicBinding, module: PublicModule, functions: Sequence[HostFunction]
     ) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        signature = declared.type
-        assert isinstance(signature, wasmtime.FuncType)
-        narrow = [str(kind) == "i32" for kind in signature.params]
-        i32_result = [str(kind) for kind in signature.results] == ["i32"]
+        self._active = binding.active
+        self._module = module
+        self._native = wasmtime.Linker(binding.native)
+        self._native.allow_shadowing = True
+        declared = _imported_functions(module.native)
+        for (item, functype), function in zip(declared, functions, strict=True):
+            caller = _host_callback(binding.active, _signature(functype), function)
+            self._native.define_func(item.module, str(item.name), functype, caller)
 
-        def call_host(*arguments: Number) -> Number | None:
-            instance = self._active.instance
-            assert instance is not None
-            try:
-                result = function(
-                    *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
-                )
-                instance.look_up()
-            except BaseException as error:
-                # wasmtime carries no Python exception across guest frames; the instance does.
-                instance.pending = error
-                raise
-            return _to_signed(int(result or 0)) if i32_result else result
+    def instantiate(
+        self, store: PublicStore, memory: PublicMemory, failure: Callable[[Stop], BaseException]
+    ) -> PublicExports:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Linker`."""
+        self._native.define(store.native, "env", "memory", memory.native)
+        try:
+            native = self._native.instantiate(store.native, self._module.native)
+        except wasmtime.Trap as trap:
+            raise failure(_stop(trap)) from None
+        except wasmtime.WasmtimeError as error:
+            raise NativeError(str(error)) from error
+        return PublicExports(store, native)
 
-        linker.define_func(declared.module, str(declared.name), signature, call_host)
+    def leave(self) -> None:
+        """See :meth:`PublicBinding.leave`."""
+        self._native.close()
+
+
+@final
+class PublicStore:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Store`."""
+
+    def __init__(self, binding: PublicBinding) -> None:
+        self.native = wasmtime.Store(binding.native)
+        self.native.set_epoch_deadline(NEVER)
+        self._ticker = binding.ticker
+        self._armed = False
+
+    def memory(self, module: PublicModule) -> PublicMemory:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Store`."""
+        try:
+            image = wasmtime.Instance(self.native, module.native, [])
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            raise NativeError(str(error)) from error
+        memory = image.exports(self.native)["memory"]
+        if not isinstance(memory, wasmtime.Memory):
+            raise KeyError("memory")
+        return PublicMemory(self, memory)
+
+    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Store`."""
+        if self._armed:
+            self._ticker.disarm()
+            self._armed = False
+        if seconds is None:
+            self.native.set_epoch_deadline(NEVER)
+            return
+        self.native.set_epoch_deadline(self._ticker.ticks(seconds))
+        self._ticker.arm()
+        self._armed = True
+
+    def leave(self) -> None:
+        """See :meth:`PublicBinding.leave`: a store may not survive to be freed."""
+
+
+@final
+class PublicMemory:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.NativeMemory`."""
+
+    def __init__(self, store: PublicStore, native: wasmtime.Memory) -> None:
+        self.native = native
+        self._store = store
+
+    def grow(self, pages: int) -> bool:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.NativeMemory`."""
+        try:
+            self.native.grow(self._store.native, pages)
+        except wasmtime.WasmtimeError:
+            return False
+        return True
+
+    def extent(self) -> tuple[int, int]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.NativeMemory`."""
+        store = self._store.native
+        return ctypes.addressof(self.native.data_ptr(store).contents), self.native.data_len(store)
+
+
+@final
+class PublicExports:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+
+    def __init__(self, store: PublicStore, native: wasmtime.Instance) -> None:
+        self._store = store.native
+        self._native = native
 
     def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        item = instance.native.exports(instance.store)[name]
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+        store, item = self._store, self._native.exports(self._store)[name]
         if not isinstance(item, wasmtime.Func):
             raise KeyError(name)
         active = instance.engine.active
@@ -80,13 +245,13 @@ class PublicBinding:
                 raise RuntimeClosed("the instance is closed")
             outer = active.enter(instance)
             try:
-                result = item(instance.store, *map(_to_signed, arguments))
+                result = item(store, *map(_to_signed, arguments))
             except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
-                raise instance.failure(trap) from None
+                raise instance.failure(_stop(trap)) from None
             except BaseException:  # noqa: BLE001 - replaced by the right one
                 # wasmtime-py keeps the last host exception in a module global that threads
                 # share; the instance's own record is the right one.
-                raise instance.failure(wasmtime.WasmtimeError("lost exception")) from None
+                raise instance.failure(Stop("lost exception")) from None
             finally:
                 active.leave(outer)
             return int(result or 0) % I32_RANGE
@@ -96,7 +261,7 @@ class PublicBinding:
     def bind(
         self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
     ) -> Callable[[], None]:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
         call_guest = self.function(instance, name)
 
         def call_bound() -> None:
@@ -104,49 +269,63 @@ class PublicBinding:
 
         return call_bound
 
-    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        item = instance.native.exports(instance.store)[name]
+    def globals(self) -> dict[str, int]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+        return {
+            name: int(item.value(self._store)) % I32_RANGE
+            for name, item in self._native.exports(self._store).items()
+            if isinstance(item, wasmtime.Global)
+        }
+
+    def set_global(self, name: str, value: int) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+        item = self._native.exports(self._store)[name]
         if not isinstance(item, wasmtime.Global):
             raise KeyError(name)
-        item.set_value(instance.store, wasmtime.Val.i32(_to_signed(value)))
+        item.set_value(self._store, wasmtime.Val.i32(_to_signed(value)))
 
-    def supervise(self, instance: WasmtimeInstance) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        instance.store.set_epoch_deadline(NEVER)
 
-    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        if instance.deadline_armed:
-            self._ticker.disarm()
-            instance.deadline_armed = False
-        if seconds is None:
-            instance.store.set_epoch_deadline(NEVER)
-            return
-        instance.store.set_epoch_deadline(self._ticker.ticks(seconds))
-        self._ticker.arm()
-        instance.deadline_armed = True
+def _imported_functions(
+    module: wasmtime.Module,
+) -> list[tuple[wasmtime.ImportType, wasmtime.FuncType]]:
+    return [
+        (item, item.type) for item in module.imports if isinstance(item.type, wasmtime.FuncType)
+    ]
 
-    def alert(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`.
 
-        There is no way; guests look up where they call the host.
-        """
+def _signature(functype: wasmtime.FuncType) -> Signature:
+    return Signature(tuple(map(str, functype.params)), tuple(map(str, functype.results)))
 
-    def guests_run(self) -> bool:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        return any_thread_is_in(wasmtime.Func.__call__)
 
-    def start_afresh(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`: the ticker notices by itself."""
+def _stop(trap: wasmtime.Trap | wasmtime.WasmtimeError) -> Stop:
+    if isinstance(trap, wasmtime.WasmtimeError):
+        return Stop(str(trap))
+    frames = [(frame.func_index, frame.func_offset) for frame in trap.frames[:FRAMES]]
+    interrupted = trap.trap_code is wasmtime.TrapCode.INTERRUPT
+    return Stop(trap.message, trap=True, interrupted=interrupted, frames=frames)
 
-    def leave(self, native: Managed[Any]) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`.
 
-        The public API can only free it, which a store may not survive.
-        """
-        if not isinstance(native, wasmtime.Store):
-            native.close()
+def _host_callback(
+    active: Active, signature: Signature, function: HostFunction
+) -> Callable[..., Number | None]:
+    narrow = [kind == "i32" for kind in signature.params]
+    i32_result = signature.results == ("i32",)
+
+    def call_host(*arguments: Number) -> Number | None:
+        instance = active.instance
+        assert instance is not None
+        try:
+            result = function(
+                *(a % I32_RANGE if n else a for a, n in zip(arguments, narrow, strict=True))
+            )
+            instance.look_up()
+        except BaseException as error:
+            # wasmtime carries no Python exception across guest frames; the instance does.
+            instance.pending = error
+            raise
+        return _to_signed(int(result or 0)) if i32_result else result
+
+    return call_host
 
 
 def _to_signed(value: int) -> int:

@@ -1,36 +1,48 @@
-"""wasmtime's C API for the hot path. The only file that reaches below wasmtime's public API.
+"""wasmtime through its C API: the default.
 
-The public classes rebuild a function's type and box every value on every call (10-30 us).
-``wasmtime_func_call_unchecked`` takes a preset array instead (1 us). Values are
+The Python package's classes rebuild a function's type and box every value on every call
+(10-30 us). ``wasmtime_func_call_unchecked`` takes a preset array instead (1 us). Values are
 ``wasmtime_val_raw_t``: a 16-byte little-endian union (wasmtime's ``include/wasmtime/val.h``).
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import math
+import os
 import struct
 import threading
 import time
-from ctypes import c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import addressof, byref, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import TYPE_CHECKING, Any, final
-
-import wasmtime
-from wasmtime import _ffi as ffi
 
 from dotnet_wasm_host.engines.quiet_entry import enter_quietly
 from dotnet_wasm_host.engines.threads import any_thread_is_in
+from dotnet_wasm_host.engines.wasmtime_binding import NativeError, Signature, Stop
+from dotnet_wasm_host.engines.wasmtime_c import (
+    FUNCTION,
+    GLOBAL,
+    I32,
+    MEMORY,
+    Api,
+    ByteVector,
+    DeadlineCallback,
+    Extern,
+    HostCallback,
+    Instance,
+    Owned,
+    PointerVector,
+    Value,
+)
 from dotnet_wasm_host.engines.watch import Watch
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from wasmtime._managed import Managed
+    from pathlib import Path
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction
-    from dotnet_wasm_host.engines.wasmtime import Active, WasmtimeEngine, WasmtimeInstance
+    from dotnet_wasm_host.engines.wasmtime import Active, WasmtimeInstance
 
 __all__ = ["RawBinding"]
 
@@ -45,76 +57,254 @@ _SIGNAL_PERIOD = 0.05
 _IDLE_PERIOD = 1.0
 #: wasmtime.h: the guest goes on for this many epochs, that is until the next wake-up.
 _NEXT_EPOCH = 1
-
-
-def _prototype(name: str, result: Any, *arguments: Any) -> Any:
-    # Indexing gives a function object of our own; attribute access would share wasmtime-py's.
-    function = ffi.dll[name]
-    function.restype = result
-    function.argtypes = list(arguments)
-    return function
-
-
-_call_unchecked = _prototype(
-    "wasmtime_func_call_unchecked", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p
-)
-_trap_new = _prototype("wasmtime_trap_new", c_void_p, ctypes.c_char_p, c_size_t)
-_export_get = _prototype(
-    "wasmtime_instance_export_get",
-    ctypes.c_bool, c_void_p, c_void_p, ctypes.c_char_p, c_size_t, c_void_p,
-)  # fmt: skip
-_global_set = _prototype("wasmtime_global_set", c_void_p, c_void_p, c_void_p, c_void_p)
-_define_unchecked = _prototype(
-    "wasmtime_linker_define_func_unchecked",
-    c_void_p, c_void_p, ctypes.c_char_p, c_size_t, ctypes.c_char_p, c_size_t,
-    c_void_p, c_void_p, c_void_p, c_void_p,
-)  # fmt: skip
-_Callback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
-_error_new = _prototype("wasmtime_error_new", c_void_p, ctypes.c_char_p)
-_deadline_callback = _prototype(
-    "wasmtime_store_epoch_deadline_callback", None, c_void_p, c_void_p, c_void_p, c_void_p
-)
-_DeadlineCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
+_I32_RANGE = 2**32
 
 
 @final
-class RawBinding:
-    """Calls through the C API with preset arrays."""
+class RawBinding(Owned):
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
 
     name = "raw"
 
-    def __init__(self, engine: WasmtimeEngine) -> None:
-        self._active = engine.active
-        self._watch = Watch(engine.native.increment_epoch)
+    def __init__(self, api: Api, active: Active, stack_bytes: int) -> None:
+        self.api = api
+        config = api.wasm_config_new()
+        api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
+        api.wasmtime_config_max_wasm_stack_set(config, stack_bytes)
+        api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
+        super().__init__(api.wasm_engine_new_with_config(config), api.wasm_engine_delete)
+        self.active = active
+        self.watch = Watch(self._increment_epoch)
         # Linkers and stores hold bare pointers to these; they live as long as the engine.
-        self._look_up = _DeadlineCallback(_look_up_callback(engine.active, self._watch))
-        self._callbacks: list[Any] = []
+        self.look_up = DeadlineCallback(_look_up_callback(api, active, self.watch))
+        self.callbacks: list[Any] = []
 
-    def define(
-        self, linker: wasmtime.Linker, declared: wasmtime.ImportType, function: HostFunction
+    def _increment_epoch(self) -> None:
+        if self.pointer:
+            self.api.wasmtime_engine_increment_epoch(self.pointer)
+
+    def compile(self, wasm: bytes) -> RawModule:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        module = c_void_p()
+        self.api.check(
+            self.api.wasmtime_module_new(self.pointer, wasm, len(wasm), addressof(module))
+        )
+        return RawModule(self, module.value or 0)
+
+    def load(self, path: Path) -> RawModule:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        module = c_void_p()
+        self.api.check(
+            self.api.wasmtime_module_deserialize_file(
+                self.pointer, os.fsencode(path), addressof(module)
+            )
+        )
+        return RawModule(self, module.value or 0)
+
+    def store(self) -> RawStore:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        return RawStore(self)
+
+    def alert(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        self.watch.ask(time.monotonic())
+
+    def guests_run(self) -> bool:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        return any_thread_is_in(_Call.__call__)
+
+    def start_afresh(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
+        self.watch.start_afresh()
+
+
+@final
+class RawModule(Owned):
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+
+    __slots__ = ("_binding", "_imports", "_signatures")
+
+    def __init__(self, binding: RawBinding, pointer: int) -> None:
+        super().__init__(pointer, binding.api.wasmtime_module_delete)
+        self._binding = binding
+        self._imports: tuple[str, ...] | None = None
+        self._signatures: dict[str, Signature] | None = None
+
+    @property
+    def imports(self) -> Sequence[str]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        if self._imports is None:
+            api, types = self._binding.api, PointerVector()
+            api.wasmtime_module_imports(self.pointer, byref(types))
+            self._imports = tuple(
+                name.decode() for _module, name, _type in api.imported_functions(types)
+            )
+            api.wasm_importtype_vec_delete(byref(types))
+        return self._imports
+
+    def signature(self, export: str) -> Signature:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        if self._signatures is None:
+            api, types = self._binding.api, PointerVector()
+            api.wasmtime_module_exports(self.pointer, byref(types))
+            self._signatures = {
+                name.decode(): api.signature(functype)
+                for name, functype in api.exported_functions(types)
+            }
+            api.wasm_exporttype_vec_delete(byref(types))
+        return self._signatures[export]
+
+    def serialize(self) -> bytes:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        api, vector = self._binding.api, ByteVector()
+        api.check(api.wasmtime_module_serialize(self.pointer, byref(vector)))
+        return api.take(vector)
+
+    def link(self, functions: Sequence[HostFunction]) -> RawLinker:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
+        return RawLinker(self._binding, self, functions)
+
+
+@final
+class RawLinker(Owned):
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Linker`."""
+
+    __slots__ = ("_api", "_module")
+
+    def __init__(
+        self, binding: RawBinding, module: RawModule, functions: Sequence[HostFunction]
     ) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        signature = declared.type
-        assert isinstance(signature, wasmtime.FuncType)
-        callback = _Callback(_host_callback(self._active, signature, function))
-        self._callbacks.append(callback)
-        module, name = declared.module.encode(), str(declared.name).encode()
-        error = _define_unchecked(
-            linker.ptr(), module, len(module), name, len(name),
-            signature.ptr(), ctypes.cast(callback, c_void_p), None, None,
-        )  # fmt: skip
+        self._api = api = binding.api
+        self._module = module
+        super().__init__(api.wasmtime_linker_new(binding.pointer), api.wasmtime_linker_delete)
+        # The memory is the one import that differs from instance to instance.
+        api.wasmtime_linker_allow_shadowing(self.pointer, True)  # noqa: FBT003 - C
+        types = PointerVector()
+        api.wasmtime_module_imports(module.pointer, byref(types))
+        declared = api.imported_functions(types)
+        for (space, name, functype), function in zip(declared, functions, strict=True):
+            signature = api.signature(functype)
+            callback = HostCallback(_host_callback(binding, signature, function))
+            binding.callbacks.append(callback)
+            error = api.wasmtime_linker_define_func_unchecked(
+                self.pointer, space, len(space), name, len(name), functype, callback, None, None
+            )
+            api.check(error)
+        api.wasm_importtype_vec_delete(byref(types))
+
+    def instantiate(
+        self, store: RawStore, memory: RawMemory, failure: Callable[[Stop], BaseException]
+    ) -> RawExports:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Linker`."""
+        api, instance, trap = self._api, Instance(), c_void_p()
+        api.check(
+            api.wasmtime_linker_define(
+                self.pointer, store.context, b"env", 3, b"memory", 6, byref(memory.extern)
+            )
+        )
+        error = api.wasmtime_linker_instantiate(
+            self.pointer, store.context, self._module.pointer, byref(instance), byref(trap)
+        )
+        if trap.value:
+            raise failure(api.stop(trap.value))
+        api.check(error)
+        return RawExports(api, store, instance)
+
+
+@final
+class RawStore(Owned):
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Store`."""
+
+    __slots__ = ("_api", "_watch", "context")
+
+    def __init__(self, binding: RawBinding) -> None:
+        self._api = api = binding.api
+        self._watch = binding.watch
+        pointer = api.wasmtime_store_new(binding.pointer, None, None)
+        super().__init__(pointer, api.wasmtime_store_delete)
+        self.context: int = api.wasmtime_store_context(pointer)
+        # Its deadline is the epoch it was made in: the guest looks up when it starts.
+        api.wasmtime_store_epoch_deadline_callback(pointer, binding.look_up, None, None)
+
+    def memory(self, module: RawModule) -> RawMemory:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Store`."""
+        api, instance, trap = self._api, Instance(), c_void_p()
+        error = api.wasmtime_instance_new(
+            self.context, module.pointer, None, 0, byref(instance), byref(trap)
+        )
+        if trap.value:
+            raise NativeError(api.stop(trap.value).message)
+        api.check(error)
+        return RawMemory(api, self, RawExports(api, self, instance).get("memory", MEMORY))
+
+    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Store`."""
+        if seconds is None:
+            instance.deadline = math.inf
+            return
+        instance.deadline = at = time.monotonic() + seconds
+        if at < self._watch.next:
+            self._watch.ask(at)
+
+
+@final
+class RawMemory:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.NativeMemory`."""
+
+    __slots__ = ("_api", "_store", "extern")
+
+    def __init__(self, api: Api, store: RawStore, extern: Extern) -> None:
+        self._api = api
+        self._store = store
+        self.extern = extern
+
+    def grow(self, pages: int) -> bool:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.NativeMemory`."""
+        before = c_uint64()
+        error = self._api.wasmtime_memory_grow(
+            self._store.context, addressof(self.extern.of), pages, byref(before)
+        )
         if error:
-            raise _error(error)
+            self._api.wasmtime_error_delete(error)
+        return not error
+
+    def extent(self) -> tuple[int, int]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.NativeMemory`."""
+        context, memory = self._store.context, addressof(self.extern.of)
+        address = self._api.wasmtime_memory_data(context, memory) or 0
+        return address, self._api.wasmtime_memory_data_size(context, memory)
+
+
+@final
+class RawExports:
+    """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+
+    __slots__ = ("_api", "_native", "_store")
+
+    def __init__(self, api: Api, store: RawStore, native: Instance) -> None:
+        self._api = api
+        self._store = store
+        self._native = native
+
+    def get(self, name: str, kind: int) -> Extern:
+        """An export of a kind. KeyError if there is none of this name."""
+        extern, encoded = Extern(), name.encode()
+        found = self._api.wasmtime_instance_export_get(
+            self._store.context, byref(self._native), encoded, len(encoded), byref(extern)
+        )
+        if not found or extern.kind != kind:
+            raise KeyError(name)
+        return extern
 
     def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
         signature = instance.code.signature(name)
-        kinds = [str(kind) for kind in (*signature.params, *signature.results)]
-        if set(kinds) - {"i32"}:
-            raise KeyError(f"{name}: only i32 crosses the raw binding, not {kinds}")
+        kinds = {*signature.params, *signature.results}
+        if kinds - {"i32"}:
+            raise KeyError(f"{name}: only i32 crosses the raw binding, not {sorted(kinds)}")
         count, has_result = len(signature.params), bool(signature.results)
         values = (c_uint32 * (4 * max(count, 1)))()
-        call = _Call(instance, name, values, max(count, int(has_result)))
+        call = self._call(instance, name, values, max(count, int(has_result)))
 
         def call_guest(*arguments: int) -> int:
             if len(arguments) != count:
@@ -129,7 +319,7 @@ class RawBinding:
     def bind(
         self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
     ) -> Callable[[], None]:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
         signature = instance.code.signature(name)
         if signature.results:
             # A result would overwrite the preset arguments.
@@ -137,71 +327,40 @@ class RawBinding:
         values = (c_uint32 * (4 * max(len(arguments), 1)))()
         for index, argument in enumerate(arguments):
             values[4 * index] = argument
-        return _Call(instance, name, values, len(arguments)).__call__
+        return self._call(instance, name, values, len(arguments)).__call__
 
-    def set_global(self, instance: WasmtimeInstance, name: str, value: int) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        extern = _export(instance, name, ffi.WASMTIME_EXTERN_GLOBAL)
-        val = ffi.wasmtime_val_t(kind=ffi.WASMTIME_I32.value)
-        val.of.i32 = value  # ctypes takes an integer modulo 2**32
-        error = _global_set(
-            instance.store._context(), ctypes.addressof(extern.of.global_), ctypes.byref(val)
+    def _call(self, instance: WasmtimeInstance, name: str, values: Any, count: int) -> _Call:
+        extern = self.get(name, FUNCTION)
+        return _Call(self._api, instance, self._store.context, extern, values, count)
+
+    def globals(self) -> dict[str, int]:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+        api, context = self._api, self._store.context
+        found: dict[str, int] = {}
+        start, size, extern, value = c_void_p(), c_size_t(), Extern(), Value()
+        index = 0
+        while api.wasmtime_instance_export_nth(
+            context, byref(self._native), index, byref(start), byref(size), byref(extern)
+        ):
+            index += 1
+            if extern.kind == GLOBAL:
+                api.wasmtime_global_get(context, addressof(extern.of), byref(value))
+                if value.kind == I32:
+                    name = ctypes.string_at(start.value or 0, size.value).decode()
+                    found[name] = value.i32 % _I32_RANGE
+        return found
+
+    def set_global(self, name: str, value: int) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Exports`."""
+        extern = self.get(name, GLOBAL)
+        # ctypes takes an integer modulo 2**32.
+        native = Value(kind=I32, i32=value)
+        self._api.check(
+            self._api.wasmtime_global_set(self._store.context, addressof(extern.of), byref(native))
         )
-        if error:
-            raise _error(error)
-
-    def supervise(self, instance: WasmtimeInstance) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`.
-
-        A new store's deadline is the epoch it was made in: the guest looks up when it starts.
-        """
-        _deadline_callback(instance.store.ptr(), self._look_up, None, None)
-
-    def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        if seconds is None:
-            instance.deadline = math.inf
-            return
-        instance.deadline = at = time.monotonic() + seconds
-        if at < self._watch.next:
-            self._watch.ask(at)
-
-    def alert(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        self._watch.ask(time.monotonic())
-
-    def guests_run(self) -> bool:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        return any_thread_is_in(_Call.__call__)
-
-    def start_afresh(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        self._watch.start_afresh()
-
-    def leave(self, native: Managed[Any]) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.Binding`."""
-        with contextlib.suppress(ValueError):  # closed already
-            native._consume()
 
 
-def _export(instance: WasmtimeInstance, name: str, kind: ctypes.c_uint8) -> Any:
-    extern = ffi.wasmtime_extern_t()
-    encoded = name.encode()
-    found = _export_get(
-        instance.store._context(), ctypes.byref(instance.native._instance),
-        encoded, len(encoded), ctypes.byref(extern),
-    )  # fmt: skip
-    if not found or int(extern.kind) != kind.value:
-        raise KeyError(name)
-    return extern
-
-
-def _error(pointer: int) -> wasmtime.WasmtimeError:
-    error_type = ctypes.POINTER(ffi.wasmtime_error_t)
-    return wasmtime.WasmtimeError._from_ptr(ctypes.cast(pointer, error_type))
-
-
-def _look_up_callback(active: Active, watch: Watch) -> Callable[..., Any]:
+def _look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., Any]:
     def look_up(_context: int, _data: int, delta: int, _kind: int) -> int | None:
         try:
             c_uint64.from_address(delta).value = _NEXT_EPOCH
@@ -215,7 +374,7 @@ def _look_up_callback(active: Active, watch: Watch) -> Callable[..., Any]:
             watch.ask(min(instance.deadline, time.monotonic() + period))
         except BaseException as error:  # noqa: BLE001 - the instance keeps it
             _keep(active, error)
-            return int(_error_new(_ERROR_MESSAGE))
+            return int(api.wasmtime_error_new(_ERROR_MESSAGE))
         return None
 
     return enter_quietly(look_up)
@@ -229,26 +388,25 @@ def _keep(active: Active, error: BaseException) -> None:
 
 
 def _host_callback(
-    active: Active, signature: wasmtime.FuncType, function: HostFunction
+    binding: RawBinding, signature: Signature, function: HostFunction
 ) -> Callable[..., Any]:
-    params = [str(kind) for kind in signature.params]
-    layout = struct.Struct("<" + "".join(_padded(_FORMATS[kind]) for kind in params))
+    active, trap_new = binding.active, binding.api.wasmtime_trap_new
+    layout = struct.Struct("<" + "".join(_padded(_FORMATS[kind]) for kind in signature.params))
     size, unpack, string_at = layout.size, layout.unpack, ctypes.string_at
-    results = [str(kind) for kind in signature.results]
 
-    if not results:
+    if not signature.results:
 
         def callback(_env: int, _caller: int, values: int, _count: int) -> int | None:
             try:
                 function(*unpack(string_at(values, size)))
             except BaseException as error:  # noqa: BLE001 - the instance keeps it
                 _keep(active, error)
-                return int(_trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+                return int(trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
             return None
 
         return enter_quietly(callback)
 
-    (kind,) = results
+    (kind,) = signature.results
     pack, width, i32 = _RESULTS[kind].pack, _RESULTS[kind].size, kind == "i32"
 
     def callback_with_result(_env: int, _caller: int, values: int, _count: int) -> int | None:
@@ -257,7 +415,7 @@ def _host_callback(
             ctypes.memmove(values, pack(int(result or 0) & 0xFFFFFFFF if i32 else result), width)
         except BaseException as error:  # noqa: BLE001 - the instance keeps it
             _keep(active, error)
-            return int(_trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+            return int(trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
         return None
 
     return enter_quietly(callback_with_result)
@@ -270,20 +428,29 @@ def _padded(code: str) -> str:
 class _Call:
     """One exported function with its argument array, ready to be entered."""
 
-    __slots__ = ("_active", "_arguments", "_instance", "_keep", "_reference", "_trap")
+    __slots__ = (
+        "_active", "_api", "_arguments", "_call", "_instance", "_keep", "_reference", "_trap",
+    )  # fmt: skip
 
-    def __init__(self, instance: WasmtimeInstance, name: str, values: Any, count: int) -> None:
-        extern = _export(instance, name, ffi.WASMTIME_EXTERN_FUNC)
+    def __init__(
+        self,
+        api: Api,
+        instance: WasmtimeInstance,
+        context: int,
+        extern: Extern,
+        values: Any,
+        count: int,
+    ) -> None:
+        self._api = api
+        self._call = api.wasmtime_func_call_unchecked
         self._instance = instance
         self._reference = instance.reference
         self._active = instance.engine.active
-        context = ctypes.cast(instance.store._context(), c_void_p)
         self._trap = c_void_p()
         # Objects of their types cross faster than numbers do.
         self._arguments = (
-            context, c_void_p(ctypes.addressof(extern.of.func)),
-            c_void_p(ctypes.addressof(values)), c_size_t(count),
-            c_void_p(ctypes.addressof(self._trap)),
+            c_void_p(context), c_void_p(addressof(extern.of)),
+            c_void_p(addressof(values)), c_size_t(count), c_void_p(addressof(self._trap)),
         )  # fmt: skip
         self._keep = (extern, values)
 
@@ -292,25 +459,23 @@ class _Call:
             raise RuntimeClosed("the instance is closed")
         active = self._active
         if active.reference is self._reference:
-            error = _call_unchecked(*self._arguments)
+            error = self._call(*self._arguments)
         else:
             outer = active.enter(self._instance)
             try:
-                error = _call_unchecked(*self._arguments)
+                error = self._call(*self._arguments)
             finally:
                 active.leave(outer)
         if error or self._trap.value:
             self._raise(error)
 
     def _raise(self, error: int | None) -> None:
-        failure: wasmtime.Trap | wasmtime.WasmtimeError
         if error:
-            failure = _error(error)
+            stop = Stop(self._api.error_message(error))
         else:
-            pointer = ctypes.cast(self._trap.value or 0, ctypes.POINTER(ffi.wasm_trap_t))
+            stop = self._api.stop(self._trap.value or 0)
             self._trap.value = None
-            failure = wasmtime.Trap._from_ptr(pointer)
-        exception = self._instance.failure(failure)
+        exception = self._instance.failure(stop)
         try:
             if isinstance(exception, GuestTrap):
                 raise exception from None

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
-import wasmtime
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.engines.wasmtime_binding import NativeError
+from dotnet_wasm_host.engines.wasmtime_raw import RawModule, RawStore
 
 
 @pytest.mark.parametrize(
@@ -21,21 +22,21 @@ def test_a_busy_kernel_is_asked_again(
     survives: bool,
 ) -> None:
     image = dwh.RuntimeImage.load(engine="wasmtime")
-    instantiate, refused = wasmtime.Instance, 0
+    instantiate, refused = RawStore.memory, 0
 
-    def instantiate_or_refuse(*arguments: object) -> object:
+    def instantiate_or_refuse(store: RawStore, module: RawModule) -> object:
         nonlocal refused
         if refused < refusals:
             refused += 1
-            raise wasmtime.WasmtimeError(message)
-        return instantiate(*arguments)  # type: ignore[arg-type]
+            raise NativeError(message)
+        return instantiate(store, module)
 
-    monkeypatch.setattr(wasmtime, "Instance", instantiate_or_refuse)
+    monkeypatch.setattr(RawStore, "memory", instantiate_or_refuse)
     monkeypatch.setattr("time.sleep", lambda _: None)
     if survives:
         with dwh.Runtime(image) as runtime:
             assert runtime.functions == {}
     else:
-        with pytest.raises(wasmtime.WasmtimeError, match=message):
+        with pytest.raises(dwh.LimitExceeded, match=f"no room for another instance .{message}"):
             dwh.Runtime(image)
     assert refused == min(refusals, 4)

@@ -4,14 +4,17 @@ import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import platformdirs
 import pytest
 
-from dotnet_wasm_host.artifacts.cache import ENVIRONMENT_VARIABLE, UNUSED_SECONDS, ImageCache
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from dotnet_wasm_host.artifacts.cache import (
+    ENVIRONMENT_VARIABLE,
+    UNUSED_SECONDS,
+    ImageCache,
+    default_folder,
+)
 
 
 @pytest.fixture
@@ -136,3 +139,16 @@ def test_an_empty_setting_turns_the_cache_off(monkeypatch: pytest.MonkeyPatch) -
 def test_descriptions_are_readable_json(cache: ImageCache) -> None:
     cache.write("key", {"a": 1}, b"content")
     assert json.loads((cache.root / "key.json").read_text())["description"] == {"a": 1}
+
+
+@pytest.mark.parametrize("home", [None, "", "/home/me", "/home/me/", "relative"])
+@pytest.mark.parametrize("caches", [None, "", " ", "/var/caches", "/var//caches/", "relative"])
+def test_the_cache_is_where_platformdirs_says(
+    monkeypatch: pytest.MonkeyPatch, caches: str | None, home: str | None
+) -> None:
+    for name, value in {"XDG_CACHE_HOME": caches, "HOME": home}.items():
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert default_folder() == Path(platformdirs.user_cache_dir("dotnet_wasm_host"))
