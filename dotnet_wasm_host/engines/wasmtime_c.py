@@ -296,20 +296,20 @@ class Api:
 
 
 class Owned:
-    """Owns something native: ``pointer``, or 0 if it went or was left behind."""
+    """Owns something native, ``pointer``, and frees it when it goes."""
 
     __slots__ = ("__weakref__", "_delete", "pointer")
 
     def __init__(self, pointer: int, delete: Callable[[int], object]) -> None:
         self.pointer = pointer
-        self._delete = delete
+        self._delete: Callable[[int], object] | None = delete
 
     def leave(self) -> None:
-        """Let it live on."""
-        self.pointer = 0
+        """Let it live on, for as long as the process does: it may still be used."""
+        self._delete = None
 
     def __del__(self) -> None:
-        if self.pointer:
+        if self._delete is not None:
             self._delete(self.pointer)
 
 

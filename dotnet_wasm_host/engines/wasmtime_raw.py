@@ -61,7 +61,7 @@ _I32_RANGE = 2**32
 
 
 @final
-class RawBinding(Owned):
+class RawBinding:
     """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
 
     name = "raw"
@@ -72,22 +72,19 @@ class RawBinding(Owned):
         api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
         api.wasmtime_config_max_wasm_stack_set(config, stack_bytes)
         api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
-        super().__init__(api.wasm_engine_new_with_config(config), api.wasm_engine_delete)
+        engine = Owned(api.wasm_engine_new_with_config(config), api.wasm_engine_delete)
+        self.engine = engine
         self.active = active
-        self.watch = Watch(self._increment_epoch)
+        self.watch = Watch(lambda: api.wasmtime_engine_increment_epoch(engine.pointer))
         # Linkers and stores hold bare pointers to these; they live as long as the engine.
         self.look_up = DeadlineCallback(_look_up_callback(api, active, self.watch))
         self.callbacks: list[Any] = []
-
-    def _increment_epoch(self) -> None:
-        if self.pointer:
-            self.api.wasmtime_engine_increment_epoch(self.pointer)
 
     def compile(self, wasm: bytes) -> RawModule:
         """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
         module = c_void_p()
         self.api.check(
-            self.api.wasmtime_module_new(self.pointer, wasm, len(wasm), addressof(module))
+            self.api.wasmtime_module_new(self.engine.pointer, wasm, len(wasm), addressof(module))
         )
         return RawModule(self, module.value or 0)
 
@@ -96,7 +93,7 @@ class RawBinding(Owned):
         module = c_void_p()
         self.api.check(
             self.api.wasmtime_module_deserialize_file(
-                self.pointer, os.fsencode(path), addressof(module)
+                self.engine.pointer, os.fsencode(path), addressof(module)
             )
         )
         return RawModule(self, module.value or 0)
@@ -116,6 +113,10 @@ class RawBinding(Owned):
     def start_afresh(self) -> None:
         """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Binding`."""
         self.watch.start_afresh()
+
+    def leave(self) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Owner`."""
+        self.engine.leave()
 
 
 @final
@@ -176,7 +177,9 @@ class RawLinker(Owned):
     ) -> None:
         self._api = api = binding.api
         self._module = module
-        super().__init__(api.wasmtime_linker_new(binding.pointer), api.wasmtime_linker_delete)
+        super().__init__(
+            api.wasmtime_linker_new(binding.engine.pointer), api.wasmtime_linker_delete
+        )
         # The memory is the one import that differs from instance to instance.
         api.wasmtime_linker_allow_shadowing(self.pointer, True)  # noqa: FBT003 - C
         types = PointerVector()
@@ -220,7 +223,7 @@ class RawStore(Owned):
     def __init__(self, binding: RawBinding) -> None:
         self._api = api = binding.api
         self._watch = binding.watch
-        pointer = api.wasmtime_store_new(binding.pointer, None, None)
+        pointer = api.wasmtime_store_new(binding.engine.pointer, None, None)
         super().__init__(pointer, api.wasmtime_store_delete)
         self.context: int = api.wasmtime_store_context(pointer)
         # Its deadline is the epoch it was made in: the guest looks up when it starts.
