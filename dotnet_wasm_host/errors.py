@@ -381,7 +381,7 @@ def is_crash(error: BaseException | None) -> bool:
 
 
 class LimitExceeded(DotnetHostError, ValueError):
-    """A payload or result is larger than ``Limits`` allows."""
+    """Something is larger than ``Limits`` allows, or than this process has room for."""
 
 
 class TooManyCalls(LimitExceeded):

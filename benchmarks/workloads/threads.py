@@ -20,8 +20,8 @@ __all__ = ["FIB", "MODES", "ONE_CORE", "SHARED", "measure_rates"]
 
 T = TypeVar("T")
 
-SHARED = "shared"
 #: Modes of our own; the peers have one, called "".
+SHARED = "shared"
 ONE_CORE = "per_invocation on one core"
 MODES = (
     "runtime",

@@ -236,11 +236,11 @@ class WasmtimeModule:
         """Instantiate this code module on a memory of the same store."""
         # Its memory goes by way of the linker; nobody else's may come in between.
         with self._lock:
-            if self._linker is None:
-                active = self.engine.active
-                functions = [_dispatcher(active, index) for index in range(len(self.imports))]
-                self._linker = self.native.link(functions)
             try:
+                if self._linker is None:
+                    active = self.engine.active
+                    functions = [_dispatcher(active, index) for index in range(len(self.imports))]
+                    self._linker = self.native.link(functions)
                 return self._linker.instantiate(store, memory, failure)
             except NativeError as error:
                 raise ValueError(f"the module cannot be instantiated: {error}") from error

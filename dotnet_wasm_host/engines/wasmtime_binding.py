@@ -16,16 +16,22 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.wasmtime import WasmtimeInstance
 
 __all__ = [
+    "FRAMES",
     "Binding",
     "Exports",
     "Linker",
     "Module",
     "NativeError",
     "NativeMemory",
+    "Owner",
     "Signature",
     "Stop",
     "Store",
 ]
+
+
+#: Frames of a trap that are kept: deep recursion has tens of thousands, all alike.
+FRAMES = 32
 
 
 class NativeError(Exception):
@@ -40,7 +46,7 @@ class Stop(NamedTuple):
         trap: a trap, not an error of wasmtime's.
         interrupted: a trap because the deadline was reached.
         frames: what the guest was doing, the innermost first: index of a function in its module
-            and offset in bytes into its body. Of deep recursion only the start.
+            and offset in bytes into its body. At most :data:`FRAMES`.
     """
 
     message: str

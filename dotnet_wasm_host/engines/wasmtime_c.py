@@ -1,9 +1,8 @@
 """wasmtime's C API: as much of it as this project calls.
 
-The Python package ``wasmtime`` declares the whole of it, 1,400 functions, when it is imported,
-which takes a new process longer than all else that it does before its first call. So this file
-finds the package's library and declares the functions itself. It is the only one
-that knows where the library is and what is in it.
+The Python package ``wasmtime`` declares all of its 762 functions when it is imported, which took
+a quarter of a new process's time. So this file finds the package's library and declares the
+functions itself. It is the only one that knows where the library is and what is in it.
 
 Signatures and layouts are those of wasmtime 50's headers (``wasm.h``, ``wasmtime/*.h``). Pointers
 to what wasmtime owns are ``c_void_p``: plain integers in Python.
@@ -13,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from contextlib import contextmanager
 from ctypes import (
     CDLL,
     POINTER,
@@ -30,10 +30,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.engines.wasmtime_binding import NativeError, Signature, Stop
+from dotnet_wasm_host.engines.wasmtime_binding import FRAMES, NativeError, Signature, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "FUNCTION",
@@ -63,8 +63,6 @@ MEMORY = 3
 I32 = 0
 #: wasmtime/trap.h
 _INTERRUPT = 10
-#: Deep recursion has tens of thousands of frames, all alike.
-_FRAMES = 32
 
 #: ``wasmtime_func_unchecked_callback_t``: environment, caller, values, their number; gives a trap.
 HostCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
@@ -245,7 +243,7 @@ class Api:
         has_code = self.wasmtime_trap_code(trap, byref(code))
         places = [
             (self.wasm_frame_func_index(frame), self.wasm_frame_func_offset(frame))
-            for frame in frames.data[: min(frames.size, _FRAMES)]
+            for frame in frames.data[: min(frames.size, FRAMES)]
         ]
         self.wasm_frame_vec_delete(byref(frames))
         self.wasm_trap_delete(trap)
@@ -259,29 +257,41 @@ class Api:
         self.wasm_byte_vec_delete(byref(vector))
         return content
 
-    def imported_functions(self, types: PointerVector) -> list[tuple[bytes, bytes, int]]:
-        """Module, name and functype of the functions in a vector of importtypes.
+    @contextmanager
+    def imported_functions(self, module: int) -> Iterator[list[tuple[bytes, bytes, int]]]:
+        """Module, name and functype of the functions that a module imports, in its order.
 
-        The functypes live as long as the vector.
+        The functypes live as long as the context.
         """
-        found = []
-        for item in types.data[: types.size]:
-            kind = self.wasm_importtype_type(item)
-            if self.wasm_externtype_kind(kind) == FUNCTION:
-                module = _content(self.wasm_importtype_module(item).contents)
-                name = _content(self.wasm_importtype_name(item).contents)
-                found.append((module, name, self.wasm_externtype_as_functype_const(kind)))
-        return found
+        types = PointerVector()
+        self.wasmtime_module_imports(module, byref(types))
+        try:
+            found = []
+            for item in types.data[: types.size]:
+                kind = self.wasm_importtype_type(item)
+                if self.wasm_externtype_kind(kind) == FUNCTION:
+                    space = _content(self.wasm_importtype_module(item).contents)
+                    name = _content(self.wasm_importtype_name(item).contents)
+                    found.append((space, name, self.wasm_externtype_as_functype_const(kind)))
+            yield found
+        finally:
+            self.wasm_importtype_vec_delete(byref(types))
 
-    def exported_functions(self, types: PointerVector) -> list[tuple[bytes, int]]:
-        """Name and functype of the functions in a vector of exporttypes."""
-        found = []
-        for item in types.data[: types.size]:
-            kind = self.wasm_exporttype_type(item)
-            if self.wasm_externtype_kind(kind) == FUNCTION:
-                name = _content(self.wasm_exporttype_name(item).contents)
-                found.append((name, self.wasm_externtype_as_functype_const(kind)))
-        return found
+    def exported_functions(self, module: int) -> dict[str, Signature]:
+        """The functions that a module exports."""
+        types = PointerVector()
+        self.wasmtime_module_exports(module, byref(types))
+        try:
+            found = {}
+            for item in types.data[: types.size]:
+                kind = self.wasm_exporttype_type(item)
+                if self.wasm_externtype_kind(kind) == FUNCTION:
+                    name = _content(self.wasm_exporttype_name(item).contents)
+                    functype = self.wasm_externtype_as_functype_const(kind)
+                    found[name.decode()] = self.signature(functype)
+            return found
+        finally:
+            self.wasm_exporttype_vec_delete(byref(types))
 
     def signature(self, functype: int) -> Signature:
         """What a functype says."""

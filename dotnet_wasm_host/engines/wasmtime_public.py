@@ -13,7 +13,7 @@ import wasmtime
 
 from dotnet_wasm_host.engines.deadline import Ticker
 from dotnet_wasm_host.engines.threads import any_thread_is_in
-from dotnet_wasm_host.engines.wasmtime_binding import NativeError, Signature, Stop
+from dotnet_wasm_host.engines.wasmtime_binding import FRAMES, NativeError, Signature, Stop
 from dotnet_wasm_host.errors import RuntimeClosed
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ __all__ = ["PublicBinding"]
 NEVER = 2**62
 I32_SIGN = 2**31
 I32_RANGE = 2**32
-#: Of deep recursion only the start.
-FRAMES = 32
 
 
 @final

@@ -31,7 +31,6 @@ from dotnet_wasm_host.engines.wasmtime_c import (
     HostCallback,
     Instance,
     Owned,
-    PointerVector,
     Value,
 )
 from dotnet_wasm_host.engines.watch import Watch
@@ -135,24 +134,14 @@ class RawModule(Owned):
     def imports(self) -> Sequence[str]:
         """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
         if self._imports is None:
-            api, types = self._binding.api, PointerVector()
-            api.wasmtime_module_imports(self.pointer, byref(types))
-            self._imports = tuple(
-                name.decode() for _module, name, _type in api.imported_functions(types)
-            )
-            api.wasm_importtype_vec_delete(byref(types))
+            with self._binding.api.imported_functions(self.pointer) as declared:
+                self._imports = tuple(name.decode() for _space, name, _type in declared)
         return self._imports
 
     def signature(self, export: str) -> Signature:
         """See :class:`dotnet_wasm_host.engines.wasmtime_binding.Module`."""
         if self._signatures is None:
-            api, types = self._binding.api, PointerVector()
-            api.wasmtime_module_exports(self.pointer, byref(types))
-            self._signatures = {
-                name.decode(): api.signature(functype)
-                for name, functype in api.exported_functions(types)
-            }
-            api.wasm_exporttype_vec_delete(byref(types))
+            self._signatures = self._binding.api.exported_functions(self.pointer)
         return self._signatures[export]
 
     def serialize(self) -> bytes:
@@ -182,18 +171,16 @@ class RawLinker(Owned):
         )
         # The memory is the one import that differs from instance to instance.
         api.wasmtime_linker_allow_shadowing(self.pointer, True)  # noqa: FBT003 - C
-        types = PointerVector()
-        api.wasmtime_module_imports(module.pointer, byref(types))
-        declared = api.imported_functions(types)
-        for (space, name, functype), function in zip(declared, functions, strict=True):
-            signature = api.signature(functype)
-            callback = HostCallback(_host_callback(binding, signature, function))
-            binding.callbacks.append(callback)
-            error = api.wasmtime_linker_define_func_unchecked(
-                self.pointer, space, len(space), name, len(name), functype, callback, None, None
-            )
-            api.check(error)
-        api.wasm_importtype_vec_delete(byref(types))
+        with api.imported_functions(module.pointer) as declared:
+            for (space, name, functype), function in zip(declared, functions, strict=True):
+                signature = api.signature(functype)
+                callback = HostCallback(_host_callback(binding, signature, function))
+                binding.callbacks.append(callback)
+                error = api.wasmtime_linker_define_func_unchecked(
+                    self.pointer, space, len(space), name, len(name),
+                    functype, callback, None, None,
+                )  # fmt: skip
+                api.check(error)
 
     def instantiate(
         self, store: RawStore, memory: RawMemory, failure: Callable[[Stop], BaseException]

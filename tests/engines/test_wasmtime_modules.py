@@ -1,0 +1,37 @@
+"""Pairs of modules that cannot become an instance of wasmtime's."""
+
+from __future__ import annotations
+
+import pytest
+
+from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
+from tests.engines.kinds import assemble
+
+MEMORY = '(module (memory (export "memory") 1))'
+CODE = '(module (import "env" "memory" (memory 1)))'
+LIMIT = 1 << 20
+bindings = pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
+
+
+@bindings
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ('(module (import "env" "table" (table 1 funcref)))', "unknown import"),
+        ('(module (import "env" "memory" (memory 2)))', "incompatible import type"),
+    ],
+)
+def test_a_module_that_imports_something_else(raw: bool, code: str, reason: str) -> None:
+    engine = WasmtimeEngine(raw=raw)
+    modules = engine.compile(assemble(code)), engine.compile(assemble(MEMORY))
+    with pytest.raises(ValueError, match=f"cannot be instantiated: .*{reason}"):
+        engine.instantiate(*modules, memory_limit=LIMIT)
+
+
+@bindings
+def test_a_module_of_another_engine(raw: bool) -> None:
+    engine, other = WasmtimeEngine(raw=raw), WasmtimeEngine(raw=not raw)
+    code, memory = engine.compile(assemble(CODE)), other.compile(assemble(MEMORY))
+    with pytest.raises(ValueError, match="from this engine"):
+        engine.instantiate(code, memory, memory_limit=LIMIT)
+    engine.instantiate(code, engine.compile(assemble(MEMORY)), memory_limit=LIMIT)
