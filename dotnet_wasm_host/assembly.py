@@ -6,11 +6,11 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.metadata import AssemblyIdentity, identify
-from dotnet_wasm_host.errors import MarshallingTypeError
+from dotnet_wasm_host.errors import Diagnostic, MarshallingTypeError
 from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Assembly",
     "AssemblyPath",
-    "AssemblySource",
     "Diagnostic",
     "MalformedImage",
     "identify",
@@ -30,30 +29,6 @@ __all__ = [
 ]
 
 AssemblyPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One message of the C# compiler.
-
-    Attributes:
-        id: ``CS1002`` and the like.
-        severity: how bad it is.
-        message: the compiler's words.
-        file: name of the source file as it was given.
-        line, column: position, counted from 1; 0 if the message has none.
-    """
-
-    id: str
-    severity: Literal["error", "warning", "info"]
-    message: str
-    file: str = ""
-    line: int = 0
-    column: int = 0
-
-    def __str__(self) -> str:
-        where = f"{self.file}({self.line},{self.column}): " if self.line else ""
-        return f"{where}{self.severity} {self.id}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +56,6 @@ class Assembly:
         if target.is_dir():
             target /= f"{self.name}.dll"
         target.write_bytes(self.data)
-
-
-AssemblySource = "Buffer | AssemblyPath | Assembly"
 
 
 def read_assembly(source: Buffer | AssemblyPath | Assembly) -> bytes:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.memory import Memory
 
-__all__ = ["Caller", "ImportGroup"]
+__all__ = ["Caller", "ImportGroup", "JsFunction", "JsModule"]
 
 
 class Caller(Protocol):
@@ -31,3 +30,8 @@ class ImportGroup(Protocol):
         i32 parameters arrive as 0..2**32-1, i64 as signed integers; an i32 result may be any
         integer and is taken modulo 2**32.
         """
+
+
+JsFunction = Callable[..., object]
+#: Gives an instance its functions; called once, when managed code first binds one.
+JsModule = Callable[[Caller], Mapping[str, JsFunction]]

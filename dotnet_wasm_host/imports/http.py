@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.fetch.exchange import Exchange
-    from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.interop import JsFunction, JsModule
+    from dotnet_wasm_host.imports.base import Caller, JsFunction, JsModule
     from dotnet_wasm_host.imports.js_objects import MemoryView
     from dotnet_wasm_host.options import HttpPolicy
 

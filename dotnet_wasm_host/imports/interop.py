@@ -34,12 +34,10 @@ when they are first called there. Objects and tasks do not survive.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import DotnetHostError
-from dotnet_wasm_host.imports.base import Caller
 from dotnet_wasm_host.imports.js_objects import (
     PROPERTY_FUNCTIONS,
     InGuest,
@@ -57,15 +55,15 @@ from dotnet_wasm_host.imports.js_slots import (
 from dotnet_wasm_host.imports.services import InteropState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.arrivals import Arrivals
+    from dotnet_wasm_host.imports.base import Caller, JsFunction, JsModule
 
-__all__ = ["Interop", "JsFunction", "JsModule"]
+__all__ = ["Interop"]
 
 _log = logging.getLogger(__name__)
-JsFunction = Callable[..., object]
-#: Gives an instance its functions; called once, when managed code first binds one.
-JsModule = Callable[[Caller], Mapping[str, JsFunction]]
 
 _INTEROP_ASSEMBLY = b"System.Runtime.InteropServices.JavaScript\0"
 _ANY_PARAMETER_COUNT = 0xFFFFFFFF

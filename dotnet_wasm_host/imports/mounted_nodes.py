@@ -7,6 +7,7 @@ import stat
 from abc import abstractmethod
 from bisect import bisect_right
 from typing import TYPE_CHECKING, final
+from weakref import WeakValueDictionary
 
 from dotnet_wasm_host.imports.host_files import HAS_PROC, HostDescriptor, host_call
 from dotnet_wasm_host.imports.mounts import (
@@ -305,7 +306,7 @@ class OpenedFile(MountedNode, FileNode):
 class MountedDirectory(MountedNode, DirectoryNode):
     """A directory, held open for as long as anything refers to it."""
 
-    __slots__ = ("__weakref__", "_cookies", "_order", "_parent", "descriptor", "name")
+    __slots__ = ("__weakref__", "_cookies", "_known", "_order", "_parent", "descriptor", "name")
 
     name: bytes
 
@@ -315,8 +316,12 @@ class MountedDirectory(MountedNode, DirectoryNode):
         descriptor: HostDescriptor,
         parent: MountedDirectory | Directory,
         name: bytes,
+        known: WeakValueDictionary[Inode, MountedDirectory],
     ) -> None:
         super().__init__(mount)
+        # Those in use; a directory is one node, by whatever way it was found.
+        self._known = known
+        known[inode_of(os.fstat(descriptor.number))] = self
         self.descriptor = descriptor
         self.name = name
         self._parent = parent
@@ -399,15 +404,12 @@ class MountedDirectory(MountedNode, DirectoryNode):
         return SpecialFile(self, name, found)
 
     def _directory(self, name: bytes, found: os.stat_result) -> MountedDirectory:
-        directories = self.mount.directories
-        known = directories.get(inode_of(found))
+        known = self._known.get(inode_of(found))
         if known is None:
             descriptor = self._open(name, DIRECTORY_FLAGS | _NOFOLLOW)
-            inode = inode_of(os.fstat(descriptor.number))
-            known = directories.get(inode)
+            known = self._known.get(inode_of(os.fstat(descriptor.number)))
             if known is None:
-                directories[inode] = known = MountedDirectory(self.mount, descriptor, self, name)
-                return known
+                return MountedDirectory(self.mount, descriptor, self, name, self._known)
         known.put(self, name)
         return known
 
@@ -525,10 +527,8 @@ def mount_root(
             "which this platform's Python cannot do; give WasiOptions.files instead"
         )
     descriptor = mount.descriptors.open(os.fsencode(host_path), DIRECTORY_FLAGS)
-    root = MountedDirectory(mount, descriptor, above, name)
     mount.checks_access = checks_access(descriptor.number)
-    mount.directories[inode_of(os.fstat(descriptor.number))] = root
-    return root
+    return MountedDirectory(mount, descriptor, above, name, WeakValueDictionary())
 
 
 def _by_descriptor(descriptor: HostDescriptor) -> bytes:

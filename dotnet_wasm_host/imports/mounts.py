@@ -14,7 +14,6 @@ import os
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, final
-from weakref import WeakValueDictionary
 
 from dotnet_wasm_host.imports.nodes import Usage
 from dotnet_wasm_host.imports.volume import MAX_NODES, Volume
@@ -22,7 +21,6 @@ from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.host_files import HostDescriptors
-    from dotnet_wasm_host.imports.mounted_nodes import MountedDirectory
 
 __all__ = [
     "DIRECTORY_FLAGS",
@@ -117,7 +115,6 @@ class Mount:
         read_only: whether everything that changes something is refused with EROFS.
         descriptors: where its descriptors come from.
         additions: what the guest has added to it.
-        directories: those in use; a directory is one node, by whatever way it was found.
         users: open descriptions and mappings of files by inode.
         checks_access: whether the kernel can be asked for permissions without following links.
     """
@@ -127,7 +124,6 @@ class Mount:
     read_only: bool
     descriptors: HostDescriptors
     additions: Additions
-    directories: WeakValueDictionary[Inode, MountedDirectory]
     users: dict[Inode, int]
     checks_access: bool = False
 
@@ -142,7 +138,6 @@ class Mount:
             read_only,
             descriptors,
             Additions(volume),
-            WeakValueDictionary(),
             {},
         )
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dotnet_wasm_host.imports.base import JsModule
     from dotnet_wasm_host.imports.host_functions import HostFunctions
-    from dotnet_wasm_host.imports.interop import JsModule
 
 __all__ = ["HostServices", "InteropState"]
 

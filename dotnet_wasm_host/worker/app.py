@@ -20,10 +20,11 @@ from dotnet_wasm_host import __version__
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.worker.access_log import AccessLog
 from dotnet_wasm_host.worker.context import WorkerContext
-from dotnet_wasm_host.worker.exchanges import EXCHANGE, Observer
+from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.function_routes import function_routes
 from dotnet_wasm_host.worker.invoke_route import InvokeRoute
 from dotnet_wasm_host.worker.metrics import WorkerMetrics
+from dotnet_wasm_host.worker.observer import Observer
 from dotnet_wasm_host.worker.openapi import describe_calls
 from dotnet_wasm_host.worker.operation_routes import operation_routes
 from dotnet_wasm_host.worker.options import WorkerOptions

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.interop import JsModule
+    from dotnet_wasm_host.imports.base import JsModule
     from tests.functional.conftest import Programs
 
 
