@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.boot import PROPERTIES
+from dotnet_wasm_host.images.boot import PROPERTIES
 from runtime_artifacts.pipeline.fetch import FETCH_COMMAND, read_lock, read_members
 from runtime_artifacts.pipeline.upstream import (
     BROWSER_NAMES,

@@ -20,8 +20,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
-from dotnet_wasm_host.cancellation import Cancellation
-from dotnet_wasm_host.capabilities import capability_assembly
+from dotnet_wasm_host.base_library.capabilities import capability_assembly
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -51,7 +50,7 @@ from dotnet_wasm_host.errors import (
     StackTooSmall,
     TooManyCalls,
 )
-from dotnet_wasm_host.image import FrozenFunction, ImageManifest, RuntimeImage
+from dotnet_wasm_host.images.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
 from dotnet_wasm_host.options import (
     Clock,
@@ -61,14 +60,15 @@ from dotnet_wasm_host.options import (
     SystemClock,
     WasiOptions,
 )
-from dotnet_wasm_host.registry import FunctionRegistry, FunctionState, LoadedFunction
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.runtime.cancellation import Cancellation
+from dotnet_wasm_host.runtime.registry import FunctionRegistry, FunctionState, LoadedFunction
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.csharp import compile_csharp
-    from dotnet_wasm_host.json_functions import json_function
+    from dotnet_wasm_host.imports.json_functions import json_function
     from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
-    from dotnet_wasm_host.portable import DotnetFunction
+    from dotnet_wasm_host.pool.portable import DotnetFunction
+    from dotnet_wasm_host.roslyn import compile_csharp
 
 __version__ = "0.1.0"
 
@@ -130,13 +130,13 @@ __all__ = [
 
 #: Imported at first use: a process that only calls functions starts faster without them.
 _LAZY = {
-    "DotnetFunction": "dotnet_wasm_host.portable",
+    "DotnetFunction": "dotnet_wasm_host.pool.portable",
     "Isolation": "dotnet_wasm_host.pool",
     "PoolStats": "dotnet_wasm_host.pool",
     "RuntimePool": "dotnet_wasm_host.pool",
     "StagedFunction": "dotnet_wasm_host.pool",
-    "compile_csharp": "dotnet_wasm_host.csharp",
-    "json_function": "dotnet_wasm_host.json_functions",
+    "compile_csharp": "dotnet_wasm_host.roslyn",
+    "json_function": "dotnet_wasm_host.imports.json_functions",
 }
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Growth of an image over its budget; about a minute and a half.
 SIZES = "from dotnet_wasm_host.cli.main import app; app(['sizes', '--diff'])"
 #: Where guests run in the tests.
-ENGINE_TESTS = ("csharp", "engines", "functional", "image", "pool", "properties", "trimming")
+ENGINE_TESTS = ("engines", "functional", "image", "pool", "properties", "roslyn", "trimming")
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 

@@ -66,7 +66,7 @@ def _compare_processes(session: Session, notebook: Notebook, pair: Sequence[Work
     rates: dict[int, list[float]] = {1: [], 2: []}
     with ThreadPoolExecutor(2) as threads:
         for index in range(session.scale.gain_rounds):
-            for count in _turns(rates, index):
+            for count in _round_robin(rates, index):
                 rates[count].append(sum(threads.map(partial(_rate, request), pair[:count])))
     for count, found in rates.items():
         notebook.record(process_case(FIB, count), "ours", "calls/s", found)
@@ -74,7 +74,7 @@ def _compare_processes(session: Session, notebook: Notebook, pair: Sequence[Work
     notebook.record(gain_case(process_case(FIB, 2)), "ours", "x", gains)
 
 
-def _turns(items: Iterable[T], index: int) -> list[T]:
+def _round_robin(items: Iterable[T], index: int) -> list[T]:
     """The items, every other time from the back."""
     ordered = list(items)
     return ordered[::-1] if index % 2 else ordered
@@ -94,7 +94,7 @@ def _compare_threads(
         cases = {rate_case(label, mode, 1): 1}
     found: dict[tuple[str, str], list[float]] = {}
     for index in range(rounds):
-        for case, threads in _turns(cases.items(), index):
+        for case, threads in _round_robin(cases.items(), index):
             answers = take_turns(
                 notebook, case, workers, 1, partial(_rate, {**request, "threads": threads})
             )

@@ -9,7 +9,7 @@ import typer
 
 from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.cli.console import progress
-from dotnet_wasm_host.csharp import CSharpCompiler
+from dotnet_wasm_host.roslyn import CSharpCompiler
 
 __all__ = ["Dependencies", "FunctionFile", "Handler", "function_assembly", "read_file"]
 

@@ -8,8 +8,8 @@ import typer
 
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.cli.console import print_json, progress
-from dotnet_wasm_host.csharp import CSharpCompiler
-from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.roslyn import CSharpCompiler
 
 __all__ = ["app"]
 

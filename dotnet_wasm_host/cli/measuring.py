@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dotnet_wasm_host.cli.console import print_json, progress
-from dotnet_wasm_host.csharp import compile_csharp
-from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.roslyn import compile_csharp
 from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:

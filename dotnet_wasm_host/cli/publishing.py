@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dotnet_wasm_host.assembly import Assembly
+from dotnet_wasm_host.base_library.publishing import Publication, publish
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.cli.function_files import (
     Dependencies,
@@ -16,7 +17,6 @@ from dotnet_wasm_host.cli.function_files import (
     function_assembly,
     read_file,
 )
-from dotnet_wasm_host.publishing import Publication, publish
 
 __all__ = ["publish_function"]
 

@@ -17,9 +17,9 @@ from dotnet_wasm_host.cli.function_files import (
     function_assembly,
     read_file,
 )
-from dotnet_wasm_host.csharp import CSharpCompiler
-from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.options import Limits, WasiOptions
+from dotnet_wasm_host.roslyn import CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
 
 __all__ = ["demo", "run"]

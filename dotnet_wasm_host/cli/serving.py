@@ -12,7 +12,7 @@ from platformdirs import user_data_path
 
 from dotnet_wasm_host.cli.console import progress
 from dotnet_wasm_host.errors import ExtraNotInstalled
-from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage
 
 __all__ = ["serve"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.base_library.configurations import FULL, IMAGE_NAMES
 from dotnet_wasm_host.cli.console import print_json, progress
-from dotnet_wasm_host.configurations import FULL, IMAGE_NAMES
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-    from dotnet_wasm_host.sizes import Component, ImageSize
+    from dotnet_wasm_host.base_library.sizes import Component, ImageSize
 
 __all__ = ["sizes"]
 
@@ -35,7 +35,7 @@ def sizes(
     ] = False,
 ) -> None:
     """Show what must be shipped to run each image: raw, with brotli, and by component."""
-    from dotnet_wasm_host.sizes import measure  # noqa: PLC0415 - imports the trimmer
+    from dotnet_wasm_host.base_library.sizes import measure  # noqa: PLC0415 - imports the trimmer
 
     names = images or [name for name in IMAGE_NAMES if name != FULL]
     unknown = [name for name in names if name not in IMAGE_NAMES]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dotnet_wasm_host.sizes import Component
+    from dotnet_wasm_host.base_library.sizes import Component
 
 __all__ = ["Rectangle", "squarify", "treemap"]
 

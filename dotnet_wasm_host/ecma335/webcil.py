@@ -106,7 +106,7 @@ def unwrap(wasm: bytes) -> bytes:
     if wasm.startswith(MAGIC):
         return wasm
     # Needed where artifacts are made; reading an assembly's name must not import it.
-    from dotnet_wasm_host.wasm import MalformedModule, Module  # noqa: PLC0415
+    from dotnet_wasm_host.wasm.module import MalformedModule, Module  # noqa: PLC0415
 
     try:
         segments = Module.parse(wasm).passive_segments()

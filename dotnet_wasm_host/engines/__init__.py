@@ -49,7 +49,7 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
 @cache
 def _wasmtime(stack_bytes: int) -> Engine:
     try:
-        from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine  # noqa: PLC0415
+        from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine  # noqa: PLC0415
 
         return WasmtimeEngine(stack_bytes=stack_bytes)
     except ImportError as error:
@@ -68,7 +68,7 @@ def _wasmer() -> Engine:
             "use engine='wasmtime', the default, or CPython 3.10"
         )
     try:
-        from dotnet_wasm_host.engines.wasmer import WasmerEngine  # noqa: PLC0415
+        from dotnet_wasm_host.engines.wasmer.engine import WasmerEngine  # noqa: PLC0415
     except ImportError as error:
         raise EngineUnavailable(
             f"wasmer cannot be imported ({error}); run: pip install 'dotnet-wasm-host[wasmer]'"

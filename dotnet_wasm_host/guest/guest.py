@@ -20,7 +20,7 @@ from dotnet_wasm_host.errors import (
     MemoryAccessError,
     StackTooSmall,
 )
-from dotnet_wasm_host.guest.needs import Needs
+from dotnet_wasm_host.guest.library_use import LibraryUse
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.memory import buffer_of
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.base_library import BaseLibrary
+    from dotnet_wasm_host.base_library.library import BaseLibrary
+    from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
     from dotnet_wasm_host.guest.deadlines import Deadlines
-    from dotnet_wasm_host.guest.failures import Failures
+    from dotnet_wasm_host.guest.error_translator import ErrorTranslator
     from dotnet_wasm_host.imports.host import Host
-    from dotnet_wasm_host.missing_api import MissingApiAdvice
 
 __all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
 
@@ -122,7 +122,7 @@ class Guest:
         self._deadlines: Deadlines | None = None
         self._grace = grace
         self._advice = advice
-        self.needs = Needs()
+        self.needs = LibraryUse()
         self._payload_limit = payload_limit
         self._result_limit = result_limit
         self._linear = host.instance.memory
@@ -350,7 +350,7 @@ class Guest:
         try:
             self._run_due()
             if self._mono.finished_calls:
-                self.host.arrivals.ring()
+                self.host.arrivals.notify()
         except DotnetHostError as error:
             # The call before it has its result; only the instance is lost. A record of the log
             # may live long, and the error's traceback would keep the instance alive.
@@ -420,7 +420,7 @@ class Guest:
         _, status, record = self._request("Cancel", b"", call.call_id)
         if status == abi.Status.HANDLER_THREW:
             thrown = self._decode(lambda: abi.decode_error(record))
-            said = self._failures.sentence(thrown)
+            said = self._errors.sentence(thrown)
             _log.warning("%r threw when it was cancelled: %s", call.function_id, said)
 
     def end_host_call(self, number: int, error: int, output: bytes, *, cancelled: bool) -> None:
@@ -449,7 +449,7 @@ class Guest:
                 del self.pending[call.call_id]
                 self.abandoned += 1
                 how = "did not end when its token was cancelled"
-                call.fail(self._failures.of_stop(call, how))
+                call.fail(self._errors.of_stop(call, how))
 
     def _collect(self) -> bool:
         """Settle one call that has ended; False if there is none."""
@@ -475,7 +475,7 @@ class Guest:
         if status == _OK:
             return answer
         error = self._invocation_error(call.function_id, status, answer, self._host_error())
-        raise self._failures.of_wait(call, error)
+        raise self._errors.of_wait(call, error)
 
     def _send(self, handle: int, payload: Buffer) -> int:
         """Like :meth:`_place`, checked against the limit, with a short way for small bytes."""
@@ -533,16 +533,16 @@ class Guest:
     # ---------------------------------------------------------------- errors
 
     @property
-    def _failures(self) -> Failures:
-        from dotnet_wasm_host.guest.failures import Failures  # noqa: PLC0415 - most never fail
+    def _errors(self) -> ErrorTranslator:
+        from dotnet_wasm_host.guest.error_translator import ErrorTranslator  # noqa: PLC0415 - most never fail
 
-        return Failures(self.host, self._advice, self.needs)
+        return ErrorTranslator(self.host, self._advice, self.needs)
 
     def _broke(self, error: BaseException) -> BaseException:
         if isinstance(error, StackTooSmall):
             return error  # the guest was not entered
         self.broken = True
-        return self._failures.of_death(error, self.running_function)
+        return self._errors.of_death(error, self.running_function)
 
     def _lied(self, error: DotnetHostError) -> DotnetHostError:
         self.broken = True
@@ -567,7 +567,7 @@ class Guest:
         if status != abi.Status.HANDLER_THREW:
             return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
         thrown = self._decode(lambda: abi.decode_error(record))
-        return self._failures.of_call(function_id, thrown, cause)
+        return self._errors.of_call(function_id, thrown, cause)
 
     def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
         if status not in _LOAD_FAILURES:
@@ -576,7 +576,7 @@ class Guest:
         if status == abi.Status.HANDLER_NOT_FOUND:
             return HandlerNotFound(function_id, thrown.type_name, thrown.message)
         constructing = status == abi.Status.HANDLER_THREW
-        return self._failures.of_load(function_id, thrown, constructing=constructing)
+        return self._errors.of_load(function_id, thrown, constructing=constructing)
 
     def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
         if status in {abi.Status.OK, abi.Status.NOT_LOADED}:

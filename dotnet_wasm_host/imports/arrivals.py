@@ -34,9 +34,9 @@ class Arrivals:
         if actions is None:
             return
         actions.append(action)
-        self.ring()
+        self.notify()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Have somebody look after the guest."""
         if self._wake is not None:
             self._wake()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.imports.civil_time import BrokenDownTime, broken_down, format_time
-from dotnet_wasm_host.imports.layouts import CIVIL_TM, LOCAL_TM, TM
+from dotnet_wasm_host.imports.files.layouts import CIVIL_TM, LOCAL_TM, TM
 from dotnet_wasm_host.imports.results import trapping
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.last_words import CallOutput
+    from dotnet_wasm_host.imports.output import CallOutput
 
 __all__ = ["GuestLog"]
 

@@ -13,8 +13,8 @@ from dotnet_wasm_host.imports.emscripten import Clocks, Heap
 from dotnet_wasm_host.imports.gate import Gate
 from dotnet_wasm_host.imports.guest_log import GuestLog
 from dotnet_wasm_host.imports.host_calls import HostCalls
-from dotnet_wasm_host.imports.last_words import CallOutput
 from dotnet_wasm_host.imports.mono import Mono
+from dotnet_wasm_host.imports.output import CallOutput
 from dotnet_wasm_host.imports.services import HostServices, InteropState
 from dotnet_wasm_host.memory import Memory
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance, Number
     from dotnet_wasm_host.imports.base import ImportGroup
-    from dotnet_wasm_host.imports.filesystem import FileSystem
-    from dotnet_wasm_host.imports.interop import Interop
+    from dotnet_wasm_host.imports.files.filesystem import FileSystem
+    from dotnet_wasm_host.imports.javascript.interop import Interop
     from dotnet_wasm_host.options import Limits, WasiOptions
 
 __all__ = ["CxxException", "Host"]
@@ -114,7 +114,7 @@ class Host:
     def interop(self) -> Interop:
         """What ``[JSImport]`` reaches, made when it is first needed."""
         if self._interop is None:
-            from dotnet_wasm_host.imports.interop import Interop  # noqa: PLC0415 - often unused
+            from dotnet_wasm_host.imports.javascript.interop import Interop  # noqa: PLC0415 - often unused
 
             self._interop = Interop(
                 self._caller, self._services.javascript, self.arrivals, self._interop_state

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.last_words import CallOutput
+    from dotnet_wasm_host.imports.output import CallOutput
 
 __all__ = ["Mono"]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.imports.calendar import Calendar
-from dotnet_wasm_host.imports.console import LineLogger
-from dotnet_wasm_host.imports.filesystem import FileSystem
-from dotnet_wasm_host.imports.last_words import CallOutput, MeteredSink
-from dotnet_wasm_host.imports.mappings import Mappings
+from dotnet_wasm_host.imports.files.console import LineLogger
+from dotnet_wasm_host.imports.files.filesystem import FileSystem
+from dotnet_wasm_host.imports.files.mappings import Mappings
+from dotnet_wasm_host.imports.files.syscalls import DescriptorCalls, PathCalls
+from dotnet_wasm_host.imports.files.wasi import Wasi
+from dotnet_wasm_host.imports.output import CallOutput, MeteredSink
 from dotnet_wasm_host.imports.process import Entropy, Process, Sockets
-from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
-from dotnet_wasm_host.imports.wasi import Wasi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import GuestTerminated
+from dotnet_wasm_host.imports.files.wasi_errno import Errno
 from dotnet_wasm_host.imports.results import signed, syscall
-from dotnet_wasm_host.imports.wasi_errno import Errno
 from dotnet_wasm_host.options import MIB
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.devices import HostEnds
-    from dotnet_wasm_host.imports.filesystem import FileSystem
+    from dotnet_wasm_host.imports.files.devices import HostEnds
+    from dotnet_wasm_host.imports.files.filesystem import FileSystem
 
 __all__ = ["Entropy", "Process", "Sockets"]
 

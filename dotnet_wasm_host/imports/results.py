@@ -10,8 +10,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from dotnet_wasm_host.errors import GuestTrap, MarshallingError, MemoryAccessError
-from dotnet_wasm_host.imports.paths import PATH_MAX
-from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.imports.files.paths import PATH_MAX
+from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

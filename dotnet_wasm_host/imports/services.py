@@ -21,7 +21,7 @@ class HostServices(NamedTuple):
 
     Attributes:
         javascript: who offers functions to ``[JSImport]``; see
-            :mod:`dotnet_wasm_host.imports.interop`.
+            :mod:`dotnet_wasm_host.imports.javascript.interop`.
         functions: what the guest calls with ``Host.Call``.
         wake: called from any thread when something has arrived for the guest.
     """

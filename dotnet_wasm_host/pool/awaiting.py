@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.cancellation import Cancellation
 from dotnet_wasm_host.pool.begun import BegunCall
 from dotnet_wasm_host.pool.slots import FairSlots, Ticket
+from dotnet_wasm_host.runtime.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.errors import InvocationCancelled
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.cancellation import Cancellation
     from dotnet_wasm_host.engines.base import Interruption
     from dotnet_wasm_host.guest.pending import PendingCall
     from dotnet_wasm_host.pool.deployments import Deployment
     from dotnet_wasm_host.runtime import Runtime
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
 
 __all__ = ["BegunCall"]
 
@@ -49,9 +49,9 @@ class BegunCall:
         )
 
     def interrupt(self, interruption: Interruption) -> None:
-        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         self.runtime.interrupt(interruption, self.call)
 
     def runs(self) -> bool:
-        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         return self.runtime.runs_alone(self.call)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.cancellation import Cancellation
-    from dotnet_wasm_host.lifetime import Lifetime
     from dotnet_wasm_host.pool.deployments import Deployment, Deployments
     from dotnet_wasm_host.pool.instances import Instances
-    from dotnet_wasm_host.pool.lending import Lender
+    from dotnet_wasm_host.pool.isolation_strategy import IsolationStrategy
     from dotnet_wasm_host.pool.slots import FairSlots
-    from dotnet_wasm_host.registry import LoadedFunction
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
+    from dotnet_wasm_host.runtime.lifetime import Lifetime
+    from dotnet_wasm_host.runtime.registry import LoadedFunction
 
 __all__ = ["Calls"]
 
@@ -34,7 +34,7 @@ class Calls:
         lifetime: of the pool.
         slots: the places that calls take.
         deployments: what is called.
-        lender, instances: where.
+        strategy, instances: where.
         crash_limit: calls in a row that may kill their instances.
         max_pending: calls that may wait with their place given back.
         reentrant: whether a host function may call the pool again.
@@ -49,7 +49,7 @@ class Calls:
         lifetime: Lifetime,
         slots: FairSlots,
         deployments: Deployments,
-        lender: Lender,
+        strategy: IsolationStrategy,
         instances: Instances,
         *,
         crash_limit: int | None,
@@ -59,7 +59,7 @@ class Calls:
         self._lifetime = lifetime
         self._slots = slots
         self._deployments = deployments
-        self._lender = lender
+        self._strategy = strategy
         self._instances = instances
         self._crash_limit = crash_limit
         self._max_pending = max_pending
@@ -164,7 +164,7 @@ class Calls:
         if self._crash_limit is not None and deployment.crashes >= self._crash_limit:
             raise FunctionSuspended(deployment.function.function_id, deployment.crashes)
         try:
-            result = self._lender.begin(deployment, payload, timeout, cancellation)
+            result = self._strategy.begin(deployment, payload, timeout, cancellation)
         except BaseException as error:
             deployment.count(error)
             raise
@@ -190,6 +190,6 @@ class Calls:
             self.pending -= 1
             self.failed += error is not None
 
-    def disown(self) -> None:
-        """See :class:`~dotnet_wasm_host.forks.Forks`."""
+    def after_fork_in_child(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
         self._lock = threading.Lock()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, InvocationError, is_crash
-from dotnet_wasm_host.registry import (
+from dotnet_wasm_host.runtime.registry import (
     FunctionLife,
     FunctionRegistry,
     FunctionState,
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.image import RuntimeImage
-    from dotnet_wasm_host.lifetime import Lifetime
+    from dotnet_wasm_host.images.image import RuntimeImage
     from dotnet_wasm_host.runtime import Runtime
+    from dotnet_wasm_host.runtime.lifetime import Lifetime
 
 __all__ = ["Deployment", "Deployments", "Stock"]
 
@@ -138,8 +138,8 @@ class Deployments:
         for function_id in self.registry:
             self._table.remove(function_id)
 
-    def disown(self) -> None:
-        """See :class:`~dotnet_wasm_host.forks.Forks`."""
+    def after_fork_in_child(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
         self._lock = threading.Lock()
         for deployment in self.current.values():
             deployment.life.state = FunctionState.UNLOADED

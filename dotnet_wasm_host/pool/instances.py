@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Protocol, final
 
-from dotnet_wasm_host.pool.attendants import Attendants
-from dotnet_wasm_host.registry import FunctionState
+from dotnet_wasm_host.pool.pump_scheduler import PumpScheduler
+from dotnet_wasm_host.runtime.registry import FunctionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dotnet_wasm_host.image import RuntimeImage
-    from dotnet_wasm_host.lifetime import Lifetime
+    from dotnet_wasm_host.images.image import RuntimeImage
     from dotnet_wasm_host.pool.deployments import Deployment
     from dotnet_wasm_host.runtime import Runtime
+    from dotnet_wasm_host.runtime.lifetime import Lifetime
 
 __all__ = ["Instances", "StartRuntime"]
 
@@ -53,7 +53,7 @@ class Instances:
         # Those that go as soon as no call waits in them.
         self._leaving: set[Runtime] = set()
         self._recycles = 0  # of runtimes that are gone
-        self._attendants = Attendants(visits, self._is_idle, thread_start)
+        self._pump_scheduler = PumpScheduler(visits, self._is_idle, thread_start)
 
     def start(self, image: RuntimeImage | None = None) -> Runtime:
         """A new runtime, from the pool's image if none is given."""
@@ -64,8 +64,8 @@ class Instances:
 
     def attend(self, runtime: Runtime) -> None:
         """Look after a runtime in which calls wait."""
-        self._attendants.watch(runtime)
-        self._attendants.visit(runtime)
+        self._pump_scheduler.watch(runtime)
+        self._pump_scheduler.visit(runtime)
 
     def leave_when_idle(self, runtime: Runtime) -> None:
         """Give a runtime up as soon as a visit finds no call waiting in it."""
@@ -76,9 +76,9 @@ class Instances:
         """Close a runtime, as soon as the calls that wait in it have ended."""
         if runtime.calls_waiting and not self._lifetime.closed:
             self.leave_when_idle(runtime)
-            self._attendants.visit(runtime)  # they may have ended just now
+            self._pump_scheduler.visit(runtime)  # they may have ended just now
             return
-        self._attendants.forget(runtime)
+        self._pump_scheduler.forget(runtime)
         runtime.close()
         with self._lock:
             if runtime in self._runtimes:
@@ -111,12 +111,12 @@ class Instances:
 
     def close(self) -> None:
         """Stop visits, and give up what was to leave."""
-        self._attendants.close()
+        self._pump_scheduler.close()
         for runtime in tuple(self._leaving):
             self.give_up(runtime)
 
-    def disown(self) -> None:
-        """See :class:`~dotnet_wasm_host.forks.Forks`."""
+    def after_fork_in_child(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
         self._lock = threading.Lock()
 
     def _is_idle(self, runtime: Runtime) -> None:

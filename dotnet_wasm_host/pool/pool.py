@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.fetch.access import HttpAccess
-from dotnet_wasm_host.forks import Forks
-from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.lifetime import Lifetime
 from dotnet_wasm_host.options import Limits
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
 from dotnet_wasm_host.pool.deployments import Deployments
 from dotnet_wasm_host.pool.instances import Instances
 from dotnet_wasm_host.pool.isolation import Isolation
-from dotnet_wasm_host.pool.lending import lender_for
+from dotnet_wasm_host.pool.isolation_strategy import isolation_strategy_for
 from dotnet_wasm_host.pool.slots import FairSlots
 from dotnet_wasm_host.pool.staging import StagedFunction
 from dotnet_wasm_host.pool.stats import PoolStats
-from dotnet_wasm_host.registry import FunctionRegistry, LoadedFunction, check_name
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.runtime.forks import Forks
+from dotnet_wasm_host.runtime.lifetime import Lifetime
+from dotnet_wasm_host.runtime.registry import FunctionRegistry, LoadedFunction, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from dotnet_wasm_host.assembly import Assembly, AssemblyPath
-    from dotnet_wasm_host.cancellation import Cancellation
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.options import HttpPolicy, WasiOptions
     from dotnet_wasm_host.pool.deployments import Stock
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
 
 __all__ = ["RuntimePool"]
 
@@ -102,17 +102,17 @@ class RuntimePool:
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)
         self._deployments = Deployments(self._lifetime, self._invoke_generation)
         self._instances = Instances(self._lifetime, self._make_runtime, self._size, thread_start)
-        self._lender = lender_for(
+        self._strategy = isolation_strategy_for(
             isolation, self._instances, self._deployments, self._lifetime, spares
         )
         self._calls = Calls(
             self._lifetime,
             self._slots,
             self._deployments,
-            self._lender,
+            self._strategy,
             self._instances,
             crash_limit=limits.crash_limit,
-            max_pending=self._lender.max_pending if max_pending is None else max_pending,
+            max_pending=self._strategy.max_pending if max_pending is None else max_pending,
             reentrant=self._functions is not None,
         )
         self._awaited = AwaitedCalls(
@@ -196,11 +196,11 @@ class RuntimePool:
             loaded = load(runtime)
             for payload in warm_up:
                 runtime.invoke(function_id, payload)
-            stock = self._lender.keep(runtime, function_id)
+            stock = self._strategy.keep(runtime, function_id)
         except BaseException:
             self._instances.give_up(runtime)
             raise
-        places = self._lender.concurrency if concurrency is None else concurrency
+        places = self._strategy.concurrency if concurrency is None else concurrency
 
         def commit() -> LoadedFunction:
             return self._switch(loaded, load, stock, places)
@@ -285,7 +285,7 @@ class RuntimePool:
 
     def stats(self) -> PoolStats:
         """Counters and sizes."""
-        idle = list(self._lender.idle())
+        idle = list(self._strategy.idle())
         for deployment in self._deployments.all():
             idle += tuple(deployment.stock.runtimes)
         runtimes, recycles = self._instances.count()
@@ -317,7 +317,7 @@ class RuntimePool:
         self._slots.close()
         self._awaited.close()
         self._instances.close()
-        self._lender.close()
+        self._strategy.close()
         for deployment in self._deployments.all():
             self._instances.retire(deployment)
         self._deployments.clear()
@@ -326,13 +326,13 @@ class RuntimePool:
         if self._http is not None:
             self._http.close()
 
-    def disown(self) -> None:
-        """See :class:`~dotnet_wasm_host.forks.Forks`: its threads and runtimes are gone."""
-        self._lifetime.disown()
+    def after_fork_in_child(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`: its threads and runtimes are gone."""
+        self._lifetime.after_fork_in_child()
         self._deploying = threading.Lock()
-        self._instances.disown()
-        self._calls.disown()
-        self._deployments.disown()
+        self._instances.after_fork_in_child()
+        self._calls.after_fork_in_child()
+        self._deployments.after_fork_in_child()
 
     @property
     def closed(self) -> bool:
@@ -363,7 +363,7 @@ class RuntimePool:
         with self._deploying:
             self._lifetime.require_open()
             deployment = self._deployments.describe(loaded, load, stock)
-            self._lender.prepare(deployment)
+            self._strategy.prepare(deployment)
             old = self._deployments.serve(deployment)
             self._slots.limit(loaded.function_id, places)
             if old is not None:

@@ -87,7 +87,7 @@ class FairSlots:
         self._running: dict[str, int] = {}
         self._waiting: dict[str, deque[Ticket]] = {}
         #: The keys that wait and are below their limit.
-        self._turns: deque[str] = deque()
+        self._round_robin: deque[str] = deque()
         self._waiting_count = 0
         self._closed = False
         self._lock = threading.Lock()
@@ -117,10 +117,10 @@ class FairSlots:
             else:
                 self._limits[key] = places
             if key in self._waiting:
-                if key in self._turns:
-                    self._turns.remove(key)
+                if key in self._round_robin:
+                    self._round_robin.remove(key)
                 if self._below_limit(key):
-                    self._turns.append(key)
+                    self._round_robin.append(key)
             while (ticket := self._next()) is not None:
                 granted.append(ticket)
         for ticket in granted:
@@ -178,8 +178,8 @@ class FairSlots:
             self._waiting_count -= 1
             if not queue:
                 del self._waiting[ticket.key]
-                if ticket.key in self._turns:
-                    self._turns.remove(ticket.key)
+                if ticket.key in self._round_robin:
+                    self._round_robin.remove(ticket.key)
             return True
 
     def release(self, ticket: Ticket) -> None:
@@ -204,7 +204,7 @@ class FairSlots:
             if not self._waiting_count:
                 return None
             if key in self._waiting and running + 1 == self._limits.get(key):
-                self._turns.append(key)
+                self._round_robin.append(key)
             return self._next()
 
     def close(self) -> None:
@@ -213,7 +213,7 @@ class FairSlots:
             self._closed = True
             refused = [ticket for queue in self._waiting.values() for ticket in queue]
             self._waiting.clear()
-            self._turns.clear()
+            self._round_robin.clear()
             self._waiting_count = 0
         for ticket in refused:
             ticket.refuse(RuntimeClosed("the pool was closed while the call waited"))
@@ -248,14 +248,14 @@ class FairSlots:
         if queue is None:
             queue = self._waiting[key] = deque()
             if self._below_limit(key):
-                self._turns.append(key)
+                self._round_robin.append(key)
         queue.append(ticket)
         self._waiting_count += 1
 
     def _next(self) -> Ticket | None:
-        if not self._turns or self._free == 0:
+        if not self._round_robin or self._free == 0:
             return None
-        key = self._turns.popleft()
+        key = self._round_robin.popleft()
         queue = self._waiting[key]
         ticket = queue.popleft()
         ticket.granted = True
@@ -265,5 +265,5 @@ class FairSlots:
         if not queue:
             del self._waiting[key]
         elif self._below_limit(key):
-            self._turns.append(key)
+            self._round_robin.append(key)
         return ticket

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.registry import DescribedFunction, LoadedFunction
+from dotnet_wasm_host.runtime.registry import DescribedFunction, LoadedFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable

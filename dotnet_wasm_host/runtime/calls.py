@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.cancellation import Cancellation
     from dotnet_wasm_host.options import Limits
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
     from dotnet_wasm_host.runtime.functions import Functions, LoadedEntry
     from dotnet_wasm_host.runtime.waiting import WaitingCalls

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Interruption
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.options import Limits
-    from dotnet_wasm_host.wakeup import Wakeup
+    from dotnet_wasm_host.runtime.event_count import EventCount
 
 __all__ = ["CurrentGuest", "Tenant"]
 
@@ -40,7 +40,7 @@ class CurrentGuest:
     Args:
         start: makes a fresh guest.
         limits: how long it may run, and how much it may leave behind.
-        bell: rung for those that wait in a guest that goes away.
+        event_count: notified for those that wait in a guest that goes away.
 
     Attributes:
         guest: the present one; no attribute any more after :meth:`close`.
@@ -52,13 +52,13 @@ class CurrentGuest:
         leaked: bytes of its memory that unloading did not give back, an estimate.
     """
 
-    __slots__ = ("__weakref__", "_bell", "_limits", "_start", "calling", "guest", "leaked",
+    __slots__ = ("__weakref__", "_event_count", "_limits", "_start", "calling", "guest", "leaked",
                  "operations", "recycles", "tenants", "worn")  # fmt: skip
 
-    def __init__(self, start: Callable[[], Guest], limits: Limits, bell: Wakeup) -> None:
+    def __init__(self, start: Callable[[], Guest], limits: Limits, event_count: EventCount) -> None:
         self._start = start
         self._limits = limits
-        self._bell = bell
+        self._event_count = event_count
         self.calling = False
         self.tenants: tuple[Tenant, ...] = ()
         self.worn = False
@@ -151,4 +151,4 @@ class CurrentGuest:
                 error or InstanceLost(call.function_id, "another call broke it, or it was replaced")
             )
         if pending:
-            self._bell.ring()
+            self._event_count.notify()

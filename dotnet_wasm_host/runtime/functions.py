@@ -15,8 +15,8 @@ from dotnet_wasm_host.errors import (
     InstanceLost,
     LimitExceeded,
 )
-from dotnet_wasm_host.image_state import FrozenFunction
-from dotnet_wasm_host.registry import (
+from dotnet_wasm_host.images.state import FrozenFunction
+from dotnet_wasm_host.runtime.registry import (
     FunctionLife,
     FunctionRegistry,
     FunctionState,
@@ -25,12 +25,12 @@ from dotnet_wasm_host.registry import (
 )
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.lifetime import Lifetime
     from dotnet_wasm_host.options import Limits
-    from dotnet_wasm_host.registry import InvokeGeneration
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
     from dotnet_wasm_host.runtime.function_source import FunctionSource
+    from dotnet_wasm_host.runtime.lifetime import Lifetime
     from dotnet_wasm_host.runtime.loading import Loader
+    from dotnet_wasm_host.runtime.registry import InvokeGeneration
 
 __all__ = ["Functions", "LoadedEntry"]
 
@@ -247,8 +247,8 @@ class Functions:
         self.entries.pop(function_id).life.state = FunctionState.UNLOADED
         self._table.remove(function_id)
 
-    def disown(self) -> None:
-        """See :class:`~dotnet_wasm_host.forks.Forks`."""
+    def after_fork_in_child(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
         self._life_lock = threading.Lock()
         self.drop_all()
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dotnet_wasm_host.abi import LoadReport
-    from dotnet_wasm_host.base_library import BaseLibrary
+    from dotnet_wasm_host.base_library.library import BaseLibrary
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 

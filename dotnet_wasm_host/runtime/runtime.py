@@ -8,29 +8,29 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.capabilities import BUILT_IN, capability_assembly
+from dotnet_wasm_host.base_library.capabilities import BUILT_IN, capability_assembly
 from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
-from dotnet_wasm_host.forks import Forks
 from dotnet_wasm_host.guest.pending import PendingCall
-from dotnet_wasm_host.image import RuntimeImage
-from dotnet_wasm_host.imports.http import http_access, http_module
+from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.imports.javascript.http import http_access, http_module
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.lifetime import Lifetime
 from dotnet_wasm_host.options import HttpPolicy, Limits, RuntimeStats, WasiOptions
-from dotnet_wasm_host.registry import (
+from dotnet_wasm_host.runtime.calls import Calls
+from dotnet_wasm_host.runtime.capabilities import Capabilities
+from dotnet_wasm_host.runtime.current_guest import CurrentGuest
+from dotnet_wasm_host.runtime.event_count import EventCount
+from dotnet_wasm_host.runtime.forks import Forks
+from dotnet_wasm_host.runtime.function_source import read_source
+from dotnet_wasm_host.runtime.functions import Functions
+from dotnet_wasm_host.runtime.lifetime import Lifetime
+from dotnet_wasm_host.runtime.loading import Loader
+from dotnet_wasm_host.runtime.registry import (
     FunctionRegistry,
     FunctionState,
     LoadedFunction,
     check_name,
 )
-from dotnet_wasm_host.runtime.calls import Calls
-from dotnet_wasm_host.runtime.capabilities import Capabilities
-from dotnet_wasm_host.runtime.current_guest import CurrentGuest
-from dotnet_wasm_host.runtime.function_source import read_source
-from dotnet_wasm_host.runtime.functions import Functions
-from dotnet_wasm_host.runtime.loading import Loader
 from dotnet_wasm_host.runtime.waiting import CoveredCall, WaitingCalls
-from dotnet_wasm_host.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
         Assembly,
         AssemblyPath,
     )
-    from dotnet_wasm_host.cancellation import Cancellation
     from dotnet_wasm_host.engines.base import Engine, Interruption
     from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
 
 __all__ = ["Runtime"]
 
@@ -96,7 +96,7 @@ class Runtime:
         limits = limits if limits is not None else Limits()
         _check_stack(image, limits)
         self._lock = threading.RLock()
-        self.bell = Wakeup()
+        self.event_count = EventCount()
         self._own_functions: HostFunctions | None = None
         lent = None
         if host_functions is not None:
@@ -110,16 +110,16 @@ class Runtime:
         # One that was given belongs to a pool.
         self._http = access if access is not http else None
         services = HostServices(
-            javascript=(http_module(access),), functions=lent, wake=self.bell.ring
+            javascript=(http_module(access),), functions=lent, wake=self.event_count.notify
         )
         wasi = wasi if wasi is not None else WasiOptions()
         start = partial(image.start, limits, wasi, self._lock, services)
-        self._current = CurrentGuest(start, limits, self.bell)
+        self._current = CurrentGuest(start, limits, self.event_count)
         loader = Loader(self._current, image.base_library)
         self._functions = Functions(self._current, loader, limits, self._lifetime)
         self._capabilities = Capabilities(self._current, loader, image.capabilities)
         self._current.tenants = (self._functions, self._capabilities)
-        self._waiting = WaitingCalls(self._current, limits, self._lock, self.bell)
+        self._waiting = WaitingCalls(self._current, limits, self._lock, self.event_count)
         self._calls = Calls(self._current, self._functions, self._waiting, limits)
         # The hot path has no attribute look-ups that could be done once.
         self._entry, self._begin = self._functions.entry, self._calls.begin
@@ -362,12 +362,12 @@ class Runtime:
         if self._http is not None:
             self._http.close()
 
-    def disown(self) -> None:
-        """See :class:`~dotnet_wasm_host.forks.Forks`. The engine lets the memory be."""
+    def after_fork_in_child(self) -> None:
+        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`. The engine lets the memory be."""
         self._lock = threading.RLock()
         self._current.calling = False
-        self._lifetime.disown()
-        self._functions.disown()
+        self._lifetime.after_fork_in_child()
+        self._functions.after_fork_in_child()
 
     def __enter__(self) -> Self:
         self._lifetime.require_open()
@@ -408,7 +408,8 @@ class Runtime:
     def attend(self) -> float | None:
         """Let the guest do what is due for calls that wait.
 
-        Seconds until there is more to do; ``None`` if only a ring of :attr:`bell` can tell.
+        Seconds until there is more to do; ``None`` if only a notification of
+        :attr:`event_count` can tell.
         """
         with self._lock:
             guest = self._current.present

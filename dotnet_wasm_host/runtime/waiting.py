@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.guest.pending import PendingCall
     from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
-    from dotnet_wasm_host.wakeup import Wakeup
+    from dotnet_wasm_host.runtime.event_count import EventCount
 
 __all__ = ["CoveredCall", "WaitingCalls"]
 
@@ -34,18 +34,18 @@ class WaitingCalls:
         current: the guest.
         limits: time.
         lock: the runtime's, which is held but where a method says that it need not be.
-        bell: rung when something has arrived for the guest.
+        event_count: notified when something has arrived for the guest.
     """
 
-    __slots__ = ("_bell", "_current", "_limits", "_lock")
+    __slots__ = ("_current", "_event_count", "_limits", "_lock")
 
     def __init__(
-        self, current: CurrentGuest, limits: Limits, lock: threading.RLock, bell: Wakeup
+        self, current: CurrentGuest, limits: Limits, lock: threading.RLock, event_count: EventCount
     ) -> None:
         self._current = current
         self._limits = limits
         self._lock = lock
-        self._bell = bell
+        self._event_count = event_count
 
     def wait_for(self, call: PendingCall) -> bytes:
         """Let the guest go on until a call has an outcome. Others may enter while nothing is due.
@@ -56,13 +56,13 @@ class WaitingCalls:
             while not call.outcome.done():
                 if call.unwanted:
                     raise InvocationCancelled("the call was cancelled while it waited")
-                rung = self._bell.rung
+                seen = self._event_count.count
                 due = self.pump()
                 if call.outcome.done():
                     break
                 self._lock.release()
                 try:
-                    self._bell.wait(rung, None if due is None else max(0.0, due))
+                    self._event_count.wait(seen, None if due is None else max(0.0, due))
                 finally:
                     self._lock.acquire()
             return call.outcome.result()
@@ -148,11 +148,11 @@ class CoveredCall:
         self._pending = pending
 
     def interrupt(self, interruption: Interruption) -> None:
-        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         self._waiting.interrupt(interruption, self._pending)
 
     def runs(self) -> bool:
-        """See :class:`~dotnet_wasm_host.cancellation.Covered`."""
+        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         # Until it waits, it holds the runtime: nothing else can run.
         return self._pending is None or self._waiting.runs(self._pending)
 

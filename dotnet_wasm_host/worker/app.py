@@ -23,6 +23,7 @@ from dotnet_wasm_host.worker.context import WorkerContext
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.function_routes import function_routes
 from dotnet_wasm_host.worker.invoke_route import InvokeRoute
+from dotnet_wasm_host.worker.legacy_routes import legacy_routes
 from dotnet_wasm_host.worker.metrics import WorkerMetrics
 from dotnet_wasm_host.worker.observer import Observer
 from dotnet_wasm_host.worker.openapi import describe_calls
@@ -30,7 +31,6 @@ from dotnet_wasm_host.worker.operation_routes import operation_routes
 from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.page import page_routes
 from dotnet_wasm_host.worker.problems import Problem
-from dotnet_wasm_host.worker.seed_routes import seed_routes
 from dotnet_wasm_host.worker.service import FunctionService
 from dotnet_wasm_host.worker.sqlite_store import SqliteStore
 
@@ -108,7 +108,7 @@ def create_app(
         del app.user_middleware[1]
     app.state.worker = service
     app.router.routes.insert(0, calls.route())
-    seed_routes(app, context)
+    legacy_routes(app, context)
     operation_routes(app, context)
     function_routes(app, context)
     app.router.routes.extend(page_routes())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dotnet_wasm_host.registry import MAX_ID_BYTES
+from dotnet_wasm_host.runtime.registry import MAX_ID_BYTES
 from dotnet_wasm_host.worker.problems import PROBLEM_JSON
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dotnet_wasm_host.options import KIB, MIB, Limits, WasiOptions
 from dotnet_wasm_host.pool import Isolation
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.image import RuntimeImage
+    from dotnet_wasm_host.images.image import RuntimeImage
     from dotnet_wasm_host.options import HttpPolicy
 
 __all__ = ["SHORTEST_TOKEN", "WorkerOptions"]

@@ -21,15 +21,15 @@ from dotnet_wasm_host.errors import (
     RuntimeClosed,
     TooManyCalls,
 )
-from dotnet_wasm_host.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.pool import RuntimePool
-from dotnet_wasm_host.registry import check_name
+from dotnet_wasm_host.runtime.registry import check_name
+from dotnet_wasm_host.worker.cancel_on_disconnect import cancel_on_disconnect
 from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.worker.metrics import OTHER
-from dotnet_wasm_host.worker.presence import Presence
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
+from dotnet_wasm_host.worker.round_robin import RoundRobin
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction, StoreError
-from dotnet_wasm_host.worker.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,7 +105,7 @@ class FunctionService:
             DEPLOY_THREADS, "dotnet_wasm_host deploy", yield_to_event_loop
         )
         self._deploys_pending = 0
-        self._turns = Turns(options.waiting_per_function)
+        self._round_robin = RoundRobin(options.waiting_per_function)
         self._looking = asyncio.Lock()
         self._looks = 0
         self._follower: threading.Thread | None = None
@@ -180,11 +180,11 @@ class FunctionService:
         started = time.perf_counter()
         outcome = "success"
         try:
-            if not self._turns.take(function_id):
-                await self._turns.wait(function_id)
+            if not self._round_robin.take(function_id):
+                await self._round_robin.wait(function_id)
             result = self._invoke_inline(served, payload) if served.quickness.inline else None
             if result is None:
-                with nullcontext() if receive is None else Presence(receive):
+                with nullcontext() if receive is None else cancel_on_disconnect(receive):
                     result, itself = await self._invoke_in_thread(served, payload)
                 if self._may_inline:
                     served.quickness.took_in_thread(itself)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 
-from dotnet_wasm_host.wasm import (
+from dotnet_wasm_host.wasm.module import (
     FunctionType,
     MalformedModule,
     Module,

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host import wasm
 from dotnet_wasm_host.artifacts import manifest as manifest_module
 from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest, NativeContract
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.ecma335 import metadata, webcil
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm import MalformedModule
+from dotnet_wasm_host.wasm import module as wasm
+from dotnet_wasm_host.wasm.module import MalformedModule
 from runtime_artifacts.pipeline import (
     binaryen,
     block_copy,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dotnet_wasm_host.wasm import (
+from dotnet_wasm_host.wasm.module import (
     OP_CALL_INDIRECT,
     OP_LOCAL_GET,
     Export,

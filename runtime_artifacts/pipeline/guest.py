@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.csharp.compiler import CSharpCompiler
-from dotnet_wasm_host.csharp.protocol import CompileFlags, CompileRequest
+from dotnet_wasm_host.roslyn.compiler import CSharpCompiler
+from dotnet_wasm_host.roslyn.protocol import CompileFlags, CompileRequest
 
 __all__ = ["BIN", "build_guest", "stale_files"]
 

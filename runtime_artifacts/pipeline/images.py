@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from dotnet_wasm_host.configurations import FULL, IMAGE_NAMES
+from dotnet_wasm_host.base_library.configurations import FULL, IMAGE_NAMES
 from dotnet_wasm_host.errors import ArtifactError
 
 if sys.version_info >= (3, 11):

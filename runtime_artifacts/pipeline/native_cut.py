@@ -19,8 +19,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.engines.instructions import CALL, CALL_INDIRECT, REF_FUNC, Scanner
-from dotnet_wasm_host.wasm import (
+from dotnet_wasm_host.wasm.instructions import CALL, CALL_INDIRECT, REF_FUNC, Scanner
+from dotnet_wasm_host.wasm.module import (
     DataSegment,
     ElementSegment,
     ExternKind,

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm import ExternKind, MalformedModule, Module
+from dotnet_wasm_host.wasm.module import ExternKind, MalformedModule, Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from dotnet_wasm_host.wasm import FunctionType
+    from dotnet_wasm_host.wasm.module import FunctionType
 
 __all__ = ["NativeBuild", "describe", "identify", "read_version"]
 

@@ -7,7 +7,7 @@ import pytest
 import wasmtime
 
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm import Module
+from dotnet_wasm_host.wasm.module import Module
 from runtime_artifacts.pipeline import binaryen
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dotnet_wasm_host.configurations import FULL, IMAGE_NAMES
+from dotnet_wasm_host.base_library.configurations import FULL, IMAGE_NAMES
 from dotnet_wasm_host.errors import ArtifactError
 from runtime_artifacts.pipeline import images
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import wasmtime
 
-from dotnet_wasm_host.wasm import DataSegment, MalformedModule, Module, SectionId
+from dotnet_wasm_host.wasm.module import DataSegment, MalformedModule, Module, SectionId
 from runtime_artifacts.pipeline import native_cut
 from runtime_artifacts.pipeline.code_module import EXPORTS, split
 

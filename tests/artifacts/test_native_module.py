@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm import Module, SectionId
+from dotnet_wasm_host.wasm.module import Module, SectionId
 from runtime_artifacts.pipeline import native_module
 
 if TYPE_CHECKING:

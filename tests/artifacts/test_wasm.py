@@ -8,7 +8,7 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dotnet_wasm_host.wasm import (
+from dotnet_wasm_host.wasm.module import (
     PAGE,
     PREAMBLE,
     DataSegment,

@@ -11,7 +11,7 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.configurations import (
+from dotnet_wasm_host.base_library.configurations import (
     FULL,
     IMAGE_NAMES,
     TRIMMED_IMAGES,

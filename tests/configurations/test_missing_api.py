@@ -11,8 +11,12 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.abi import RemoteException
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.base_library.missing_api import (
+    ApiReference,
+    MissingApiAdvice,
+    missing_reference,
+)
 from dotnet_wasm_host.ecma335.metadata import Metadata, Table
-from dotnet_wasm_host.missing_api import ApiReference, MissingApiAdvice, missing_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

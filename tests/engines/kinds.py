@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import wasmtime
 
 from dotnet_wasm_host.engines.base import Engine
-from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
+from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 
 __all__ = ["ENGINES", "HAS_WASMER", "INTERRUPTED_IN_HOST_CALLS", "assemble"]
 
@@ -18,7 +18,7 @@ HAS_WASMER = sys.version_info < (3, 11) and importlib.util.find_spec("wasmer") i
 
 
 def _wasmer() -> Engine:
-    from dotnet_wasm_host.engines.wasmer import WasmerEngine
+    from dotnet_wasm_host.engines.wasmer.engine import WasmerEngine
 
     return WasmerEngine()
 

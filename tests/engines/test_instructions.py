@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.engines.instructions import (
+from dotnet_wasm_host.wasm.instructions import (
     CALL,
     CALL_INDIRECT,
     LOOP,
@@ -13,7 +13,7 @@ from dotnet_wasm_host.engines.instructions import (
     instructions_start,
     simd,
 )
-from dotnet_wasm_host.wasm import MalformedModule, Module, Reader, sleb128
+from dotnet_wasm_host.wasm.module import MalformedModule, Module, Reader, sleb128
 from tests.engines.kinds import assemble
 
 END = b"\x0b"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dotnet_wasm_host.engines import memory_content
-from dotnet_wasm_host.engines.memory_content import MemoryContent
-from dotnet_wasm_host.wasm import MalformedModule, Module
+from dotnet_wasm_host.engines.wasmer import memory_content
+from dotnet_wasm_host.engines.wasmer.memory_content import MemoryContent
+from dotnet_wasm_host.wasm.module import MalformedModule, Module
 from tests.engines.kinds import assemble
 
 PAGE = 65536

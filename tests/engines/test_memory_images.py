@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.engines.wasmtime_binding import NativeError
-from dotnet_wasm_host.engines.wasmtime_raw import RawModule, RawStore
+from dotnet_wasm_host.engines.wasmtime.binding import NativeError
+from dotnet_wasm_host.engines.wasmtime.raw import RawModule, RawStore
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dotnet_wasm_host.engines.base import Engine, Instance
-from dotnet_wasm_host.engines.instructions import Scanner, simd
-from dotnet_wasm_host.engines.simd_lowering import LOWERED, lower_simd
-from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
-from dotnet_wasm_host.wasm import Module
+from dotnet_wasm_host.engines.wasmer.simd_lowering import LOWERED, lower_simd
+from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
+from dotnet_wasm_host.wasm.instructions import Scanner, simd
+from dotnet_wasm_host.wasm.module import Module
 from tests.engines.kinds import ENGINES, assemble
 
 PAGE = 65536

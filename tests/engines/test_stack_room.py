@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dotnet_wasm_host.engines.stack_room import StackRoom
+from dotnet_wasm_host.engines.wasmer.stack_room import StackRoom
 
 MIB = 1024 * 1024
 pytestmark = pytest.mark.skipif(

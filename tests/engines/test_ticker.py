@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dotnet_wasm_host.engines.deadline import Ticker
+from dotnet_wasm_host.engines.wasmtime.ticker import Ticker
 
 
 def test_it_ticks_only_while_armed() -> None:

@@ -38,7 +38,7 @@ def test_newer_pythons_are_told_what_to_do() -> None:
 @pytest.mark.skipif(sys.version_info >= (3, 11), reason="wasmer has no wheels for this Python")
 @pytest.mark.parametrize("package", ["wasmer", "wasmer_compiler_cranelift"])
 def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("wasmer", "wasmer_threads"):
+    for name in ("wasmer.engine", "wasmer.threads"):
         monkeypatch.delitem(sys.modules, f"dotnet_wasm_host.engines.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)  # import raises ImportError
     engines._wasmer.cache_clear()
@@ -239,7 +239,7 @@ def test_damaged_files_are_refused_where_it_can_be_seen(engine: Any, tmp_path: P
 def test_marks_that_are_somewhere_else_are_noticed(
     engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dotnet_wasm_host.engines import wasmer_threads
+    from dotnet_wasm_host.engines.wasmer import threads as wasmer_threads
 
     # The first word of an object counts references.
     monkeypatch.setattr(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
+from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 from tests.engines.kinds import assemble
 
 MEMORY = '(module (memory (export "memory") 1))'

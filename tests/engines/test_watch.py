@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from dotnet_wasm_host.engines.watch import Watch
+from dotnet_wasm_host.engines.wasmtime.watch import Watch
 
 
 class Wakes(list[float]):

@@ -17,17 +17,17 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host import abi
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.configurations import TRIMMED_IMAGES, read_configurations
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
-from dotnet_wasm_host.guest.failures import Failures
-from dotnet_wasm_host.guest.guest import Guest
-from dotnet_wasm_host.missing_api import (
+from dotnet_wasm_host.base_library.configurations import TRIMMED_IMAGES, read_configurations
+from dotnet_wasm_host.base_library.missing_api import (
     ApiReference,
     MissingApiAdvice,
     MissingPart,
     declares,
     missing_reference,
 )
+from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.guest.error_translator import ErrorTranslator
+from dotnet_wasm_host.guest.guest import Guest
 
 #: How reasons of skips begin.
 NOT_DECLARED = "not declared: "
@@ -142,10 +142,10 @@ def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> No
 
 
 def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
-    missing, unresolved = Failures._missing, MissingApiAdvice.unresolved
+    missing, unresolved = ErrorTranslator._missing, MissingApiAdvice.unresolved
 
     def missing_and_judged(
-        self: Failures, function_id: str, error: abi.RemoteException
+        self: ErrorTranslator, function_id: str, error: abi.RemoteException
     ) -> MissingPart | None:
         part = missing(self, function_id, error)
         reference = missing_reference(error)
@@ -162,7 +162,7 @@ def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
             skip(str(references[0]))
         return references
 
-    patch.setattr(Failures, "_missing", missing_and_judged)
+    patch.setattr(ErrorTranslator, "_missing", missing_and_judged)
     patch.setattr(MissingApiAdvice, "unresolved", unresolved_and_judged)
 
 

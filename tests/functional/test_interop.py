@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.imports.js_objects import InGuest, JsError, JsObject, MemoryView
+from dotnet_wasm_host.imports.javascript.js_objects import InGuest, JsError, JsObject, MemoryView
 from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.runtime import runtime as runtime_module
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from dotnet_wasm_host.imports.base import Caller
-    from dotnet_wasm_host.imports.base import JsModule
+    from dotnet_wasm_host.imports.base import Caller, JsModule
     from tests.functional.conftest import Programs
 
 

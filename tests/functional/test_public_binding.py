@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.engines.wasmtime import WasmtimeEngine
+from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 
 pytestmark = pytest.mark.needs("a public binding")
 

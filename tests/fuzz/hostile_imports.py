@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException
-from dotnet_wasm_host.wasm import Module
+from dotnet_wasm_host.wasm.module import Module
 
 #: What a host function may raise: it ends the call that the guest makes it in.
 ALLOWED = (dwh.DotnetHostError, CxxException)

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from dotnet_wasm_host import abi, wasm
+from dotnet_wasm_host import abi
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.manifest import Manifest
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.ecma335 import webcil
 from dotnet_wasm_host.ecma335.metadata import SCHEMA, Metadata, identify
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.image import FILE_FORMAT, read_image_file
-from dotnet_wasm_host.image_state import ImageState, memory_module
+from dotnet_wasm_host.images.image import FILE_FORMAT, read_image_file
+from dotnet_wasm_host.images.state import ImageState, memory_module
+from dotnet_wasm_host.wasm import module as wasm
 
 
 @dataclass(frozen=True)

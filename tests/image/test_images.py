@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host import wasm
-from dotnet_wasm_host.image_state import memory_module
+from dotnet_wasm_host.images.state import memory_module
+from dotnet_wasm_host.wasm import module as wasm
 
 COUNTER = """
 using System; using System.Text;

@@ -9,7 +9,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host import DotnetFunction, portable
+from dotnet_wasm_host import DotnetFunction
+from dotnet_wasm_host.pool import portable
 
 SOURCE = """
 using System; using System.Text;

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.publishing import Publication, publish
+from dotnet_wasm_host.base_library.publishing import Publication, publish
 from tests.cli.test_commands import Command
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from dotnet_wasm_host import sizes
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.base_library import sizes
+from dotnet_wasm_host.base_library.sizes import Component, ImageSize, measure, namespaces
 from dotnet_wasm_host.cli.main import app
 from dotnet_wasm_host.cli.treemap import Rectangle, squarify, treemap
 from dotnet_wasm_host.errors import DotnetHostError
-from dotnet_wasm_host.sizes import Component, ImageSize, measure, namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

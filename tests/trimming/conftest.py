@@ -7,8 +7,8 @@ import pytest
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines import get_engine
-from dotnet_wasm_host.image import RuntimeImage
-from dotnet_wasm_host.image_builder import ImageBuilder
+from dotnet_wasm_host.images.builder import ImageBuilder
+from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.trimming.trimmer import TrimmedSet, TrimOptions, trim
 
 if TYPE_CHECKING:

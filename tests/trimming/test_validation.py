@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.publishing import publish
+from dotnet_wasm_host.base_library.publishing import publish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.imports.filesystem import FileSystem
+from dotnet_wasm_host.imports.files.filesystem import FileSystem
 from dotnet_wasm_host.memory import Memory
 from dotnet_wasm_host.options import WASM_PAGE, Limits, WasiOptions
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import Self
 
-from dotnet_wasm_host.imports.console import (
+from dotnet_wasm_host.imports.files.console import (
     LINE_BYTES,
     InputSource,
     LineLogger,

@@ -15,8 +15,8 @@ from dotnet_wasm_host.errors import GuestTerminated, GuestTrap
 from dotnet_wasm_host.imports.calendar import Calendar
 from dotnet_wasm_host.imports.civil_time import BrokenDownTime, broken_down, format_time
 from dotnet_wasm_host.imports.emscripten import Clocks, Heap
+from dotnet_wasm_host.imports.files.wasi_errno import Errno
 from dotnet_wasm_host.imports.process import Entropy, Process, Sockets
-from dotnet_wasm_host.imports.wasi_errno import Errno
 from dotnet_wasm_host.options import MIB, WASM_PAGE, WasiOptions
 from tests.unit.fake_guest import FakeClock, FakeGuest, FakeLinearMemory
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dotnet_wasm_host.errors import LimitExceeded
-from dotnet_wasm_host.imports import descriptors as guest
-from dotnet_wasm_host.imports.filesystem import FileSystem
-from dotnet_wasm_host.imports.nodes import EXECUTE, READ, WRITE
-from dotnet_wasm_host.imports.volume import MAX_NODES, Directory
-from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.imports.files import descriptors as guest
+from dotnet_wasm_host.imports.files.filesystem import FileSystem
+from dotnet_wasm_host.imports.files.nodes import EXECUTE, READ, WRITE
+from dotnet_wasm_host.imports.files.volume import MAX_NODES, Directory
+from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 from dotnet_wasm_host.options import Limits, WasiOptions
 from tests.unit.fake_guest import FakeClock
 
@@ -395,7 +395,7 @@ def test_a_sparse_write_that_does_not_fit_changes_nothing() -> None:
 
 
 def test_the_number_of_nodes_is_limited(monkeypatch: pytest.MonkeyPatch, fs: FileSystem) -> None:
-    monkeypatch.setattr("dotnet_wasm_host.imports.volume.MAX_NODES", 20)
+    monkeypatch.setattr("dotnet_wasm_host.imports.files.volume.MAX_NODES", 20)
     made = 0
     with pytest.raises(FileSystemError) as caught:
         while True:

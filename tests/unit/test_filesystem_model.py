@@ -26,11 +26,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from dotnet_wasm_host.imports import descriptors as guest
-from dotnet_wasm_host.imports.filesystem import FileSystem
-from dotnet_wasm_host.imports.nodes import DirectoryNode, Stat
-from dotnet_wasm_host.imports.volume import MAX_NODES, Directory, RegularFile, Symlink
-from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.imports.files import descriptors as guest
+from dotnet_wasm_host.imports.files.filesystem import FileSystem
+from dotnet_wasm_host.imports.files.nodes import DirectoryNode, Stat
+from dotnet_wasm_host.imports.files.volume import MAX_NODES, Directory, RegularFile, Symlink
+from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 from dotnet_wasm_host.options import Limits, WasiOptions
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dotnet_wasm_host.imports import descriptors as guest
-from dotnet_wasm_host.imports.filesystem import FileSystem
-from dotnet_wasm_host.imports.host_files import MAX_HOST_DESCRIPTORS
-from dotnet_wasm_host.imports.mounts import HAS_OPENAT
-from dotnet_wasm_host.imports.nodes import EXECUTE, READ, WRITE, FileNode
-from dotnet_wasm_host.imports.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.imports.files import descriptors as guest
+from dotnet_wasm_host.imports.files.filesystem import FileSystem
+from dotnet_wasm_host.imports.files.host_files import MAX_HOST_DESCRIPTORS
+from dotnet_wasm_host.imports.files.mounts import HAS_OPENAT
+from dotnet_wasm_host.imports.files.nodes import EXECUTE, READ, WRITE, FileNode
+from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 from dotnet_wasm_host.options import Limits, WasiOptions
 
 if TYPE_CHECKING:
@@ -526,7 +526,7 @@ def test_a_file_that_is_replaced_counts_no_longer(
 def test_the_number_of_what_a_guest_makes_is_limited(
     fs: FileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dotnet_wasm_host.imports.mounts.MAX_NODES", 3)
+    monkeypatch.setattr("dotnet_wasm_host.imports.files.mounts.MAX_NODES", 3)
     fs.mkdir(b"/m/1")
     write_file(fs, b"/m/2", b"")
     fs.mkdir(b"/m/3")
@@ -631,7 +631,7 @@ def test_without_faccessat_the_kernel_still_decides(
     shared: Path, monkeypatch: pytest.MonkeyPatch, flags: int
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    monkeypatch.setattr("dotnet_wasm_host.imports.mounted_nodes.HAS_PROC", False)
+    monkeypatch.setattr("dotnet_wasm_host.imports.files.mounted_nodes.HAS_PROC", False)
     os.chmod(shared / "a.txt", 0o444)
     fs = FileSystem(WasiOptions(directories={"/m": (shared, False)}), Limits())
     try:

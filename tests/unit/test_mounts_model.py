@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, rule
 
-from dotnet_wasm_host.imports.filesystem import FileSystem
+from dotnet_wasm_host.imports.files.filesystem import FileSystem
 from dotnet_wasm_host.options import Limits, WasiOptions
 from tests.unit.test_filesystem_model import (
     IS_ROOT,

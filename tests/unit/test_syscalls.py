@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dotnet_wasm_host.imports import descriptors as flags
-from dotnet_wasm_host.imports import layouts
-from dotnet_wasm_host.imports.mappings import Mappings
-from dotnet_wasm_host.imports.syscalls import DescriptorCalls, PathCalls
-from dotnet_wasm_host.imports.wasi_errno import Errno
+from dotnet_wasm_host.imports.files import descriptors as flags
+from dotnet_wasm_host.imports.files import layouts
+from dotnet_wasm_host.imports.files.mappings import Mappings
+from dotnet_wasm_host.imports.files.syscalls import DescriptorCalls, PathCalls
+from dotnet_wasm_host.imports.files.wasi_errno import Errno
 from dotnet_wasm_host.options import MIB, WASM_PAGE, Limits, WasiOptions
 from tests.unit.fake_guest import AT_FDCWD, FakeClock, FakeGuest
 

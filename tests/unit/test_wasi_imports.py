@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dotnet_wasm_host.imports import descriptors as flags
-from dotnet_wasm_host.imports import wasi
-from dotnet_wasm_host.imports.wasi import IOV_MAX, MAX_TRANSFER, Wasi
-from dotnet_wasm_host.imports.wasi_errno import Errno
+from dotnet_wasm_host.imports.files import descriptors as flags
+from dotnet_wasm_host.imports.files import wasi
+from dotnet_wasm_host.imports.files.wasi import IOV_MAX, MAX_TRANSFER, Wasi
+from dotnet_wasm_host.imports.files.wasi_errno import Errno
 from dotnet_wasm_host.options import Limits, WasiOptions
 from tests.unit.fake_guest import FakeGuest
 

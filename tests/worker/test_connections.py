@@ -15,7 +15,7 @@ from starlette.types import Message
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.worker.bodies import Disconnected
-from dotnet_wasm_host.worker.presence import Presence
+from dotnet_wasm_host.worker.cancel_on_disconnect import cancel_on_disconnect
 from tests.worker.servers import Server
 from tests.worker.test_operation import wait_until
 
@@ -148,7 +148,7 @@ async def leaves_at_once() -> Message:
 
 def test_it_ends_what_is_awaited() -> None:
     async def main() -> None:
-        with pytest.raises(Disconnected), Presence(leaves_at_once):
+        with pytest.raises(Disconnected), cancel_on_disconnect(leaves_at_once):
             await asyncio.sleep(30)
         await asyncio.sleep(0)  # the task itself is not cancelled any more
 
@@ -160,7 +160,7 @@ def test_nobody_listens_for_the_client_of_a_quick_call() -> None:
         raise AssertionError("asked")
 
     async def main() -> bytes:
-        with Presence(receive):
+        with cancel_on_disconnect(receive):
             await asyncio.sleep(0)
         await asyncio.sleep(0.3)
         return b"done"
@@ -176,7 +176,7 @@ def test_a_request_that_its_server_cancels_stays_cancelled() -> None:
             return await leaves_at_once()
 
         async def work() -> None:
-            with Presence(leaves_as_well):
+            with cancel_on_disconnect(leaves_as_well):
                 await asyncio.sleep(30)
 
         task = asyncio.create_task(work())

@@ -1,0 +1,1 @@
+"""What the base library of an image has, and what is put beside it."""

@@ -1,5 +1,0 @@
-"""C# from source, compiled inside the sandbox."""
-
-from dotnet_wasm_host.csharp.compiler import CSharpCompiler, compile_csharp
-
-__all__ = ["CSharpCompiler", "compile_csharp"]

@@ -1,0 +1,1 @@
+"""wasmer, the second engine, for CPython 3.10 and older."""

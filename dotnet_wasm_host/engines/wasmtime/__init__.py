@@ -1,0 +1,1 @@
+"""wasmtime, the default engine, through its C API."""

@@ -1,0 +1,339 @@
+"""wasmtime's C API: as much of it as this project calls.
+
+The Python package ``wasmtime`` declares all of its 762 functions when it is imported, which took
+a quarter of a new process's time. So this file finds the package's library and declares the
+functions itself. It is the only one that knows where the library is and what is in it.
+
+Signatures and layouts are those of wasmtime 50's headers (``wasm.h``, ``wasmtime/*.h``). Pointers
+to what wasmtime owns are ``c_void_p``: plain integers in Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from contextlib import contextmanager
+from ctypes import (
+    CDLL,
+    POINTER,
+    byref,
+    c_bool,
+    c_char_p,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host.engines.wasmtime.binding import FRAMES, NativeError, Signature, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    "FUNCTION",
+    "GLOBAL",
+    "I32",
+    "MEMORY",
+    "Api",
+    "ByteVector",
+    "DeadlineCallback",
+    "Extern",
+    "HostCallback",
+    "Instance",
+    "Owned",
+    "PointerVector",
+    "Value",
+]
+
+_LIBRARIES = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}
+#: wasm.h, wasm_valkind_enum.
+_VALUE_TYPES = {0: "i32", 1: "i64", 2: "f32", 3: "f64"}
+#: wasm.h, wasm_externkind_enum, and wasmtime/extern.h: they agree on functions.
+FUNCTION = 0
+#: wasmtime/extern.h
+GLOBAL = 1
+MEMORY = 3
+#: wasmtime/val.h
+I32 = 0
+#: wasmtime/trap.h
+_INTERRUPT = 10
+
+#: ``wasmtime_func_unchecked_callback_t``: environment, caller, values, their number; gives a trap.
+HostCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
+#: Context, data, where to write how many epochs to go on for, the kind of that; gives an error.
+DeadlineCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
+
+
+class ByteVector(ctypes.Structure):
+    """``wasm_byte_vec_t``."""
+
+    _fields_ = (("size", c_size_t), ("data", c_void_p))
+
+
+class PointerVector(ctypes.Structure):
+    """``wasm_importtype_vec_t`` and its like."""
+
+    _fields_ = (("size", c_size_t), ("data", POINTER(c_void_p)))
+
+
+class Extern(ctypes.Structure):
+    """``wasmtime_extern_t``. What is in ``of``, a union of 24 bytes, depends on the kind."""
+
+    _fields_ = (("kind", c_uint8), ("of", c_uint64 * 3))
+
+
+class Instance(ctypes.Structure):
+    """``wasmtime_instance_t``."""
+
+    _fields_ = (("store", c_uint64), ("index", c_size_t))
+
+
+class Value(ctypes.Structure):
+    """``wasmtime_val_t``; of its union of 24 bytes only the i32 has a name here."""
+
+    _fields_ = (("kind", c_uint8), ("_gap", c_uint8 * 7), ("i32", c_int32), ("_rest", c_uint32 * 5))
+
+
+#: Name, result and arguments of each function.
+_PROTOTYPES: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
+    ("wasm_config_new", c_void_p, ()),
+    ("wasmtime_config_epoch_interruption_set", None, (c_void_p, c_bool)),
+    ("wasmtime_config_max_wasm_stack_set", None, (c_void_p, c_size_t)),
+    ("wasmtime_config_memory_init_cow_set", None, (c_void_p, c_bool)),
+    ("wasm_engine_new_with_config", c_void_p, (c_void_p,)),
+    ("wasm_engine_delete", None, (c_void_p,)),
+    ("wasmtime_engine_increment_epoch", None, (c_void_p,)),
+    ("wasmtime_module_new", c_void_p, (c_void_p, c_char_p, c_size_t, c_void_p)),
+    ("wasmtime_module_deserialize_file", c_void_p, (c_void_p, c_char_p, c_void_p)),
+    ("wasmtime_module_serialize", c_void_p, (c_void_p, POINTER(ByteVector))),
+    ("wasmtime_module_imports", None, (c_void_p, POINTER(PointerVector))),
+    ("wasmtime_module_exports", None, (c_void_p, POINTER(PointerVector))),
+    ("wasmtime_module_delete", None, (c_void_p,)),
+    ("wasm_importtype_vec_delete", None, (POINTER(PointerVector),)),
+    ("wasm_importtype_module", POINTER(ByteVector), (c_void_p,)),
+    ("wasm_importtype_name", POINTER(ByteVector), (c_void_p,)),
+    ("wasm_importtype_type", c_void_p, (c_void_p,)),
+    ("wasm_exporttype_vec_delete", None, (POINTER(PointerVector),)),
+    ("wasm_exporttype_name", POINTER(ByteVector), (c_void_p,)),
+    ("wasm_exporttype_type", c_void_p, (c_void_p,)),
+    ("wasm_externtype_kind", c_uint8, (c_void_p,)),
+    ("wasm_externtype_as_functype_const", c_void_p, (c_void_p,)),
+    ("wasm_functype_params", POINTER(PointerVector), (c_void_p,)),
+    ("wasm_functype_results", POINTER(PointerVector), (c_void_p,)),
+    ("wasm_valtype_kind", c_uint8, (c_void_p,)),
+    ("wasmtime_linker_new", c_void_p, (c_void_p,)),
+    ("wasmtime_linker_allow_shadowing", None, (c_void_p, c_bool)),
+    (
+        "wasmtime_linker_define",
+        c_void_p,
+        (c_void_p, c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(Extern)),
+    ),
+    (
+        "wasmtime_linker_define_func_unchecked",
+        c_void_p,
+        (
+            c_void_p, c_char_p, c_size_t, c_char_p, c_size_t,
+            c_void_p, HostCallback, c_void_p, c_void_p,
+        ),
+    ),
+    (
+        "wasmtime_linker_instantiate",
+        c_void_p,
+        (c_void_p, c_void_p, c_void_p, POINTER(Instance), POINTER(c_void_p)),
+    ),
+    ("wasmtime_linker_delete", None, (c_void_p,)),
+    ("wasmtime_store_new", c_void_p, (c_void_p, c_void_p, c_void_p)),
+    ("wasmtime_store_context", c_void_p, (c_void_p,)),
+    (
+        "wasmtime_store_epoch_deadline_callback",
+        None,
+        (c_void_p, DeadlineCallback, c_void_p, c_void_p),
+    ),
+    ("wasmtime_store_delete", None, (c_void_p,)),
+    (
+        "wasmtime_instance_new",
+        c_void_p,
+        (c_void_p, c_void_p, c_void_p, c_size_t, POINTER(Instance), POINTER(c_void_p)),
+    ),
+    (
+        "wasmtime_instance_export_get",
+        c_bool,
+        (c_void_p, POINTER(Instance), c_char_p, c_size_t, POINTER(Extern)),
+    ),
+    (
+        "wasmtime_instance_export_nth",
+        c_bool,
+        (
+            c_void_p, POINTER(Instance), c_size_t,
+            POINTER(c_void_p), POINTER(c_size_t), POINTER(Extern),
+        ),
+    ),
+    ("wasmtime_memory_data", c_void_p, (c_void_p, c_void_p)),
+    ("wasmtime_memory_data_size", c_size_t, (c_void_p, c_void_p)),
+    ("wasmtime_memory_grow", c_void_p, (c_void_p, c_void_p, c_uint64, POINTER(c_uint64))),
+    ("wasmtime_global_get", None, (c_void_p, c_void_p, POINTER(Value))),
+    ("wasmtime_global_set", c_void_p, (c_void_p, c_void_p, POINTER(Value))),
+    ("wasmtime_func_call_unchecked", c_void_p, (c_void_p, c_void_p, c_void_p, c_size_t, c_void_p)),
+    ("wasmtime_error_new", c_void_p, (c_char_p,)),
+    ("wasmtime_error_message", None, (c_void_p, POINTER(ByteVector))),
+    ("wasmtime_error_delete", None, (c_void_p,)),
+    ("wasmtime_trap_new", c_void_p, (c_char_p, c_size_t)),
+    ("wasmtime_trap_code", c_bool, (c_void_p, POINTER(c_uint8))),
+    ("wasm_trap_message", None, (c_void_p, POINTER(ByteVector))),
+    ("wasm_trap_trace", None, (c_void_p, POINTER(PointerVector))),
+    ("wasm_trap_delete", None, (c_void_p,)),
+    ("wasm_frame_func_index", c_uint32, (c_void_p,)),
+    ("wasm_frame_func_offset", c_size_t, (c_void_p,)),
+    ("wasm_frame_vec_delete", None, (POINTER(PointerVector),)),
+    ("wasm_byte_vec_delete", None, (POINTER(ByteVector),)),
+)  # fmt: skip
+
+
+@final
+class Api:
+    """The functions, by their names in C, and what belongs to some of them.
+
+    Raises:
+        ImportError: the package ``wasmtime`` is not installed, or its library is not in it or is
+            not the one that is meant.
+    """
+
+    def __init__(self) -> None:
+        path = _library()
+        try:
+            library = CDLL(str(path))
+        except OSError as error:
+            raise ImportError(f"{path} cannot be loaded: {error}") from error
+        for name, result, arguments in _PROTOTYPES:
+            try:
+                function = library[name]
+            except AttributeError:
+                raise ImportError(f"{path} has no {name}; it is of another version") from None
+            function.restype = result
+            function.argtypes = arguments
+            setattr(self, name, function)
+
+    def __getattr__(self, name: str) -> Any:
+        # Here for type checkers: every function that there is, is an attribute.
+        raise AttributeError(name)
+
+    def check(self, error: int | None) -> None:
+        """NativeError if there is an error, which is freed."""
+        if error:
+            raise NativeError(self.error_message(error))
+
+    def error_message(self, error: int) -> str:
+        """Text of an error, which is freed."""
+        vector = ByteVector()
+        self.wasmtime_error_message(error, byref(vector))
+        self.wasmtime_error_delete(error)
+        return self.take(vector).decode("utf-8", "replace")
+
+    def stop(self, trap: int) -> Stop:
+        """What a trap says. It is freed."""
+        vector, frames, code = ByteVector(), PointerVector(), c_uint8()
+        self.wasm_trap_message(trap, byref(vector))
+        self.wasm_trap_trace(trap, byref(frames))
+        has_code = self.wasmtime_trap_code(trap, byref(code))
+        places = [
+            (self.wasm_frame_func_index(frame), self.wasm_frame_func_offset(frame))
+            for frame in frames.data[: min(frames.size, FRAMES)]
+        ]
+        self.wasm_frame_vec_delete(byref(frames))
+        self.wasm_trap_delete(trap)
+        message = self.take(vector).removesuffix(b"\0").decode("utf-8", "replace")
+        interrupted = bool(has_code) and code.value == _INTERRUPT
+        return Stop(message, trap=True, interrupted=interrupted, frames=places)
+
+    def take(self, vector: ByteVector) -> bytes:
+        """Content of a vector, which is freed."""
+        content = _content(vector)
+        self.wasm_byte_vec_delete(byref(vector))
+        return content
+
+    @contextmanager
+    def imported_functions(self, module: int) -> Iterator[list[tuple[bytes, bytes, int]]]:
+        """Module, name and functype of the functions that a module imports, in its order.
+
+        The functypes live as long as the context.
+        """
+        types = PointerVector()
+        self.wasmtime_module_imports(module, byref(types))
+        try:
+            found = []
+            for item in types.data[: types.size]:
+                kind = self.wasm_importtype_type(item)
+                if self.wasm_externtype_kind(kind) == FUNCTION:
+                    space = _content(self.wasm_importtype_module(item).contents)
+                    name = _content(self.wasm_importtype_name(item).contents)
+                    found.append((space, name, self.wasm_externtype_as_functype_const(kind)))
+            yield found
+        finally:
+            self.wasm_importtype_vec_delete(byref(types))
+
+    def exported_functions(self, module: int) -> dict[str, Signature]:
+        """The functions that a module exports."""
+        types = PointerVector()
+        self.wasmtime_module_exports(module, byref(types))
+        try:
+            found = {}
+            for item in types.data[: types.size]:
+                kind = self.wasm_exporttype_type(item)
+                if self.wasm_externtype_kind(kind) == FUNCTION:
+                    name = _content(self.wasm_exporttype_name(item).contents)
+                    functype = self.wasm_externtype_as_functype_const(kind)
+                    found[name.decode()] = self.signature(functype)
+            return found
+        finally:
+            self.wasm_exporttype_vec_delete(byref(types))
+
+    def signature(self, functype: int) -> Signature:
+        """What a functype says."""
+        return Signature(
+            self._value_types(self.wasm_functype_params(functype).contents),
+            self._value_types(self.wasm_functype_results(functype).contents),
+        )
+
+    def _value_types(self, types: PointerVector) -> tuple[str, ...]:
+        kinds = [self.wasm_valtype_kind(item) for item in types.data[: types.size]]
+        return tuple(_VALUE_TYPES.get(kind, f"kind {kind}") for kind in kinds)
+
+
+class Owned:
+    """Owns something native, ``pointer``, and frees it when it goes."""
+
+    __slots__ = ("__weakref__", "_delete", "pointer")
+
+    def __init__(self, pointer: int, delete: Callable[[int], object]) -> None:
+        self.pointer = pointer
+        self._delete: Callable[[int], object] | None = delete
+
+    def leak(self) -> None:
+        """Let it live on, for as long as the process does: it may still be used."""
+        self._delete = None
+
+    def __del__(self) -> None:
+        if self._delete is not None:
+            self._delete(self.pointer)
+
+
+def _content(vector: ByteVector) -> bytes:
+    return ctypes.string_at(vector.data, vector.size) if vector.size else b""
+
+
+def _library() -> Path:
+    name = _LIBRARIES.get(sys.platform, "_libwasmtime.so")
+    # Finding the package does not import it.
+    package = find_spec("wasmtime")
+    folders = (package.submodule_search_locations if package is not None else None) or ()
+    # A folder named after the platform; a wheel has one.
+    found = [path for folder in folders for path in Path(folder).glob(f"*/{name}")]
+    if not found:
+        raise ImportError(f"no {name} in the package wasmtime" if folders else "no module wasmtime")
+    return found[0]

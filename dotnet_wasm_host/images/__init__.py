@@ -1,0 +1,1 @@
+"""Images: booted runtimes, frozen, from which instances start."""

@@ -1,0 +1,1 @@
+"""Files, streams and the WASI calls behind them."""

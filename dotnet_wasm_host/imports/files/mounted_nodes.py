@@ -1,0 +1,553 @@
+"""Nodes of a mounted directory: the host's files, one name at a time."""
+
+from __future__ import annotations
+
+import os
+import stat
+from abc import abstractmethod
+from bisect import bisect_right
+from typing import TYPE_CHECKING, final
+from weakref import WeakValueDictionary
+
+from dotnet_wasm_host.imports.files.host_files import HAS_PROC, HostDescriptor, host_call
+from dotnet_wasm_host.imports.files.mounts import (
+    DIRECTORY_FLAGS,
+    HAS_OPENAT,
+    Inode,
+    Mount,
+    checks_access,
+    inode_of,
+)
+from dotnet_wasm_host.imports.files.nodes import (
+    READ,
+    WRITE,
+    DirectoryNode,
+    Entry,
+    FileNode,
+    LinkNode,
+    Node,
+    Stat,
+    Usage,
+)
+from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.imports.files.volume import Directory
+
+__all__ = ["MountedDirectory", "mount_root"]
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+# Should a device or a pipe get in the way after all: do not wait, do not take a terminal.
+_FILE_FLAGS = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+# Set-user-ID and the like would mean something on the host.
+_PERMISSIONS = 0o777
+#: A descriptor of something that may be neither readable nor writable.
+_PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
+_FLAGS_OF = {0: _PATH_ONLY, READ: os.O_RDONLY, WRITE: os.O_WRONLY, READ | WRITE: os.O_RDWR}
+# "." and ".." have the first two cookies of every directory.
+_DOT, _DOT_DOT, _FIRST_NAME = 1, 2, 3
+
+
+class MountedNode(Node):
+    """What all nodes of a mount have: attributes are the host's."""
+
+    __slots__ = ("mount",)
+
+    def __init__(self, mount: Mount) -> None:
+        self.mount = mount
+
+    @abstractmethod
+    def _stat(self) -> os.stat_result:
+        """The host's attributes at this moment. OSError."""
+
+    @property
+    def device(self) -> int:
+        return self.mount.device
+
+    @property
+    def read_only(self) -> bool:
+        return self.mount.read_only
+
+    @property
+    @host_call
+    def mode(self) -> int:
+        return self._stat().st_mode
+
+    @host_call
+    def stat(self) -> Stat:
+        found = self._stat()
+        return Stat(
+            device=self.mount.device,
+            ino=found.st_ino,
+            mode=found.st_mode,
+            links=found.st_nlink,
+            rdev=0,
+            size=found.st_size,
+            atime=found.st_atime_ns,
+            mtime=found.st_mtime_ns,
+            ctime=found.st_ctime_ns,
+        )
+
+    def usage(self) -> Usage:
+        return self.mount.usage()
+
+    def acquire(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
+class NamedNode(MountedNode):
+    """Something that was found in a directory and is not open: whatever has the name."""
+
+    __slots__ = ("_found", "_name", "_where")
+
+    def __init__(self, where: MountedDirectory, name: bytes, found: os.stat_result) -> None:
+        super().__init__(where.mount)
+        self._where = where
+        self._name = name
+        self._found = found
+
+    def _stat(self) -> os.stat_result:
+        return self._found
+
+    @host_call
+    def permits(self, access: int) -> bool:
+        if access & WRITE and self.mount.read_only:
+            return False
+        return self._where.allows(self._name, access)
+
+    def chmod(self, mode: int) -> None:
+        self.mount.require_writable()
+        raise FileSystemError(Errno.ENOTSUP)
+
+    @host_call
+    def set_times(self, atime: int | None, mtime: int | None) -> None:
+        self.mount.require_writable()
+        os.utime(
+            self._name,
+            ns=_times(self._found, atime, mtime),
+            dir_fd=self._where.descriptor.number,
+            follow_symlinks=False,
+        )
+
+
+@final
+class MountedLink(NamedNode, LinkNode):
+    """A symbolic link. Its target is a path of the guest's, wherever it leads on the host."""
+
+    __slots__ = ("target",)
+
+    target: bytes
+
+    def __init__(self, where: MountedDirectory, name: bytes, found: os.stat_result) -> None:
+        super().__init__(where, name, found)
+        self.target = os.readlink(name, dir_fd=where.descriptor.number)
+
+
+@final
+class SpecialFile(NamedNode, FileNode):
+    """A device, a pipe or a socket of the host: can be seen, and removed, but not opened."""
+
+    __slots__ = ()
+
+    seekable = False
+
+    @property
+    def size(self) -> int:
+        return 0
+
+    def open(self, access: int) -> Node:
+        raise FileSystemError(Errno.EACCES)
+
+    def read(self, offset: int, size: int) -> bytes:
+        raise FileSystemError(Errno.EACCES)
+
+    def write(self, offset: int, data: bytes) -> int:
+        raise FileSystemError(Errno.EACCES)
+
+
+@final
+class MountedFile(NamedNode, FileNode):
+    """A regular file that is not open."""
+
+    __slots__ = ()
+
+    @property
+    def size(self) -> int:
+        return self._found.st_size
+
+    @host_call
+    def open(self, access: int) -> Node:
+        if access & WRITE:
+            self.mount.require_writable()
+        return OpenedFile(self.mount, self._opened(_FLAGS_OF[access & (READ | WRITE)]))
+
+    @host_call
+    def chmod(self, mode: int) -> None:
+        self.mount.require_writable()
+        descriptor = self._opened(_PATH_ONLY)
+        if HAS_PROC:
+            os.chmod(_by_descriptor(descriptor), mode & _PERMISSIONS)  # noqa: PTH101 - bytes
+        else:
+            os.fchmod(descriptor.number, mode & _PERMISSIONS)
+
+    def read(self, offset: int, size: int) -> bytes:
+        raise FileSystemError(Errno.EBADF)
+
+    def write(self, offset: int, data: bytes) -> int:
+        raise FileSystemError(Errno.EBADF)
+
+    def _opened(self, flags: int) -> HostDescriptor:
+        where = self._where.descriptor.number
+        descriptor = self.mount.descriptors.open(self._name, flags | _FILE_FLAGS, at=where)
+        # It may have been replaced since it was found.
+        if not stat.S_ISREG(os.fstat(descriptor.number).st_mode):
+            descriptor.close()
+            raise FileSystemError(Errno.EACCES)
+        return descriptor
+
+
+@final
+class OpenedFile(MountedNode, FileNode):
+    """A regular file that is open, for one open description."""
+
+    __slots__ = ("_descriptor", "_inode", "_users")
+
+    def __init__(self, mount: Mount, descriptor: HostDescriptor) -> None:
+        super().__init__(mount)
+        self._descriptor = descriptor
+        self._inode = inode_of(os.fstat(descriptor.number))
+        self._users = 0
+
+    @property
+    def inode(self) -> Inode:
+        """Which file it is."""
+        return self._inode
+
+    def _stat(self) -> os.stat_result:
+        return os.fstat(self._descriptor.number)
+
+    @property
+    @host_call
+    def size(self) -> int:
+        return self._stat().st_size
+
+    @host_call
+    def read(self, offset: int, size: int) -> bytes:
+        return os.pread(self._descriptor.number, size, offset)
+
+    @host_call
+    def write(self, offset: int, data: bytes) -> int:
+        self.mount.require_writable()
+        if not data:
+            return 0
+        additions = self.mount.additions
+        length, end = self._stat().st_size, offset + len(data)
+        if end > length:
+            end = min(end, length + additions.room)
+            if end <= offset:
+                raise FileSystemError(Errno.ENOSPC)
+        written = os.pwrite(self._descriptor.number, data[: end - offset], offset)
+        if offset + written > length:
+            additions.add(self._inode, offset + written - length)
+        return written
+
+    @host_call
+    def truncate(self, size: int) -> None:
+        self.mount.require_writable()
+        additions = self.mount.additions
+        growth = size - self._stat().st_size
+        if growth > additions.room:
+            raise FileSystemError(Errno.ENOSPC)
+        os.ftruncate(self._descriptor.number, size)
+        if growth > 0:
+            additions.add(self._inode, growth)
+        else:
+            additions.cut(self._inode, -growth)
+
+    @host_call
+    def sync(self) -> None:
+        os.fsync(self._descriptor.number)
+
+    @host_call
+    def chmod(self, mode: int) -> None:
+        self.mount.require_writable()
+        os.fchmod(self._descriptor.number, mode & _PERMISSIONS)
+
+    @host_call
+    def set_times(self, atime: int | None, mtime: int | None) -> None:
+        self.mount.require_writable()
+        os.utime(self._descriptor.number, ns=_times(self._stat(), atime, mtime))
+
+    def acquire(self) -> None:
+        self._users += 1
+        users = self.mount.users
+        users[self._inode] = users.get(self._inode, 0) + 1
+
+    def release(self) -> None:
+        self._users -= 1
+        users = self.mount.users
+        users[self._inode] -= 1
+        if users[self._inode] == 0:
+            del users[self._inode]
+            if self._is_removed():
+                self.mount.additions.forget(self._inode)
+        if self._users == 0:
+            self._descriptor.close()
+
+    @host_call
+    def _is_removed(self) -> bool:
+        return self._stat().st_nlink == 0
+
+
+@final
+class MountedDirectory(MountedNode, DirectoryNode):
+    """A directory, held open for as long as anything refers to it."""
+
+    __slots__ = ("__weakref__", "_cookies", "_known", "_order", "_parent", "descriptor", "name")
+
+    name: bytes
+
+    def __init__(
+        self,
+        mount: Mount,
+        descriptor: HostDescriptor,
+        parent: MountedDirectory | Directory,
+        name: bytes,
+        known: WeakValueDictionary[Inode, MountedDirectory],
+    ) -> None:
+        super().__init__(mount)
+        # Those in use; a directory is one node, by whatever way it was found.
+        self._known = known
+        known[inode_of(os.fstat(descriptor.number))] = self
+        self.descriptor = descriptor
+        self.name = name
+        self._parent = parent
+        self._cookies: dict[bytes, int] = {}
+        self._order: list[tuple[int, Entry]] = []
+
+    @property
+    def parent(self) -> DirectoryNode:
+        return self._parent
+
+    @property
+    def is_removed(self) -> bool:
+        return self._nlink() == 0
+
+    @host_call
+    def _nlink(self) -> int:
+        return self._stat().st_nlink
+
+    @property
+    @host_call
+    def is_empty(self) -> bool:
+        try:
+            listing = self._listed()
+        except PermissionError:
+            # To remove a directory one need not read it: the kernel will see for itself.
+            return True
+        with os.scandir(listing.number) as entries:
+            return next(entries, None) is None
+
+    def _stat(self) -> os.stat_result:
+        return os.fstat(self.descriptor.number)
+
+    @host_call
+    def permits(self, access: int) -> bool:
+        if access & WRITE and self.mount.read_only:
+            return False
+        path, at = self._itself()
+        return not self.mount.checks_access or os.access(
+            path, access, dir_fd=at, effective_ids=True
+        )
+
+    def allows(self, name: bytes, access: int) -> bool:
+        """Whether the host's kernel grants this process ``access`` to what is at ``name``."""
+        return not self.mount.checks_access or os.access(
+            name,
+            access,
+            dir_fd=self.descriptor.number,
+            effective_ids=True,
+            follow_symlinks=False,
+        )
+
+    @host_call
+    def chmod(self, mode: int) -> None:
+        self.mount.require_writable()
+        path, at = self._itself()
+        os.chmod(path, mode & _PERMISSIONS, dir_fd=at)
+
+    @host_call
+    def set_times(self, atime: int | None, mtime: int | None) -> None:
+        self.mount.require_writable()
+        path, at = self._itself()
+        os.utime(path, ns=_times(self._stat(), atime, mtime), dir_fd=at)
+
+    @host_call
+    def find(self, name: bytes) -> Node | None:
+        try:
+            found = os.stat(name, dir_fd=self.descriptor.number, follow_symlinks=False)
+            return self._node(name, found)
+        except FileNotFoundError:
+            return None
+
+    def _node(self, name: bytes, found: os.stat_result) -> Node:
+        kind = stat.S_IFMT(found.st_mode)
+        if kind == stat.S_IFDIR:
+            return self._directory(name, found)
+        if kind == stat.S_IFREG:
+            return MountedFile(self, name, found)
+        if kind == stat.S_IFLNK:
+            return MountedLink(self, name, found)
+        return SpecialFile(self, name, found)
+
+    def _directory(self, name: bytes, found: os.stat_result) -> MountedDirectory:
+        known = self._known.get(inode_of(found))
+        if known is None:
+            descriptor = self._open(name, DIRECTORY_FLAGS | _NOFOLLOW)
+            known = self._known.get(inode_of(os.fstat(descriptor.number)))
+            if known is None:
+                return MountedDirectory(self.mount, descriptor, self, name, self._known)
+        known.put(self, name)
+        return known
+
+    def put(self, parent: MountedDirectory, name: bytes) -> None:
+        """It was found there now. ESTALE if the host made a circle of what the guest holds."""
+        above: DirectoryNode = parent
+        while isinstance(above, MountedDirectory):
+            if above is self:
+                raise FileSystemError(Errno.ESTALE)
+            above = above.parent
+        self._parent = parent
+        self.name = name
+
+    def entries(self, after: int, count: int) -> list[Entry]:
+        if after < _FIRST_NAME:
+            self._list()
+        found: list[Entry] = []
+        mode = stat.S_IFDIR
+        if after < _DOT:
+            found.append(Entry(_DOT, b".", self.stat().ino, mode))
+        if after < _DOT_DOT:
+            found.append(Entry(_DOT_DOT, b"..", self._parent.stat().ino, mode))
+        index = bisect_right(self._order, after, key=lambda held: held[0])
+        found += [entry for _, entry in self._order[index : index + max(count - len(found), 0)]]
+        return found[:count]
+
+    @host_call
+    def _list(self) -> None:
+        """Number the names there are. A name keeps its number for as long as it stays."""
+        listing = self._listed()
+        with os.scandir(listing.number) as entries:
+            present = {os.fsencode(e.name): (e.inode(), _kind(e)) for e in entries}
+        last = max(self._cookies.values(), default=_FIRST_NAME - 1)
+        cookies = {name: number for name, number in self._cookies.items() if name in present}
+        for name in present:
+            if name not in cookies:
+                last += 1
+                cookies[name] = last
+        self._cookies = cookies
+        self._order = [
+            (cookie, Entry(cookie, name, *present[name])) for name, cookie in cookies.items()
+        ]
+
+    def _listed(self) -> HostDescriptor:
+        path, at = self._itself()
+        return self.mount.descriptors.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)
+
+    def _itself(self) -> tuple[bytes, int | None]:
+        """The directory as a path and the descriptor where it starts; nothing is followed."""
+        if HAS_PROC:
+            return _by_descriptor(self.descriptor), None
+        return b".", self.descriptor.number
+
+    def _open(self, name: bytes, flags: int, mode: int = 0) -> HostDescriptor:
+        return self.mount.descriptors.open(name, flags, mode, at=self.descriptor.number)
+
+    @host_call
+    def create_file(self, name: bytes, mode: int) -> FileNode:
+        self.mount.require_writable()
+        self.mount.additions.require_node()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _FILE_FLAGS
+        file = OpenedFile(self.mount, self._open(name, flags, mode & _PERMISSIONS))
+        self.mount.additions.add(file.inode, 0)
+        return file
+
+    @host_call
+    def create_directory(self, name: bytes, mode: int) -> None:
+        self.mount.require_writable()
+        self.mount.additions.require_node()
+        os.mkdir(name, mode & _PERMISSIONS, dir_fd=self.descriptor.number)
+        found = os.stat(name, dir_fd=self.descriptor.number, follow_symlinks=False)
+        self.mount.additions.add(inode_of(found), 0)
+
+    def create_link(self, name: bytes, target: bytes) -> None:
+        self.mount.require_writable()
+        # It would be a path of the guest's, which the host's programs would take for theirs.
+        raise FileSystemError(Errno.EPERM)
+
+    @host_call
+    def remove(self, name: bytes) -> None:
+        self.mount.require_writable()
+        where = self.descriptor.number
+        found = os.stat(name, dir_fd=where, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            os.rmdir(name, dir_fd=where)
+        else:
+            os.unlink(name, dir_fd=where)
+        self.mount.removed(found)
+
+    @host_call
+    def move(self, name: bytes, to: DirectoryNode, new_name: bytes) -> None:
+        self.mount.require_writable()
+        if not isinstance(to, MountedDirectory) or to.mount is not self.mount:
+            raise FileSystemError(Errno.EXDEV)
+        moved = self.find(name)
+        where, there = self.descriptor.number, to.descriptor.number
+        try:
+            replaced = os.stat(new_name, dir_fd=there, follow_symlinks=False)
+        except FileNotFoundError:
+            replaced = None
+        os.rename(name, new_name, src_dir_fd=where, dst_dir_fd=there)
+        if isinstance(moved, MountedDirectory):
+            moved.put(to, new_name)
+        if replaced is not None:
+            self.mount.removed(replaced)
+
+
+def mount_root(
+    mount: Mount, host_path: str | os.PathLike[str], above: Directory, name: bytes
+) -> MountedDirectory:
+    """The top of a mount; the one place where a path of the host's, the user's, is opened."""
+    if not HAS_OPENAT:
+        raise ValueError(
+            "directories can be mounted only where names are looked up by directory descriptor, "
+            "which this platform's Python cannot do; give WasiOptions.files instead"
+        )
+    descriptor = mount.descriptors.open(os.fsencode(host_path), DIRECTORY_FLAGS)
+    mount.checks_access = checks_access(descriptor.number)
+    return MountedDirectory(mount, descriptor, above, name, WeakValueDictionary())
+
+
+def _by_descriptor(descriptor: HostDescriptor) -> bytes:
+    return b"/proc/self/fd/%d" % descriptor.number
+
+
+def _kind(entry: os.DirEntry[str]) -> int:
+    if entry.is_symlink():
+        return stat.S_IFLNK
+    if entry.is_dir(follow_symlinks=False):
+        return stat.S_IFDIR
+    if entry.is_file(follow_symlinks=False):
+        return stat.S_IFREG
+    # A device, a pipe or a socket: the guest can ask which.
+    return 0
+
+
+def _times(found: os.stat_result, atime: int | None, mtime: int | None) -> tuple[int, int]:
+    return (
+        found.st_atime_ns if atime is None else atime,
+        found.st_mtime_ns if mtime is None else mtime,
+    )

@@ -1,0 +1,1 @@
+"""What managed code calls as JavaScript: interop and HTTP."""
