@@ -33,5 +33,5 @@ with dwh.Runtime() as runtime:
     image = runtime.snapshot()
 
 for number in range(3):
-    with image.instantiate() as fresh:
+    with dwh.Runtime(image) as fresh:
         print(f"instance {number}:", fresh.invoke("primes").decode())

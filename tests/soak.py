@@ -143,7 +143,7 @@ class Soak:
             assert memory.read(block.ptr, 1000) == data
 
     def _snapshot(self) -> None:
-        with self.runtime.snapshot().instantiate() as fresh:
+        with dwh.Runtime(self.runtime.snapshot()) as fresh:
             for function_id in fresh.functions:
                 assert fresh.invoke(function_id, b"echo x") == b"x"
 

@@ -47,7 +47,7 @@ def bench(
         frozen = runtime.snapshot()
 
     def answer_once() -> None:
-        with frozen.instantiate() as fresh:
+        with Runtime(frozen) as fresh:
             fresh.invoke("echo", b"hello")
 
     seconds["fresh isolated instance: start, first call, close"] = _time(answer_once, _INSTANCES)

@@ -16,13 +16,14 @@ import os
 import struct
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, final
+from typing import IO, TYPE_CHECKING, final
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.base_library.configurations import IMAGE_NAMES, PUBLISHED, TRIMMED_IMAGES
 from dotnet_wasm_host.base_library.library import BaseLibrary
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
+from dotnet_wasm_host.guest.function_source import FunctionSource, read_source
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.images.builder import ImageBuilder, ImageParts
 from dotnet_wasm_host.images.state import (
@@ -35,15 +36,14 @@ from dotnet_wasm_host.images.state import (
 )
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, HttpPolicy, Limits, WasiOptions
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dotnet_wasm_host.assembly import AssemblyPath
     from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
     from dotnet_wasm_host.engines.base import Engine, LinearMemory
-    from dotnet_wasm_host.runtime import Runtime
     from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
     Progress = Callable[[str], object]
@@ -163,19 +163,6 @@ class RuntimeImage:
         """Names of the capabilities loaded inside."""
         return self.parts.state.capabilities
 
-    def instantiate(
-        self,
-        *,
-        limits: Limits | None = None,
-        wasi: WasiOptions | None = None,
-        host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
-        http: HttpPolicy | None = None,
-    ) -> Runtime:
-        """A new :class:`~dotnet_wasm_host.Runtime` from this image."""
-        from dotnet_wasm_host.runtime import Runtime  # noqa: PLC0415 - the runtime is above
-
-        return Runtime(self, limits=limits, wasi=wasi, host_functions=host_functions, http=http)
-
     def start(
         self,
         limits: Limits,
@@ -293,17 +280,29 @@ class RuntimeImage:
 
         def load_function() -> ImageParts:
             base = cls(name, engine, builder.image_of_store())
-            base.api = None  # it is the function that the image is for
-            with base.instantiate() as runtime:
-                runtime.load_assembly(
+            return base._with_function(
+                name,
+                read_source(
                     name,
                     function.assembly,
-                    dependencies=function.dependencies,
-                    handler_type=function.handler_type or None,
-                )
-                return runtime.snapshot(name).parts
+                    function.dependencies,
+                    function.handler_type or None,
+                    base.assembly_names,
+                ),
+            )
 
         return cls(name, engine, builder.cached("published", load_function))
+
+    def _with_function(self, function_id: str, source: FunctionSource) -> ImageParts:
+        # Below the runtime: nobody calls this guest, so it needs no limits and no replacement.
+        guest = self.start(Limits(), WasiOptions())
+        try:
+            report = guest.load(function_id, source.image, source.dependencies, source.handler_type)
+            guest.rest()
+            function = FrozenFunction.of(function_id, source, report)
+            return self.freeze(guest, [function], ()).parts
+        finally:
+            guest.close()
 
     def _memory_module(self) -> bytes:
         # Engines keep machine code, not modules; a pristine instance has the same content.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,8 @@ from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dotnet_wasm_host.abi import LoadReport
+    from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.guest.guest import Guest
 
 __all__ = [
@@ -41,6 +44,20 @@ class FrozenFunction:
     size: int
     loaded_at: datetime
     is_async: bool = False
+
+    @classmethod
+    def of(cls, function_id: str, source: FunctionSource, report: LoadReport) -> FrozenFunction:
+        """What the guest reported when it loaded ``source``."""
+        return cls(
+            function_id=function_id,
+            handle=report.handle,
+            handler_type=report.handler_type,
+            assembly_name=report.assembly_name,
+            assembly_sha256=hashlib.sha256(source.image).hexdigest(),
+            size=len(source.image),
+            loaded_at=report.loaded_at,
+            is_async=report.is_async,
+        )
 
 
 @dataclass(frozen=True, slots=True)

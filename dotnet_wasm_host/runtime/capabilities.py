@@ -10,9 +10,9 @@ from dotnet_wasm_host.errors import DotnetHostError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
-    from dotnet_wasm_host.runtime.function_source import FunctionSource
     from dotnet_wasm_host.runtime.loading import Loader
 
 __all__ = ["Capabilities"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from typing import TYPE_CHECKING, final
 
@@ -25,9 +24,9 @@ from dotnet_wasm_host.runtime.registry import (
 )
 
 if TYPE_CHECKING:
+    from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
-    from dotnet_wasm_host.runtime.function_source import FunctionSource
     from dotnet_wasm_host.runtime.lifetime import Lifetime
     from dotnet_wasm_host.runtime.loading import Loader
     from dotnet_wasm_host.runtime.registry import InvokeGeneration
@@ -132,16 +131,7 @@ class Functions:
         if old is not None:
             self.unload(old)
         report, stays = self._loader.load(source, self._loader.function(function_id, source))
-        facts = FrozenFunction(
-            function_id=function_id,
-            handle=report.handle,
-            handler_type=report.handler_type,
-            assembly_name=report.assembly_name,
-            assembly_sha256=hashlib.sha256(source.image).hexdigest(),
-            size=len(source.image),
-            loaded_at=report.loaded_at,
-            is_async=report.is_async,
-        )
+        facts = FrozenFunction.of(function_id, source, report)
         self.loads += 1
         return self._add(facts, source, report.handle if stays else None, invoke)
 

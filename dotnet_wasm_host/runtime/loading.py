@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError
-from dotnet_wasm_host.runtime.function_source import LEAK_PER_UNLOAD, FunctionSource
+from dotnet_wasm_host.guest.function_source import LEAK_PER_UNLOAD, FunctionSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

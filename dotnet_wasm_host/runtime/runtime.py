@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.base_library.capabilities import BUILT_IN, capability_assembly
 from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
+from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.imports.javascript.http import http_access, http_module
@@ -20,7 +21,6 @@ from dotnet_wasm_host.runtime.capabilities import Capabilities
 from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 from dotnet_wasm_host.runtime.event_count import EventCount
 from dotnet_wasm_host.runtime.forks import Forks
-from dotnet_wasm_host.runtime.function_source import read_source
 from dotnet_wasm_host.runtime.functions import Functions
 from dotnet_wasm_host.runtime.lifetime import Lifetime
 from dotnet_wasm_host.runtime.loading import Loader

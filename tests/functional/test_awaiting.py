@@ -201,7 +201,7 @@ def test_an_unloaded_function_ends_its_calls(awaiting: dwh.Runtime) -> None:
 
 def test_async_functions_are_in_snapshots(awaiting: dwh.Runtime) -> None:
     awaiting.invoke("f", b"delay 1")
-    with awaiting.snapshot().instantiate() as other:
+    with dwh.Runtime(awaiting.snapshot()) as other:
         assert other.functions["f"].is_async
         assert other.invoke("f", b"delay 5") == b"delay 5"
         assert other.invoke_many("f", [b"delay 5"] * 3) == [b"delay 5"] * 3
@@ -227,7 +227,7 @@ def test_timers_of_synchronous_functions_fire_between_calls(
 def test_timers_in_a_snapshot_run_on(awaiting: dwh.Runtime, programs: Programs) -> None:
     awaiting.load_assembly("t", programs["awaiting"], handler_type="Programs.Ticking")
     ticks = int(awaiting.invoke("t"))
-    with awaiting.snapshot().instantiate() as other:
+    with dwh.Runtime(awaiting.snapshot()) as other:
         for _ in range(200):
             if int(other.invoke("t")) > ticks + 2:
                 return

@@ -137,7 +137,7 @@ def test_calls_without_it_or_with_another_are_not_touched(looper: dwh.Runtime) -
 
 def test_one_cancellation_stops_many_calls(looper: dwh.Runtime) -> None:
     stop = dwh.Cancellation()
-    with looper.snapshot().instantiate() as second, ThreadPoolExecutor(3) as pool:
+    with dwh.Runtime(looper.snapshot()) as second, ThreadPoolExecutor(3) as pool:
         calls = [
             pool.submit(r.invoke, "f", b"l", cancellation=stop) for r in (looper, looper, second)
         ]

@@ -105,7 +105,7 @@ def test_batches_count_too(runtime: dwh.Runtime) -> None:
 
 
 def test_functions_of_an_image_are_suspended_too(runtime: dwh.Runtime) -> None:
-    with runtime.snapshot().instantiate(limits=LIMITS) as fresh:
+    with dwh.Runtime(runtime.snapshot(), limits=LIMITS) as fresh:
         crash(fresh.invoke, 2)
         assert fresh.invoke("f", b"count") == b"1"
         crash(fresh.invoke, 3)

@@ -369,7 +369,7 @@ def test_a_capability_of_an_image_can_be_unloaded(
 ) -> None:
     runtime.load_capability("versions", lib)
 
-    with runtime.snapshot().instantiate() as other:
+    with dwh.Runtime(runtime.snapshot()) as other:
         assert list(other.capabilities) == ["versions"]
         assert other.unload_capability("versions") is True
         assert list(other.capabilities) == []

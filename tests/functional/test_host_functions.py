@@ -146,10 +146,10 @@ def test_functions_are_asked_anew_in_every_instance(
         snapshot = runtime.snapshot()
         runtime.recycle()
         assert runtime.invoke("f", b"echo") == b"first"
-    with snapshot.instantiate(host_functions={"echo": lambda _: b"second"}) as other:
+    with dwh.Runtime(snapshot, host_functions={"echo": lambda _: b"second"}) as other:
         assert other.invoke("f", b"echo") == b"second"
     with (
-        snapshot.instantiate() as bare,
+        dwh.Runtime(snapshot) as bare,
         pytest.raises(dwh.HostFunctionMissing, match="'echo'; the runtime was given: none"),
     ):
         bare.invoke("f", b"echo")

@@ -214,7 +214,7 @@ def test_descriptors_end_with_the_instance(
     frozen = runtime.snapshot()
     runtime.close()
     assert descriptors_into(folder) == []
-    with frozen.instantiate() as fresh:
+    with dwh.Runtime(frozen) as fresh:
         assert json.loads(fresh.invoke("files", b'[["exists", "/data"]]')) == ["nothing"]
 
     options = dwh.WasiOptions(directories={"/data": folder})

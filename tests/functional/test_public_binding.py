@@ -74,5 +74,5 @@ def test_a_broken_guest_is_replaced(runtime: dwh.Runtime) -> None:
 
 
 def test_snapshots_start(runtime: dwh.Runtime) -> None:
-    with runtime.snapshot().instantiate() as fresh:
+    with dwh.Runtime(runtime.snapshot()) as fresh:
         assert fresh.invoke("f", b"x") == b"x"

@@ -60,7 +60,7 @@ def test_closing_frees_the_runtime_and_its_image(busy: dwh.Assembly) -> None:
     with dwh.Runtime() as runtime:
         runtime.load_assembly("busy", busy)
         image = runtime.snapshot()
-    runtime = image.instantiate()
+    runtime = dwh.Runtime(image)
     runtime.load_assembly("other", busy)
     runtime.invoke("busy", b"four")
     runtime.invoke("other", b"four")

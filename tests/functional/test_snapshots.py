@@ -53,7 +53,7 @@ def test_the_snapshot_describes_itself(
 
 
 def test_instances_of_a_snapshot_are_independent(snapshot: dwh.RuntimeImage) -> None:
-    with snapshot.instantiate() as one, snapshot.instantiate() as other:
+    with dwh.Runtime(snapshot) as one, dwh.Runtime(snapshot) as other:
         one.invoke_many("f", [b"count"] * 10)
         one.unload_assembly("g")
 
@@ -69,7 +69,7 @@ def test_the_frozen_runtime_itself_lives_on(image: dwh.RuntimeImage, moody: dwh.
         frozen = runtime.snapshot()
         assert runtime.invoke("f", b"count") == b"2"
 
-        with frozen.instantiate() as other:
+        with dwh.Runtime(frozen) as other:
             assert other.invoke("f", b"count") == b"2"
 
 

@@ -293,9 +293,9 @@ def test_an_image_of_a_runtime_that_fetched_has_the_policy_of_its_runtime(
 ) -> None:
     question = json.dumps([{"url": server.url + "/bytes?size=18"}]).encode()
     policy = dwh.HttpPolicy(allowed_hosts=(server.host,), allow_private_addresses=True)
-    with fetching.instantiate(http=policy) as runtime:
+    with dwh.Runtime(fetching, http=policy) as runtime:
         assert json.loads(runtime.invoke("fetch", question, timeout=30))[0]["size"] == 18
-    with fetching.instantiate() as runtime:
+    with dwh.Runtime(fetching) as runtime:
         answer = json.loads(runtime.invoke("fetch", question, timeout=30))[0]
         assert answer["error"] == "HttpRequestException"
         assert "this runtime has no HTTP" in answer["message"]

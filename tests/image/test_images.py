@@ -90,7 +90,7 @@ def test_instances_of_a_snapshot_draw_their_own_random_numbers() -> None:
         image = runtime.snapshot()
     answers = []
     for _ in range(2):
-        with image.instantiate() as runtime:
+        with dwh.Runtime(image) as runtime:
             answers.append(runtime.invoke("r").decode().split("\n"))
     for source, first, second in zip(SOURCES, *answers, strict=True):
         # Tables in the snapshot were filled with its hash seeds: those stay.
@@ -105,7 +105,7 @@ def test_a_snapshot_holds_functions_and_their_statics(counter: dwh.Assembly) -> 
         assert runtime.invoke("counter") == b"4"
     assert image.name == "counted"
     assert image.manifest.functions == ("counter",)
-    with image.instantiate() as first, image.instantiate() as second:
+    with dwh.Runtime(image) as first, dwh.Runtime(image) as second:
         assert first.functions["counter"].assembly_sha256 == function.assembly_sha256
         assert [first.invoke("counter"), first.invoke("counter")] == [b"4", b"5"]
         assert second.invoke("counter") == b"4"
@@ -117,7 +117,7 @@ def test_functions_of_a_snapshot_survive_a_recycle_and_can_be_unloaded(
     with dwh.Runtime() as runtime:
         runtime.load_assembly("counter", counter)
         image = runtime.snapshot()
-    with image.instantiate() as runtime:
+    with dwh.Runtime(image) as runtime:
         assert runtime.invoke("counter") == b"1"
         runtime.recycle()
         assert runtime.invoke("counter") == b"1"
@@ -132,11 +132,11 @@ def test_a_snapshot_of_a_snapshot(counter: dwh.Assembly) -> None:
     with dwh.Runtime() as runtime:
         runtime.load_assembly("one", counter)
         image = runtime.snapshot()
-    with image.instantiate() as runtime:
+    with dwh.Runtime(image) as runtime:
         runtime.load_assembly("two", counter)
         runtime.invoke("one")
         again = runtime.snapshot()
-    with again.instantiate() as runtime:
+    with dwh.Runtime(again) as runtime:
         assert runtime.functions.list_functions() == ("one", "two")
         assert (runtime.invoke("one"), runtime.invoke("two")) == (b"2", b"1")
 
@@ -157,7 +157,7 @@ def test_capabilities_are_part_of_a_snapshot() -> None:
     with dwh.Runtime() as runtime:
         runtime.load_capability("lib", library)
         image = runtime.snapshot()
-    with image.instantiate() as runtime:
+    with dwh.Runtime(image) as runtime:
         assert runtime.capabilities == ("lib",)
         runtime.load_assembly("user", user)
         assert runtime.invoke("user") == b"lib"
@@ -171,7 +171,7 @@ def test_saved_images_open_again(counter: dwh.Assembly, tmp_path: Path) -> None:
     image = dwh.RuntimeImage.open(tmp_path / "saved.image")
     assert image.name == "saved"
     assert image.manifest.dotnet_version == "10.0.10"
-    with image.instantiate() as runtime:
+    with dwh.Runtime(image) as runtime:
         assert runtime.invoke("counter") == b"2"
 
 
@@ -219,7 +219,7 @@ def test_files_that_are_no_image_are_artifact_errors(
 def test_addresses_outside_of_memory_are_refused(saved: Path, tmp_path: Path) -> None:
     path = rewrite(saved, tmp_path / "hostile.image", state__layout__frame=2**31)
     with pytest.raises(dwh.ArtifactError, match="not inside its memory"):
-        dwh.RuntimeImage.open(path).instantiate()
+        dwh.Runtime(dwh.RuntimeImage.open(path))
 
 
 def test_junk_truncation_and_absence_are_artifact_errors(saved: Path, tmp_path: Path) -> None:

@@ -104,10 +104,10 @@ def test_other_functions_are_refused_by_name_wherever_the_image_was_kept(
             public byte[] Execute(ReadOnlySpan<byte> input) =>
                 Encoding.UTF8.GetBytes(System.Text.RegularExpressions.Regex.Escape("."));
         }""")
-    with image.instantiate() as runtime:
+    with dwh.Runtime(image) as runtime:
         snapshot = runtime.snapshot()
     for kept in (image, dwh.RuntimeImage.open(tmp_path / "saved.image"), snapshot):
-        with kept.instantiate() as runtime:
+        with dwh.Runtime(kept) as runtime:
             with pytest.raises(dwh.AssemblyLoadError, match=r"RegularExpressions\.Regex"):
                 runtime.load_assembly("other", other)
             assert list(runtime.functions) == ["order"]
