@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.imports.civil_time import BrokenDownTime, broken_down, format_time
 from dotnet_wasm_host.imports.files.layouts import CIVIL_TM, LOCAL_TM, TM
-from dotnet_wasm_host.imports.results import trapping
+from dotnet_wasm_host.imports.files.results import trapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

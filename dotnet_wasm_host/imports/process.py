@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import GuestTerminated
+from dotnet_wasm_host.imports.files.results import signed, syscall
 from dotnet_wasm_host.imports.files.wasi_errno import Errno
-from dotnet_wasm_host.imports.results import signed, syscall
 from dotnet_wasm_host.options import MIB
 
 if TYPE_CHECKING:

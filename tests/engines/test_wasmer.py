@@ -268,5 +268,5 @@ def test_images_work_in_both_engines(tmp_path: Path) -> None:
         runtime.load_assembly("echo", echo)
         runtime.snapshot().save(path)
     for name in ("wasmtime", "wasmer"):
-        with dwh.RuntimeImage.open(path, engine=name).instantiate() as runtime:
+        with dwh.Runtime(dwh.RuntimeImage.open(path, engine=name)) as runtime:
             assert runtime.invoke("echo", b"both") == b"both"

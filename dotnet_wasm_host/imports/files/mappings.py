@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.imports.files.descriptors import Mapped
+from dotnet_wasm_host.imports.files.results import syscall
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
-from dotnet_wasm_host.imports.results import syscall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ from dotnet_wasm_host.imports.files.filesystem import AT_FDCWD
 from dotnet_wasm_host.imports.files.layouts import DIRENT, FLOCK_TYPE, STAT, STATFS, TIMESPEC
 from dotnet_wasm_host.imports.files.nodes import WRITE, FileNode
 from dotnet_wasm_host.imports.files.paths import NAME_MAX
+from dotnet_wasm_host.imports.files.results import read_path, signed, syscall
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
-from dotnet_wasm_host.imports.results import read_path, signed, syscall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,8 +10,8 @@ import stat
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.imports.files.layouts import FDSTAT, IOVEC, POINTER
+from dotnet_wasm_host.imports.files.results import wasi_call
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
-from dotnet_wasm_host.imports.results import wasi_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
