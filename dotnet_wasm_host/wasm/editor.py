@@ -5,18 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import final
 
+from dotnet_wasm_host.wasm.binary import ExternKind, FunctionType, MalformedModule, uleb128, vector
 from dotnet_wasm_host.wasm.instructions import CALL, REF_FUNC, Scanner
-from dotnet_wasm_host.wasm.module import (
-    ExternKind,
-    FunctionType,
-    Global,
-    Import,
-    MalformedModule,
-    Module,
-    SectionId,
-    uleb128,
-    vector,
-)
+from dotnet_wasm_host.wasm.module import Global, Import, Module, SectionId
 
 __all__ = ["ModuleEditor"]
 

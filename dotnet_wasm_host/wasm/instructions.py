@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple, final
 
-from dotnet_wasm_host.wasm.module import MalformedModule, Reader, uleb128
+from dotnet_wasm_host.wasm.binary import MalformedModule, Reader, uleb128
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm.module import PREAMBLE
+from dotnet_wasm_host.wasm.binary import PREAMBLE
 from runtime_artifacts.pipeline import fetch
 from runtime_artifacts.pipeline.node import node_command
 from runtime_artifacts.pipeline.progress import step

@@ -11,14 +11,8 @@ from __future__ import annotations
 
 import hashlib
 
-from dotnet_wasm_host.wasm.module import (
-    FunctionType,
-    MalformedModule,
-    Module,
-    SectionId,
-    ValueType,
-    vector,
-)
+from dotnet_wasm_host.wasm.binary import FunctionType, MalformedModule, ValueType, vector
+from dotnet_wasm_host.wasm.module import Module, SectionId
 
 __all__ = ["COPY_BODY", "KNOWN_BODIES", "find", "use_memory_copy"]
 

@@ -15,7 +15,7 @@ from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.ecma335 import metadata, webcil
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm import module as wasm
-from dotnet_wasm_host.wasm.module import MalformedModule
+from dotnet_wasm_host.wasm.binary import MalformedModule
 from runtime_artifacts.pipeline import (
     binaryen,
     block_copy,

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dotnet_wasm_host.wasm.binary import (
+    ExternKind,
+    FunctionType,
+    MalformedModule,
+    MemoryLimits,
+    ValueType,
+    uleb128,
+)
 from dotnet_wasm_host.wasm.module import (
     OP_CALL_INDIRECT,
     OP_LOCAL_GET,
     Export,
-    ExternKind,
-    FunctionType,
     Import,
-    MalformedModule,
-    MemoryLimits,
     Module,
     SectionId,
-    ValueType,
     memory_module,
-    uleb128,
 )
 
 __all__ = ["CALL_VI", "EXPORTS", "GLOBAL_PREFIX", "SplitModule", "split"]

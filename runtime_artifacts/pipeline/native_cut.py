@@ -19,16 +19,9 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule, Reader
 from dotnet_wasm_host.wasm.instructions import CALL, CALL_INDIRECT, REF_FUNC, Scanner
-from dotnet_wasm_host.wasm.module import (
-    DataSegment,
-    ElementSegment,
-    ExternKind,
-    MalformedModule,
-    Module,
-    Reader,
-    SectionId,
-)
+from dotnet_wasm_host.wasm.module import DataSegment, ElementSegment, Module, SectionId
 from runtime_artifacts.pipeline.code_module import EXPORTS
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from bisect import bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule, Reader
 from dotnet_wasm_host.wasm.instructions import MEMORY_ACCESSES, Scanner
-from dotnet_wasm_host.wasm.module import ExternKind, MalformedModule, Module, Reader, memory_module
+from dotnet_wasm_host.wasm.module import Module, memory_module
 from runtime_artifacts.pipeline import native_cut
 
 if TYPE_CHECKING:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm.module import ExternKind, MalformedModule, Module
+from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule
+from dotnet_wasm_host.wasm.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from dotnet_wasm_host.wasm.module import FunctionType
+    from dotnet_wasm_host.wasm.binary import FunctionType
 
 __all__ = ["NativeBuild", "describe", "identify", "read_version"]
 

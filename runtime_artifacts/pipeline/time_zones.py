@@ -12,7 +12,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.wasm.module import MalformedModule, Module, memory_module
+from dotnet_wasm_host.wasm.binary import MalformedModule
+from dotnet_wasm_host.wasm.module import Module, memory_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,8 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dotnet_wasm_host.wasm.module import Export, ExternKind, MalformedModule, Module, SectionId
+from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule
+from dotnet_wasm_host.wasm.module import Export, Module, SectionId
 from runtime_artifacts.pipeline import block_copy
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 import wasmtime
 
-from dotnet_wasm_host.wasm.module import ExternKind, MalformedModule, Module, SectionId
+from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule
+from dotnet_wasm_host.wasm.module import Module, SectionId
 from runtime_artifacts.pipeline.code_module import CALL_VI, EXPORTS, GLOBAL_PREFIX, split
 
 if TYPE_CHECKING:

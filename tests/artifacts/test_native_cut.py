@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 import wasmtime
 
-from dotnet_wasm_host.wasm.module import DataSegment, MalformedModule, Module, SectionId
+from dotnet_wasm_host.wasm.binary import MalformedModule
+from dotnet_wasm_host.wasm.module import DataSegment, Module, SectionId
 from runtime_artifacts.pipeline import native_cut
 from runtime_artifacts.pipeline.code_module import EXPORTS, split
 

@@ -9,7 +9,8 @@ from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.images.boot import boot
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import Limits, WasiOptions
-from dotnet_wasm_host.wasm.module import DataSegment, MalformedModule, Module, memory_module
+from dotnet_wasm_host.wasm.binary import MalformedModule
+from dotnet_wasm_host.wasm.module import DataSegment, Module, memory_module
 from runtime_artifacts.pipeline import native_data
 from runtime_artifacts.pipeline.native_data import Named, Stretch, find_stretch
 

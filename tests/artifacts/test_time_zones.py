@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dotnet_wasm_host.wasm.module import DataSegment, MalformedModule, Module, memory_module
+from dotnet_wasm_host.wasm.binary import MalformedModule
+from dotnet_wasm_host.wasm.module import DataSegment, Module, memory_module
 from runtime_artifacts.pipeline.code_module import split
 from runtime_artifacts.pipeline.time_zones import without_time_zones
 

@@ -8,24 +8,26 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dotnet_wasm_host.wasm.module import (
-    PAGE,
+from dotnet_wasm_host.wasm.binary import (
     PREAMBLE,
-    DataSegment,
-    Export,
     ExternKind,
     FunctionType,
-    Global,
-    Import,
     MalformedModule,
     MemoryLimits,
-    Module,
     Reader,
-    SectionId,
     ValueType,
-    memory_module,
     sleb128,
     uleb128,
+)
+from dotnet_wasm_host.wasm.module import (
+    PAGE,
+    DataSegment,
+    Export,
+    Global,
+    Import,
+    Module,
+    SectionId,
+    memory_module,
 )
 
 if TYPE_CHECKING:

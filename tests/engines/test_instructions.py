@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.wasm.binary import MalformedModule, Reader, sleb128
 from dotnet_wasm_host.wasm.instructions import (
     CALL,
     CALL_INDIRECT,
@@ -13,7 +14,7 @@ from dotnet_wasm_host.wasm.instructions import (
     instructions_start,
     simd,
 )
-from dotnet_wasm_host.wasm.module import MalformedModule, Module, Reader, sleb128
+from dotnet_wasm_host.wasm.module import Module
 from tests.engines.kinds import assemble
 
 END = b"\x0b"

@@ -10,7 +10,8 @@ import pytest
 
 from dotnet_wasm_host.engines.wasmer import memory_content
 from dotnet_wasm_host.engines.wasmer.memory_content import MemoryContent
-from dotnet_wasm_host.wasm.module import MalformedModule, Module
+from dotnet_wasm_host.wasm.binary import MalformedModule
+from dotnet_wasm_host.wasm.module import Module
 from tests.engines.kinds import assemble
 
 PAGE = 65536

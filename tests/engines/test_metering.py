@@ -11,8 +11,8 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines.wasmer.metering import CHECK_IMPORT, meter
 from dotnet_wasm_host.engines.wasmer.simd_lowering import lower_simd
 from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
+from dotnet_wasm_host.wasm.binary import MalformedModule
 from dotnet_wasm_host.wasm.editor import ModuleEditor
-from dotnet_wasm_host.wasm.module import MalformedModule
 from tests.engines.kinds import assemble
 
 PAGE = 65536

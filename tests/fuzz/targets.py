@@ -21,6 +21,7 @@ from dotnet_wasm_host.ecma335.metadata import SCHEMA, Metadata, identify
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.images.image import FILE_FORMAT, read_image_file
 from dotnet_wasm_host.images.state import ImageState, memory_module
+from dotnet_wasm_host.wasm import binary
 from dotnet_wasm_host.wasm import module as wasm
 
 
@@ -56,7 +57,7 @@ def _wasm(data: bytes) -> None:
     module = wasm.Module.parse(data)
     for part in ("types", "imports", "function_type_indices", "memories", "globals", "exports",
                  "bodies", "element_segments", "data_segments", "passive_segments"):  # fmt: skip
-        with suppress(wasm.MalformedModule):
+        with suppress(binary.MalformedModule):
             getattr(module, part)()
     assert wasm.Module.parse(module.emit()).sections == module.sections
 
@@ -136,7 +137,7 @@ def _record(data: bytes) -> None:
 
 def _wrapped(payload: bytes) -> bytes:
     count = len(payload).to_bytes(4, "little")
-    segments = [b"\x01" + wasm.vector(count), b"\x01" + wasm.vector(payload)]
+    segments = [b"\x01" + binary.vector(count), b"\x01" + binary.vector(payload)]
     module = wasm.Module.parse(b"\0asm\x01\0\0\0")
     module.set_section(wasm.SectionId.DATA, segments)
     return module.emit()
@@ -155,7 +156,7 @@ TARGETS: Mapping[str, Target] = {
             memory_module(b"x" * 65536),
             _wrapped(b"WbIL"),
         ],
-        (wasm.MalformedModule,),
+        (binary.MalformedModule,),
     ),
     "image file": Target(_open_image, lambda: [_image_file()]),
     "image state": Target(

@@ -9,7 +9,8 @@ import pytest
 from dotnet_wasm_host import Limits, Runtime, RuntimeImage, WasiOptions
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.errors import DotnetHostError
-from dotnet_wasm_host.wasm.module import ExternKind, Module
+from dotnet_wasm_host.wasm.binary import ExternKind
+from dotnet_wasm_host.wasm.module import Module
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.host import Host

@@ -14,7 +14,8 @@ import weakref
 from functools import cache
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.wasm.module import PAGE, MalformedModule, Module, SectionId
+from dotnet_wasm_host.wasm.binary import MalformedModule
+from dotnet_wasm_host.wasm.module import PAGE, Module, SectionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,7 @@ again and an imported function called, which returns or raises.
 
 from __future__ import annotations
 
+from dotnet_wasm_host.wasm.binary import FunctionType, sleb128, uleb128
 from dotnet_wasm_host.wasm.editor import ModuleEditor
 from dotnet_wasm_host.wasm.instructions import (
     CALL,
@@ -15,7 +16,7 @@ from dotnet_wasm_host.wasm.instructions import (
     Scanner,
     instructions_start,
 )
-from dotnet_wasm_host.wasm.module import OP_END, FunctionType, sleb128, uleb128
+from dotnet_wasm_host.wasm.module import OP_END
 
 __all__ = ["CHECK_IMPORT", "CHECK_MODULE", "meter"]
 

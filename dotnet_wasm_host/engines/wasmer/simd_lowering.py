@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.wasm.binary import FunctionType, Reader, ValueType, sleb128, uleb128
 from dotnet_wasm_host.wasm.editor import ModuleEditor
 from dotnet_wasm_host.wasm.instructions import CALL, Scanner, simd
-from dotnet_wasm_host.wasm.module import OP_END, FunctionType, Reader, ValueType, sleb128, uleb128
+from dotnet_wasm_host.wasm.module import OP_END
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
