@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "CodeLinker",
     "CompiledModule",
     "Engine",
     "GuestFunction",
@@ -52,6 +53,32 @@ class LinearMemory(Protocol):
         """Grow by ``pages`` of 64 KiB. False, and nothing changed, where a limit forbids it."""
 
 
+class CodeLinker(Protocol):
+    """Adds code to an instance that exists. Its owner calls it from one thread at a time."""
+
+    @property
+    def table_size(self) -> int:
+        """Entries of the instance's function table."""
+
+    def grow_table(self, entries: int) -> int:
+        """Add empty entries to the function table. Returns the index of the first one.
+
+        ValueError if the engine has no room for them.
+        """
+
+    def link(self, module: CompiledModule) -> None:
+        """Instantiate a further module on the instance's memory and function table.
+
+        Whatever it imports is named ``env``: ``memory``, ``__indirect_function_table``, and
+        functions that the code module exports. Its element segments fill the table. It lives
+        as long as the instance does.
+
+        Raises:
+            ValueError: an import is something else, or of another type.
+            GuestTrap: an element segment is not inside of the table.
+        """
+
+
 class Instance(Protocol):
     """One code module instantiated on one memory."""
 
@@ -76,6 +103,10 @@ class Instance(Protocol):
 
     def bind(self, name: str, *arguments: int) -> Callable[[], None]:
         """Like :meth:`function`, with i32 arguments fixed once and the result dropped."""
+
+    @property
+    def code_linker(self) -> CodeLinker | None:
+        """Adds code to the instance. ``None`` where the engine gives no access to tables."""
 
     def globals(self) -> dict[str, int]:
         """Values of the exported mutable i32 globals."""

@@ -19,7 +19,7 @@ from dotnet_wasm_host.options import WASM_PAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from dotnet_wasm_host.engines.base import HostFunction, Interruption
+    from dotnet_wasm_host.engines.base import CodeLinker, HostFunction, Interruption
 
 __all__ = ["OVERRAN", "EngineInstance", "LimitedMemory", "require_room"]
 
@@ -102,6 +102,11 @@ class EngineInstance(ABC):
         provided = self._provide()
         self.functions = [provided[name] for name in self._import_names()]
         return self.functions
+
+    @property
+    def code_linker(self) -> CodeLinker | None:
+        """See :attr:`dotnet_wasm_host.engines.base.Instance.code_linker`."""
+        return None
 
     def interrupt(self, interruption: Interruption) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule, Reader
 from dotnet_wasm_host.wasm.instructions import CALL, CALL_INDIRECT, REF_FUNC, Scanner
 from dotnet_wasm_host.wasm.module import DataSegment, ElementSegment, Module, SectionId
-from runtime_artifacts.pipeline.code_module import EXPORTS
+from runtime_artifacts.pipeline.code_module import COMPILER_EXPORTS, EXPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -200,7 +200,7 @@ def _own_functions(libraries: dict[str, NativeLibrary], name: str) -> range:
 
 def _require_unreachable(parts: _Native, name: str, functions: range) -> set[int]:
     """Those of the library's functions that others share."""
-    kept = {e.index for e in parts.module.exports() if e.name in EXPORTS}
+    kept = {e.index for e in parts.module.exports() if e.name in (*EXPORTS, *COMPILER_EXPORTS)}
     exported = sorted(kept.intersection(functions))
     if exported:
         raise MalformedModule(f"function {exported[0]} of {name} is exported")

@@ -7,20 +7,27 @@ import wasmtime
 
 from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule
 from dotnet_wasm_host.wasm.module import Module, SectionId
-from runtime_artifacts.pipeline.code_module import CALL_VI, EXPORTS, GLOBAL_PREFIX, split
+from runtime_artifacts.pipeline.code_module import (
+    CALL_VI,
+    COMPILER_EXPORTS,
+    EXPORTS,
+    FUNCTION_TABLE,
+    GLOBAL_PREFIX,
+    split,
+)
 
 if TYPE_CHECKING:
     from runtime_artifacts.pipeline.code_module import SplitModule
     from runtime_artifacts.pipeline.upstream import RuntimeFiles
 
-NAMES = " ".join(f'(export "{name}")' for name in EXPORTS)
+NAMES = " ".join(f'(export "{name}")' for name in (*EXPORTS, *COMPILER_EXPORTS))
 #: The shape of a native module: entry 1 of its table adds its argument to global 1.
 SMALL = f"""
     (module
       (memory 2 5)
       (global (mut i32) (i32.const 1000))
       (global (mut i32) (i32.const 0))
-      (table 2 funcref)
+      (table (export "{FUNCTION_TABLE}") 2 funcref)
       (elem (i32.const 1) $add)
       (func $add (param i32) global.get 1 local.get 0 i32.add global.set 1)
       (func {NAMES} (export "unwanted"))
@@ -80,7 +87,7 @@ def test_small_module_works_in_two_halves() -> None:
 def test_unwanted_exports_and_sections_are_gone() -> None:
     code = Module.parse(split(small()).code)
     names = {export.name for export in code.exports()}
-    assert names == {*EXPORTS, CALL_VI, "global.0", "global.1"}
+    assert names == {*EXPORTS, *COMPILER_EXPORTS, FUNCTION_TABLE, CALL_VI, "global.0", "global.1"}
     dropped = {SectionId.MEMORY, SectionId.DATA, SectionId.DATA_COUNT, SectionId.CUSTOM}
     assert not dropped & {i for i, _ in code.sections}
 

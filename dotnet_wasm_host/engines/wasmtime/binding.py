@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from dotnet_wasm_host.engines.base import GuestFunction, HostFunction
+    from dotnet_wasm_host.engines.base import CodeLinker, GuestFunction, HostFunction
     from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeInstance
 
 __all__ = [
@@ -76,9 +76,6 @@ class Module(Owner, Protocol):
     def imports(self) -> Sequence[str]:
         """Names of the imported functions, in module order."""
 
-    def signature(self, export: str) -> Signature:
-        """Type of an exported function. KeyError if there is none of this name."""
-
     def serialize(self) -> bytes:
         """What :meth:`Binding.load` reads. NativeError."""
 
@@ -132,6 +129,14 @@ class Exports(Protocol):
         self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
     ) -> Callable[[], None]:
         """A callable for an exported function with fixed arguments."""
+
+    def code_linker(
+        self, memory: NativeMemory, failure: Callable[[Stop], BaseException]
+    ) -> CodeLinker | None:
+        """See :attr:`dotnet_wasm_host.engines.base.Instance.code_linker`.
+
+        ``failure`` says what to raise if an instantiation ends in a trap.
+        """
 
     def globals(self) -> dict[str, int]:
         """Exported i32 globals."""

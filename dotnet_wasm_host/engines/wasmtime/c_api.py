@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from ctypes import (
     CDLL,
     POINTER,
+    addressof,
     byref,
     c_bool,
     c_char_p,
@@ -36,10 +37,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
+    "FUNCREF",
     "FUNCTION",
     "GLOBAL",
     "I32",
     "MEMORY",
+    "TABLE",
     "Api",
     "ByteVector",
     "DeadlineCallback",
@@ -58,9 +61,11 @@ _VALUE_TYPES = {0: "i32", 1: "i64", 2: "f32", 3: "f64"}
 FUNCTION = 0
 #: wasmtime/extern.h
 GLOBAL = 1
+TABLE = 2
 MEMORY = 3
 #: wasmtime/val.h
 I32 = 0
+FUNCREF = 5
 #: wasmtime/trap.h
 _INTERRUPT = 10
 
@@ -113,17 +118,15 @@ _PROTOTYPES: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("wasmtime_module_deserialize_file", c_void_p, (c_void_p, c_char_p, c_void_p)),
     ("wasmtime_module_serialize", c_void_p, (c_void_p, POINTER(ByteVector))),
     ("wasmtime_module_imports", None, (c_void_p, POINTER(PointerVector))),
-    ("wasmtime_module_exports", None, (c_void_p, POINTER(PointerVector))),
     ("wasmtime_module_delete", None, (c_void_p,)),
     ("wasm_importtype_vec_delete", None, (POINTER(PointerVector),)),
     ("wasm_importtype_module", POINTER(ByteVector), (c_void_p,)),
     ("wasm_importtype_name", POINTER(ByteVector), (c_void_p,)),
     ("wasm_importtype_type", c_void_p, (c_void_p,)),
-    ("wasm_exporttype_vec_delete", None, (POINTER(PointerVector),)),
-    ("wasm_exporttype_name", POINTER(ByteVector), (c_void_p,)),
-    ("wasm_exporttype_type", c_void_p, (c_void_p,)),
     ("wasm_externtype_kind", c_uint8, (c_void_p,)),
     ("wasm_externtype_as_functype_const", c_void_p, (c_void_p,)),
+    ("wasmtime_func_type", c_void_p, (c_void_p, c_void_p)),
+    ("wasm_functype_delete", None, (c_void_p,)),
     ("wasm_functype_params", POINTER(PointerVector), (c_void_p,)),
     ("wasm_functype_results", POINTER(PointerVector), (c_void_p,)),
     ("wasm_valtype_kind", c_uint8, (c_void_p,)),
@@ -177,6 +180,12 @@ _PROTOTYPES: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("wasmtime_memory_data", c_void_p, (c_void_p, c_void_p)),
     ("wasmtime_memory_data_size", c_size_t, (c_void_p, c_void_p)),
     ("wasmtime_memory_grow", c_void_p, (c_void_p, c_void_p, c_uint64, POINTER(c_uint64))),
+    ("wasmtime_table_size", c_uint64, (c_void_p, c_void_p)),
+    (
+        "wasmtime_table_grow",
+        c_void_p,
+        (c_void_p, c_void_p, c_uint64, POINTER(Value), POINTER(c_uint64)),
+    ),
     ("wasmtime_global_get", None, (c_void_p, c_void_p, POINTER(Value))),
     ("wasmtime_global_set", c_void_p, (c_void_p, c_void_p, POINTER(Value))),
     ("wasmtime_func_call_unchecked", c_void_p, (c_void_p, c_void_p, c_void_p, c_size_t, c_void_p)),
@@ -277,21 +286,28 @@ class Api:
         finally:
             self.wasm_importtype_vec_delete(byref(types))
 
-    def exported_functions(self, module: int) -> dict[str, Signature]:
-        """The functions that a module exports."""
+    def imported_names(self, module: int) -> list[tuple[bytes, bytes]]:
+        """Module and name of everything that a module imports, in its order."""
         types = PointerVector()
-        self.wasmtime_module_exports(module, byref(types))
+        self.wasmtime_module_imports(module, byref(types))
         try:
-            found = {}
-            for item in types.data[: types.size]:
-                kind = self.wasm_exporttype_type(item)
-                if self.wasm_externtype_kind(kind) == FUNCTION:
-                    name = _content(self.wasm_exporttype_name(item).contents)
-                    functype = self.wasm_externtype_as_functype_const(kind)
-                    found[name.decode()] = self.signature(functype)
-            return found
+            return [
+                (
+                    _content(self.wasm_importtype_module(item).contents),
+                    _content(self.wasm_importtype_name(item).contents),
+                )
+                for item in types.data[: types.size]
+            ]
         finally:
-            self.wasm_exporttype_vec_delete(byref(types))
+            self.wasm_importtype_vec_delete(byref(types))
+
+    def function_signature(self, context: int, function: Extern) -> Signature:
+        """Type of a function of an instance."""
+        functype = self.wasmtime_func_type(context, addressof(function.of))
+        try:
+            return self.signature(functype)
+        finally:
+            self.wasm_functype_delete(functype)
 
     def signature(self, functype: int) -> Signature:
         """What a functype says."""

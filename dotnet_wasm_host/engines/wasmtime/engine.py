@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dotnet_wasm_host.engines.base import (
+        CodeLinker,
         CompiledModule,
         GuestFunction,
         HostFunction,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
         Linker,
         Module,
         NativeMemory,
-        Signature,
         Stop,
         Store,
     )
@@ -209,10 +209,6 @@ class WasmtimeModule:
         """Names of the imported functions, in module order."""
         return self.native.imports
 
-    def signature(self, export: str) -> Signature:
-        """Type of an exported function. KeyError if there is none of this name."""
-        return self.native.signature(export)
-
     def start_afresh(self) -> None:
         """See :meth:`WasmtimeEngine.start_afresh`."""
         self._lock = threading.Lock()
@@ -321,6 +317,12 @@ class WasmtimeInstance(EngineInstance):
     def bind(self, name: str, *arguments: int) -> Callable[[], None]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.bind`."""
         return self.native.bind(self, name, arguments)
+
+    @property
+    def code_linker(self) -> CodeLinker | None:
+        """See :attr:`dotnet_wasm_host.engines.base.Instance.code_linker`."""
+        # Not kept: it knows this object, and a cycle would keep the instance's address space.
+        return self.native.code_linker(self.memory.native, self.failure)
 
     def globals(self) -> dict[str, int]:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""

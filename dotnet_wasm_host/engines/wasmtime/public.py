@@ -100,22 +100,11 @@ class PublicModule:
     def __init__(self, binding: PublicBinding, native: wasmtime.Module) -> None:
         self.native = native
         self._binding = binding
-        self._signatures: dict[str, Signature] | None = None
 
     @property
     def imports(self) -> Sequence[str]:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Module`."""
         return [str(item.name) for item, _type in _imported_functions(self.native)]
-
-    def signature(self, export: str) -> Signature:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Module`."""
-        if self._signatures is None:
-            self._signatures = {
-                item.name: _signature(item.type)
-                for item in self.native.exports
-                if isinstance(item.type, wasmtime.FuncType)
-            }
-        return self._signatures[export]
 
     def serialize(self) -> bytes:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Module`."""
@@ -266,6 +255,10 @@ class PublicExports:
             call_guest(*arguments)
 
         return call_bound
+
+    def code_linker(self, _memory: PublicMemory, _failure: Callable[[Stop], BaseException]) -> None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`: not offered here."""
+        return None  # noqa: RET501 - what the protocol wants
 
     def globals(self) -> dict[str, int]:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from dotnet_wasm_host.engines.base import GuestFunction, HostFunction
+    from dotnet_wasm_host.engines.base import CodeLinker, GuestFunction, HostFunction
     from dotnet_wasm_host.engines.wasmtime.engine import Active, WasmtimeInstance
 
 __all__ = ["RawBinding"]
@@ -122,13 +122,16 @@ class RawBinding:
 class RawModule(Owned):
     """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Module`."""
 
-    __slots__ = ("_binding", "_imports", "_signatures")
+    __slots__ = ("_binding", "_imported_names", "_imports", "signatures")
 
     def __init__(self, binding: RawBinding, pointer: int) -> None:
         super().__init__(pointer, binding.api.wasmtime_module_delete)
         self._binding = binding
         self._imports: tuple[str, ...] | None = None
-        self._signatures: dict[str, Signature] | None = None
+        self._imported_names: tuple[tuple[str, str], ...] | None = None
+        #: Of the exported functions that somebody has asked for: asking for all of them would
+        #: take a new process some milliseconds.
+        self.signatures: dict[str, Signature] = {}
 
     @property
     def imports(self) -> Sequence[str]:
@@ -138,11 +141,13 @@ class RawModule(Owned):
                 self._imports = tuple(name.decode() for _space, name, _type in declared)
         return self._imports
 
-    def signature(self, export: str) -> Signature:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Module`."""
-        if self._signatures is None:
-            self._signatures = self._binding.api.exported_functions(self.pointer)
-        return self._signatures[export]
+    @property
+    def imported_names(self) -> Sequence[tuple[str, str]]:
+        """Module and name of everything that is imported, in module order."""
+        if self._imported_names is None:
+            names = self._binding.api.imported_names(self.pointer)
+            self._imported_names = tuple((s.decode(), n.decode()) for s, n in names)
+        return self._imported_names
 
     def serialize(self) -> bytes:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Module`."""
@@ -198,7 +203,7 @@ class RawLinker(Owned):
         if trap.value:
             raise failure(api.stop(trap.value))
         api.check(error)
-        return RawExports(api, store, instance)
+        return RawExports(api, store, instance, self._module.signatures)
 
 
 @final
@@ -225,7 +230,7 @@ class RawStore(Owned):
         if trap.value:
             raise NativeError(api.stop(trap.value).message)
         api.check(error)
-        return RawMemory(api, self, RawExports(api, self, instance).get("memory", MEMORY))
+        return RawMemory(api, self, RawExports(api, self, instance, {}).get("memory", MEMORY))
 
     def set_deadline(self, instance: WasmtimeInstance, seconds: float | None) -> None:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Store`."""
@@ -269,12 +274,15 @@ class RawMemory:
 class RawExports:
     """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`."""
 
-    __slots__ = ("_api", "_native", "_store")
+    __slots__ = ("_api", "_native", "_signatures", "_store")
 
-    def __init__(self, api: Api, store: RawStore, native: Instance) -> None:
+    def __init__(
+        self, api: Api, store: RawStore, native: Instance, signatures: dict[str, Signature]
+    ) -> None:
         self._api = api
         self._store = store
         self._native = native
+        self._signatures = signatures
 
     def get(self, name: str, kind: int) -> Extern:
         """An export of a kind. KeyError if there is none of this name."""
@@ -286,15 +294,23 @@ class RawExports:
             raise KeyError(name)
         return extern
 
+    def _function(self, name: str) -> tuple[Extern, Signature]:
+        extern = self.get(name, FUNCTION)
+        signature = self._signatures.get(name)
+        if signature is None:
+            signature = self._api.function_signature(self._store.context, extern)
+            self._signatures[name] = signature
+        return extern, signature
+
     def function(self, instance: WasmtimeInstance, name: str) -> GuestFunction:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`."""
-        signature = instance.code.signature(name)
+        extern, signature = self._function(name)
         kinds = {*signature.params, *signature.results}
         if kinds - {"i32"}:
             raise KeyError(f"{name}: only i32 crosses the raw binding, not {sorted(kinds)}")
         count, has_result = len(signature.params), bool(signature.results)
         values = (c_uint32 * (4 * max(count, 1)))()
-        call = self._call(instance, name, values, max(count, int(has_result)))
+        call = self._call(instance, extern, values, max(count, int(has_result)))
 
         def call_guest(*arguments: int) -> int:
             if len(arguments) != count:
@@ -310,18 +326,28 @@ class RawExports:
         self, instance: WasmtimeInstance, name: str, arguments: Sequence[int]
     ) -> Callable[[], None]:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`."""
-        signature = instance.code.signature(name)
+        extern, signature = self._function(name)
         if signature.results:
             # A result would overwrite the preset arguments.
             raise TypeError(f"{name} has a result and cannot be bound")
         values = (c_uint32 * (4 * max(len(arguments), 1)))()
         for index, argument in enumerate(arguments):
             values[4 * index] = argument
-        return self._call(instance, name, values, len(arguments)).__call__
+        return self._call(instance, extern, values, len(arguments)).__call__
 
-    def _call(self, instance: WasmtimeInstance, name: str, values: Any, count: int) -> _Call:
-        extern = self.get(name, FUNCTION)
+    def _call(self, instance: WasmtimeInstance, extern: Extern, values: Any, count: int) -> _Call:
         return _Call(self._api, instance, self._store.context, extern, values, count)
+
+    def code_linker(
+        self, memory: RawMemory, failure: Callable[[Stop], BaseException]
+    ) -> CodeLinker | None:
+        """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`."""
+        from dotnet_wasm_host.engines.wasmtime.code_linker import RawCodeLinker  # noqa: PLC0415 - often unused
+
+        try:
+            return RawCodeLinker(self._api, self._store.context, self, memory, failure)
+        except KeyError:
+            return None
 
     def globals(self) -> dict[str, int]:
         """See :class:`dotnet_wasm_host.engines.wasmtime.binding.Exports`."""

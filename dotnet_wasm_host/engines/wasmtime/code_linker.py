@@ -1,0 +1,133 @@
+"""Linking further modules with an instance that exists, through wasmtime's C API."""
+
+from __future__ import annotations
+
+from ctypes import addressof, byref, c_uint64, c_void_p
+from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
+
+from dotnet_wasm_host.engines.wasmtime.binding import NativeError
+from dotnet_wasm_host.engines.wasmtime.c_api import (
+    FUNCREF,
+    FUNCTION,
+    TABLE,
+    Extern,
+    Instance,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dotnet_wasm_host.engines.base import CompiledModule
+    from dotnet_wasm_host.engines.wasmtime.binding import Stop
+    from dotnet_wasm_host.engines.wasmtime.c_api import Api
+    from dotnet_wasm_host.engines.wasmtime.raw import RawExports, RawMemory
+
+__all__ = ["FUNCTION_TABLE", "MAX_TABLE_ENTRIES", "Linkable", "RawCodeLinker"]
+
+#: Name of the code module's exported function table.
+FUNCTION_TABLE = "__indirect_function_table"
+#: 16 MB of the host's memory; the code module's own functions are some 7,000.
+MAX_TABLE_ENTRIES = 1 << 20
+
+
+@runtime_checkable
+class Linkable(Protocol):
+    """A module of this binding."""
+
+    pointer: int
+
+    @property
+    def imported_names(self) -> Sequence[tuple[str, str]]:
+        """Module and name of everything that is imported, in module order."""
+
+
+@final
+class RawCodeLinker:
+    """See :class:`dotnet_wasm_host.engines.base.CodeLinker`.
+
+    Raises:
+        KeyError: the code module exports no function table.
+    """
+
+    __slots__ = ("_api", "_context", "_exports", "_failure", "_found", "_memory", "_table")
+
+    def __init__(
+        self,
+        api: Api,
+        context: int,
+        exports: RawExports,
+        memory: RawMemory,
+        failure: Callable[[Stop], BaseException],
+    ) -> None:
+        self._api = api
+        self._context = context
+        self._exports = exports
+        self._memory = memory.extern
+        self._failure = failure
+        self._table = exports.get(FUNCTION_TABLE, TABLE)
+        self._found: dict[str, Extern] = {"memory": self._memory, FUNCTION_TABLE: self._table}
+
+    @property
+    def table_size(self) -> int:
+        """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
+        return int(self._api.wasmtime_table_size(self._context, addressof(self._table.of)))
+
+    def grow_table(self, entries: int) -> int:
+        """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
+        room = MAX_TABLE_ENTRIES - self.table_size
+        if not 0 <= entries <= room:
+            raise ValueError(
+                f"expected at most {room} new entries of the function table, found {entries}; "
+                "compile less"
+            )
+        before, null = c_uint64(), Value(kind=FUNCREF)
+        try:
+            self._api.check(
+                self._api.wasmtime_table_grow(
+                    self._context, addressof(self._table.of), entries, byref(null), byref(before)
+                )
+            )
+        except NativeError as error:
+            raise ValueError(
+                f"the function table of {self.table_size} entries cannot grow by {entries} "
+                f"({error}); compile less"
+            ) from error
+        return before.value
+
+    def link(self, module: CompiledModule) -> None:
+        """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
+        native = getattr(module, "native", None)
+        if not isinstance(native, Linkable):
+            raise TypeError(
+                f"expected a module of wasmtime, found {type(module).__name__}; compile it with "
+                "the engine of the instance"
+            )
+        names = native.imported_names
+        externs = (Extern * len(names))(*(self._extern(space, name) for space, name in names))
+        instance, trap = Instance(), c_void_p()
+        error = self._api.wasmtime_instance_new(
+            self._context, native.pointer, externs, len(names), byref(instance), byref(trap)
+        )
+        if trap.value:
+            raise self._failure(self._api.stop(trap.value))
+        try:
+            self._api.check(error)
+        except NativeError as reason:
+            raise ValueError(f"the module cannot be linked: {reason}") from reason
+
+    def _extern(self, space: str, name: str) -> Extern:
+        found = self._found.get(name)
+        if space != "env":
+            raise ValueError(
+                f"expected imports of 'env', found {space}.{name}; name exports of the code module"
+            )
+        if found is None:
+            try:
+                found = self._found[name] = self._exports.get(name, FUNCTION)
+            except KeyError:
+                raise ValueError(
+                    f"expected imports that the code module exports, found {name!r}; keep it in "
+                    "code_module.COMPILER_EXPORTS"
+                ) from None
+        return found
