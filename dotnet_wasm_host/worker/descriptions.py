@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.worker.options import WorkerOptions
-    from dotnet_wasm_host.worker.service import FunctionService, ServedFunction
+    from dotnet_wasm_host.worker.served_functions import ServedFunction
+    from dotnet_wasm_host.worker.service import FunctionService
     from dotnet_wasm_host.worker.store import FunctionRecord
 
 __all__ = ["FunctionDescription", "FunctionList", "describe", "describe_served"]

@@ -200,7 +200,8 @@ def test_many_who_ask_for_what_is_not_there_have_it_looked_for_together(
     service: FunctionService = create_app().state.worker
     service.start()
     looks = []
-    look = service._follow_if_changed
+    follower = service._follower
+    look = follower.follow_if_changed
 
     def counted() -> None:
         looks.append(threading.current_thread())
@@ -212,7 +213,7 @@ def test_many_who_ask_for_what_is_not_there_have_it_looked_for_together(
         errors = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(error) for error in errors} == {dwh.FunctionNotLoaded}
 
-    monkeypatch.setattr(service, "_follow_if_changed", counted)
+    monkeypatch.setattr(follower, "follow_if_changed", counted)
     asyncio.run(main())
     monkeypatch.undo()
     service.close()

@@ -1,0 +1,149 @@
+"""Deploying: load and check, store, serve."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, TypeVar, final
+
+from dotnet_wasm_host.errors import RuntimeClosed, TooManyCalls
+from dotnet_wasm_host.runtime.registry import check_name
+from dotnet_wasm_host.worker.priorities import yield_to_event_loop
+from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dotnet_wasm_host.worker.metrics import WorkerMetrics
+    from dotnet_wasm_host.worker.options import WorkerOptions
+    from dotnet_wasm_host.worker.served_functions import ServedFunctions
+    from dotnet_wasm_host.worker.store import FunctionStore
+    from dotnet_wasm_host.worker.store_follower import StoreFollower
+
+__all__ = ["Deployer"]
+
+T = TypeVar("T")
+#: Deploys at the same time, and those that wait for their turn.
+DEPLOY_THREADS = 2
+DEPLOYS_WAITING = 16
+
+
+@final
+class Deployer:
+    """Writes functions into the store and has them served, in threads of its own.
+
+    A deploy is loaded and checked first, written to the store second, and served third. So a
+    crash leaves the old version or the new one, and what was acknowledged is on disk.
+
+    Its methods belong to the event loop.
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        store: FunctionStore,
+        served: ServedFunctions,
+        follower: StoreFollower,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._served = served
+        self._follower = follower
+        self._metrics = metrics
+        self._threads = ThreadPoolExecutor(
+            DEPLOY_THREADS, "dotnet_wasm_host deploy", yield_to_event_loop
+        )
+        self._pending = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Refuse new deploys, and wait for those that are under way."""
+        self._closed = True
+        self._threads.shutdown()
+
+    async def deploy(
+        self,
+        function_id: str,
+        make_assembly: Callable[[], bytes],
+        *,
+        handler: str | None = None,
+        timeout: float | None = None,
+        concurrency: int | None = None,
+        condition: Condition | None = None,
+    ) -> tuple[FunctionRecord, bool]:
+        """See :meth:`~dotnet_wasm_host.worker.service.FunctionService.deploy`."""
+        self._check(function_id, timeout, concurrency)
+
+        def work() -> tuple[FunctionRecord, bool]:
+            assembly = make_assembly()
+            record = FunctionRecord(
+                function_id, 0, hashlib.sha256(assembly).hexdigest(), len(assembly), handler, "",
+                "", timeout, concurrency, datetime.now(timezone.utc),
+            )  # fmt: skip
+            return self._deploy(StoredFunction(record, assembly), condition or Condition())
+
+        outcome = "success"
+        try:
+            return await self._in_thread(work)
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._metrics.deployed(outcome)
+
+    async def remove(self, function_id: str, condition: Condition) -> bool:
+        """Unload a function and forget it; False if there was none."""
+
+        def work() -> bool:
+            with self._served.switching:
+                existed = self._store.delete(function_id, condition)
+                self._served.unload(function_id)
+                return existed
+
+        return await self._in_thread(work)
+
+    def _check(self, function_id: str, timeout: float | None, concurrency: int | None) -> None:
+        check_name(function_id)
+        options = self._options
+        if timeout is not None and not 0 < timeout <= options.timeout:
+            raise ValueError(f"timeout is {timeout}; it is above 0 and at most {options.timeout}")
+        if concurrency is not None and not 0 < concurrency <= options.concurrency:
+            raise ValueError(f"concurrency is {concurrency}; it is 1 to {options.concurrency}")
+
+    def _deploy(
+        self, function: StoredFunction, condition: Condition
+    ) -> tuple[FunctionRecord, bool]:
+        with self._served.stage(function) as staged:
+            record = replace(
+                function.record,
+                handler_type=staged.handler_type,
+                assembly_name=staged.assembly_name,
+            )
+            with self._served.switching:
+                new = record.function_id not in self._served
+                stored = StoredFunction(record, function.assembly)
+                record = self._store.put(stored, condition, self._options.functions)
+                if not self._served.serve(record, staged):
+                    # The image was reloaded meanwhile; the follower loads it into the new pool.
+                    self._follower.wake()
+        return record, new
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise RuntimeClosed("the worker is shutting down")
+        if self._pending >= DEPLOY_THREADS + DEPLOYS_WAITING:
+            raise TooManyCalls(f"{self._pending} deploys are under way")
+        self._pending += 1
+        task = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        task.add_done_callback(self._done)
+        # A caller who leaves does not leave a deploy half-done.
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Future[T]) -> None:
+        self._pending -= 1
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone
