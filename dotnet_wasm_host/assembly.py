@@ -15,8 +15,14 @@ from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
 
     from typing_extensions import Buffer
+
+    #: One assembly, in every way that a user can hand it in.
+    AssemblySource: TypeAlias = "Buffer | AssemblyPath | Assembly"
+    #: Assemblies that go with another one: each by itself, or the folder that has them.
+    DependencySource: TypeAlias = "Iterable[AssemblySource] | AssemblyPath"
 
 __all__ = [
     "Assembly",
@@ -58,7 +64,7 @@ class Assembly:
         target.write_bytes(self.data)
 
 
-def read_assembly(source: Buffer | AssemblyPath | Assembly) -> bytes:
+def read_assembly(source: AssemblySource) -> bytes:
     """Content of an assembly given in any form. OSError if a file cannot be read."""
     if isinstance(source, Assembly):
         return source.data
@@ -74,7 +80,7 @@ def read_assembly(source: Buffer | AssemblyPath | Assembly) -> bytes:
 
 
 def read_dependencies(
-    source: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath,
+    source: DependencySource,
 ) -> Iterator[tuple[AssemblyIdentity, bytes]]:
     """Dependencies with their names: one for each item, or every managed DLL of a folder.
 

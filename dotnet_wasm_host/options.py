@@ -9,6 +9,8 @@ from os import PathLike, urandom
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Literal, Protocol
 
+from dotnet_wasm_host.wasm import PAGE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from ssl import SSLContext
@@ -18,10 +20,8 @@ __all__ = ["Clock", "HttpPolicy", "Limits", "RuntimeStats", "SystemClock", "Wasi
 KIB = 1024
 MIB = 1024 * KIB
 
-#: WebAssembly core 2.0, 4.2.8: linear memory grows in pages of this many bytes.
-WASM_PAGE = 64 * KIB
 #: The shipped .NET module declares a maximum of 32,768 pages.
-MAX_MEMORY_BYTES = 32768 * WASM_PAGE
+MAX_MEMORY_BYTES = 32768 * PAGE
 #: Seconds, some thirty years. Integers of any size could not be added to a clock.
 LONGEST_TIMEOUT = 1e9
 #: Stack of the calling thread that guest code may use. Threads have 8 MiB on Linux, 1.9 MiB on

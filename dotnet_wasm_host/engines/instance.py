@@ -14,7 +14,7 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
     RuntimeClosed,
 )
-from dotnet_wasm_host.options import WASM_PAGE
+from dotnet_wasm_host.wasm import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ class LimitedMemory(ABC):
 
     def grow(self, pages: int) -> bool:
         """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
-        if pages < 0 or self.size + pages * WASM_PAGE > self._limit or not self._grow(pages):
+        if pages < 0 or self.size + pages * PAGE > self._limit or not self._grow(pages):
             return False
         self._refresh()
         return True

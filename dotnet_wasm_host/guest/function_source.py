@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.assembly import (
-    Assembly,
-    AssemblyPath,
     MalformedImage,
     identify,
     read_assembly,
@@ -15,9 +13,7 @@ from dotnet_wasm_host.assembly import (
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError, MarshallingTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from typing_extensions import Buffer
+    from dotnet_wasm_host.assembly import AssemblySource, DependencySource
 
 __all__ = ["LEAK_PER_UNLOAD", "FunctionSource", "read_source"]
 
@@ -46,8 +42,8 @@ class FunctionSource(NamedTuple):
 
 def read_source(
     function_id: str,
-    assembly: Buffer | AssemblyPath | Assembly,
-    dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath,
+    assembly: AssemblySource,
+    dependencies: DependencySource,
     handler_type: str | None,
     shared: frozenset[str],
 ) -> FunctionSource:

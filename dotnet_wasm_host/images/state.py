@@ -11,7 +11,8 @@ from dotnet_wasm_host.base_library.configurations import FULL
 from dotnet_wasm_host.guest.guest import GuestLayout
 from dotnet_wasm_host.images.json_reader import JsonReader
 from dotnet_wasm_host.imports.services import InteropState
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, WASM_PAGE
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES
+from dotnet_wasm_host.wasm import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ __all__ = [
     "memory_module",
 ]
 
-_MAX_PAGES = MAX_MEMORY_BYTES // WASM_PAGE
+_MAX_PAGES = MAX_MEMORY_BYTES // PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ def memory_module(content: bytes) -> bytes:
 
     # One dense segment: engines map such an image copy-on-write, and copy a sparse one.
     segment = wasm.DataSegment(0, content.rstrip(b"\0"))
-    return wasm.memory_module([segment], len(content) // WASM_PAGE, _MAX_PAGES)
+    return wasm.memory_module([segment], len(content) // PAGE, _MAX_PAGES)
 
 
 def check_memory_module(module: bytes) -> None:

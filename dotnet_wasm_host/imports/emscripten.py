@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.options import MIB, WASM_PAGE
+from dotnet_wasm_host.options import MIB
+from dotnet_wasm_host.wasm import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,7 @@ class Heap:
 
     def __init__(self, linear: LinearMemory, limit: int) -> None:
         self._linear = linear
-        self.limit = limit - limit % WASM_PAGE
+        self.limit = limit - limit % PAGE
         self.refused = False
 
     def functions(self) -> Mapping[str, HostFunction]:
@@ -108,7 +109,7 @@ class Heap:
         for cut in (1, 2, 4):
             generous = min(int(size * (1 + self._STEP / cut)), requested + self._CAP)
             target = min(max(requested, generous), self.limit)
-            if self._linear.grow(-(-(target - size) // WASM_PAGE)):
+            if self._linear.grow(-(-(target - size) // PAGE)):
                 return 1
         self.refused = True
         return 0

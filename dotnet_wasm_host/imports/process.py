@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import GuestTerminated
-from dotnet_wasm_host.imports.files.results import signed, syscall
+from dotnet_wasm_host.imports.files.results import syscall
 from dotnet_wasm_host.imports.files.wasi_errno import Errno
 from dotnet_wasm_host.options import MIB
+from dotnet_wasm_host.wasm import to_i32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +80,7 @@ class Process:
         Raises:
             GuestTerminated: always.
         """
-        raise GuestTerminated(signed(code))
+        raise GuestTerminated(to_i32(code))
 
     def abort(self) -> NoReturn:
         """End the guest in disorder.

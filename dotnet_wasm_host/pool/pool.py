@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from dotnet_wasm_host.assembly import Assembly, AssemblyPath
+    from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.options import HttpPolicy, WasiOptions
     from dotnet_wasm_host.pool.deployments import Stock
@@ -125,9 +125,9 @@ class RuntimePool:
     def load_assembly(
         self,
         function_id: str,
-        assembly: Buffer | AssemblyPath | Assembly,
+        assembly: AssemblySource,
         *,
-        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        dependencies: DependencySource = (),
         handler_type: str | None = None,
         concurrency: int | None = None,
         warm_up: Iterable[Buffer] = (),
@@ -163,9 +163,9 @@ class RuntimePool:
     def stage(
         self,
         function_id: str,
-        assembly: Buffer | AssemblyPath | Assembly,
+        assembly: AssemblySource,
         *,
-        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        dependencies: DependencySource = (),
         handler_type: str | None = None,
         concurrency: int | None = None,
         warm_up: Iterable[Buffer] = (),

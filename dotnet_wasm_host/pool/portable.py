@@ -15,11 +15,11 @@ from dotnet_wasm_host.options import Limits
 from dotnet_wasm_host.pool import RuntimePool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.assembly import Assembly, AssemblyPath
+    from dotnet_wasm_host.assembly import AssemblySource, DependencySource
 
 __all__ = ["DotnetFunction"]
 
@@ -59,9 +59,9 @@ class DotnetFunction:
 
     def __init__(
         self,
-        assembly: Buffer | AssemblyPath | Assembly,
+        assembly: AssemblySource,
         *,
-        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        dependencies: DependencySource = (),
         handler_type: str | None = None,
         image: str = "full",
         limits: Limits | None = None,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import (
     Assembly,
-    AssemblyPath,
     MalformedImage,
     identify,
     read_assembly,
@@ -29,8 +28,7 @@ from dotnet_wasm_host.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from typing_extensions import Buffer
-
+    from dotnet_wasm_host.assembly import AssemblySource
     from dotnet_wasm_host.engines.base import Engine
 
 __all__ = ["CSharpCompiler", "compile_csharp"]
@@ -71,7 +69,7 @@ def compile_csharp(
     source: str | Mapping[str, str],
     *,
     assembly_name: str | None = None,
-    references: Iterable[Buffer | AssemblyPath | Assembly] = (),
+    references: Iterable[AssemblySource] = (),
     optimize: bool = True,
     nullable: bool = True,
 ) -> Assembly:
@@ -129,7 +127,7 @@ class CSharpCompiler:
         source: str | Mapping[str, str],
         *,
         assembly_name: str | None = None,
-        references: Iterable[Buffer | AssemblyPath | Assembly] = (),
+        references: Iterable[AssemblySource] = (),
         optimize: bool = True,
         nullable: bool = True,
     ) -> Assembly:
@@ -209,7 +207,7 @@ def _default_name(sources: Mapping[str, str]) -> str:
     return f"Function_{digest.hexdigest()[:12]}"
 
 
-def _read_reference(reference: Buffer | AssemblyPath | Assembly) -> tuple[str, bytes]:
+def _read_reference(reference: AssemblySource) -> tuple[str, bytes]:
     try:
         image = read_assembly(reference)
         return identify(image).name, image

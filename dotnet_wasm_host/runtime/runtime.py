@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from dotnet_wasm_host.assembly import (
-        Assembly,
-        AssemblyPath,
+        AssemblySource,
+        DependencySource,
     )
     from dotnet_wasm_host.engines.base import Engine, Interruption
     from dotnet_wasm_host.fetch.access import HttpAccess
@@ -133,9 +133,9 @@ class Runtime:
     def load_assembly(
         self,
         function_id: str,
-        assembly: Buffer | AssemblyPath | Assembly,
+        assembly: AssemblySource,
         *,
-        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        dependencies: DependencySource = (),
         handler_type: str | None = None,
     ) -> LoadedFunction:
         """Load a function under an id; one that is loaded under it is unloaded first.
@@ -242,9 +242,9 @@ class Runtime:
     def load_capability(
         self,
         name: str,
-        assembly: Buffer | AssemblyPath | Assembly | None = None,
+        assembly: AssemblySource | None = None,
         *,
-        dependencies: Iterable[Buffer | AssemblyPath | Assembly] | AssemblyPath = (),
+        dependencies: DependencySource = (),
     ) -> None:
         """Load assemblies that every function loaded later may refer to and shares with others.
 

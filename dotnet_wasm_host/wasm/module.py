@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
+from dotnet_wasm_host.wasm import to_i32
 from dotnet_wasm_host.wasm.binary import (
     PREAMBLE,
     ExternKind,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 __all__ = [
-    "PAGE",
     "DataSegment",
     "ElementSegment",
     "Export",
@@ -40,8 +40,6 @@ __all__ = [
     "memory_module",
 ]
 
-#: 4.2.8: bytes in a page of linear memory.
-PAGE = 65536
 #: 5.4: opcodes this module writes.
 OP_END = 0x0B
 OP_CALL_INDIRECT = 0x11
@@ -93,7 +91,7 @@ class DataSegment:
 
     def encode(self) -> bytes:
         """The segment's bytes."""
-        offset = bytes([OP_I32_CONST]) + sleb128(_as_i32(self.offset)) + bytes([OP_END])
+        offset = bytes([OP_I32_CONST]) + sleb128(to_i32(self.offset)) + bytes([OP_END])
         return b"\0" + offset + vector(self.content)
 
     def outside(self, start: int, end: int) -> Iterator[DataSegment]:
@@ -169,7 +167,7 @@ class Global:
     def encode(self) -> bytes:
         """The global's bytes."""
         head = bytes([ValueType.I32, self.mutable, OP_I32_CONST])
-        return head + sleb128(_as_i32(self.value)) + bytes([OP_END])
+        return head + sleb128(to_i32(self.value)) + bytes([OP_END])
 
 
 @dataclass(slots=True)
@@ -354,7 +352,3 @@ def _read_passive_segment(reader: Reader) -> bytes:
     if reader.uleb128() != 1:
         raise MalformedModule("data segment is not passive")
     return reader.vector()
-
-
-def _as_i32(value: int) -> int:
-    return value - 2**32 if value >= 2**31 else value

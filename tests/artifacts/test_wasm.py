@@ -8,6 +8,7 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotnet_wasm_host.wasm import PAGE
 from dotnet_wasm_host.wasm.binary import (
     PREAMBLE,
     ExternKind,
@@ -20,7 +21,6 @@ from dotnet_wasm_host.wasm.binary import (
     uleb128,
 )
 from dotnet_wasm_host.wasm.module import (
-    PAGE,
     DataSegment,
     Export,
     Global,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.imports.files.filesystem import FileSystem
 from dotnet_wasm_host.memory import Memory
-from dotnet_wasm_host.options import WASM_PAGE, Limits, WasiOptions
+from dotnet_wasm_host.options import Limits, WasiOptions
+from dotnet_wasm_host.wasm import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,17 +21,17 @@ class FakeLinearMemory:
     """Pages of zeros; ``capacity`` is reserved at once, so the address never changes."""
 
     def __init__(self, pages: int = 16, *, capacity: int = 64) -> None:
-        self._buffer = (ctypes.c_ubyte * (capacity * WASM_PAGE))()
+        self._buffer = (ctypes.c_ubyte * (capacity * PAGE))()
         self.address = ctypes.addressof(self._buffer)
-        self.size = pages * WASM_PAGE
-        self.capacity = capacity * WASM_PAGE
+        self.size = pages * PAGE
+        self.capacity = capacity * PAGE
         self.asked: list[int] = []
 
     def grow(self, pages: int) -> bool:
         self.asked.append(pages)
-        if self.size + pages * WASM_PAGE > self.capacity:
+        if self.size + pages * PAGE > self.capacity:
             return False
-        self.size += pages * WASM_PAGE
+        self.size += pages * PAGE
         return True
 
 

@@ -17,7 +17,8 @@ from dotnet_wasm_host.imports.civil_time import BrokenDownTime, broken_down, for
 from dotnet_wasm_host.imports.emscripten import Clocks, Heap
 from dotnet_wasm_host.imports.files.wasi_errno import Errno
 from dotnet_wasm_host.imports.process import Entropy, Process, Sockets
-from dotnet_wasm_host.options import MIB, WASM_PAGE, WasiOptions
+from dotnet_wasm_host.options import MIB, WasiOptions
+from dotnet_wasm_host.wasm import PAGE
 from tests.unit.fake_guest import FakeClock, FakeGuest, FakeLinearMemory
 
 if TYPE_CHECKING:
@@ -279,37 +280,37 @@ def test_strftime_with_bad_pointers(guest: FakeGuest) -> None:
 
 def test_growth_is_generous_and_bounded() -> None:
     linear = FakeLinearMemory(pages=100, capacity=400)
-    heap = Heap(linear, 300 * WASM_PAGE + 100)
+    heap = Heap(linear, 300 * PAGE + 100)
     functions = heap.functions()
-    assert functions["emscripten_get_heap_max"]() == 300 * WASM_PAGE
+    assert functions["emscripten_get_heap_max"]() == 300 * PAGE
     resize = functions["emscripten_resize_heap"]
-    assert resize(100 * WASM_PAGE) == 1
+    assert resize(100 * PAGE) == 1
     assert linear.asked == []
-    assert resize(100 * WASM_PAGE + 1) == 1
-    assert linear.size == 120 * WASM_PAGE
-    assert resize(200 * WASM_PAGE) == 1
-    assert linear.size == 200 * WASM_PAGE
-    assert resize(299 * WASM_PAGE + 1) == 1
-    assert linear.size == 300 * WASM_PAGE
-    assert resize(300 * WASM_PAGE + 1) == 0
+    assert resize(100 * PAGE + 1) == 1
+    assert linear.size == 120 * PAGE
+    assert resize(200 * PAGE) == 1
+    assert linear.size == 200 * PAGE
+    assert resize(299 * PAGE + 1) == 1
+    assert linear.size == 300 * PAGE
+    assert resize(300 * PAGE + 1) == 0
     assert resize(2**32 - 1) == 0
-    assert linear.size == 300 * WASM_PAGE
+    assert linear.size == 300 * PAGE
 
 
 def test_growth_takes_96_mib_too_much_at_most() -> None:
     linear = FakeLinearMemory(pages=1)
     linear.size, linear.capacity = 1024 * MIB, 4096 * MIB
     assert Heap(linear, 2048 * MIB).resize(1024 * MIB + 1) == 1
-    assert linear.size == 1120 * MIB + WASM_PAGE
+    assert linear.size == 1120 * MIB + PAGE
 
 
 def test_growth_asks_for_less_if_it_is_refused() -> None:
     linear = FakeLinearMemory(pages=100, capacity=106)
-    assert Heap(linear, 1000 * WASM_PAGE).resize(101 * WASM_PAGE) == 1
+    assert Heap(linear, 1000 * PAGE).resize(101 * PAGE) == 1
     assert linear.asked == [20, 10, 5]
     linear = FakeLinearMemory(pages=100, capacity=100)
-    assert Heap(linear, 1000 * WASM_PAGE).resize(101 * WASM_PAGE) == 0
-    assert linear.size == 100 * WASM_PAGE
+    assert Heap(linear, 1000 * PAGE).resize(101 * PAGE) == 0
+    assert linear.size == 100 * PAGE
 
 
 # Entropy and the end

@@ -10,7 +10,8 @@ from dotnet_wasm_host.imports.files import layouts
 from dotnet_wasm_host.imports.files.mappings import Mappings
 from dotnet_wasm_host.imports.files.syscalls import DescriptorCalls, PathCalls
 from dotnet_wasm_host.imports.files.wasi_errno import Errno
-from dotnet_wasm_host.options import MIB, WASM_PAGE, Limits, WasiOptions
+from dotnet_wasm_host.options import MIB, Limits, WasiOptions
+from dotnet_wasm_host.wasm import PAGE
 from tests.unit.fake_guest import AT_FDCWD, FakeClock, FakeGuest
 
 if TYPE_CHECKING:
@@ -468,9 +469,9 @@ def map_file(
 def test_a_private_mapping_is_a_copy(setup: Setup) -> None:
     fd = setup.files.open(b"/f", flags.O_RDONLY)
     address = map_file(setup, fd, 20, offset=4)
-    assert setup.guest.calls == [("emscripten_builtin_memalign", (WASM_PAGE, WASM_PAGE))]
-    assert address % WASM_PAGE == 0
-    assert setup.memory.read(address, WASM_PAGE) == b"456789" + bytes(WASM_PAGE - 6)
+    assert setup.guest.calls == [("emscripten_builtin_memalign", (PAGE, PAGE))]
+    assert address % PAGE == 0
+    assert setup.memory.read(address, PAGE) == b"456789" + bytes(PAGE - 6)
     setup.memory.write(address, b"XX")
     assert setup.mappings.msync(address, 20, READ_WRITE, PRIVATE, fd, 4) == 0
     assert setup.mappings.munmap(address, 20, READ_WRITE, PRIVATE, fd, 4) == 0
@@ -525,7 +526,7 @@ def test_a_mapping_alone_keeps_a_file(setup: Setup) -> None:
 
 def test_a_block_that_is_mapped_again_forgets_its_former_file(setup: Setup) -> None:
     fd = setup.files.open(b"/f", flags.O_RDWR)
-    block = setup.guest.allocate(WASM_PAGE, WASM_PAGE)
+    block = setup.guest.allocate(PAGE, PAGE)
     setup.guest.exports["emscripten_builtin_memalign"] = lambda *_: block
     for _ in range(3):
         assert map_file(setup, fd, 10, how=SHARED) == block

@@ -35,7 +35,8 @@ from dotnet_wasm_host.engines.wasmer.simd_lowering import lower_simd
 from dotnet_wasm_host.engines.wasmer.stack_room import StackRoom
 from dotnet_wasm_host.engines.wasmer.threads import ThreadMarks
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
-from dotnet_wasm_host.options import WASM_PAGE
+from dotnet_wasm_host.options import LONGEST_TIMEOUT
+from dotnet_wasm_host.wasm import PAGE
 from dotnet_wasm_host.wasm.module import Module
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ _CPU_PROBE = """(module
     local.get 0 local.get 1 i32x4.mul local.get 0 i64x2.mul local.get 1 i8x16.max_s
     f32x4.ceil local.get 0 i8x16.swizzle i32x4.trunc_sat_f32x4_u local.get 1 i16x8.min_u))"""
 _FRAME = re.compile(r"^ +at .*\[(\d+)\]:0x([0-9a-f]+)\)$", re.MULTILINE)
-#: Thirty years in seconds, where a float still counts them; nothing waits longer.
-_LONGEST = 1e9
 #: How wasmer begins the text of a trap, and where its bindings keep the type of a Rust panic.
 _TRAP, _PANIC_MODULE = "RuntimeError: ", "pyo3_runtime"
 #: Deep recursion has tens of thousands of frames, all alike.
@@ -255,7 +254,7 @@ class WasmerInstance(EngineInstance):
     def __init__(
         self, engine: WasmerEngine, code: WasmerCode, content: MemoryContent, limit: int
     ) -> None:
-        require_room(content.minimum * WASM_PAGE, limit)
+        require_room(content.minimum * PAGE, limit)
         super().__init__()
         self._marks = engine.marks
         self._present = engine.marks.present
@@ -373,7 +372,9 @@ class WasmerInstance(EngineInstance):
 
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
-        self.deadline = math.inf if seconds is None else time.monotonic() + min(seconds, _LONGEST)
+        self.deadline = (
+            math.inf if seconds is None else time.monotonic() + min(seconds, LONGEST_TIMEOUT)
+        )
 
     def _failure(self, error: BaseException) -> BaseException:
         """What to raise after a call ended in ``error``."""

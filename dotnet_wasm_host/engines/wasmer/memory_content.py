@@ -14,8 +14,9 @@ import weakref
 from functools import cache
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.wasm import PAGE
 from dotnet_wasm_host.wasm.binary import MalformedModule
-from dotnet_wasm_host.wasm.module import PAGE, Module, SectionId
+from dotnet_wasm_host.wasm.module import Module, SectionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.memory import Memory
 
-__all__ = ["read_path", "signed", "syscall", "trapping", "wasi_call"]
+__all__ = ["read_path", "syscall", "trapping", "wasi_call"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,8 +76,3 @@ def read_path(memory: Memory, ptr: int) -> bytes:
     except MarshallingError:
         ends_early = memory.size - ptr < PATH_MAX
         raise FileSystemError(Errno.EFAULT if ends_early else Errno.ENAMETOOLONG) from None
-
-
-def signed(value: int) -> int:
-    """An i32 argument as the signed number it stands for."""
-    return value - 2**32 if value >= 2**31 else value

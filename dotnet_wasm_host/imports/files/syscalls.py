@@ -15,8 +15,9 @@ from dotnet_wasm_host.imports.files.filesystem import AT_FDCWD
 from dotnet_wasm_host.imports.files.layouts import DIRENT, FLOCK_TYPE, STAT, STATFS, TIMESPEC
 from dotnet_wasm_host.imports.files.nodes import WRITE, FileNode
 from dotnet_wasm_host.imports.files.paths import NAME_MAX
-from dotnet_wasm_host.imports.files.results import read_path, signed, syscall
+from dotnet_wasm_host.imports.files.results import read_path, syscall
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.wasm import to_i32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +204,7 @@ class PathCalls:
     @syscall
     def readlinkat(self, dirfd: int, path: int, buffer: int, size: int) -> int:
         """Write as much of a link's target as fits, without a NUL."""
-        if signed(size) <= 0:
+        if to_i32(size) <= 0:
             raise FileSystemError(Errno.EINVAL)
         target = self._filesystem.readlink(self._path(path), _directory(dirfd))[:size]
         self._caller.memory.write(buffer, target)
@@ -360,7 +361,7 @@ class DescriptorCalls:
 
 
 def _directory(dirfd: int) -> int:
-    return signed(dirfd)
+    return to_i32(dirfd)
 
 
 def _check_flags(flags: int, known: int) -> None:

@@ -54,6 +54,7 @@ from dotnet_wasm_host.imports.javascript.js_slots import (
     Slots,
 )
 from dotnet_wasm_host.imports.services import InteropState
+from dotnet_wasm_host.wasm import to_i32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,7 +178,7 @@ class Interop:
 
     def cancel_promise(self, handle: int) -> None:
         """Managed code no longer wants a task: it ends as cancelled, whatever the future does."""
-        handle = _signed(handle)
+        handle = to_i32(handle)
         future = self._promises.get(handle)
         if future is None:
             return
@@ -304,10 +305,6 @@ class Interop:
                 "mono_wasm_assembly_find_method", class_, method_name.ptr, _ANY_PARAMETER_COUNT
             )
         return self._complete_task
-
-
-def _signed(handle: int) -> int:
-    return (handle + 2**31) % 2**32 - 2**31
 
 
 def _unsupported(name: str) -> HostFunction:
