@@ -50,7 +50,6 @@ class LimitedMemory(ABC):
         self.size = 0
 
     def grow(self, pages: int) -> bool:
-        """See :meth:`dotnet_wasm_host.engines.base.LinearMemory.grow`."""
         if pages < 0 or self.size + pages * PAGE > self._limit or not self._grow(pages):
             return False
         self._refresh()
@@ -92,7 +91,6 @@ class EngineInstance(ABC):
         """Names of the imported functions, in module order."""
 
     def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.attach`."""
         self._provide = provide
 
     def provide_functions(self) -> Sequence[HostFunction]:
@@ -105,11 +103,9 @@ class EngineInstance(ABC):
 
     @property
     def code_linker(self) -> CodeLinker | None:
-        """See :attr:`dotnet_wasm_host.engines.base.Instance.code_linker`."""
         return None
 
     def interrupt(self, interruption: Interruption) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.interrupt`."""
         self.interruptions.append(interruption)
 
     def look_up(self) -> None:
@@ -130,7 +126,6 @@ class EngineInstance(ABC):
         self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
 
     def close(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.close`."""
         self.closed = True
         self.functions = ()
         self._provide = None

@@ -11,6 +11,8 @@ import struct
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import GuestTrap
+from dotnet_wasm_host.imports.base import ImportGroup
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +40,7 @@ class CxxException(BaseException):
 
 
 @final
-class CxxExceptions:
+class CxxExceptions(ImportGroup):
     """The seven imports of the protocol."""
 
     def __init__(self, caller: Caller) -> None:
@@ -46,8 +48,8 @@ class CxxExceptions:
         self._last = 0
         self._caught: list[int] = []
 
+    @override
     def functions(self) -> Mapping[str, HostFunction]:
-        """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
         return {
             "__cxa_throw": self.throw,
             "__cxa_begin_catch": self.begin_catch,

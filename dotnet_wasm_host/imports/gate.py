@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.imports.base import ImportGroup
+from dotnet_wasm_host.overriding import override
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -28,7 +31,7 @@ _WRITE_DEBUG = 0xFFFF_FFF9
 
 
 @final
-class Gate:
+class Gate(ImportGroup):
     """``mono_wasm_invoke_jsimport_ST``, shared out.
 
     Args:
@@ -50,8 +53,8 @@ class Gate:
             _WRITE_DEBUG: log.write_debug,
         }
 
+    @override
     def functions(self) -> Mapping[str, HostFunction]:
-        """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
         return {"mono_wasm_invoke_jsimport_ST": self.enter}
 
     def enter(self, number: int, argument: int) -> None:

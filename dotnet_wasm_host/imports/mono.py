@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.imports.base import ImportGroup
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,7 @@ _TRACE_LEVELS = {
 
 
 @final
-class Mono:
+class Mono(ImportGroup):
     """Imports declared by ``src/mono/browser/runtime`` of dotnet/runtime.
 
     Attributes:
@@ -50,8 +52,8 @@ class Mono:
         self.finished_calls = False
         self.timer_at: float | None = None
 
+    @override
     def functions(self) -> Mapping[str, HostFunction]:
-        """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
         return {
             "mono_wasm_trace_logger": self.trace,
             "mono_wasm_schedule_timer": self.schedule_timer,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import InvocationCancelled
+from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.runtime.cancellation import Covered
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Interruption
@@ -19,7 +21,7 @@ __all__ = ["BegunCall"]
 
 @final
 @dataclass(frozen=True, slots=True)
-class BegunCall:
+class BegunCall(Covered):
     """A call that has begun, and where it waits."""
 
     call: PendingCall
@@ -48,10 +50,10 @@ class BegunCall:
             call,
         )
 
+    @override
     def interrupt(self, interruption: Interruption) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         self.runtime.interrupt(interruption, self.call)
 
+    @override
     def runs(self) -> bool:
-        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         return self.runtime.runs_alone(self.call)

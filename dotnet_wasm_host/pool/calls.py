@@ -191,5 +191,5 @@ class Calls:
             self.failed += error is not None
 
     def after_fork_in_child(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
+        """Replace the lock, which a thread of the parent may hold for ever."""
         self._lock = threading.Lock()

@@ -139,7 +139,7 @@ class Deployments:
             self._table.remove(function_id)
 
     def after_fork_in_child(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
+        """Forget all deployments: their runtimes belong to the parent process."""
         self._lock = threading.Lock()
         for deployment in self.current.values():
             deployment.life.state = FunctionState.UNLOADED

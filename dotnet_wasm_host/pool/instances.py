@@ -116,7 +116,7 @@ class Instances:
             self.give_up(runtime)
 
     def after_fork_in_child(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
+        """Replace the lock, which a thread of the parent may hold for ever."""
         self._lock = threading.Lock()
 
     def _is_idle(self, runtime: Runtime) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.guest.pending import PendingCall
+from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.pool.begun import BegunCall
 from dotnet_wasm_host.pool.deployments import Deployment, Stock
 from dotnet_wasm_host.pool.isolation import Isolation
@@ -81,7 +82,7 @@ def isolation_strategy_for(
 
 
 @final
-class SharedWorkers:
+class SharedWorkers(IsolationStrategy):
     """SHARED: every worker has all functions, loaded at the first call of each."""
 
     concurrency = None
@@ -92,11 +93,12 @@ class SharedWorkers:
         self._deployments = deployments
         self._workers: deque[_Worker] = deque()
 
+    @override
     def keep(self, runtime: Runtime, function_id: str) -> Stock:
-        """See :class:`IsolationStrategy`."""
         self._instances.give_up(runtime)
         return Stock()
 
+    @override
     def begin(
         self,
         deployment: Deployment,
@@ -104,7 +106,6 @@ class SharedWorkers:
         timeout: float | None,
         cancellation: Cancellation | None,
     ) -> bytes | BegunCall:
-        """See :class:`IsolationStrategy`."""
         try:
             worker = self._workers.pop()
         except IndexError:
@@ -119,15 +120,16 @@ class SharedWorkers:
         finally:
             self._workers.append(worker)
 
+    @override
     def prepare(self, deployment: Deployment) -> None:
-        """See :class:`IsolationStrategy`."""
+        pass
 
+    @override
     def idle(self) -> Iterable[Runtime]:
-        """See :class:`IsolationStrategy`."""
         return [worker.runtime for worker in tuple(self._workers)]
 
+    @override
     def close(self) -> None:
-        """See :class:`IsolationStrategy`."""
         for worker in self._workers:
             worker.runtime.close()
         self._workers.clear()
@@ -155,7 +157,7 @@ class _Worker:
 
 
 @final
-class FunctionInstances:
+class FunctionInstances(IsolationStrategy):
     """PER_FUNCTION: as many instances of a function as calls of it have run at the same time."""
 
     concurrency = 1
@@ -164,10 +166,11 @@ class FunctionInstances:
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
 
+    @override
     def keep(self, runtime: Runtime, function_id: str) -> Stock:
-        """See :class:`IsolationStrategy`."""
         return Stock(deque([runtime]))
 
+    @override
     def begin(
         self,
         deployment: Deployment,
@@ -175,7 +178,6 @@ class FunctionInstances:
         timeout: float | None,
         cancellation: Cancellation | None,
     ) -> bytes | BegunCall:
-        """See :class:`IsolationStrategy`."""
         runtime = _take_free(deployment) or self._load(deployment)
         try:
             result = runtime.begin(deployment.function.function_id, payload, timeout, cancellation)
@@ -196,19 +198,21 @@ class FunctionInstances:
             raise
         return runtime
 
+    @override
     def prepare(self, deployment: Deployment) -> None:
-        """See :class:`IsolationStrategy`."""
+        pass
 
+    @override
     def idle(self) -> Iterable[Runtime]:
-        """See :class:`IsolationStrategy`."""
         return ()
 
+    @override
     def close(self) -> None:
-        """See :class:`IsolationStrategy`."""
+        pass
 
 
 @final
-class PristineInstances:
+class PristineInstances(IsolationStrategy):
     """PER_INVOCATION: an instance for one call, frozen right after the function was loaded."""
 
     concurrency = None
@@ -221,12 +225,13 @@ class PristineInstances:
         self._spares = spares
         self._keeper = ThreadPoolExecutor(1, "dotnet_wasm_host spares")
 
+    @override
     def keep(self, runtime: Runtime, function_id: str) -> Stock:
-        """See :class:`IsolationStrategy`."""
         image = runtime.snapshot(function_id)
         self._instances.give_up(runtime)
         return Stock(image=image)
 
+    @override
     def begin(
         self,
         deployment: Deployment,
@@ -234,7 +239,6 @@ class PristineInstances:
         timeout: float | None,
         cancellation: Cancellation | None,
     ) -> bytes | BegunCall:
-        """See :class:`IsolationStrategy`."""
         runtime = _take_free(deployment) or self._instances.start(deployment.stock.image)
         begun = None
         try:
@@ -250,8 +254,8 @@ class PristineInstances:
                 self._instances.leave_when_idle(runtime)
             self._keeper.submit(self._refill_later, deployment)
 
+    @override
     def prepare(self, deployment: Deployment) -> None:
-        """See :class:`IsolationStrategy`."""
         stock, function = deployment.stock, deployment.function
         while len(stock.runtimes) < self._spares and function.is_alive:
             if self._lifetime.closed:
@@ -267,12 +271,12 @@ class PristineInstances:
             # Nobody waits for this thread; the next call starts its own instance, or raises.
             _log.exception("no spare instance of %r", deployment.function.function_id)
 
+    @override
     def idle(self) -> Iterable[Runtime]:
-        """See :class:`IsolationStrategy`."""
         return ()
 
+    @override
     def close(self) -> None:
-        """See :class:`IsolationStrategy`."""
         self._keeper.shutdown()
 
 

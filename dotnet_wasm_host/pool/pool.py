@@ -327,7 +327,7 @@ class RuntimePool:
             self._http.close()
 
     def after_fork_in_child(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`: its threads and runtimes are gone."""
+        """Refuse calls from now on: threads and runtimes belong to the parent process."""
         self._lifetime.after_fork_in_child()
         self._deploying = threading.Lock()
         self._instances.after_fork_in_child()

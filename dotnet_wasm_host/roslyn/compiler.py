@@ -131,7 +131,7 @@ class CSharpCompiler:
         optimize: bool = True,
         nullable: bool = True,
     ) -> Assembly:
-        """See :func:`compile_csharp`."""
+        """Compile like :func:`compile_csharp`, with this compiler's image and limits."""
         sources = _check_sources(source)
         flags = CompileFlags.OPTIMIZE if optimize else CompileFlags.NONE
         if nullable:

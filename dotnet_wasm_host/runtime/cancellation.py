@@ -20,6 +20,8 @@ __all__ = ["Cancellation"]
 class Covered(Protocol):
     """A call that a cancellation covers."""
 
+    __slots__ = ()
+
     def interrupt(self, interruption: Interruption) -> None:
         """Have ``interruption`` asked in the guest that carries the call out, if it runs."""
 

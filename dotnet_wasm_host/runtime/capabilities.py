@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.runtime.current_guest import Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 @final
-class Capabilities:
+class Capabilities(Tenant):
     """What is loaded by name, and again at once into each fresh guest.
 
     Args:
@@ -60,11 +62,12 @@ class Capabilities:
         self._loader.unload(source, _unloading(name))
         return True
 
+    @override
     def evicted(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.current_guest.Tenant`."""
+        pass
 
+    @override
     def move_in(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.current_guest.Tenant`."""
         # What breaks the fresh guest replaces it, and this is called again from within.
         wanted, self._sources = self._sources, {}
         for name in self._frozen:

@@ -24,6 +24,8 @@ T = TypeVar("T")
 class Tenant(Protocol):
     """Something of a runtime's that lives in its guest."""
 
+    __slots__ = ()
+
     def evicted(self) -> None:
         """The guest is about to go, with everything inside."""
 

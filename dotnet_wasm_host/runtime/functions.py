@@ -15,6 +15,8 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
 )
 from dotnet_wasm_host.images.state import FrozenFunction
+from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.runtime.current_guest import Tenant
 from dotnet_wasm_host.runtime.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -66,7 +68,7 @@ class LoadedEntry:
 
 
 @final
-class Functions:
+class Functions(Tenant):
     """What is loaded in a runtime, whichever guest it has.
 
     Args:
@@ -186,16 +188,16 @@ class Functions:
             raise InstanceLost(function_id, "what it does in the background when it is loaded")
         entry.handle = report.handle
 
+    @override
     def evicted(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.current_guest.Tenant`."""
         for entry in self.entries.values():
             entry.handle = None
 
+    @override
     def move_in(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.current_guest.Tenant`.
+        """Load nothing: each function is loaded when it is called next.
 
-        Nothing: each is loaded when it is called next, so one that cannot survive its own loading
-        hurts nobody else.
+        So a function that cannot survive its own loading does not harm the others.
         """
 
     # ---------------------------------------------------------------- unloading
@@ -238,7 +240,7 @@ class Functions:
         self._table.remove(function_id)
 
     def after_fork_in_child(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`."""
+        """Forget all functions: their guest belongs to the parent process."""
         self._life_lock = threading.Lock()
         self.drop_all()
 

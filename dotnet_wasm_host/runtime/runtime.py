@@ -363,7 +363,7 @@ class Runtime:
             self._http.close()
 
     def after_fork_in_child(self) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.forks.Forks`. The engine lets the memory be."""
+        """Refuse calls from now on. The memory of the parent's guest stays untouched."""
         self._lock = threading.RLock()
         self._current.calling = False
         self._lifetime.after_fork_in_child()

@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import InvocationCancelled, InvocationTimeout
+from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.runtime.cancellation import Covered
 
 if TYPE_CHECKING:
     import threading
@@ -134,7 +136,7 @@ class WaitingCalls:
 
 
 @final
-class CoveredCall:
+class CoveredCall(Covered):
     """A call that a :class:`~dotnet_wasm_host.Cancellation` covers, from its beginning on."""
 
     __slots__ = ("_pending", "_waiting")
@@ -147,12 +149,12 @@ class CoveredCall:
         """It has begun, and waits in the guest from now on."""
         self._pending = pending
 
+    @override
     def interrupt(self, interruption: Interruption) -> None:
-        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         self._waiting.interrupt(interruption, self._pending)
 
+    @override
     def runs(self) -> bool:
-        """See :class:`~dotnet_wasm_host.runtime.cancellation.Covered`."""
         # Until it waits, it holds the runtime: nothing else can run.
         return self._pending is None or self._waiting.runs(self._pending)
 

@@ -61,7 +61,7 @@ class CallDispatcher:
     async def invoke(
         self, function_id: str, payload: bytes, receive: Receive | None = None
     ) -> bytes:
-        """See :meth:`~dotnet_wasm_host.worker.service.FunctionService.invoke`."""
+        """Call a function on the event loop or in a thread, and count how the call ended."""
         served = self._served.get(function_id)
         if served is None:
             served = await self._look_again(function_id)

@@ -75,7 +75,10 @@ class Deployer:
         concurrency: int | None = None,
         condition: Condition | None = None,
     ) -> tuple[FunctionRecord, bool]:
-        """See :meth:`~dotnet_wasm_host.worker.service.FunctionService.deploy`."""
+        """Load and check an assembly, store it, then serve it.
+
+        Returns the stored record, and whether the function is new.
+        """
         self._check(function_id, timeout, concurrency)
 
         def work() -> tuple[FunctionRecord, bool]:

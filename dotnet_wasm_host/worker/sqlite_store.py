@@ -11,9 +11,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.worker.store import (
     Condition,
     FunctionRecord,
+    FunctionStore,
     StoredFunction,
     StoreError,
     TooManyFunctions,
@@ -53,7 +55,7 @@ _COLUMNS = (
 
 
 @final
-class SqliteStore:
+class SqliteStore(FunctionStore):
     """A :class:`~dotnet_wasm_host.worker.FunctionStore` in one file on a local disk.
 
     Changes are transactions in a write-ahead log that is flushed to disk before they count, so
@@ -84,19 +86,19 @@ class SqliteStore:
             self._connection.close()
             raise
 
+    @override
     def version(self) -> int:
-        """See :meth:`FunctionStore.version`."""
         return self._counter("version")
 
+    @override
     def functions(self) -> Mapping[str, FunctionRecord]:
-        """See :meth:`FunctionStore.functions`."""
         with self._statements() as sql:
             rows = sql.execute(f"SELECT {_COLUMNS} FROM functions ORDER BY function_id").fetchall()  # noqa: S608
         records = [_record(row) for row in rows]
         return {record.function_id: record for record in records}
 
+    @override
     def read(self, function_id: str) -> StoredFunction | None:
-        """See :meth:`FunctionStore.read`."""
         with self._statements() as sql:
             row = sql.execute(
                 f"SELECT {_COLUMNS}, assembly FROM functions WHERE function_id = ?",  # noqa: S608
@@ -109,8 +111,8 @@ class SqliteStore:
             raise StoreError(f"the assembly of {function_id!r} in {self.path} is damaged")
         return StoredFunction(record, assembly)
 
+    @override
     def put(self, function: StoredFunction, condition: Condition, most: int) -> FunctionRecord:
-        """See :meth:`FunctionStore.put`."""
         record = function.record
         with self._transaction() as sql:
             present = _sha256(sql, record.function_id)
@@ -133,8 +135,8 @@ class SqliteStore:
             )  # fmt: skip
         return record
 
+    @override
     def delete(self, function_id: str, condition: Condition) -> bool:
-        """See :meth:`FunctionStore.delete`."""
         with self._transaction() as sql:
             present = _sha256(sql, function_id)
             condition.check(function_id, present)
@@ -144,18 +146,18 @@ class SqliteStore:
             _advance(sql, "version")
             return True
 
+    @override
     def request_reload(self) -> int:
-        """See :meth:`FunctionStore.request_reload`."""
         with self._transaction() as sql:
             _advance(sql, "version")
             return _advance(sql, "reloads")
 
+    @override
     def reloads(self) -> int:
-        """See :meth:`FunctionStore.reloads`."""
         return self._counter("reloads")
 
+    @override
     def close(self) -> None:
-        """See :meth:`FunctionStore.close`."""
         with self._lock:
             if not self._closed:
                 self._closed = True

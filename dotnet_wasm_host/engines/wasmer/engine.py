@@ -90,14 +90,12 @@ class WasmerEngine:
         follow_process(self)
 
     def stop_guests(self) -> None:
-        """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         self._exiting = True
         for instance in tuple(self._instances):
             instance.stop()
         wait_for_guests(lambda: any_thread_is_in(*_GUEST_CALLS))
 
     def start_afresh(self) -> None:
-        """See :class:`~dotnet_wasm_host.engines.process.Follower`."""
         for code in tuple(self._codes):
             code.lock = threading.Lock()
 
@@ -112,7 +110,6 @@ class WasmerEngine:
         return hashlib.sha256(b"%d %s" % (_FORMAT, probe)).hexdigest()[:16]
 
     def compile(self, wasm: bytes) -> WasmerCode | WasmerMemoryModule:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`."""
         try:
             module = Module.parse(wasm)
             if MemoryContent.is_one(module):
@@ -122,7 +119,6 @@ class WasmerEngine:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
     def load(self, path: Path) -> WasmerCode | WasmerMemoryModule:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.load`."""
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
             try:
@@ -140,7 +136,6 @@ class WasmerEngine:
     def instantiate(
         self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
     ) -> WasmerInstance:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
         if not isinstance(code, WasmerCode) or not isinstance(memory, WasmerMemoryModule):
             raise TypeError("give a code module and a memory module of this engine")
         if self._exiting:
@@ -165,7 +160,6 @@ class WasmerMemoryModule:
         self.content = content
 
     def serialize(self) -> bytes:
-        """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
         return self.content.read()
 
 
@@ -197,7 +191,6 @@ class WasmerCode:
         return tuple(name for _, name, _ in self.function_imports)
 
     def serialize(self) -> bytes:
-        """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
         return bytes(self._serialized)
 
     def instantiate(self, imports: wasmer.ImportObject) -> wasmer.Instance:
@@ -322,7 +315,6 @@ class WasmerInstance(EngineInstance):
             raise GuestTrap("call stack exhausted")
 
     def function(self, name: str) -> GuestFunction:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
         count = self._code.functions[name]
 
         def call_guest(*arguments: int) -> int:
@@ -341,7 +333,6 @@ class WasmerInstance(EngineInstance):
         return call_guest
 
     def bind(self, name: str, *arguments: int) -> Callable[[], None]:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.bind`."""
         if len(arguments) != self._code.functions[name]:
             raise TypeError(f"{name} does not take {len(arguments)} arguments")
         fixed = [argument & _I32_MASK for argument in arguments]
@@ -360,18 +351,15 @@ class WasmerInstance(EngineInstance):
         return call_bound
 
     def globals(self) -> dict[str, int]:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
         self._move()
         return {name: item.value & _I32_MASK for name, item in self._globals.items()}
 
     def set_globals(self, values: Mapping[str, int]) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
         self._move()
         for name, value in values.items():
             self._globals[name].value = value & _I32_MASK
 
     def set_deadline(self, seconds: float | None) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
         self.deadline = (
             math.inf if seconds is None else time.monotonic() + min(seconds, LONGEST_TIMEOUT)
         )

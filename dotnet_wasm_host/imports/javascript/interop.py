@@ -39,6 +39,7 @@ from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.imports.base import ImportGroup
 from dotnet_wasm_host.imports.javascript.js_objects import (
     PROPERTY_FUNCTIONS,
     InGuest,
@@ -54,6 +55,7 @@ from dotnet_wasm_host.imports.javascript.js_slots import (
     Slots,
 )
 from dotnet_wasm_host.imports.services import InteropState
+from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.wasm import to_i32
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ _COMPLETE_SLOTS = 5
 
 
 @final
-class Interop:
+class Interop(ImportGroup):
     """The six interop imports of one instance.
 
     Args:
@@ -110,8 +112,8 @@ class Interop:
         self._complete_task = 0
         self._raised: dict[str, DotnetHostError] = {}
 
+    @override
     def functions(self) -> Mapping[str, HostFunction]:
-        """See :class:`dotnet_wasm_host.imports.base.ImportGroup`."""
         return {
             "mono_wasm_bind_js_import_ST": self.bind_import,
             "mono_wasm_invoke_js_function": _unsupported("mono_wasm_invoke_js_function"),
