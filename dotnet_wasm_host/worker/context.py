@@ -85,8 +85,8 @@ class WorkerContext:
             retry_after=self._retry_after(scope),
         ).response()
 
-    def seed_failure(self, scope: Scope, error: DotnetHostError) -> Response:
-        """The same, as the seed's wrapper says it."""
+    def legacy_failure(self, scope: Scope, error: DotnetHostError) -> Response:
+        """The same, as the original TypeScript host says it."""
         scope[EXCHANGE].error = type(error).__name__
         problem = problem_of(
             error,

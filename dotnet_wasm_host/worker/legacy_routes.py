@@ -43,7 +43,7 @@ def legacy_routes(app: FastAPI, context: WorkerContext) -> None:
                 result = await context.invoke(scope, request.receive, function_id, payload)
         except DotnetHostError as error:
             await context.pause(error)
-            return context.seed_failure(scope, error)
+            return context.legacy_failure(scope, error)
         small = len(result) <= LARGE
         answer = write_answer(result) if small else await asyncio.to_thread(write_answer, result)
         return Response(answer, media_type="application/json")
@@ -59,7 +59,7 @@ def legacy_routes(app: FastAPI, context: WorkerContext) -> None:
                 function_id, assembly = await _read(content, "assembly", options.assembly_bytes)
                 await service.deploy(function_id, lambda: assembly)
         except DotnetHostError as error:
-            return context.seed_failure(scope, error)
+            return context.legacy_failure(scope, error)
         return JSONResponse({"success": True})
 
     @app.get(
