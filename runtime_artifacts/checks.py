@@ -77,6 +77,7 @@ def _checks(engine: str | None, left_out: Sequence[str]) -> tuple[Check, ...]:
         Check("ruff format", ("-m", "ruff", "format", "--check")),
         Check("mypy", ("-m", "mypy")),
         Check("lint-imports", ("-c", LINT_IMPORTS)),
+        Check("docs", ("-m", "sphinx", "-q", "-W", "--keep-going", "docs", "build/docs")),
         Check("sizes", ("-c", SIZES)),
         Check("pytest", (*_pytest(left_out), "--cov", "--cov-report=term")),
     )

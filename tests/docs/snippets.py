@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["LANGUAGES", "ROOT", "Snippet", "documents", "snippets_of"]
+__all__ = ["DIRECTIVES", "LANGUAGES", "ROOT", "Snippet", "documents", "snippets_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = frozenset(
     ("csharp", "dockerfile", "ini", "json", "nginx", "python", "sh", "text", "toml", "xml")
 )
+#: Directives of the documentation site, which its build checks.
+DIRECTIVES = frozenset(("{eval-rst}", "{toctree}"))
 _FENCE = re.compile(r"^( *)```([^`\n]*)\n(.*?)^\1```[ ]*$", re.MULTILINE | re.DOTALL)
 _MARKER = re.compile(r"<!-- snippet: ([^\n]*?) -->\n\s*$")
 
