@@ -117,7 +117,6 @@ class StructOffsets:
     class_instance_size: int
     class_flags: int
     class_rank: int
-    class_name: int
     vtable_klass: int
     vtable_initialized: int
     vtable_interp: int
@@ -210,7 +209,8 @@ class Entry:
     Attributes:
         method: address of its ``InterpMethod``.
         instructions: addresses of its entry instructions (``tier_prepare_jiterpreter``, or what
-            stands there by now). The first is the method's start.
+            stands there by now). Each method has an entry at its start; heads of loops have
+            entries of their own.
         slot: counted from ``LinkTarget.first_slot``.
     """
 

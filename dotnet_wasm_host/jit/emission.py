@@ -1,0 +1,253 @@
+"""Writing a method's blocks as one structured WebAssembly function.
+
+``(frame, locals, call_info, ip) -> displacement``: the interpreter's thunk
+(``MINT_TIER_ENTER_JITERPRETER`` in interp.c); the result is added to ``ip``. Every slot lives in
+the frame, where the interpreter and the collector find it at any time.
+
+Structuring: Ramsey, "Beyond Relooper" (2022). A block that several others jump to forward is
+placed after a WebAssembly block inside of its dominator; a head of a loop becomes a loop. An edge
+that would enter a loop beside its head leaves for the interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.jit.control_flow import Dominators
+from dotnet_wasm_host.jit.interface import CannotCompile
+from dotnet_wasm_host.jit.ir import Kind
+from dotnet_wasm_host.wasm.assembly import (
+    BLOCK,
+    END,
+    I32,
+    IF,
+    LOOP,
+    MEMORY_FILL,
+    RETURN,
+    UNREACHABLE,
+    branch,
+    branch_if,
+    branch_table,
+    i32,
+    load,
+    local_get,
+    numeric,
+    store,
+)
+from dotnet_wasm_host.wasm.binary import FunctionType, ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dotnet_wasm_host.jit.control_flow import Block
+    from dotnet_wasm_host.jit.ir import Operation
+
+__all__ = ["THUNK", "FunctionEmitter"]
+
+#: Frame, its slots, what belongs to a call, the address of the entry instruction.
+THUNK = FunctionType((I32, I32, I32, I32), (I32,))
+_LOCALS = 1
+_PARAMETERS = 4
+#: Nested constructs of WebAssembly; Python recurses as deeply.
+_MAX_NESTING = 120
+
+
+@final
+class FunctionEmitter:
+    """Writes one function.
+
+    Args:
+        blocks: what is reached from the entry.
+        entry: the block that is entered.
+        helper: index of an imported function, by name.
+        call_type: index of the type of an indirect call, by name.
+    """
+
+    def __init__(
+        self,
+        blocks: Mapping[int, Block],
+        entry: int,
+        helper: Callable[[str], bytes],
+        call_type: Callable[[str], int],
+    ) -> None:
+        self._helper = helper
+        self._call_type = call_type
+        self.local_types: list[ValueType] = []
+        self._blocks = blocks
+        self._entry = entry
+        self._temporaries: dict[str, int] = {}
+        self._at = entry
+        self._context: list[tuple[str, int]] = []
+        self._dominators = Dominators(entry, {at: b.successors for at, b in blocks.items()})
+        self._loops, self._merges = self._classify()
+
+    def write_function(self) -> bytes:
+        """The function's instructions."""
+        return self._tree(self._entry) + UNREACHABLE
+
+    # What operations are written with (ir.Emitter).
+
+    def read(self, offset: int, value_type: ValueType) -> bytes:
+        """Push a slot."""
+        return local_get(_LOCALS) + load(value_type.name.lower(), offset)
+
+    def write(self, offset: int, value_type: ValueType, value: bytes) -> bytes:
+        """Set a slot."""
+        return local_get(_LOCALS) + value + store(value_type.name.lower(), offset)
+
+    def address(self, offset: int) -> bytes:
+        """Push the address of a place in the frame."""
+        return local_get(_LOCALS) + i32(offset) + numeric("i32.add")
+
+    def temporary(self, name: str, value_type: ValueType = I32) -> int:
+        """A local of the function, by name."""
+        if name not in self._temporaries:
+            self._temporaries[name] = _PARAMETERS + len(self.local_types)
+            self.local_types.append(value_type)
+        return self._temporaries[name]
+
+    def leave(self) -> bytes:
+        """Go on in the interpreter at the operation that is written."""
+        return self._leave_at(self._at)
+
+    def leave_if(self, condition: bytes) -> bytes:
+        """Leave where the condition holds."""
+        return condition + IF + self.leave() + END
+
+    def helper(self, name: str) -> bytes:
+        """Call an export of the code module."""
+        return self._helper(name)
+
+    def call_type(self, name: str) -> int:
+        """Index of a function type for indirect calls."""
+        return self._call_type(name)
+
+    # Structure.
+
+    def _leave_at(self, at: int) -> bytes:
+        return i32(2 * (at - self._entry)) + RETURN
+
+    def _classify(self) -> tuple[set[int], set[int]]:
+        number, loops = self._dominators.number, set()
+        forward: dict[int, int] = {}
+        merges: set[int] = set()
+        for at, block in self._blocks.items():
+            for target in block.successors:
+                if number[target] > number[at]:
+                    forward[target] = forward.get(target, 0) + 1
+                elif self._dominators.dominates(target, at):
+                    loops.add(target)
+            if block.operations[-1].kind is Kind.SWITCH:
+                merges.update(t for t in block.successors if number[t] > number[at])
+        merges.update(target for target, count in forward.items() if count > 1)
+        return loops, merges
+
+    def _tree(self, at: int) -> bytes:
+        """A block and all that it dominates."""
+        if len(self._context) > _MAX_NESTING:
+            raise CannotCompile(f"nests deeper than {_MAX_NESTING} blocks")
+        number = self._dominators.number
+        merges = [child for child in self._dominators.children[at] if child in self._merges]
+        merges.sort(key=number.__getitem__, reverse=True)
+        if at not in self._loops:
+            return self._within(at, merges)
+        self._context.append(("loop", at))
+        body = self._within(at, merges)
+        self._context.pop()
+        return LOOP + body + END + UNREACHABLE
+
+    def _within(self, at: int, merges: list[int]) -> bytes:
+        """A block inside of WebAssembly blocks that end where ``merges`` begin, the last first."""
+        opened = len(self._context)
+        self._context += [("block", target) for target in merges]
+        if len(self._context) > _MAX_NESTING:
+            raise CannotCompile(f"nests deeper than {_MAX_NESTING} blocks")
+        code = [BLOCK * len(merges), self._block(at)]
+        for target in reversed(merges):
+            self._context.pop()
+            code += [END, self._tree(target)]
+        assert len(self._context) == opened
+        return b"".join(code)
+
+    def _block(self, at: int) -> bytes:
+        block = self._blocks[at]
+        code = [self._operation(operation) for operation in block.operations]
+        last = block.operations[-1]
+        self._at = last.at
+        if last.kind in {Kind.RETURN, Kind.EXIT}:
+            code.append(self.leave())
+        elif last.kind is Kind.JUMP:
+            code.append(self._go(at, last.targets[0]))
+        elif last.kind is Kind.BRANCH:
+            code.append(self._branch(at, last, block.next))
+        elif last.kind is Kind.SWITCH:
+            code.append(self._switch(at, last))
+        else:
+            assert block.next is not None
+            code.append(self._go(at, block.next))
+        return b"".join(code)
+
+    def _operation(self, operation: Operation) -> bytes:
+        self._at = operation.at
+        if operation.kind is Kind.MOVE:
+            return self._move(operation)
+        if operation.kind is Kind.ZERO:
+            offset, size = operation.operands
+            return self.address(offset) + i32(0) + i32(size) + MEMORY_FILL
+        return operation.emit(self) if operation.emit else b""
+
+    def _move(self, operation: Operation) -> bytes:
+        """Pairs of destination and source, one after the other, as the interpreter does."""
+        of = "i32" if operation.name == "mov.4" else "i64"
+        operands = operation.operands
+        return b"".join(
+            local_get(_LOCALS) + local_get(_LOCALS) + load(of, operands[n + 1])
+            + store(of, operands[n])
+            for n in range(0, len(operands), 2)
+        )  # fmt: skip
+
+    def _branch(self, at: int, operation: Operation, otherwise: int | None) -> bytes:
+        assert operation.condition is not None
+        assert otherwise is not None
+        condition, target = operation.condition(self), operation.targets[0]
+        label = self._label(at, target)
+        if label is not None:
+            return condition + branch_if(label) + self._go(at, otherwise)
+        self._context.append(("if", -1))
+        taken = self._go(at, target)
+        self._context.pop()
+        if target == otherwise:
+            return condition + b"\x1a" + taken
+        return condition + IF + taken + END + self._go(at, otherwise)
+
+    def _switch(self, at: int, operation: Operation) -> bytes:
+        """Targets without a label are edges that leave: each has a block of its own."""
+        assert operation.condition is not None
+        leaving = [t for t in dict.fromkeys(operation.targets) if self._label(at, t) is None]
+        self._context += [("leaving", -1)] * len(leaving)
+        depths = [
+            leaving.index(t) if t in leaving else self._label(at, t) or 0 for t in operation.targets
+        ]
+        number = operation.condition(self)
+        code = [BLOCK * len(leaving), number, branch_table(depths)]
+        for target in leaving:
+            self._context.pop()
+            code += [END, self._leave_at(target)]
+        return b"".join(code)
+
+    def _label(self, at: int, target: int) -> int | None:
+        """Depth of the construct to branch to, if the target is reached by a branch."""
+        backward = self._dominators.number[target] <= self._dominators.number[at]
+        wanted = ("loop" if backward else "block", target)
+        for depth, construct in enumerate(reversed(self._context)):
+            if construct == wanted:
+                return depth
+        return None
+
+    def _go(self, at: int, target: int) -> bytes:
+        label = self._label(at, target)
+        if label is not None:
+            return branch(label)
+        if self._dominators.number[target] > self._dominators.number[at]:
+            return self._tree(target)
+        return self._leave_at(target)

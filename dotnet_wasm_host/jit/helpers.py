@@ -1,0 +1,50 @@
+"""Functions of the code module that compiled code calls, with their types (jiterpreter.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.wasm.assembly import F32, F64, I32
+from dotnet_wasm_host.wasm.binary import FunctionType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CALL_TYPES", "HELPERS"]
+
+_TRIGONOMETRY = [
+    "asin",
+    "asinh",
+    "acos",
+    "acosh",
+    "atan",
+    "atanh",
+    "cos",
+    "cbrt",
+    "cosh",
+    "exp",
+    "log",
+    "log2",
+    "log10",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+]
+
+#: Type of each export, by its name.
+HELPERS: Mapping[str, FunctionType] = {
+    "mono_jiterp_stelem_ref": FunctionType((I32,) * 3, (I32,)),
+    "mono_jiterp_value_copy": FunctionType((I32,) * 3),
+    "mono_wasm_write_managed_pointer_unsafe": FunctionType((I32,) * 2),
+    **{name: FunctionType((F64,), (F64,)) for name in _TRIGONOMETRY},
+    **{f"{name}f": FunctionType((F32,), (F32,)) for name in _TRIGONOMETRY},
+    **{name: FunctionType((F64,) * 2, (F64,)) for name in ("atan2", "fmod", "pow")},
+    **{name: FunctionType((F32,) * 2, (F32,)) for name in ("atan2f", "fmodf", "powf")},
+    "fma": FunctionType((F64,) * 3, (F64,)),
+    "fmaf": FunctionType((F32,) * 3, (F32,)),
+}
+#: Types of functions that are called through the table: addresses of a result and arguments.
+CALL_TYPES: Mapping[str, FunctionType] = {
+    f"vector{count}": FunctionType((I32,) * (1 + count)) for count in (1, 2, 3)
+}

@@ -1,0 +1,1 @@
+"""Instruction selection: what each instruction of the interpreter becomes."""
