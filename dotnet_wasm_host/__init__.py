@@ -66,8 +66,11 @@ from dotnet_wasm_host.runtime.registry import FunctionRegistry, FunctionState, L
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.json_functions import json_function
-    from dotnet_wasm_host.pool import Isolation, PoolStats, RuntimePool, StagedFunction
+    from dotnet_wasm_host.pool.isolation import Isolation
+    from dotnet_wasm_host.pool.pool import RuntimePool
     from dotnet_wasm_host.pool.portable import DotnetFunction
+    from dotnet_wasm_host.pool.staging import StagedFunction
+    from dotnet_wasm_host.pool.stats import PoolStats
     from dotnet_wasm_host.roslyn import compile_csharp
 
 __version__ = "0.1.0"
@@ -131,10 +134,10 @@ __all__ = [
 #: Imported at first use: a process that only calls functions starts faster without them.
 _LAZY = {
     "DotnetFunction": "dotnet_wasm_host.pool.portable",
-    "Isolation": "dotnet_wasm_host.pool",
-    "PoolStats": "dotnet_wasm_host.pool",
-    "RuntimePool": "dotnet_wasm_host.pool",
-    "StagedFunction": "dotnet_wasm_host.pool",
+    "Isolation": "dotnet_wasm_host.pool.isolation",
+    "PoolStats": "dotnet_wasm_host.pool.stats",
+    "RuntimePool": "dotnet_wasm_host.pool.pool",
+    "StagedFunction": "dotnet_wasm_host.pool.staging",
     "compile_csharp": "dotnet_wasm_host.roslyn",
     "json_function": "dotnet_wasm_host.imports.json_functions",
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from platformdirs import user_data_path
@@ -13,136 +15,95 @@ from platformdirs import user_data_path
 from dotnet_wasm_host.cli.console import progress
 from dotnet_wasm_host.errors import ExtraNotInstalled
 from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.worker.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 __all__ = ["serve"]
 
 TOKEN_VARIABLE = "DOTNET_WASM_HOST_TOKEN"  # noqa: S105 - the name of one
+#: Before the name of a setting, in capitals, in the environment.
+VARIABLE_PREFIX = "DOTNET_WASM_HOST_SERVE_"
 
 
-def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; not loopback: needs a token.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8080,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="SQLite file of deployed functions; default: in the user's data folder."),
-    ] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(help=f"File with the bearer token; or set {TOKEN_VARIABLE}.", exists=True),
-    ] = None,
-    token_for_calls: Annotated[
-        bool, typer.Option("--token-for-calls", help="Calls and listings need the token, too.")
-    ] = False,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="Name in the Host header to answer to; repeatable."),
-    ] = None,
-    image: Annotated[str, typer.Option(help="Image that instances start from.")] = "full",
-    image_file: Annotated[
-        Path | None, typer.Option(help="The same from a file, read again by a reload.", exists=True)
-    ] = None,
-    allow_http: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Host that HttpClient in functions may reach, as 'api.example.org', "
-            "'*.example.org' or with ':port'; repeatable. None by default."
-        ),
-    ] = None,
-    allow_private_addresses: Annotated[
-        bool,
-        typer.Option(
-            "--allow-private-addresses", help="Those may be in private networks or on this machine."
-        ),
-    ] = False,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE that all functions see; repeatable. They inherit nothing."),
-    ] = None,
-    mount: Annotated[
-        list[str] | None,
-        typer.Option(help="/GUEST/PATH=DIRECTORY that all functions may read; repeatable."),
-    ] = None,
-    isolation: Annotated[
-        str, typer.Option(help="What calls share: shared, per-function or per-invocation.")
-    ] = "per-function",
-    timeout: Annotated[float, typer.Option(help="Seconds a call may take at most.")] = 30.0,
-    memory: Annotated[int, typer.Option(help="MiB an instance may use.")] = 256,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Calls of one function at the same time, in each process; "
-            "default: half as many as CPUs, 1 to 4.",
-        ),
-    ] = None,
-    places: Annotated[
-        int | None, typer.Option(min=1, help="Calls at the same time, in each process.")
-    ] = None,
-    waiting: Annotated[
-        int, typer.Option(min=0, help="Calls that may wait for a place; more get 429.")
-    ] = 1000,
-    waiting_per_function: Annotated[
-        int, typer.Option(min=0, help="The same for each function.")
-    ] = 64,
-    stack_traces: Annotated[
-        bool, typer.Option("--stack-traces", help="Show .NET stack traces to callers.")
-    ] = False,
-    access_log: Annotated[bool, typer.Option(help="A line of JSON on stdout a request.")] = True,
-    grace: Annotated[
-        int, typer.Option(min=1, help="Seconds that running requests have at the end.")
-    ] = 60,
-) -> None:
-    """Serve functions over HTTP; see docs/worker.md. SIGHUP reloads the image."""
+def serve(*, token_file: Path | None, **values: Any) -> None:
+    """Serve functions over HTTP; see docs/worker.md. SIGHUP reloads the image.
+
+    Every option can also be an environment variable: --waiting is
+    DOTNET_WASM_HOST_SERVE_WAITING. Values of repeatable options are separated by spaces there.
+    """
     try:
-        from dotnet_wasm_host.worker.serving import ServeSettings  # noqa: PLC0415 - an extra
-        from dotnet_wasm_host.worker.serving import serve as run  # noqa: PLC0415
+        from dotnet_wasm_host.worker.serving import serve as run  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed; run: pip install 'dotnet-wasm-host[worker]'"
         ) from error
     settings = ServeSettings(
-        store=str(store or user_data_path("dotnet_wasm_host", appauthor=False) / "worker.sqlite3"),
-        host=host,
-        port=port,
-        workers=workers,
         token=_token(token_file),
-        token_for_calls=token_for_calls,
-        hosts=tuple(allow_host or ()),
-        http_hosts=tuple(allow_http or ()),
-        http_private=allow_private_addresses,
-        environment=_pairs(env or (), "--env"),
-        mounts=_pairs(mount or (), "--mount"),
-        image=image,
-        image_file=None if image_file is None else str(image_file),
-        isolation=isolation,
-        timeout=timeout,
-        memory_mib=memory,
-        concurrency=concurrency,
-        places=places,
-        waiting=waiting,
-        waiting_per_function=waiting_per_function,
-        stack_traces=stack_traces,
-        access_log=access_log,
-        grace_seconds=grace,
+        **{name: _of_option(name, value) for name, value in values.items()},
     )
+    if not settings.store:
+        folder = user_data_path("dotnet_wasm_host", appauthor=False)
+        settings = replace(settings, store=str(folder / "worker.sqlite3"))
     try:
         settings.check()
     except (ValueError, ExtraNotInstalled) as error:
         raise typer.BadParameter(str(error)) from error
-    if image_file is None:
-        RuntimeImage.load(image, progress=progress)  # once, before several processes need it
+    if settings.image_file is None:
+        # Once, before several processes need it.
+        RuntimeImage.load(settings.image, progress=progress)
     run(settings)
 
 
-def _pairs(values: Iterable[str], option: str) -> dict[str, str]:
+def _with_options(command: Callable[..., None]) -> None:
+    """Give a command the parameters that Typer makes options of: one for each setting."""
+    types = get_type_hints(ServeSettings)
+    parameters = [
+        _parameter(each, types[each.name]) for each in fields(ServeSettings) if each.name != "token"
+    ]
+    token = typer.Option(help=f"File with the bearer token; or set {TOKEN_VARIABLE}.", exists=True)
+    parameters.append(_keyword("token_file", Annotated[Path | None, token], None))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+
+
+def _parameter(each: Field[Any], type_: Any) -> inspect.Parameter:
+    """The parameter for one setting."""
+    default = None if each.default is MISSING else each.default
+    name = each.name.replace("_", "-")
+    flag = [f"--{name}/--no-{name}"] if type_ is bool else [f"--{name}"]
+    if each.default_factory is not MISSING or default == ():
+        type_, default = list[str] | None, None
+    option = typer.Option(
+        *flag,
+        help=each.metadata["help"],
+        envvar=VARIABLE_PREFIX + each.name.upper(),
+        show_envvar=False,
+        min=each.metadata.get("min"),
+        max=each.metadata.get("max"),
+    )
+    return _keyword(each.name, Annotated[type_, option], default)
+
+
+def _keyword(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _of_option(name: str, value: Any) -> Any:
+    """What a setting is made of: repeatable options are lists here."""
+    if name in {"env", "mount"}:
+        return _pairs(value or (), f"--{name}")
+    return tuple(value or ()) if name.startswith("allow_h") else value
+
+
+def _pairs(values: Iterable[str], option: str) -> Mapping[str, str]:
     pairs = dict[str, str]()
     for value in values:
         name, equals, content = value.partition("=")
         if not equals:
-            raise typer.BadParameter(f"{option} {value!r} has no '='")
+            raise typer.BadParameter(f"{option} {value!r} has no '='; write {option} NAME=VALUE")
         pairs[name] = content
     return pairs
 
@@ -154,3 +115,6 @@ def _token(file: Path | None) -> str | None:
         return file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{file} cannot be read: {error}") from error
+
+
+_with_options(serve)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.assembly import MalformedImage, identify, read_assembly, read_dependencies
 from dotnet_wasm_host.errors import AssemblyLoadError, FunctionNotLoaded
 from dotnet_wasm_host.options import Limits
-from dotnet_wasm_host.pool import RuntimePool
+from dotnet_wasm_host.pool.pool import RuntimePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

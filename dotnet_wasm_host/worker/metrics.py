@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from dotnet_wasm_host.pool import PoolStats
+    from dotnet_wasm_host.pool.stats import PoolStats
 
 __all__ = ["CONTENT_TYPE", "OTHER", "WorkerMetrics", "forget_dead_processes", "multiprocess_folder"]
 

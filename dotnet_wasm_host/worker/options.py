@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.options import KIB, MIB, Limits, WasiOptions
-from dotnet_wasm_host.pool import Isolation
+from dotnet_wasm_host.pool.isolation import Isolation
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.images.image import RuntimeImage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.worker.options import WorkerOptions
 
-__all__ = ["Forbidden", "Guard", "Unauthorized", "is_loopback"]
+__all__ = ["Forbidden", "Guard", "Unauthorized"]
 
 _SCHEME = b"bearer "
 
@@ -70,13 +69,3 @@ class Guard:
 
 def _digest(value: bytes) -> bytes:
     return hashlib.sha256(value).digest()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address to listen at."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

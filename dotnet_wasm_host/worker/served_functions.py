@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.images.image import RuntimeImage
-from dotnet_wasm_host.pool import RuntimePool
+from dotnet_wasm_host.pool.pool import RuntimePool
 from dotnet_wasm_host.worker.inline import Quickness
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from dotnet_wasm_host.pool import StagedFunction
+    from dotnet_wasm_host.pool.staging import StagedFunction
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.store import FunctionRecord, StoredFunction

@@ -8,8 +8,8 @@ from fastapi.testclient import TestClient
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.options import Limits
 from dotnet_wasm_host.worker import WorkerOptions
-from dotnet_wasm_host.worker.security import is_loopback
-from dotnet_wasm_host.worker.serving import InsecureAddress, ServeSettings
+from dotnet_wasm_host.worker.addresses import is_loopback
+from dotnet_wasm_host.worker.settings import InsecureAddress, ServeSettings
 from tests.worker.conftest import TOKEN, MakeClient
 from tests.worker.test_functions import problem
 

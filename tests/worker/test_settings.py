@@ -1,0 +1,95 @@
+"""Each setting of ``serve`` is said once, and reaches the worker."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import dotnet_wasm_host.worker.serving as server
+from dotnet_wasm_host.cli.main import app
+from dotnet_wasm_host.worker import WorkerOptions
+from dotnet_wasm_host.worker.settings import ServeSettings
+
+#: Fields of WorkerOptions that a server sets under another name, or from several settings.
+COMPOSED = {"limits", "http", "wasi", "allowed_hosts"}
+
+
+def served(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServeSettings:
+    """The settings that a command line gives the server."""
+    seen: list[ServeSettings] = []
+    monkeypatch.setattr(server, "serve", seen.append)
+    done = CliRunner().invoke(app, ["serve", *arguments])
+    assert done.exit_code == 0, done.output
+    return seen[0]
+
+
+def test_every_option_of_the_worker_is_a_setting() -> None:
+    names = {each.name for each in fields(ServeSettings)}
+    assert {each.name for each in fields(WorkerOptions)} - names == COMPOSED
+
+
+def test_defaults_are_those_of_the_worker() -> None:
+    options, default = ServeSettings().options(), WorkerOptions()
+    for name in {each.name for each in fields(WorkerOptions)} - COMPOSED:
+        assert getattr(options, name) == getattr(default, name), name
+    assert options.limits == default.limits
+
+
+def test_every_setting_is_an_option_with_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = CliRunner().invoke(app, ["serve", "--help"]).output
+    for each in fields(ServeSettings):
+        option = "token-file" if each.name == "token" else each.name.replace("_", "-")
+        assert f"--{option} " in text, option
+        assert each.metadata["help"]
+
+
+def test_options_reach_the_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = served(
+        monkeypatch, "--waiting", "7", "--memory", "128", "--payload-bytes", "1000",
+        "--env", "A=b=c", "--mount", f"/data={tmp_path}", "--no-access-log",
+        "--isolation", "per-invocation", "--allow-host", "a.example", "--allow-host", "b.example",
+    )  # fmt: skip
+    options = settings.options()
+    assert (options.waiting, options.limits.payload_bytes) == (7, 1000)
+    assert options.limits.memory_bytes == 128 << 20
+    assert dict(options.wasi.env) == {"A": "b=c"}
+    assert not options.access_log
+    assert options.isolation.value == "per invocation"
+    assert options.allowed_hosts == ("a.example", "b.example")
+
+
+def test_the_environment_sets_what_no_option_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOTNET_WASM_HOST_SERVE_WAITING", "8")
+    monkeypatch.setenv("DOTNET_WASM_HOST_SERVE_BODY_SECONDS", "2.5")
+    monkeypatch.setenv("DOTNET_WASM_HOST_SERVE_STACK_TRACES", "true")
+    monkeypatch.setenv("DOTNET_WASM_HOST_SERVE_ALLOW_HOST", "a.example b.example")
+    options = served(monkeypatch, "--waiting", "9").options()
+    assert (options.waiting, options.body_seconds, options.stack_traces) == (9, 2.5, True)
+    assert options.allowed_hosts == ("a.example", "b.example")
+
+
+def test_settings_travel_to_other_processes(tmp_path: Path) -> None:
+    settings = ServeSettings(
+        store="x", token="0123456789abcdef", allow_host=("a",), mount={"/d": str(tmp_path)}
+    )
+    assert ServeSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--env", "NAME"], "has no '='"),
+        (["--waiting", "-1"], "0"),
+        (["--allow-private-addresses"], "no host is"),
+        (["--host", "0.0.0.0"], "token"),
+    ],
+)
+def test_what_cannot_be_is_a_usage_error(arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["serve", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
