@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import json
-import logging
 import os
 import struct
 import threading
@@ -26,6 +25,7 @@ from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_ap
 from dotnet_wasm_host.guest.function_source import FunctionSource, read_source
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.images.builder import ImageBuilder, ImageParts
+from dotnet_wasm_host.images.progress import announce
 from dotnet_wasm_host.images.state import (
     FrozenFunction,
     ImageManifest,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 
-_log = logging.getLogger(__name__)
 #: Format of the file that :meth:`RuntimeImage.save` writes.
 FILE_FORMAT = 3
 #: What is said of an image fits into some hundred kilobytes; decompressing stops here.
@@ -103,12 +102,13 @@ class RuntimeImage:
                 ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``, ``"common"``.
             engine: engine or its name.
             stack_bytes: stack that guest code may use; see ``Limits``.
-            progress: told what takes longer than a moment.
+            progress: told what takes longer than a moment; by default that is logged, or shown
+                on a terminal.
         """
         if name not in IMAGE_NAMES:
             raise ValueError(f"there is no image {name!r}; choose one of {list(IMAGE_NAMES)}")
         chosen = get_engine(engine, stack_bytes=stack_bytes)
-        return _loaded.get(name, chosen, progress or _log.info)
+        return _loaded.get(name, chosen, progress or announce)
 
     @property
     def manifest(self) -> ImageManifest:
@@ -217,7 +217,7 @@ class RuntimeImage:
 
         For images that are a fixed function of the installed artifacts; ``name`` is the key.
         """
-        builder = ImageBuilder(self.engine, progress or _log.info)
+        builder = ImageBuilder(self.engine, progress or announce)
 
         def make_parts() -> ImageParts:
             with builder.step(f"making image {name!r}"):
@@ -260,7 +260,7 @@ class RuntimeImage:
         if Path(path).is_dir():
             return cls._open_published(Path(path), chosen)
         name, module, state = read_image_file(path)
-        builder = ImageBuilder(chosen, _log.info)
+        builder = ImageBuilder(chosen, announce)
         if state.code_sha256 != builder.code_sha256:
             raise ArtifactError(
                 f"{path} was made with another build of the .NET runtime "
@@ -275,7 +275,7 @@ class RuntimeImage:
         from dotnet_wasm_host.base_library.publishing import open_published  # noqa: PLC0415
 
         store, function = open_published(folder)
-        builder = ImageBuilder(engine, _log.info, store)
+        builder = ImageBuilder(engine, announce, store)
         name = function.function_id
 
         def load_function() -> ImageParts:
