@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.imports.host import Host
 
-__all__ = ["boot", "find_methods"]
+__all__ = ["ENTRIES_EVERYWHERE", "boot", "find_methods"]
+
+#: Options of the runtime with which every method begins with an instruction that counts how often
+#: it runs and that can be pointed at compiled code. The base is ``jiterpreter-opts.def``.
+ENTRIES_EVERYWHERE = ("--jiterpreter-minimum-trace-value=0",)
 
 #: ``System.Private.CoreLib`` asserts without the first two.
 PROPERTIES: Mapping[str, str] = {
@@ -32,14 +36,20 @@ _ANY_PARAMETER_COUNT = 0xFFFFFFFF
 
 
 def boot(
-    host: Host, assemblies: Iterable[tuple[str, bytes]], *, with_time_zones: bool = True
+    host: Host,
+    assemblies: Iterable[tuple[str, bytes]],
+    *,
+    with_time_zones: bool = True,
+    options: Iterable[str] = (),
 ) -> dict[str, int]:
     """Start the runtime with ``assemblies``: file name (``X.dll`` or ``X.wasm``) and content.
 
-    Without time zones every zone is UTC, and the data module need not have any. Returns where in
-    linear memory each assembly is.
+    Without time zones every zone is UTC, and the data module need not have any. ``options`` are
+    the interpreter's (``jiterpreter-opts.def``). Returns where in linear memory each assembly is.
     """
     host.call("__wasm_call_ctors")
+    for option in options:
+        _set_option(host, option)
     places = {name: _add_assembly(host, name, content) for name, content in assemblies}
     properties = {**PROPERTIES, _NO_TIME_ZONES: str(not with_time_zones).lower()}
     keys, values = list(properties), list(properties.values())
@@ -75,6 +85,14 @@ def find_methods(
         if found[method] == 0:
             raise ArtifactError(f"type '{namespace}.{type_name}' has no method '{method}'")
     return found
+
+
+def _set_option(host: Host, option: str) -> None:
+    if not host.call("mono_jiterp_parse_option", _c_string(host, option)):
+        raise ArtifactError(
+            f"expected an option of the interpreter, found {option!r}, which it does not know; "
+            "build the artifacts again"
+        )
 
 
 def _add_assembly(host: Host, name: str, content: bytes) -> int:

@@ -11,18 +11,20 @@ from dotnet_wasm_host.imports.base import ImportGroup
 from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.base import Caller
     from dotnet_wasm_host.imports.output import CallOutput
 
-__all__ = ["Mono"]
+__all__ = ["JITERPRETER_NOT_JITTED", "JITERPRETER_TRAINING", "Mono"]
 
 _log = logging.getLogger("dotnet_wasm_host.mono")
 
 #: What ``mono_interp_tier_prepare_jiterpreter`` answers for "this trace stays interpreted".
 JITERPRETER_NOT_JITTED = 1
+#: ... and for "go on counting, and never ask again".
+JITERPRETER_TRAINING = 0
 _TRACE_LEVELS = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
@@ -42,6 +44,9 @@ class Mono(ImportGroup):
         background_work: the guest's thread pool has work; call ``mono_background_exec``.
         finished_calls: calls that waited have ended and can be collected.
         timer_at: ``time.monotonic()`` at which ``mono_wasm_execute_timer`` wants to run.
+        tier_up: told of each method that has run often: its frame, method, instruction, number
+            of its counter, start and size of its code; answers :data:`JITERPRETER_TRAINING`, or
+            :data:`JITERPRETER_NOT_JITTED`, after which the method is not counted any more.
     """
 
     def __init__(self, caller: Caller, output: CallOutput) -> None:
@@ -51,6 +56,7 @@ class Mono(ImportGroup):
         self.background_work = False
         self.finished_calls = False
         self.timer_at: float | None = None
+        self.tier_up: Callable[[int, int, int, int, int, int], int] | None = None
 
     @override
     def functions(self) -> Mapping[str, HostFunction]:
@@ -62,8 +68,8 @@ class Mono(ImportGroup):
             "mono_wasm_console_clear": _ignore,
             "mono_wasm_get_locale_info": _refuse("mono_wasm_get_locale_info"),
             # The jiterpreter compiles hot traces to WebAssembly in a browser. Saying no once
-            # keeps the interpreter from ever asking for the rest.
-            "mono_interp_tier_prepare_jiterpreter": lambda *_: JITERPRETER_NOT_JITTED,
+            # keeps the interpreter from ever asking again.
+            "mono_interp_tier_prepare_jiterpreter": self._prepare_jiterpreter,
             "mono_interp_record_interp_entry": _ignore,
             "mono_interp_flush_jitcall_queue": _ignore,
             "mono_interp_jit_wasm_entry_trampoline": lambda *_: 0,
@@ -78,6 +84,11 @@ class Mono(ImportGroup):
             "mono_wasm_add_dbg_command_received": _ignore,
             "mono_wasm_fire_debugger_agent_message_with_data": _ignore,
         }
+
+    def _prepare_jiterpreter(self, *arguments: int) -> int:
+        if self.tier_up is None:
+            return JITERPRETER_NOT_JITTED
+        return self.tier_up(*arguments[:6])
 
     def trace(self, domain: int, level: int, message: int, _fatal: int, _user_data: int) -> None:
         """A line of Mono's own log, kept for the error that may follow it."""

@@ -14,6 +14,9 @@ from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest, NativeCo
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.ecma335 import metadata, webcil
 from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.images import boot
+from dotnet_wasm_host.jit import facts
+from dotnet_wasm_host.jit.facts import CODE, FACTS
 from dotnet_wasm_host.wasm import module as wasm
 from dotnet_wasm_host.wasm.binary import MalformedModule
 from runtime_artifacts.pipeline import (
@@ -133,7 +136,8 @@ def up_to_date(sources: Sources, stamp: str) -> bool:
 def inputs_fingerprint(sources: Sources) -> str:
     """Hash of all that decides what dist holds: pins, contracts, guest, licences and code."""
     inputs = {"lock": sources.lock_file, "images": sources.images_file}
-    package = (wasm.__file__, manifest_module.__file__, metadata.__file__, webcil.__file__)
+    modules = (wasm, manifest_module, metadata, webcil, facts, boot)
+    package = (str(module.__file__) for module in modules)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
     inputs |= {f"code/{path.name}": path for path in code}
     for folder in (sources.guest, sources.images, sources.licenses, sources.known_builds):
@@ -157,6 +161,7 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     contents |= _tree(sources.guest, "guest/", "*.dll")
     contents |= _tree(sources.licenses, "licenses/", "*.txt")
     contents |= images.collect(sources.images_file, sources.images)
+    contents[FACTS] = _interpreter_facts(contents)
     files = {name: _describe(name, content) for name, content in contents.items()}
     manifest = Manifest(
         dotnet_version=native.dotnet_version,
@@ -178,10 +183,27 @@ def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:
         raise ArtifactError(f"dotnet.native.wasm cannot be adapted: {error}") from error
     code = binaryen.optimise(halves.code, sources.fetch(binaryen.PACKAGE), sources.cache)
     return {
-        "dotnet.code.wasm": code,
+        CODE: code,
         "dotnet.data.wasm": data,
         "dotnet.data.utc.wasm": small_data,
     }
+
+
+def _interpreter_facts(contents: Mapping[str, bytes]) -> bytes:
+    # Of the build, only this step needs an engine.
+    from runtime_artifacts.pipeline import interpreter_facts  # noqa: PLC0415
+
+    code, data = contents[CODE], contents["dotnet.data.wasm"]
+    assemblies = [
+        (f"{Path(name).stem}.wasm", content)
+        for name, content in contents.items()
+        if name.startswith("framework/")
+    ]
+    assemblies.append(("MinimalRuntime.dll", contents["guest/MinimalRuntime.dll"]))
+    found = interpreter_facts.gather(
+        code, data, assemblies, contents["guest/MinimalRuntime.WarmUp.dll"]
+    )
+    return facts.encode_facts(found, hashlib.sha256(code).hexdigest())
 
 
 def _tree(folder: Path, prefix: str, pattern: str) -> dict[str, bytes]:
