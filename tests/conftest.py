@@ -49,7 +49,7 @@ def pytest_sessionstart() -> None:
 
 
 #: What only wasmtime has: docs/engines.md.
-ONLY_WASMTIME = ("parallel guests", "a stack limit", "a list of instances", "a public binding")
+ONLY_WASMTIME = ("parallel guests", "a stack limit", "a list of instances")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

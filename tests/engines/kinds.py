@@ -11,7 +11,7 @@ import wasmtime
 from dotnet_wasm_host.engines.base import Engine
 from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 
-__all__ = ["ENGINES", "HAS_WASMER", "INTERRUPTED_IN_HOST_CALLS", "assemble"]
+__all__ = ["ENGINES", "HAS_WASMER", "assemble"]
 
 #: On newer versions pip installs a package of this name that fails when it is used.
 HAS_WASMER = sys.version_info < (3, 11) and importlib.util.find_spec("wasmer") is not None
@@ -24,12 +24,9 @@ def _wasmer() -> Engine:
 
 
 ENGINES: Mapping[str, Callable[[], Engine]] = {
-    "wasmtime-raw": WasmtimeEngine,
-    "wasmtime-public": lambda: WasmtimeEngine(raw=False),
+    "wasmtime": WasmtimeEngine,
     **({"wasmer": _wasmer} if HAS_WASMER else {}),
 }
-#: Engines that notice an interruption only where the guest calls the host.
-INTERRUPTED_IN_HOST_CALLS = ("wasmtime-public",)
 
 
 def assemble(text: str) -> bytes:

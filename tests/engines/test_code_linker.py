@@ -126,7 +126,7 @@ def test_no_table_no_linker(engine: WasmtimeEngine) -> None:
     assert start(engine, code).code_linker is None
 
 
-@pytest.mark.parametrize("name", [name for name in ENGINES if name != "wasmtime-raw"])
+@pytest.mark.parametrize("name", [name for name in ENGINES if name != "wasmtime"])
 def test_engines_without_access_to_tables_say_so(name: str) -> None:
     engine = ENGINES[name]()
     modules = engine.compile(assemble(CODE)), engine.compile(assemble(MEMORY))

@@ -17,7 +17,7 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
     RuntimeClosed,
 )
-from tests.engines.kinds import ENGINES, INTERRUPTED_IN_HOST_CALLS, assemble
+from tests.engines.kinds import ENGINES, assemble
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -306,11 +306,7 @@ def test_an_interruption_of_one_instance_leaves_another_alone(start: Start) -> N
         stopped.function("spin_calling")()
 
 
-def test_a_guest_that_never_calls_the_host_is_stopped_where_that_can_be(
-    start: Start, request: pytest.FixtureRequest
-) -> None:
-    if request.node.callspec.params["engine"] in INTERRUPTED_IN_HOST_CALLS:
-        return
+def test_a_guest_that_never_calls_the_host_is_stopped(start: Start) -> None:
     instance = start()
     interrupt_soon(instance, Stopped)
     with pytest.raises(Stopped):

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.engines.wasmtime.binding import NativeError
-from dotnet_wasm_host.engines.wasmtime.raw import RawModule, RawStore
+from dotnet_wasm_host.engines.wasmtime.c_api import NativeError
+from dotnet_wasm_host.engines.wasmtime.store import Store
 
 
 @pytest.mark.parametrize(
@@ -22,16 +22,16 @@ def test_a_busy_kernel_is_asked_again(
     survives: bool,
 ) -> None:
     image = dwh.RuntimeImage.load(engine="wasmtime")
-    instantiate, refused = RawStore.memory, 0
+    instantiate, refused = Store.instantiate_memory, 0
 
-    def instantiate_or_refuse(store: RawStore, module: RawModule) -> object:
+    def instantiate_or_refuse(store: Store, module: int) -> object:
         nonlocal refused
         if refused < refusals:
             refused += 1
             raise NativeError(message)
         return instantiate(store, module)
 
-    monkeypatch.setattr(RawStore, "memory", instantiate_or_refuse)
+    monkeypatch.setattr(Store, "instantiate_memory", instantiate_or_refuse)
     monkeypatch.setattr("time.sleep", lambda _: None)
     if survives:
         with dwh.Runtime(image) as runtime:

@@ -10,10 +10,8 @@ from tests.engines.kinds import assemble
 MEMORY = '(module (memory (export "memory") 1))'
 CODE = '(module (import "env" "memory" (memory 1)))'
 LIMIT = 1 << 20
-bindings = pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
 
 
-@bindings
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -21,16 +19,15 @@ bindings = pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
         ('(module (import "env" "memory" (memory 2)))', "incompatible import type"),
     ],
 )
-def test_a_module_that_imports_something_else(raw: bool, code: str, reason: str) -> None:
-    engine = WasmtimeEngine(raw=raw)
+def test_a_module_that_imports_something_else(code: str, reason: str) -> None:
+    engine = WasmtimeEngine()
     modules = engine.compile(assemble(code)), engine.compile(assemble(MEMORY))
     with pytest.raises(ValueError, match=f"cannot be instantiated: .*{reason}"):
         engine.instantiate(*modules, memory_limit=LIMIT)
 
 
-@bindings
-def test_a_module_of_another_engine(raw: bool) -> None:
-    engine, other = WasmtimeEngine(raw=raw), WasmtimeEngine(raw=not raw)
+def test_a_module_of_another_engine() -> None:
+    engine, other = WasmtimeEngine(), WasmtimeEngine()
     code, memory = engine.compile(assemble(CODE)), other.compile(assemble(MEMORY))
     with pytest.raises(ValueError, match="from this engine"):
         engine.instantiate(code, memory, memory_limit=LIMIT)

@@ -462,4 +462,4 @@ def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
     service.close()
     left = [t.name for t in threading.enumerate() if t.name.startswith("dotnet_wasm_host")]
     # The engines' own threads serve all runtimes of the process and stay.
-    assert set(left) <= {"dotnet_wasm_host watch", "dotnet_wasm_host ticker"}
+    assert set(left) <= {"dotnet_wasm_host watch"}

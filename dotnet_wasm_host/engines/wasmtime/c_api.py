@@ -29,28 +29,31 @@ from ctypes import (
 )
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
-
-from dotnet_wasm_host.engines.wasmtime.binding import FRAMES, NativeError, Signature, Stop
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
+    "FRAMES",
     "FUNCREF",
     "FUNCTION",
     "GLOBAL",
     "I32",
     "MEMORY",
     "TABLE",
+    "VAL_RAW_SIZE",
     "Api",
     "ByteVector",
     "DeadlineCallback",
     "Extern",
     "HostCallback",
     "Instance",
+    "NativeError",
     "Owned",
     "PointerVector",
+    "Signature",
+    "Stop",
     "Value",
 ]
 
@@ -68,11 +71,43 @@ I32 = 0
 FUNCREF = 5
 #: wasmtime/trap.h
 _INTERRUPT = 10
+#: Bytes of a ``wasmtime_val_raw_t``, a little-endian union (wasmtime/val.h).
+VAL_RAW_SIZE = 16
+#: Frames of a trap that are kept: deep recursion has tens of thousands, all alike.
+FRAMES = 32
 
 #: ``wasmtime_func_unchecked_callback_t``: environment, caller, values, their number; gives a trap.
 HostCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
 #: Context, data, where to write how many epochs to go on for, the kind of that; gives an error.
 DeadlineCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
+
+
+class NativeError(Exception):
+    """wasmtime refused to do something, in its own words."""
+
+
+class Stop(NamedTuple):
+    """Why a call came back without a result.
+
+    Attributes:
+        message: of wasmtime.
+        trap: a trap, not an error of wasmtime's.
+        interrupted: a trap because the deadline was reached.
+        frames: what the guest was doing, the innermost first: index of a function in its module
+            and offset in bytes into its body. At most :data:`FRAMES`.
+    """
+
+    message: str
+    trap: bool = False
+    interrupted: bool = False
+    frames: Sequence[tuple[int, int]] = ()
+
+
+class Signature(NamedTuple):
+    """Type of a function; value types by their names in the text format: ``i32``."""
+
+    params: tuple[str, ...]
+    results: tuple[str, ...]
 
 
 class ByteVector(ctypes.Structure):
@@ -335,8 +370,9 @@ class Owned:
         self._delete = None
 
     def __del__(self) -> None:
-        if self._delete is not None:
-            self._delete(self.pointer)
+        delete = getattr(self, "_delete", None)  # not there if __init__ failed
+        if delete is not None:
+            delete(self.pointer)
 
 
 def _content(vector: ByteVector) -> bytes:

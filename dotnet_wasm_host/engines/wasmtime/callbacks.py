@@ -1,15 +1,46 @@
-"""Functions that C calls and whose exceptions must not get lost."""
+"""Functions that wasmtime calls: host functions, and the look at interruptions.
+
+No Python exception crosses a guest's frames. A callback keeps what its function raised in the
+instance (:attr:`~dotnet_wasm_host.engines.instance.EngineInstance.pending`), answers with a trap
+that unwinds the guest, and whoever called the guest raises what was kept.
+"""
 
 from __future__ import annotations
 
+import ctypes
+import struct
 import sys
+import threading
+import time
+from ctypes import c_uint64
 from types import FunctionType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dotnet_wasm_host.engines.wasmtime.c_api import VAL_RAW_SIZE
+from dotnet_wasm_host.errors import RuntimeClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["enter_quietly"]
+    from dotnet_wasm_host.engines.base import HostFunction, Number
+    from dotnet_wasm_host.engines.wasmtime.active import Active
+    from dotnet_wasm_host.engines.wasmtime.c_api import Api, Signature
+    from dotnet_wasm_host.engines.wasmtime.watch import Watch
+
+__all__ = ["dispatcher", "enter_quietly", "host_callback", "look_up_callback"]
+
+_FORMATS = {"i32": "I", "i64": "q", "f32": "f", "f64": "d"}
+_RESULTS = {"i32": struct.Struct("<I"), "i64": struct.Struct("<q"), "f64": struct.Struct("<d")}
+_TRAP_MESSAGE = b"host function raised"
+_ERROR_MESSAGE = b"interrupted"
+#: How often a guest that runs lets Python handle signals, in seconds. Only the main thread does.
+_SIGNAL_PERIOD = 0.05
+#: How often it does in other threads, which only matters if the main thread calls it later on.
+_IDLE_PERIOD = 1.0
+#: wasmtime/store.h: the guest goes on for this many epochs, that is until the next wake-up.
+_NEXT_EPOCH = 1
+#: Argument of RESUME "after a yield from" (:mod:`dis`): signals are not looked at.
+_AFTER_YIELD_FROM = 2
 
 F = TypeVar("F", bound="Callable[..., object]")
 
@@ -32,3 +63,83 @@ def enter_quietly(function: F) -> F:
         code[entry + 1] = _AFTER_YIELD_FROM
         function.__code__ = function.__code__.replace(co_code=bytes(code))
     return function
+
+
+def dispatcher(active: Active, index: int) -> HostFunction:
+    """The host function of an import: it calls the function that the active instance has for it."""
+
+    def call_host(*arguments: Number) -> Number | None:
+        instance = active.instance
+        if instance is None:
+            raise RuntimeClosed("a guest function ran outside of any call")
+        return (instance.functions or instance.provide_functions())[index](*arguments)
+
+    return call_host
+
+
+def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., Any]:
+    """What wasmtime calls when the epoch of a guest that runs is over."""
+
+    def look_up(_context: int, _data: int, delta: int, _kind: int) -> int | None:
+        try:
+            c_uint64.from_address(delta).value = _NEXT_EPOCH
+            instance = active.instance
+            if instance is None:
+                return None
+            # Python handles its signals on the way; what a handler raises arrives here, too.
+            instance.look_up()
+            in_main = threading.get_ident() == threading.main_thread().ident
+            period = _SIGNAL_PERIOD if in_main else _IDLE_PERIOD
+            watch.ask(min(instance.deadline, time.monotonic() + period))
+        except BaseException as error:  # noqa: BLE001 - the instance keeps it
+            _keep(active, error)
+            return int(api.wasmtime_error_new(_ERROR_MESSAGE))
+        return None
+
+    return enter_quietly(look_up)
+
+
+def _keep(active: Active, error: BaseException) -> None:
+    # wasmtime carries no Python exception across guest frames; the instance does.
+    instance = active.instance
+    if instance is not None:
+        instance.pending = error
+
+
+def host_callback(
+    api: Api, active: Active, signature: Signature, function: HostFunction
+) -> Callable[..., Any]:
+    """What wasmtime calls for an import; arguments and result are ``wasmtime_val_raw_t``."""
+    trap_new = api.wasmtime_trap_new
+    layout = struct.Struct("<" + "".join(_padded(_FORMATS[kind]) for kind in signature.params))
+    size, unpack, string_at = layout.size, layout.unpack, ctypes.string_at
+
+    if not signature.results:
+
+        def callback(_env: int, _caller: int, values: int, _count: int) -> int | None:
+            try:
+                function(*unpack(string_at(values, size)))
+            except BaseException as error:  # noqa: BLE001 - the instance keeps it
+                _keep(active, error)
+                return int(trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+            return None
+
+        return enter_quietly(callback)
+
+    (kind,) = signature.results
+    pack, width, i32 = _RESULTS[kind].pack, _RESULTS[kind].size, kind == "i32"
+
+    def callback_with_result(_env: int, _caller: int, values: int, _count: int) -> int | None:
+        try:
+            result: Any = function(*unpack(string_at(values, size)))
+            ctypes.memmove(values, pack(int(result or 0) & 0xFFFFFFFF if i32 else result), width)
+        except BaseException as error:  # noqa: BLE001 - the instance keeps it
+            _keep(active, error)
+            return int(trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+        return None
+
+    return enter_quietly(callback_with_result)
+
+
+def _padded(code: str) -> str:
+    return f"{code}{VAL_RAW_SIZE - struct.calcsize('<' + code)}x"

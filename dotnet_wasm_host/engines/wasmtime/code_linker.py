@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from ctypes import addressof, byref, c_uint64, c_void_p
-from typing import TYPE_CHECKING, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.engines.wasmtime.binding import NativeError
 from dotnet_wasm_host.engines.wasmtime.c_api import (
     FUNCREF,
     FUNCTION,
     TABLE,
     Extern,
     Instance,
+    NativeError,
     Value,
 )
+from dotnet_wasm_host.engines.wasmtime.module import WasmtimeModule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from dotnet_wasm_host.engines.base import CompiledModule
-    from dotnet_wasm_host.engines.wasmtime.binding import Stop
-    from dotnet_wasm_host.engines.wasmtime.c_api import Api
-    from dotnet_wasm_host.engines.wasmtime.raw import RawExports, RawMemory
+    from dotnet_wasm_host.engines.wasmtime.c_api import Stop
+    from dotnet_wasm_host.engines.wasmtime.exports import Exports
 
-__all__ = ["FUNCTION_TABLE", "MAX_TABLE_ENTRIES", "Linkable", "RawCodeLinker"]
+__all__ = ["FUNCTION_TABLE", "MAX_TABLE_ENTRIES", "WasmtimeCodeLinker"]
 
 #: Name of the code module's exported function table.
 FUNCTION_TABLE = "__indirect_function_table"
@@ -31,42 +31,25 @@ FUNCTION_TABLE = "__indirect_function_table"
 MAX_TABLE_ENTRIES = 1 << 20
 
 
-@runtime_checkable
-class Linkable(Protocol):
-    """A module of this binding."""
-
-    pointer: int
-
-    @property
-    def imported_names(self) -> Sequence[tuple[str, str]]:
-        """Module and name of everything that is imported, in module order."""
-
-
 @final
-class RawCodeLinker:
+class WasmtimeCodeLinker:
     """See :class:`dotnet_wasm_host.engines.base.CodeLinker`.
 
     Raises:
         KeyError: the code module exports no function table.
     """
 
-    __slots__ = ("_api", "_context", "_exports", "_failure", "_found", "_memory", "_table")
+    __slots__ = ("_api", "_context", "_exports", "_failure", "_found", "_table")
 
     def __init__(
-        self,
-        api: Api,
-        context: int,
-        exports: RawExports,
-        memory: RawMemory,
-        failure: Callable[[Stop], BaseException],
+        self, exports: Exports, memory: Extern, failure: Callable[[Stop], BaseException]
     ) -> None:
-        self._api = api
-        self._context = context
+        self._api = exports.api
+        self._context = exports.context
         self._exports = exports
-        self._memory = memory.extern
         self._failure = failure
         self._table = exports.get(FUNCTION_TABLE, TABLE)
-        self._found: dict[str, Extern] = {"memory": self._memory, FUNCTION_TABLE: self._table}
+        self._found: dict[str, Extern] = {"memory": memory, FUNCTION_TABLE: self._table}
 
     @property
     def table_size(self) -> int:
@@ -97,17 +80,16 @@ class RawCodeLinker:
 
     def link(self, module: CompiledModule) -> None:
         """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
-        native = getattr(module, "native", None)
-        if not isinstance(native, Linkable):
+        if not isinstance(module, WasmtimeModule):
             raise TypeError(
                 f"expected a module of wasmtime, found {type(module).__name__}; compile it with "
                 "the engine of the instance"
             )
-        names = native.imported_names
+        names = module.imported_names
         externs = (Extern * len(names))(*(self._extern(space, name) for space, name in names))
         instance, trap = Instance(), c_void_p()
         error = self._api.wasmtime_instance_new(
-            self._context, native.pointer, externs, len(names), byref(instance), byref(trap)
+            self._context, module.pointer, externs, len(names), byref(instance), byref(trap)
         )
         if trap.value:
             raise self._failure(self._api.stop(trap.value))

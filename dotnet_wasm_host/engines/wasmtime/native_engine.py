@@ -1,0 +1,118 @@
+"""wasmtime's own engine object, what belongs to it, and what becomes of it at a fork or an exit."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+from dotnet_wasm_host.engines.process import wait_for_guests
+from dotnet_wasm_host.engines.wasmtime.active import Active
+from dotnet_wasm_host.engines.wasmtime.c_api import DeadlineCallback, Owned
+from dotnet_wasm_host.engines.wasmtime.callbacks import look_up_callback
+from dotnet_wasm_host.engines.wasmtime.watch import Watch
+from dotnet_wasm_host.errors import StackTooSmall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dotnet_wasm_host.engines.wasmtime.c_api import Api
+
+__all__ = ["Dependent", "NativeEngine"]
+
+
+class Dependent(Protocol):
+    """A module or an instance: something native that is of an engine."""
+
+    def __hash__(self) -> int:
+        """By identity."""
+
+    def start_afresh(self) -> None:
+        """See :meth:`dotnet_wasm_host.engines.process.Follower.start_afresh`."""
+
+    def stop(self) -> None:
+        """Let no guest run in it any longer."""
+
+    def leave_native(self) -> None:
+        """Let what is native live on: no finalizer of wasmtime's may run."""
+
+
+@final
+class NativeEngine(Owned):
+    """``wasm_engine_t`` with the settings of this project: epochs, copy-on-write memory.
+
+    Args:
+        api: wasmtime's functions.
+        stack_bytes: stack of the calling thread that guest code may use.
+
+    Attributes:
+        api: wasmtime's functions.
+        active: which instance a thread is inside of.
+        watch: when guests that run look up.
+        look_up: what they then do.
+        callbacks: linkers hold bare pointers to these; they live as long as the engine.
+        exiting: the interpreter is shutting down.
+    """
+
+    __slots__ = ("_dependents", "active", "api", "callbacks", "exiting", "look_up", "watch")
+
+    def __init__(self, api: Api, stack_bytes: int) -> None:
+        self.api = api
+        config = api.wasm_config_new()
+        api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
+        api.wasmtime_config_max_wasm_stack_set(config, stack_bytes)
+        api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
+        pointer = api.wasm_engine_new_with_config(config)
+        super().__init__(pointer, api.wasm_engine_delete)
+        self.active = Active(stack_bytes)
+        self.watch = Watch(_incrementer(self))
+        self.look_up = DeadlineCallback(look_up_callback(api, self.active, self.watch))
+        self.callbacks: list[Any] = []
+        self.exiting = False
+        self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
+
+    def add(self, dependent: Dependent) -> None:
+        """Tell it of forks and of the exit."""
+        self._dependents.add(dependent)
+
+    def alert(self) -> None:
+        """Have guests look at their interruptions as soon as can be."""
+        self.watch.ask(time.monotonic())
+
+    def start_afresh(self) -> None:
+        """See :meth:`dotnet_wasm_host.engines.process.Follower.start_afresh`."""
+        with contextlib.suppress(StackTooSmall):
+            self.active.reference = None
+        self.watch.start_afresh()
+        for dependent in tuple(self._dependents):
+            dependent.start_afresh()
+
+    def stop_guests(self, guests_run: Callable[[], bool]) -> None:
+        """See :meth:`dotnet_wasm_host.engines.process.Follower.stop_guests`.
+
+        No finalizer of wasmtime's may run either.
+
+        Args:
+            guests_run: True while a thread is inside of a guest.
+        """
+        self.exiting = True
+        dependents = tuple(self._dependents)
+        for dependent in dependents:
+            dependent.stop()
+        wait_for_guests(guests_run, self.alert)
+        for dependent in dependents:
+            dependent.leave_native()
+        self.leak()
+
+
+def _incrementer(engine: NativeEngine) -> Callable[[], object]:
+    # The watch's thread must not keep the engine, nor use it when it is gone.
+    increment, reference = engine.api.wasmtime_engine_increment_epoch, weakref.ref(engine)
+
+    def increment_epoch() -> None:
+        alive = reference()
+        if alive is not None:
+            increment(alive.pointer)
+
+    return increment_epoch
