@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
 
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.artifacts.store import ArtifactStore
 
 __all__ = ["BaseLibrary"]
-
-#: Column of AssemblyRef that has the name (ECMA-335 II.22.5).
-_REFERENCE_NAME = 6
 
 
 @final
@@ -75,8 +73,9 @@ class _Summary(NamedTuple):
     @classmethod
     def of(cls, image: bytes) -> _Summary:
         metadata = Metadata(image)
+        # Rows without names: this is part of a start, which would wait 10 ms for their classes.
         rows = metadata.rows(Table.ASSEMBLY_REF)
-        references = tuple(metadata.string(row[_REFERENCE_NAME]) for row in rows)
+        references = tuple(metadata.string(name) for *_, name, _, _ in rows)
         # The first row of TypeDef is <Module>; compilers add their attributes.
-        names = (metadata.string(row[2]) for row in metadata.rows(Table.TYPE_DEF))
+        names = (metadata.string(space) for _, _, space, *_ in metadata.rows(Table.TYPE_DEF))
         return cls(references, not any(name.startswith("System") for name in names))

@@ -19,7 +19,8 @@ from dotnet_wasm_host.base_library.configurations import (
     Configuration,
     read_configurations,
 )
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.rows import AssemblyRefRow, TypeRefRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -231,8 +232,8 @@ def _type_references(images: Iterable[bytes]) -> list[ApiReference]:
 
 def _references(image: bytes) -> Iterator[ApiReference]:
     metadata = Metadata(image)  # ECMA-335 II.22.38
-    assemblies = [metadata.string(row[6]) for row in metadata.rows(Table.ASSEMBLY_REF)]
-    for scope, name, namespace in metadata.rows(Table.TYPE_REF):
+    assemblies = [metadata.string(row.name) for row in metadata.rows(AssemblyRefRow)]
+    for scope, name, namespace in metadata.rows(TypeRefRow):
         if scope & 3 == _IN_ASSEMBLY:
             full_name = f"{metadata.string(namespace)}.{metadata.string(name)}"
             yield ApiReference(assemblies[(scope >> 2) - 1], full_name)

@@ -17,7 +17,8 @@ from dotnet_wasm_host.artifacts.manifest import ArtifactFile
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.assembly import MalformedImage, identify
 from dotnet_wasm_host.base_library.configurations import CODE, DATA, NO_TIME_ZONES, SMALL_DATA
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.tables import Table
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError
 from dotnet_wasm_host.trimming import TrimmedSet, TrimOptions, trim
 from dotnet_wasm_host.trimming.api_surface import ApiSurface

@@ -24,7 +24,9 @@ from dotnet_wasm_host.base_library.configurations import (
     read_configurations,
 )
 from dotnet_wasm_host.ecma335.binary import align
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.rows import MethodDefRow, NestedClassRow, TypeDefRow
+from dotnet_wasm_host.ecma335.tables import Table
 from dotnet_wasm_host.errors import DotnetHostError
 
 if TYPE_CHECKING:
@@ -164,7 +166,7 @@ def _content(name: str, native: Mapping[str, bytes], assemblies: Mapping[str, by
             library.append(namespaces(assembly, data))
         elif assembly.startswith(CONTRACT):
             guest.append(Component(assembly, len(data)))
-        elif len(Metadata(data).rows(Table.TYPE_DEF)) < _FACADE_TYPES:
+        elif Metadata(data).count(Table.TYPE_DEF) < _FACADE_TYPES:
             facades.append(Component(assembly, len(data)))
         else:
             library.append(Component(assembly, len(data)))
@@ -194,25 +196,25 @@ def namespaces(name: str, data: bytes) -> Component:
 
 def _types(metadata: Metadata) -> list[tuple[str, int]]:
     """Namespace and bytes of every type."""
-    types, methods = metadata.rows(Table.TYPE_DEF), metadata.rows(Table.METHOD_DEF)
+    types, methods = metadata.rows(TypeDefRow), metadata.rows(MethodDefRow)
     sizes = {table: metadata.row_size(table) for table in _OWNED}
-    enclosing = {row[0]: row[1] for row in metadata.rows(Table.NESTED_CLASS)}
+    enclosing = {row.nested: row.enclosing for row in metadata.rows(NestedClassRow)}
     ends = {
-        Table.FIELD: len(metadata.rows(Table.FIELD)) + 1,
+        Table.FIELD: metadata.count(Table.FIELD) + 1,
         Table.METHOD_DEF: len(methods) + 1,
-        Table.PARAM: len(metadata.rows(Table.PARAM)) + 1,
+        Table.PARAM: metadata.count(Table.PARAM) + 1,
     }
     found = []
     for number, row in enumerate(types, 1):
         following = types[number] if number < len(types) else None
-        fields = (following[4] if following else ends[Table.FIELD]) - row[4]
-        last = following[5] if following else ends[Table.METHOD_DEF]
-        own = methods[row[5] - 1 : last - 1]
-        after = methods[last - 1][5] if last <= len(methods) else ends[Table.PARAM]
-        parameters = after - own[0][5] if own else 0
+        fields = (following.field_list if following else ends[Table.FIELD]) - row.field_list
+        last = following.method_list if following else ends[Table.METHOD_DEF]
+        own = methods[row.method_list - 1 : last - 1]
+        after = methods[last - 1].param_list if last <= len(methods) else ends[Table.PARAM]
+        parameters = after - own[0].param_list if own else 0
         size = sizes[Table.TYPE_DEF] + fields * sizes[Table.FIELD]
         size += len(own) * sizes[Table.METHOD_DEF] + parameters * sizes[Table.PARAM]
-        size += sum(_body_size(metadata, method[0]) for method in own if method[0])
+        size += sum(_body_size(metadata, method.rva) for method in own if method.rva)
         found.append((_namespace(metadata, number, enclosing), size))
     return found
 
@@ -220,7 +222,7 @@ def _types(metadata: Metadata) -> list[tuple[str, int]]:
 def _namespace(metadata: Metadata, type_: int, enclosing: Mapping[int, int]) -> str:
     while type_ in enclosing:
         type_ = enclosing[type_]
-    return metadata.string(metadata.row(Table.TYPE_DEF, type_)[2])
+    return metadata.string(metadata.row(TypeDefRow, type_).namespace)
 
 
 def _body_size(metadata: Metadata, rva: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.metadata import TYPE_DEF_OR_REF, read_compressed
+from dotnet_wasm_host.ecma335.metadata import read_compressed
+from dotnet_wasm_host.ecma335.tables import TYPE_DEF_OR_REF
 
 if TYPE_CHECKING:
     from collections.abc import Callable

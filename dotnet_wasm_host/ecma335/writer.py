@@ -7,8 +7,9 @@ import struct
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import align
-from dotnet_wasm_host.ecma335.metadata import ROOT_MAGIC, SCHEMA, Heap, Table, row_layout
+from dotnet_wasm_host.ecma335.metadata import ROOT_MAGIC
 from dotnet_wasm_host.ecma335.signatures import compressed
+from dotnet_wasm_host.ecma335.tables import SCHEMA, Heap, Table, row_layout
 from dotnet_wasm_host.ecma335.webcil import HEADER, HEADER_SIZE, MAGIC, SECTION
 
 if TYPE_CHECKING:

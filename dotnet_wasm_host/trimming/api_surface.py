@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple, final
 
-from dotnet_wasm_host.ecma335.metadata import Table
+from dotnet_wasm_host.ecma335.rows import MemberRefRow
+from dotnet_wasm_host.ecma335.tables import Table
 from dotnet_wasm_host.errors import AssemblyLoadError
 from dotnet_wasm_host.trimming.formatting import type_text
 from dotnet_wasm_host.trimming.module import CORE
@@ -106,7 +107,7 @@ class ApiSurface:
             return self._world
 
     def _missing_types(self, world: World, module: Module) -> Iterator[MissingReference]:
-        for row in range(1, len(module.metadata.rows(Table.TYPE_REF)) + 1):
+        for row in range(1, module.metadata.count(Table.TYPE_REF) + 1):
             scope = world.type_ref_scope(module, row)
             if scope not in self._base_library and scope != CORE:
                 continue
@@ -120,7 +121,7 @@ class ApiSurface:
 
     @staticmethod
     def _missing_members(world: World, module: Module) -> Iterator[MissingReference]:
-        for row, (_, name, blob) in enumerate(module.metadata.rows(Table.MEMBER_REF), 1):
+        for row, (_, name, blob) in enumerate(module.metadata.rows(MemberRefRow), 1):
             reference = world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row)
             definition = world.definition(reference.owner)
             if reference.target or definition is None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.metadata import CUSTOM_ATTRIBUTE_TYPE, Table, read_compressed
+from dotnet_wasm_host.ecma335.metadata import read_compressed
+from dotnet_wasm_host.ecma335.rows import CustomAttributeRow
 from dotnet_wasm_host.ecma335.signatures import OBJECT, STRING, TYPE, VECTOR, Type
+from dotnet_wasm_host.ecma335.tables import CUSTOM_ATTRIBUTE_TYPE
 from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
 
 if TYPE_CHECKING:
@@ -176,7 +178,7 @@ def attribute_name(world: World, module: Module, row: int) -> str:
 
 
 def _constructor(world: World, module: Module, row: int) -> Reference:
-    coded = module.metadata.row(Table.CUSTOM_ATTRIBUTE, row)[1]
+    coded = module.metadata.row(CustomAttributeRow, row).type
     table, member = CUSTOM_ATTRIBUTE_TYPE.split(coded)
     return world.reference(module, int(table) << 24 | member)
 
@@ -190,7 +192,7 @@ def read_attribute(world: World, module: Module, row: int) -> AttributeValue:
     constructor = _constructor(world, module, row)
     if not constructor.target:
         raise MalformedImage(f"an attribute of {module.name} has no constructor")
-    blob = module.metadata.blob(module.metadata.row(Table.CUSTOM_ATTRIBUTE, row)[2])
+    blob = module.metadata.blob(module.metadata.row(CustomAttributeRow, row).value)
     reader = _BlobReader(world, module, blob)
     parameters = world.signature(constructor.target).parameters
     if not blob:

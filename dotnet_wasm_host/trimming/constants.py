@@ -6,8 +6,9 @@ import struct
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.il import Body, Op, tokens
-from dotnet_wasm_host.ecma335.metadata import HAS_CUSTOM_ATTRIBUTE, HAS_SEMANTICS, Table
+from dotnet_wasm_host.ecma335.rows import CustomAttributeRow, MethodSemanticsRow
 from dotnet_wasm_host.ecma335.signatures import OBJECT, STRING, VOID, Type
+from dotnet_wasm_host.ecma335.tables import HAS_CUSTOM_ATTRIBUTE, HAS_SEMANTICS, Table
 from dotnet_wasm_host.errors import DescriptorError
 from dotnet_wasm_host.trimming.attributes import attribute_name, read_attribute
 from dotnet_wasm_host.trimming.descriptors import Stub, parse_xml, stubs_of
@@ -118,7 +119,7 @@ class Constants:
         """A call of a method that a substitution replaced by a number, whatever is given to it."""
         self._prepare(self._world.locate(method)[0])
         stub = self._stubs.get(("method", method))
-        flags = self._world.method_row(method)[2]
+        flags = self._world.method_row(method).flags
         if stub is None or stub.removed or flags & METHOD_VIRTUAL:
             return None
         signature = self._world.signature(method)
@@ -154,14 +155,14 @@ class Constants:
 
     def _define_switches(self, module: Module) -> None:
         """``[FeatureSwitchDefinition("Name")]`` on a property makes its getter constant."""
-        rows = module.metadata.rows(Table.CUSTOM_ATTRIBUTE)
+        rows = module.metadata.rows(CustomAttributeRow)
         getters = {
-            association: method
-            for semantics, method, association in module.metadata.rows(Table.METHOD_SEMANTICS)
-            if semantics == GETTER
+            row.association: row.method
+            for row in module.metadata.rows(MethodSemanticsRow)
+            if row.semantics == GETTER
         }
-        for row, (parent, _, _) in enumerate(rows, 1):
-            table, property_ = HAS_CUSTOM_ATTRIBUTE.split(parent)
+        for row, attribute in enumerate(rows, 1):
+            table, property_ = HAS_CUSTOM_ATTRIBUTE.split(attribute.parent)
             if table is not Table.PROPERTY:
                 continue
             if attribute_name(self._world, module, row) != FEATURE_SWITCH:

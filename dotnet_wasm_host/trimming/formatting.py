@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.ecma335.metadata import Table
+from dotnet_wasm_host.ecma335.rows import GenericParamRow
 from dotnet_wasm_host.ecma335.signatures import (
     ARRAY,
     BYREF,
@@ -20,6 +20,7 @@ from dotnet_wasm_host.ecma335.signatures import (
     VECTOR,
     Type,
 )
+from dotnet_wasm_host.ecma335.tables import Table
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.trimming.world import World
@@ -61,7 +62,7 @@ def method_text(world: World, method: int) -> str:
     module, row = world.locate(method)
     type_row = module.method_owner[row]
     names = [
-        [module.metadata.string(module.metadata.row(Table.GENERIC_PARAM, g)[3]) for g in rows]
+        [module.metadata.string(module.metadata.row(GenericParamRow, g).name) for g in rows]
         for rows in (
             module.generics_of(Table.TYPE_DEF, type_row),
             module.generics_of(Table.METHOD_DEF, row),

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.il import CATCH, Op, tokens
-from dotnet_wasm_host.ecma335.metadata import TYPE_DEF_OR_REF, Table
+from dotnet_wasm_host.ecma335.rows import (
+    CustomAttributeRow,
+    FieldRow,
+    GenericParamConstraintRow,
+    GenericParamRow,
+    InterfaceImplRow,
+    MethodDefRow,
+    TypeDefRow,
+)
 from dotnet_wasm_host.ecma335.signatures import (
     FUNCTION,
     INSTANCE,
@@ -26,6 +34,7 @@ from dotnet_wasm_host.ecma335.signatures import (
     Type,
     substitute_method,
 )
+from dotnet_wasm_host.ecma335.tables import TYPE_DEF_OR_REF, Table
 from dotnet_wasm_host.trimming.attributes import (
     GUEST_ATTRIBUTES,
     READ_BY_THE_RUNTIME,
@@ -180,11 +189,11 @@ class Marker:
             for impl, interface, _ in world.declared_interfaces(type_):
                 self.mark_type(interface)
                 self._mark_interface_impl(module, impl, use=True)
-        for row in range(1, len(module.metadata.rows(Table.TYPE_REF)) + 1):
+        for row in module.metadata.numbers(Table.TYPE_REF):
             self._mark(world.type_of(module, TYPE_DEF_OR_REF.join(Table.TYPE_REF, row)))
-        for row in range(1, len(module.metadata.rows(Table.MEMBER_REF)) + 1):
+        for row in module.metadata.numbers(Table.MEMBER_REF):
             self._mark_reference(world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row))
-        for row in range(1, len(module.metadata.rows(Table.CUSTOM_ATTRIBUTE)) + 1):
+        for row in module.metadata.numbers(Table.CUSTOM_ATTRIBUTE):
             self._mark_attribute(module, row)
         if module.name not in self._optional_names:
             self._reflection.keep_data(module)
@@ -233,13 +242,13 @@ class Marker:
                 self.mark_method(method)
         for field in self._world.fields(type_):
             module, row = self._world.locate(field)
-            flags = module.metadata.row(Table.FIELD, row)[0]
+            flags = module.metadata.row(FieldRow, row).flags
             # II.23.1.5: fields have the access values of methods. Literals are in the callers.
             if flags & METHOD_ACCESS in VISIBLE_MEMBERS and not flags & FIELD_LITERAL:
                 self.mark_field(field)
 
     def _is_visible(self, method: int) -> bool:
-        return self._world.method_row(method)[2] & METHOD_ACCESS in VISIBLE_MEMBERS
+        return self._world.method_row(method).flags & METHOD_ACCESS in VISIBLE_MEMBERS
 
     # Types.
 
@@ -256,7 +265,7 @@ class Marker:
         self._describe(module)
         if row in module.enclosing:
             self.mark_type(world.identity(module, module.enclosing[row]), use=False)
-        flags, _, _, extends, *_ = module.metadata.row(Table.TYPE_DEF, row)
+        flags, _, _, extends, *_ = module.metadata.row(TypeDefRow, row)
         if extends:
             self._mark(world.type_of(module, extends))
         self._mark_constraints(module, Table.TYPE_DEF, row)
@@ -288,14 +297,14 @@ class Marker:
         """Instance fields are a type's layout, which native code and other fields rely on."""
         for field in self._world.fields(type_):
             module, row = self._world.locate(field)
-            flags = module.metadata.row(Table.FIELD, row)[0]
+            flags = module.metadata.row(FieldRow, row).flags
             if not flags & FIELD_STATIC or is_enum:
                 self.mark_field(field)
 
     def _mark_contract(self, type_: int) -> None:
         """What classes of guests that are not known yet may have to implement."""
         methods = list(self._world.methods(type_))
-        flags = [self._world.method_row(m)[2] for m in methods]
+        flags = [self._world.method_row(m).flags for m in methods]
         if self._world.is_interface(type_):
             if not any(f & METHOD_STATIC and f & METHOD_VIRTUAL for f in flags):
                 for method in methods:
@@ -353,7 +362,7 @@ class Marker:
     ) -> None:
         """``new()`` and ``[DynamicallyAccessedMembers]`` on type parameters."""
         for parameter, argument in zip(module.generics_of(table, row), arguments, strict=False):
-            flags = module.metadata.row(Table.GENERIC_PARAM, parameter)[1]
+            flags = module.metadata.row(GenericParamRow, parameter).flags
             accessed = self._reflection.accessed(module, Table.GENERIC_PARAM, parameter)
             if not (flags & DEFAULT_CONSTRUCTOR or accessed):
                 continue
@@ -386,7 +395,7 @@ class Marker:
     def _mark_constraints(self, module: Module, table: Table, row: int) -> None:
         for parameter in module.generics_of(table, row):
             for constraint in module.constraints.get(parameter, ()):
-                coded = module.metadata.row(Table.GENERIC_PARAM_CONSTRAINT, constraint)[1]
+                coded = module.metadata.row(GenericParamConstraintRow, constraint).constraint
                 self._mark(self._world.type_of(module, coded), use=False)
 
     def instantiate(self, type_: int) -> None:
@@ -426,8 +435,8 @@ class Marker:
     def _has_static_slots(self, interface: int) -> bool:
         return any(
             method in self.methods
-            and self._world.method_row(method)[2] & METHOD_STATIC
-            and self._world.method_row(method)[2] & METHOD_VIRTUAL
+            and self._world.method_row(method).flags & METHOD_STATIC
+            and self._world.method_row(method).flags & METHOD_VIRTUAL
             for method in self._world.methods(interface)
         )
 
@@ -457,7 +466,7 @@ class Marker:
             self._recheck_type(type_)
 
     def _mark_interface_impl(self, module: Module, impl: int, *, use: bool) -> None:
-        coded = module.metadata.row(Table.INTERFACE_IMPL, impl)[1]
+        coded = module.metadata.row(InterfaceImplRow, impl).interface
         self._mark(self._world.type_of(module, coded), use=use)
 
     def _check(self, slot: _Slot) -> None:
@@ -500,7 +509,7 @@ class Marker:
         """Overrides by name and signature, of every base class that has the slot."""
         world = self._world
         for method in world.methods(type_):
-            flags = world.method_row(method)[2]
+            flags = world.method_row(method).flags
             if flags & METHOD_VIRTUAL and not flags & (METHOD_STATIC | METHOD_NEW_SLOT):
                 for base in self.overridden(type_, method):
                     yield _Slot(base, method, type_, -1)
@@ -511,7 +520,7 @@ class Marker:
         name, signature = world.method_name(method), world.signature(method)
         for base, arguments in world.chain(type_):
             found = world.find_method(base, name, signature, arguments)
-            if found is not None and world.method_row(found)[2] & METHOD_VIRTUAL:
+            if found is not None and world.method_row(found).flags & METHOD_VIRTUAL:
                 yield found
 
     def _interface_slots(self, type_: int) -> Iterator[_Slot]:
@@ -520,7 +529,7 @@ class Marker:
         chain = [(type_, ()), *world.chain(type_)]
         for interface, arguments in world.interfaces(type_):
             for method in world.methods(interface):
-                flags = world.method_row(method)[2]
+                flags = world.method_row(method).flags
                 if flags & METHOD_STATIC or not flags & METHOD_VIRTUAL:
                     continue
                 name = world.method_name(method)
@@ -537,7 +546,7 @@ class Marker:
                         break
 
     def _implements(self, method: int) -> bool:
-        flags = self._world.method_row(method)[2]
+        flags = self._world.method_row(method).flags
         return (
             bool(flags & METHOD_VIRTUAL)
             and not flags & METHOD_STATIC
@@ -555,7 +564,7 @@ class Marker:
         owner = world.owner_of_field(field)
         self.mark_type(owner, use=False)
         self._mark(world.field_type(field))
-        flags = module.metadata.row(Table.FIELD, row)[0]
+        flags = module.metadata.row(FieldRow, row).flags
         if flags & FIELD_STATIC and not flags & FIELD_LITERAL:
             self._mark_static_constructor(owner)
         self._mark_attributes(module, Table.FIELD, row)
@@ -571,7 +580,7 @@ class Marker:
         module, row = world.locate(method)
         owner = world.owner_of_method(method)
         self._cause = f"{world.full_name(owner)}::{world.method_name(method)}"
-        _, _, flags, *_ = module.metadata.row(Table.METHOD_DEF, row)
+        _, _, flags, *_ = module.metadata.row(MethodDefRow, row)
         self.mark_type(owner, use=False)
         self._mark_signature_types(world.signature(method))
         self._mark_constraints(module, Table.METHOD_DEF, row)
@@ -655,7 +664,7 @@ class Marker:
 
     def attribute_name(self, module: Module, row: int) -> str:
         """Full name of an attribute's class."""
-        coded = module.metadata.row(Table.CUSTOM_ATTRIBUTE, row)[1]
+        coded = module.metadata.row(CustomAttributeRow, row).type
         key = module.index, coded
         name = self._known_attributes.get(key)
         if name is None:

@@ -7,11 +7,26 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.ecma335.il import Body, parse_body
-from dotnet_wasm_host.ecma335.metadata import (
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.rows import (
+    AssemblyRefRow,
+    ClassLayoutRow,
+    CustomAttributeRow,
+    ExportedTypeRow,
+    FieldRow,
+    GenericParamConstraintRow,
+    GenericParamRow,
+    InterfaceImplRow,
+    ManifestResourceRow,
+    MethodDefRow,
+    MethodImplRow,
+    NestedClassRow,
+    TypeDefRow,
+)
+from dotnet_wasm_host.ecma335.tables import (
     HAS_CUSTOM_ATTRIBUTE,
     IMPLEMENTATION,
     TYPE_OR_METHOD_DEF,
-    Metadata,
     Table,
 )
 
@@ -37,30 +52,31 @@ class Module:
         self.is_root = is_root
         self.metadata = md = Metadata(data)
         self.is_core = name == CORE
-        self.enclosing: dict[int, int] = {row[0]: row[1] for row in md.rows(Table.NESTED_CLASS)}
+        self.enclosing: dict[int, int] = {
+            row.nested: row.enclosing for row in md.rows(NestedClassRow)
+        }
         self.nested: dict[int, list[int]] = _grouped((e, n) for n, e in self.enclosing.items())
-        types = md.rows(Table.TYPE_DEF)
-        self._field_starts = [row[4] for row in types] + [len(md.rows(Table.FIELD)) + 1]
-        self._method_starts = [row[5] for row in types] + [len(md.rows(Table.METHOD_DEF)) + 1]
+        types = md.rows(TypeDefRow)
+        self._field_starts = [row.field_list for row in types] + [md.count(Table.FIELD) + 1]
+        self._method_starts = [row.method_list for row in types] + [md.count(Table.METHOD_DEF) + 1]
         self.field_owner = _owners(self._field_starts)
         self.method_owner = _owners(self._method_starts)
         self.interfaces = _grouped(
-            (owner, row) for row, (owner, _) in enumerate(md.rows(Table.INTERFACE_IMPL), 1)
+            (owner, row) for row, (owner, _) in enumerate(md.rows(InterfaceImplRow), 1)
         )
         self.method_impls = _grouped(
-            (owner, (body, declaration)) for owner, body, declaration in md.rows(Table.METHOD_IMPL)
+            (owner, (body, declaration)) for owner, body, declaration in md.rows(MethodImplRow)
         )
         self.generic_parameters = _grouped(
-            (owner, row) for row, (_, _, owner, _) in enumerate(md.rows(Table.GENERIC_PARAM), 1)
+            (owner, row) for row, (_, _, owner, _) in enumerate(md.rows(GenericParamRow), 1)
         )
         self.constraints = _grouped(
-            (owner, row)
-            for row, (owner, _) in enumerate(md.rows(Table.GENERIC_PARAM_CONSTRAINT), 1)
+            (owner, row) for row, (owner, _) in enumerate(md.rows(GenericParamConstraintRow), 1)
         )
         self.attributes = _grouped(
-            (owner, row) for row, (owner, _, _) in enumerate(md.rows(Table.CUSTOM_ATTRIBUTE), 1)
+            (owner, row) for row, (owner, _, _) in enumerate(md.rows(CustomAttributeRow), 1)
         )
-        self.explicit_layouts = {row[2] for row in md.rows(Table.CLASS_LAYOUT)}
+        self.explicit_layouts = {row.parent for row in md.rows(ClassLayoutRow)}
         self._full_names: dict[int, str] = {}
         self.by_name = {self.full_name(row): row for row in range(1, len(types) + 1)}
         self._method_names: dict[int, dict[str, list[int]]] = {}
@@ -68,13 +84,13 @@ class Module:
     @property
     def types(self) -> range:
         """All types, ``<Module>`` first."""
-        return range(1, len(self.metadata.rows(Table.TYPE_DEF)) + 1)
+        return self.metadata.numbers(Table.TYPE_DEF)
 
     def full_name(self, type_: int) -> str:
         """``Namespace.Name``, nested ones behind a slash."""
         name = self._full_names.get(type_)
         if name is None:
-            _, simple, namespace, *_ = self.metadata.row(Table.TYPE_DEF, type_)
+            _, simple, namespace, *_ = self.metadata.row(TypeDefRow, type_)
             name = self.metadata.string(simple)
             if type_ in self.enclosing:
                 name = f"{self.full_name(self.enclosing[type_])}/{name}"
@@ -96,21 +112,21 @@ class Module:
         """II.22.14: full name of a type that lives elsewhere to the assembly it is in."""
         metadata = self.metadata
         found = {}
-        for _, _, name, namespace, coded in metadata.rows(Table.EXPORTED_TYPE):
+        for _, _, name, namespace, coded in metadata.rows(ExportedTypeRow):
             table, row = IMPLEMENTATION.split(coded)
             if table is Table.ASSEMBLY_REF:
                 text = metadata.string(name)
                 full = f"{metadata.string(namespace)}.{text}" if namespace else text
-                found[full] = metadata.string(metadata.row(Table.ASSEMBLY_REF, row)[6])
+                found[full] = metadata.string(metadata.row(AssemblyRefRow, row).name)
         return found
 
     def method_name(self, method: int) -> str:
         """Name of a method."""
-        return self.metadata.string(self.metadata.row(Table.METHOD_DEF, method)[3])
+        return self.metadata.string(self.metadata.row(MethodDefRow, method).name)
 
     def field_name(self, field: int) -> str:
         """Name of a field."""
-        return self.metadata.string(self.metadata.row(Table.FIELD, field)[1])
+        return self.metadata.string(self.metadata.row(FieldRow, field).name)
 
     def methods_named(self, type_: int, name: str) -> list[int]:
         """Methods of a type with that name."""
@@ -124,9 +140,10 @@ class Module:
 
     def parameters(self, method: int) -> range:
         """Rows of Param of a method (II.22.33); the one with sequence 0 is its result."""
-        rows = self.metadata.rows(Table.METHOD_DEF)
-        end = rows[method][5] if method < len(rows) else len(self.metadata.rows(Table.PARAM)) + 1
-        return range(rows[method - 1][5], end)
+        rows = self.metadata.rows(MethodDefRow)
+        last = method == len(rows)
+        end = self.metadata.count(Table.PARAM) + 1 if last else rows[method].param_list
+        return range(rows[method - 1].param_list, end)
 
     def attributes_of(self, table: Table, row: int) -> list[int]:
         """Rows of CustomAttribute on something."""
@@ -138,7 +155,7 @@ class Module:
 
     def body(self, method: int) -> Body | None:
         """Body of a method; None if it has none."""
-        rva, implementation, *_ = self.metadata.row(Table.METHOD_DEF, method)
+        rva, implementation, *_ = self.metadata.row(MethodDefRow, method)
         # II.23.1.11: only IL has a body that reads like one.
         if not rva or implementation & 0x3:
             return None
@@ -157,7 +174,7 @@ class Module:
         """Embedded resources by name."""
         start, _ = self._resource_directory()
         found = {}
-        for offset, _, name, implementation in self.metadata.rows(Table.MANIFEST_RESOURCE):
+        for offset, _, name, implementation in self.metadata.rows(ManifestResourceRow):
             if implementation == 0:
                 content, position = self.content(start + offset)
                 size = int.from_bytes(content[position : position + 4], "little")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.il import Op
-from dotnet_wasm_host.ecma335.metadata import Table
+from dotnet_wasm_host.ecma335.rows import FieldRow, ParamRow
+from dotnet_wasm_host.ecma335.tables import Table
 from dotnet_wasm_host.trimming.attributes import read_attribute
 from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
 from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_BITS, ROW_MASK
@@ -73,12 +74,12 @@ class Reflection:
     def _access_members(self, type_: int, flags: int, *, inherited: bool) -> None:
         world, marker = self._world, self._marker
         for method in world.methods(type_):
-            public = world.method_row(method)[2] & METHOD_ACCESS == METHOD_PUBLIC
+            public = world.method_row(method).flags & METHOD_ACCESS == METHOD_PUBLIC
             if flags & self._wanted(world.method_name(method), public=public, inherited=inherited):
                 marker.mark_method(method)
         for field in world.fields(type_):
             module, row = world.locate(field)
-            public = module.metadata.row(Table.FIELD, row)[0] & METHOD_ACCESS == METHOD_PUBLIC
+            public = module.metadata.row(FieldRow, row).flags & METHOD_ACCESS == METHOD_PUBLIC
             if flags & (PUBLIC_FIELDS if public else OTHER_FIELDS):
                 marker.mark_field(field)
         if flags & (PUBLIC_PROPERTIES | OTHER_PROPERTIES | PUBLIC_EVENTS | OTHER_EVENTS):
@@ -155,7 +156,7 @@ class Reflection:
             flags = 0
             for parameter in module.parameters(row):
                 # Sequence 0 is the result (II.22.33).
-                if module.metadata.row(Table.PARAM, parameter)[1]:
+                if module.metadata.row(ParamRow, parameter).sequence:
                     flags |= self.accessed(module, Table.PARAM, parameter)
             flags |= self.accessed(module, Table.METHOD_DEF, row)
             self._parameters[method] = flags
@@ -165,7 +166,7 @@ class Reflection:
         module, row = self._world.locate(method)
         for parameter in module.parameters(row):
             # Sequence 0 is the result (II.22.33).
-            if not module.metadata.row(Table.PARAM, parameter)[1]:
+            if not module.metadata.row(ParamRow, parameter).sequence:
                 return self.accessed(module, Table.PARAM, parameter)
         return 0
 

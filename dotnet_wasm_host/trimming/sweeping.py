@@ -8,7 +8,34 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.il import CATCH, Body, Op, encode_body, tokens
-from dotnet_wasm_host.ecma335.metadata import (
+from dotnet_wasm_host.ecma335.rows import (
+    AssemblyRow,
+    ClassLayoutRow,
+    ConstantRow,
+    CustomAttributeRow,
+    FieldLayoutRow,
+    FieldMarshalRow,
+    FieldRow,
+    FieldRvaRow,
+    GenericParamConstraintRow,
+    GenericParamRow,
+    ImplMapRow,
+    InterfaceImplRow,
+    ManifestResourceRow,
+    MemberRefRow,
+    MethodDefRow,
+    MethodSemanticsRow,
+    MethodSpecRow,
+    ModuleRefRow,
+    ModuleRow,
+    ParamRow,
+    StandAloneSigRow,
+    TypeDefRow,
+    TypeRefRow,
+    TypeSpecRow,
+)
+from dotnet_wasm_host.ecma335.signatures import TYPE, rename, rename_type
+from dotnet_wasm_host.ecma335.tables import (
     CUSTOM_ATTRIBUTE_TYPE,
     HAS_CONSTANT,
     HAS_CUSTOM_ATTRIBUTE,
@@ -23,7 +50,6 @@ from dotnet_wasm_host.ecma335.metadata import (
     TYPE_OR_METHOD_DEF,
     Table,
 )
-from dotnet_wasm_host.ecma335.signatures import TYPE, rename, rename_type
 from dotnet_wasm_host.ecma335.writer import AssemblyWriter
 from dotnet_wasm_host.trimming.resources import SUFFIX, keep_keys
 from dotnet_wasm_host.trimming.world import ROW_BITS, ROW_MASK, TYPE_ABSTRACT, TYPE_INTERFACE
@@ -93,7 +119,7 @@ class Sweeper:
         }
         self._memo: dict[tuple[object, ...], int] = {}
         self._marshalled = {
-            HAS_FIELD_MARSHAL.split(row[0]) for row in self._metadata.rows(Table.FIELD_MARSHAL)
+            HAS_FIELD_MARSHAL.split(row.parent) for row in self._metadata.rows(FieldMarshalRow)
         }
 
     def _kept(self, marked: set[int], row: int) -> bool:
@@ -120,9 +146,9 @@ class Sweeper:
     # Tables.
 
     def _write_assembly(self) -> None:
-        name = self._metadata.row(Table.MODULE, 1)[1]
+        name = self._metadata.row(ModuleRow, 1).name
         self._writer.add(Table.MODULE, 0, self._metadata.string(name), 1, 0, 0)
-        *numbers, key, name, culture = self._metadata.row(Table.ASSEMBLY, 1)
+        *numbers, key, name, culture = self._metadata.row(AssemblyRow, 1)
         text = self._metadata.string
         self._writer.add(
             Table.ASSEMBLY, *numbers, self._metadata.blob(key), text(name), text(culture)
@@ -132,7 +158,7 @@ class Sweeper:
         writer, metadata, module = self._writer, self._metadata, self._module
         text = metadata.string
         for type_ in self._types:
-            flags, name, space, extends, *_ = metadata.row(Table.TYPE_DEF, type_)
+            flags, name, space, extends, *_ = metadata.row(TypeDefRow, type_)
             writer.add(
                 Table.TYPE_DEF,
                 self._type_flags(type_, flags),
@@ -162,7 +188,7 @@ class Sweeper:
         return flags | TYPE_ABSTRACT
 
     def _write_field(self, field: int) -> None:
-        flags, name, signature = self._metadata.row(Table.FIELD, field)
+        flags, name, signature = self._metadata.row(FieldRow, field)
         new = self._writer.add(
             Table.FIELD,
             flags,
@@ -172,7 +198,7 @@ class Sweeper:
         self._write_attributes(Table.FIELD, field, new)
 
     def _write_method(self, method: int) -> None:
-        _, implementation, flags, name, signature, _ = self._metadata.row(Table.METHOD_DEF, method)
+        _, implementation, flags, name, signature, _ = self._metadata.row(MethodDefRow, method)
         writer = self._writer
         body = self._constants.body(self._world.identity(self._module, method))
         new = writer.add(
@@ -194,7 +220,7 @@ class Sweeper:
         rows = self._module.parameters(method)
         if whole or any((Table.PARAM, row) in self._marshalled for row in rows):
             for row in rows:
-                flags, sequence, name = self._metadata.row(Table.PARAM, row)
+                flags, sequence, name = self._metadata.row(ParamRow, row)
                 new = self._writer.add(Table.PARAM, flags, sequence, self._metadata.string(name))
                 self._new.setdefault(Table.PARAM, {})[row] = new
 
@@ -214,13 +240,13 @@ class Sweeper:
         """Rows that say more of types and fields that are kept."""
         writer, metadata = self._writer, self._metadata
         types, fields = self._new[Table.TYPE_DEF], self._new[Table.FIELD]
-        for packing, size, type_ in metadata.rows(Table.CLASS_LAYOUT):
+        for packing, size, type_ in metadata.rows(ClassLayoutRow):
             if type_ in types:
                 writer.add(Table.CLASS_LAYOUT, packing, size, types[type_])
-        for offset, field in metadata.rows(Table.FIELD_LAYOUT):
+        for offset, field in metadata.rows(FieldLayoutRow):
             if field in fields:
                 writer.add(Table.FIELD_LAYOUT, offset, fields[field])
-        for rva, field in metadata.rows(Table.FIELD_RVA):
+        for rva, field in metadata.rows(FieldRvaRow):
             if field in fields:
                 data = writer.field_data(self._initial_content(rva, field))
                 writer.add(Table.FIELD_RVA, data, fields[field])
@@ -228,16 +254,16 @@ class Sweeper:
     def _write_native(self) -> None:
         """Constants, marshalling and imports of what is kept."""
         writer, metadata = self._writer, self._metadata
-        for kind, coded, value in metadata.rows(Table.CONSTANT):
+        for kind, coded, value in metadata.rows(ConstantRow):
             parent = self._renumbered(HAS_CONSTANT.split(coded))
             if parent is not None:
                 writer.add(Table.CONSTANT, kind, HAS_CONSTANT.join(*parent), metadata.blob(value))
-        for coded, native in metadata.rows(Table.FIELD_MARSHAL):
+        for coded, native in metadata.rows(FieldMarshalRow):
             parent = self._renumbered(HAS_FIELD_MARSHAL.split(coded))
             if parent is not None:
                 blob = metadata.blob(native)
                 writer.add(Table.FIELD_MARSHAL, HAS_FIELD_MARSHAL.join(*parent), blob)
-        for flags, coded, name, place in metadata.rows(Table.IMPL_MAP):
+        for flags, coded, name, place in metadata.rows(ImplMapRow):
             parent = self._renumbered(MEMBER_FORWARDED.split(coded))
             if parent is not None:
                 member = MEMBER_FORWARDED.join(*parent)
@@ -254,7 +280,7 @@ class Sweeper:
         size = _SIZES.get(type_) if isinstance(type_, int) else None
         if not isinstance(type_, int) and type_[0] == TYPE:
             module, row = self._world.locate(type_[1])
-            sizes = [s for _, s, t in module.metadata.rows(Table.CLASS_LAYOUT) if t == row]
+            sizes = [s for _, s, t in module.metadata.rows(ClassLayoutRow) if t == row]
             size = sizes[0] if sizes else None
         if size is None:
             raise MalformedImage(f"{self._module.field_name(field)} has content of no known size")
@@ -270,11 +296,11 @@ class Sweeper:
         )
         for coded, table, old in owners:
             for parameter in self._module.generics_of(table, old):
-                number, flags, _, name = self._metadata.row(Table.GENERIC_PARAM, parameter)
+                number, flags, _, name = self._metadata.row(GenericParamRow, parameter)
                 text = self._metadata.string(name)
                 new = self._writer.add(Table.GENERIC_PARAM, number, flags, coded, text)
                 for constraint in self._module.constraints.get(parameter, ()):
-                    type_ = self._metadata.row(Table.GENERIC_PARAM_CONSTRAINT, constraint)[1]
+                    type_ = self._metadata.row(GenericParamConstraintRow, constraint).constraint
                     self._writer.add(Table.GENERIC_PARAM_CONSTRAINT, new, self._type(type_))
 
     def _write_implementations(self) -> None:
@@ -284,7 +310,7 @@ class Sweeper:
             new = self._new[Table.TYPE_DEF][type_]
             for impl, interface, _ in world.declared_interfaces(identity):
                 if marker.keeps_interface(identity, interface):
-                    coded = self._metadata.row(Table.INTERFACE_IMPL, impl)[1]
+                    coded = self._metadata.row(InterfaceImplRow, impl).interface
                     self._writer.add(Table.INTERFACE_IMPL, new, self._type(coded))
             for body, declaration in module.method_impls.get(type_, ()):
                 if self._implements(identity, body, declaration):
@@ -349,14 +375,14 @@ class Sweeper:
     def _semantics(self, table: Table, row: int) -> list[tuple[int, int]]:
         if not hasattr(self, "_by_association"):
             self._by_association: dict[int, list[tuple[int, int]]] = {}
-            for semantics, method, owner in self._metadata.rows(Table.METHOD_SEMANTICS):
+            for semantics, method, owner in self._metadata.rows(MethodSemanticsRow):
                 self._by_association.setdefault(owner, []).append((semantics, method))
         return self._by_association.get(HAS_SEMANTICS.join(table, row), [])
 
     def _write_attributes(self, table: Table, old: int, new: int) -> None:
         for row in self._module.attributes_of(table, old):
             if self._marker.keeps_attribute(self._module, row):
-                _, constructor, blob = self._metadata.row(Table.CUSTOM_ATTRIBUTE, row)
+                _, constructor, blob = self._metadata.row(CustomAttributeRow, row)
                 kind, member = CUSTOM_ATTRIBUTE_TYPE.split(constructor)
                 token = self._token(0, int(kind) << ROW_BITS | member)
                 coded = CUSTOM_ATTRIBUTE_TYPE_TAGS[Table(token >> ROW_BITS)]
@@ -385,7 +411,7 @@ class Sweeper:
 
     def _write_resources(self) -> None:
         for (_, flags, name, implementation), content in zip(
-            [r for r in self._metadata.rows(Table.MANIFEST_RESOURCE) if r[3] == 0],
+            [r for r in self._metadata.rows(ManifestResourceRow) if r.implementation == 0],
             self._module.resources().values(),
             strict=True,
         ):
@@ -420,7 +446,7 @@ class Sweeper:
         if kind is Table.METHOD_SPEC:
             return int(kind) << ROW_BITS | self._method_spec(row)
         if kind is Table.STAND_ALONE_SIG:
-            blob = self._metadata.blob(self._metadata.row(kind, row)[0])
+            blob = self._metadata.blob(self._metadata.row(StandAloneSigRow, row).signature)
             return int(kind) << ROW_BITS | self._once(kind, rename(blob, self._type))
         raise MalformedImage(f"token {token:#x} in code of {self._module.name}")
 
@@ -451,7 +477,7 @@ class Sweeper:
         if table is Table.TYPE_DEF:
             return TYPE_DEF_OR_REF.join(table, self._renumber(table, row))
         if table is Table.TYPE_SPEC:
-            blob = self._metadata.blob(self._metadata.row(table, row)[0])
+            blob = self._metadata.blob(self._metadata.row(TypeSpecRow, row).signature)
             return TYPE_DEF_OR_REF.join(table, self._once(table, rename_type(blob, self._type)))
         target = self._world.definition(self._world.type_of(self._module, coded))
         if target is None:
@@ -468,7 +494,7 @@ class Sweeper:
 
     def _type_ref(self, module: Module, row: int) -> int:
         """References go straight to where a type is, past assemblies that forward to it."""
-        _, name, space, *_ = module.metadata.row(Table.TYPE_DEF, row)
+        _, name, space, *_ = module.metadata.row(TypeDefRow, row)
         if row in module.enclosing:
             outer = self._type_ref(module, module.enclosing[row])
             scope = RESOLUTION_SCOPE.join(Table.TYPE_REF, outer)
@@ -479,7 +505,7 @@ class Sweeper:
 
     def _dangling(self, row: int) -> int:
         """A reference to what is nowhere stays what it is."""
-        scope, name, space = self._metadata.row(Table.TYPE_REF, row)
+        scope, name, space = self._metadata.row(TypeRefRow, row)
         table, parent = RESOLUTION_SCOPE.split(scope)
         if table is Table.TYPE_REF:
             new = self._dangling(parent)
@@ -495,17 +521,17 @@ class Sweeper:
         )
 
     def _assembly_ref(self, module: Module) -> int:
-        _, *version, flags, key, name, culture = module.metadata.row(Table.ASSEMBLY, 1)
+        _, *version, flags, key, name, culture = module.metadata.row(AssemblyRow, 1)
         text = module.metadata.string
         token = _public_key_token(module.metadata.blob(key)) if flags & HAS_PUBLIC_KEY else b""
         return self._once(Table.ASSEMBLY_REF, *version, 0, token, text(name), text(culture), b"")
 
     def _module_ref(self, row: int) -> int:
-        name = self._metadata.row(Table.MODULE_REF, row)[0]
+        name = self._metadata.row(ModuleRefRow, row).name
         return self._once(Table.MODULE_REF, self._metadata.string(name))
 
     def _member_ref(self, row: int) -> int:
-        parent, name, signature = self._metadata.row(Table.MEMBER_REF, row)
+        parent, name, signature = self._metadata.row(MemberRefRow, row)
         self._check_marked(row)
         table, owner = MEMBER_REF_PARENT.split(parent)
         if table is Table.METHOD_DEF:
@@ -523,11 +549,11 @@ class Sweeper:
         reference = self._world.reference(self._module, token)
         marked = self._marker.methods if reference.kind == "method" else self._marker.fields
         if reference.target and reference.target not in marked:
-            name = self._metadata.string(self._metadata.row(Table.MEMBER_REF, row)[1])
+            name = self._metadata.string(self._metadata.row(MemberRefRow, row).name)
             raise AssertionError(f"{name}, which {self._module.name} refers to, was not marked")
 
     def _method_spec(self, row: int) -> int:
-        method, blob = self._metadata.row(Table.METHOD_SPEC, row)
+        method, blob = self._metadata.row(MethodSpecRow, row)
         arguments = rename(self._metadata.blob(blob), self._type)
         return self._once(Table.METHOD_SPEC, self._method(method), arguments)
 

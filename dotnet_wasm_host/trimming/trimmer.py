@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.ecma335.metadata import Table
+from dotnet_wasm_host.ecma335.tables import Table
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.trimming.constants import Constants
 from dotnet_wasm_host.trimming.descriptors import kept_by, parse_xml
@@ -249,7 +249,7 @@ def _references_of_roots(world: World) -> set[tuple[str, str]]:
         (world.type_ref_scope(module, row), world.type_ref_name(module, row))
         for module in world.modules
         if module.is_root
-        for row in range(1, len(module.metadata.rows(Table.TYPE_REF)) + 1)
+        for row in range(1, module.metadata.count(Table.TYPE_REF) + 1)
     }
 
 

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.metadata import (
-    MEMBER_REF_PARENT,
-    METHOD_DEF_OR_REF,
-    RESOLUTION_SCOPE,
-    TYPE_DEF_OR_REF,
-    Table,
+from dotnet_wasm_host.ecma335.rows import (
+    AssemblyRefRow,
+    FieldRow,
+    InterfaceImplRow,
+    MemberRefRow,
+    MethodDefRow,
+    MethodSpecRow,
+    StandAloneSigRow,
+    TypeDefRow,
+    TypeRefRow,
+    TypeSpecRow,
 )
 from dotnet_wasm_host.ecma335.signatures import (
     FUNCTION,
@@ -25,6 +30,13 @@ from dotnet_wasm_host.ecma335.signatures import (
     Type,
     substitute,
     substitute_method,
+)
+from dotnet_wasm_host.ecma335.tables import (
+    MEMBER_REF_PARENT,
+    METHOD_DEF_OR_REF,
+    RESOLUTION_SCOPE,
+    TYPE_DEF_OR_REF,
+    Table,
 )
 from dotnet_wasm_host.trimming.module import CORE, Module
 
@@ -174,7 +186,7 @@ class World:
 
     def type_flags(self, type_: int) -> int:
         module, row = self.locate(type_)
-        return module.metadata.row(Table.TYPE_DEF, row)[0]
+        return module.metadata.row(TypeDefRow, row).flags
 
     def is_interface(self, type_: int) -> bool:
         return bool(self.type_flags(type_) & TYPE_INTERFACE)
@@ -183,7 +195,7 @@ class World:
         """Whether code of other assemblies can name the type."""
         module, row = self.locate(type_)
         while row:
-            flags = module.metadata.row(Table.TYPE_DEF, row)[0]
+            flags = module.metadata.row(TypeDefRow, row).flags
             if flags & TYPE_VISIBILITY not in VISIBLE:
                 return False
             row = module.enclosing.get(row, 0)
@@ -206,7 +218,7 @@ class World:
         if table is Table.TYPE_DEF:
             return (TYPE, self.identity(module, row))
         if table is Table.TYPE_SPEC:
-            blob = module.metadata.blob(module.metadata.row(Table.TYPE_SPEC, row)[0])
+            blob = module.metadata.blob(module.metadata.row(TypeSpecRow, row).signature)
             return self._reader(module, blob).type()
         target = self._resolve_type_ref(module, row)
         if target is None:
@@ -217,7 +229,7 @@ class World:
 
     def type_ref_name(self, module: Module, row: int) -> str:
         """Full name in a TypeRef."""
-        scope, name, namespace = module.metadata.row(Table.TYPE_REF, row)
+        scope, name, namespace = module.metadata.row(TypeRefRow, row)
         table, parent = RESOLUTION_SCOPE.split(scope)
         text = module.metadata.string(name)
         if table is Table.TYPE_REF and parent:
@@ -226,11 +238,12 @@ class World:
 
     def type_ref_scope(self, module: Module, row: int) -> str:
         """Simple name of the assembly a TypeRef points into."""
-        table, parent = RESOLUTION_SCOPE.split(module.metadata.row(Table.TYPE_REF, row)[0])
+        scope = module.metadata.row(TypeRefRow, row).resolution_scope
+        table, parent = RESOLUTION_SCOPE.split(scope)
         if table is Table.TYPE_REF:
             return self.type_ref_scope(module, parent)
         if table is Table.ASSEMBLY_REF:
-            return module.metadata.string(module.metadata.row(Table.ASSEMBLY_REF, parent)[6])
+            return module.metadata.string(module.metadata.row(AssemblyRefRow, parent).name)
         return module.name
 
     def _resolve_type_ref(self, module: Module, row: int) -> int | None:
@@ -268,7 +281,7 @@ class World:
         bases = self._caches.bases
         if type_ not in bases:
             module, row = self.locate(type_)
-            extends = module.metadata.row(Table.TYPE_DEF, row)[3]
+            extends = module.metadata.row(TypeDefRow, row).extends
             bases[type_] = self._constructed(self.type_of(module, extends)) if extends else None
         return bases[type_]
 
@@ -293,7 +306,7 @@ class World:
         """Row of InterfaceImpl, interface and its arguments, of what a type itself lists."""
         module, row = self.locate(type_)
         for impl in module.interfaces.get(row, ()):
-            _, coded = module.metadata.row(Table.INTERFACE_IMPL, impl)
+            _, coded = module.metadata.row(InterfaceImplRow, impl)
             constructed = self._constructed(self.type_of(module, coded))
             if constructed is not None:
                 yield impl, *constructed
@@ -322,9 +335,9 @@ class World:
 
     # Members.
 
-    def method_row(self, method: int) -> tuple[int, ...]:
+    def method_row(self, method: int) -> MethodDefRow:
         module, row = self.locate(method)
-        return module.metadata.row(Table.METHOD_DEF, row)
+        return module.metadata.row(MethodDefRow, row)
 
     def method_name(self, method: int) -> str:
         module, row = self.locate(method)
@@ -344,7 +357,7 @@ class World:
 
     def signature(self, method: int) -> MethodSignature:
         module, row = self.locate(method)
-        return self.read_signature(module, module.metadata.row(Table.METHOD_DEF, row)[4])
+        return self.read_signature(module, module.metadata.row(MethodDefRow, row).signature)
 
     def read_signature(self, module: Module, blob: int) -> MethodSignature:
         """A method's signature by its place in ``#Blob``."""
@@ -357,13 +370,13 @@ class World:
 
     def field_type(self, field_: int) -> Type:
         module, row = self.locate(field_)
-        blob = module.metadata.blob(module.metadata.row(Table.FIELD, row)[2])
+        blob = module.metadata.blob(module.metadata.row(FieldRow, row).signature)
         return self._reader(module, blob).field()
 
     def locals(self, module: Module, token: int) -> tuple[Type, ...]:
         """Types of the local variables that a StandAloneSig lists."""
-        row = module.metadata.row(Table.STAND_ALONE_SIG, token & ROW_MASK)
-        return self._reader(module, module.metadata.blob(row[0])).list()
+        row = module.metadata.row(StandAloneSigRow, token & ROW_MASK)
+        return self._reader(module, module.metadata.blob(row.signature)).list()
 
     def find_method(
         self, type_: int, name: str, signature: MethodSignature, arguments: tuple[Type, ...] = ()
@@ -399,17 +412,17 @@ class World:
         if table is Table.MEMBER_REF:
             return self._read_member(module, row)
         if table is Table.METHOD_SPEC:
-            method, blob = module.metadata.row(Table.METHOD_SPEC, row)
+            method, blob = module.metadata.row(MethodSpecRow, row)
             generic = self.method_of(module, method)
             arguments = self._reader(module, module.metadata.blob(blob)).list()
             return Reference(generic.kind, generic.target, generic.owner, arguments)
         if table is Table.STAND_ALONE_SIG:
-            blob = module.metadata.row(Table.STAND_ALONE_SIG, row)[0]
+            blob = module.metadata.row(StandAloneSigRow, row).signature
             return Reference("signature", 0, 0x01, (), self.read_signature(module, blob))
         return Reference("type", 0, self.type_of(module, TYPE_DEF_OR_REF.join(table, row)))
 
     def _read_member(self, module: Module, row: int) -> Reference:
-        parent, name_index, blob_index = module.metadata.row(Table.MEMBER_REF, row)
+        parent, name_index, blob_index = module.metadata.row(MemberRefRow, row)
         name = module.metadata.string(name_index)
         owner, definition = self._member_parent(module, parent)
         blob = module.metadata.blob(blob_index)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.artifacts import manifest as manifest_module
 from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest, NativeContract
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
-from dotnet_wasm_host.ecma335 import metadata, webcil
+from dotnet_wasm_host.ecma335 import metadata, tables, webcil
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.images import boot
 from dotnet_wasm_host.jit import facts
@@ -136,7 +136,7 @@ def up_to_date(sources: Sources, stamp: str) -> bool:
 def inputs_fingerprint(sources: Sources) -> str:
     """Hash of all that decides what dist holds: pins, contracts, guest, licences and code."""
     inputs = {"lock": sources.lock_file, "images": sources.images_file}
-    modules = (wasm, manifest_module, metadata, webcil, facts, boot)
+    modules = (wasm, manifest_module, metadata, tables, webcil, facts, boot)
     package = (str(module.__file__) for module in modules)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
     inputs |= {f"code/{path.name}": path for path in code}

@@ -16,7 +16,8 @@ from dotnet_wasm_host.base_library.missing_api import (
     MissingApiAdvice,
     missing_reference,
 )
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.rows import CustomAttributeRow, MemberRefRow, TypeDefRow, TypeRefRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,7 +194,7 @@ def test_what_the_base_library_has_on_its_assemblies_is_in_every_image(load: Loa
     for path in store.names("framework/"):
         wanted |= set(_assembly_attributes(Metadata(store.read(path))))
     core = Metadata(load("minimal").assemblies()["System.Private.CoreLib"])
-    present = {(core.string(row[2]), core.string(row[1])) for row in core.rows(Table.TYPE_DEF)}
+    present = {(core.string(row.namespace), core.string(row.name)) for row in core.rows(TypeDefRow)}
     assert len(wanted) > 10
     assert wanted <= present
 
@@ -201,12 +202,12 @@ def test_what_the_base_library_has_on_its_assemblies_is_in_every_image(load: Loa
 def _assembly_attributes(metadata: Metadata) -> Iterator[tuple[str, str]]:
     """Namespace and name of those that another assembly defines (ECMA-335 II.22.10)."""
     assembly, member_reference, type_reference = 14, 3, 1
-    for parent, constructor, _ in metadata.rows(Table.CUSTOM_ATTRIBUTE):
+    for parent, constructor, _ in metadata.rows(CustomAttributeRow):
         if parent & 31 == assembly and constructor & 7 == member_reference:
-            owner = metadata.row(Table.MEMBER_REF, constructor >> 3)[0]
+            owner = metadata.row(MemberRefRow, constructor >> 3).parent
             if owner & 7 == type_reference:
-                row = metadata.row(Table.TYPE_REF, owner >> 3)
-                yield metadata.string(row[2]), metadata.string(row[1])
+                row = metadata.row(TypeRefRow, owner >> 3)
+                yield metadata.string(row.namespace), metadata.string(row.name)
 
 
 def test_a_load_that_misses_something_says_so(load: Load, compiled: CompiledSources) -> None:

@@ -25,7 +25,8 @@ from dotnet_wasm_host.base_library.missing_api import (
     declares,
     missing_reference,
 )
-from dotnet_wasm_host.ecma335.metadata import Metadata, Table
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.rows import AssemblyRefRow, MemberRefRow, TypeRefRow
 from dotnet_wasm_host.guest.error_translator import ErrorTranslator
 from dotnet_wasm_host.guest.guest import Guest
 
@@ -53,9 +54,9 @@ class References:
         return name in self.types and (not reference.member or reference.member in self.members)
 
     def _add(self, metadata: Metadata) -> None:
-        self.assemblies |= {metadata.string(row[6]) for row in metadata.rows(Table.ASSEMBLY_REF)}
-        self.members |= {metadata.string(row[1]) for row in metadata.rows(Table.MEMBER_REF)}
-        rows = metadata.rows(Table.TYPE_REF)
+        self.assemblies |= {metadata.string(row.name) for row in metadata.rows(AssemblyRefRow)}
+        self.members |= {metadata.string(row.name) for row in metadata.rows(MemberRefRow)}
+        rows = metadata.rows(TypeRefRow)
         for row in rows:
             self.types.add(self._type_name(metadata, row))
 
@@ -63,7 +64,7 @@ class References:
         scope, name, namespace = row
         text = metadata.string(name)
         if scope & ((1 << _TAG_BITS) - 1) == _NESTED:
-            enclosing = metadata.row(Table.TYPE_REF, scope >> _TAG_BITS)
+            enclosing = metadata.row(TypeRefRow, scope >> _TAG_BITS)
             return f"{self._type_name(metadata, enclosing)}/{text}"
         return f"{metadata.string(namespace)}.{text}" if namespace else text
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from dotnet_wasm_host.ecma335.metadata import SCHEMA, Metadata, Table, row_layout
+from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.tables import SCHEMA, Table, row_layout
 
 #: Values at which sizes, counts and offsets go wrong.
 EDGES = (0, 1, 2, 3, 4, 7, 8, 15, 16, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF,

@@ -17,7 +17,8 @@ from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.manifest import Manifest
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.ecma335 import webcil
-from dotnet_wasm_host.ecma335.metadata import SCHEMA, Metadata, identify
+from dotnet_wasm_host.ecma335.metadata import Metadata, identify
+from dotnet_wasm_host.ecma335.tables import SCHEMA
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.images.image import FILE_FORMAT, read_image_file
 from dotnet_wasm_host.images.state import ImageState, memory_module

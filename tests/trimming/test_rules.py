@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.ecma335.metadata import Table
+from dotnet_wasm_host.ecma335.rows import ParamRow, PropertyRow
 from dotnet_wasm_host.trimming.module import Module
 from dotnet_wasm_host.trimming.trimmer import TrimmedSet, TrimOptions, trim
 from tests.trimming.conftest import NO_EMIT, WARM_UP, image_of
@@ -195,15 +195,15 @@ def test_types_in_arrays_of_attribute_arguments_stay(trimmed: Trimmed) -> None:
 def test_members_reached_by_annotated_reflection_stay(trimmed: Trimmed) -> None:
     assert {"get_Number", "set_Number"} <= trimmed.members("ReflectedMembers")
     assert "Secret" in trimmed.members("DependedOn")
-    assert len(trimmed.subject.metadata.rows(Table.PROPERTY)) >= 1
+    assert len(trimmed.subject.metadata.rows(PropertyRow)) >= 1
 
 
 def test_properties_of_declared_types_stay_where_reflection_is_wanted(trimmed: Trimmed) -> None:
     metadata = trimmed.subject.metadata
-    names = {metadata.string(row[1]) for row in metadata.rows(Table.PROPERTY)}
+    names = {metadata.string(row.name) for row in metadata.rows(PropertyRow)}
     # Whole, and kept by its accessor's name alone.
     assert {"Whole", "Property"} <= names
-    parameters = {metadata.string(row[2]) for row in metadata.rows(Table.PARAM)}
+    parameters = {metadata.string(row.name) for row in metadata.rows(ParamRow)}
     assert "named" in parameters
 
 
