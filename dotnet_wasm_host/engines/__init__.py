@@ -48,14 +48,9 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
 
 @cache
 def _wasmtime(stack_bytes: int) -> Engine:
-    try:
-        from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine  # noqa: PLC0415
+    from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine  # noqa: PLC0415
 
-        return WasmtimeEngine(stack_bytes=stack_bytes)
-    except ImportError as error:
-        raise EngineUnavailable(
-            f"wasmtime cannot be used ({error}); run: pip install 'wasmtime>=50,<51'"
-        ) from error
+    return WasmtimeEngine(stack_bytes=stack_bytes)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from importlib.machinery import ModuleSpec
@@ -11,7 +12,8 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.engines import get_engine
-from dotnet_wasm_host.engines.wasmtime import c_api
+from dotnet_wasm_host.engines.wasmtime import c_api, probe
+from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 
 STACK = 300 * 1024
 USE = """
@@ -55,7 +57,9 @@ def library(package: Path) -> Path:
 
 def test_no_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(c_api, "find_spec", lambda _name: None)
-    with pytest.raises(dwh.EngineUnavailable, match=r"no module wasmtime\); run: pip install"):
+    with pytest.raises(
+        dwh.EngineUnavailable, match=r"no module wasmtime\); run: pip install 'wasmtime>="
+    ):
         get_engine("wasmtime", stack_bytes=STACK)
 
 
@@ -77,3 +81,43 @@ def test_another_library(library: Path) -> None:
     library.symlink_to(_ctypes.__file__)
     with pytest.raises(dwh.EngineUnavailable, match="has no wasm_config_new; it is of another"):
         get_engine("wasmtime", stack_bytes=STACK)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("sizeof", lambda kind: ctypes.sizeof(kind) - 8, "Instance has more than the 8 bytes"),
+        ("VAL_RAW_SIZE", 8, "the sum of the probe: expected 42, found"),
+        ("MEMORY", 4, "the export memory of the probe"),
+        ("I32", 1, "its global of the probe"),
+        ("PAGE", 4096, "its memory of the probe: expected 4096, found 65536"),
+        ("_PROBE", b"not a module", "magic"),
+    ],
+)
+def test_another_layout(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, reason: str
+) -> None:
+    """The same as a library of another layout: other expectations of this one."""
+    engine = WasmtimeEngine()
+    monkeypatch.setattr(probe, name, value)
+    with pytest.raises(dwh.EngineUnavailable, match=reason) as caught:
+        engine.compile(b"\0asm\x01\0\0\0")
+    assert f"pip install 'wasmtime{c_api.SUPPORTED_VERSIONS}'" in str(caught.value)
+    monkeypatch.undo()
+    engine.compile(b"\0asm\x01\0\0\0")
+
+
+def test_the_versions_are_those_of_the_package() -> None:
+    project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+    expected = f'"wasmtime{c_api.SUPPORTED_VERSIONS}"'
+    # To use it, and to build a wheel.
+    assert project.read_text(encoding="utf-8").count(expected) == 2
+
+
+def test_continuous_integration_runs_both_ends_of_the_range() -> None:
+    script = (Path(__file__).resolve().parents[2] / ".ci" / "run").read_text(encoding="utf-8")
+    line = next(line for line in script.splitlines() if line.startswith("for wasmtime in "))
+    oldest, newest = line.removeprefix("for wasmtime in ").removesuffix("; do").split()
+    assert (
+        f">={oldest.split('.')[0]},<{int(newest.split('.')[0]) + 1}"
+    ) == c_api.SUPPORTED_VERSIONS

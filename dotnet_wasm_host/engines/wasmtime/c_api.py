@@ -4,8 +4,9 @@ The Python package ``wasmtime`` declares all of its 762 functions when it is imp
 a quarter of a new process's time. So this file finds the package's library and declares the
 functions itself. It is the only one that knows where the library is and what is in it.
 
-Signatures and layouts are those of wasmtime 50's headers (``wasm.h``, ``wasmtime/*.h``). Pointers
-to what wasmtime owns are ``c_void_p``: plain integers in Python.
+Signatures and layouts are those of the headers of wasmtime 48 to 50 (``wasm.h``,
+``wasmtime/*.h``); probe.py looks whether a library has them. Pointers to what wasmtime owns are
+``c_void_p``: plain integers in Python.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = [
     "GLOBAL",
     "I32",
     "MEMORY",
+    "SUPPORTED_VERSIONS",
     "TABLE",
     "VAL_RAW_SIZE",
     "Api",
@@ -55,8 +57,12 @@ __all__ = [
     "Signature",
     "Stop",
     "Value",
+    "explain",
 ]
 
+#: Versions of the Python package that the tests run on, the oldest and the newest of them. 48 is
+#: a version with long-term support.
+SUPPORTED_VERSIONS = ">=48,<51"
 _LIBRARIES = {"win32": "_wasmtime.dll", "darwin": "_libwasmtime.dylib"}
 #: wasm.h, wasm_valkind_enum.
 _VALUE_TYPES = {0: "i32", 1: "i64", 2: "f32", 3: "f64"}
@@ -377,6 +383,20 @@ class Owned:
 
 def _content(vector: ByteVector) -> bytes:
     return ctypes.string_at(vector.data, vector.size) if vector.size else b""
+
+
+def explain(reason: object) -> str:
+    """Why wasmtime cannot be used, and which versions can be."""
+    from importlib import metadata  # noqa: PLC0415 - slow to import, only for errors
+
+    try:
+        found = metadata.version("wasmtime")
+    except metadata.PackageNotFoundError:
+        found = "none"
+    return (
+        f"expected the package wasmtime{SUPPORTED_VERSIONS}, found {found} that cannot be used "
+        f"({reason}); run: pip install 'wasmtime{SUPPORTED_VERSIONS}'"
+    )
 
 
 def _library() -> Path:

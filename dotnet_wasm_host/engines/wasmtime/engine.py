@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.process import follow_process
 from dotnet_wasm_host.engines.threads import any_thread_is_in
-from dotnet_wasm_host.engines.wasmtime.c_api import Api, NativeError
+from dotnet_wasm_host.engines.wasmtime.c_api import Api, NativeError, explain
 from dotnet_wasm_host.engines.wasmtime.calls import Call
 from dotnet_wasm_host.engines.wasmtime.instance import WasmtimeInstance
 from dotnet_wasm_host.engines.wasmtime.module import WasmtimeModule
 from dotnet_wasm_host.engines.wasmtime.native_engine import NativeEngine
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.engines.wasmtime.probe import probe_library
+from dotnet_wasm_host.errors import EngineUnavailable, RuntimeClosed
 from dotnet_wasm_host.options import DEFAULT_STACK_BYTES, MAX_STACK_BYTES, MIN_STACK_BYTES
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class WasmtimeEngine:
 
     Args:
         stack_bytes: stack of the calling thread that guest code may use.
+
+    Raises:
+        EngineUnavailable: wasmtime is not installed, or its library lacks a function.
+        ValueError: ``stack_bytes`` is out of range.
+        StackTooSmall: this thread has less.
     """
 
     name = "wasmtime"
@@ -39,8 +45,12 @@ class WasmtimeEngine:
         if not MIN_STACK_BYTES <= stack_bytes <= MAX_STACK_BYTES:
             raise ValueError(f"stack_bytes is {stack_bytes}; give 256 KiB to 2 MiB")
         self.stack_bytes = stack_bytes
-        self._native = NativeEngine(Api(), stack_bytes)
-        self.fingerprint = self._fingerprint()
+        self._native = NativeEngine(_api(), stack_bytes)
+        self._probed = False
+        # wasmtime writes its version, settings and the CPU features it compiled for into the
+        # head of every serialized module; a tiny module therefore identifies all of them.
+        probe = WasmtimeModule.compile(self._native, _EMPTY_MODULE).serialize()
+        self.fingerprint = hashlib.sha256(probe).hexdigest()[:16]
         follow_process(self)
 
     def start_afresh(self) -> None:
@@ -51,11 +61,6 @@ class WasmtimeEngine:
         """See :meth:`dotnet_wasm_host.engines.process.Follower.stop_guests`."""
         self._native.stop_guests(lambda: any_thread_is_in(Call.__call__))
 
-    def _fingerprint(self) -> str:
-        # wasmtime writes its version, settings and the CPU features it compiled for into the
-        # head of every serialized module; a tiny module therefore identifies all of them.
-        return hashlib.sha256(self.compile(_EMPTY_MODULE).serialize()).hexdigest()[:16]
-
     @property
     def version(self) -> str:
         """Version of the wasmtime package."""
@@ -64,7 +69,15 @@ class WasmtimeEngine:
         return metadata.version("wasmtime")
 
     def compile(self, wasm: bytes) -> WasmtimeModule:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`."""
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`.
+
+        EngineUnavailable if the library is not as it is expected to be.
+        """
+        if not self._probed:
+            # Not by __init__: compiling the probe takes 5 ms, and what is loaded was compiled by
+            # an engine of this fingerprint, hence of this version, which ran the probe.
+            probe_library(self._native)
+            self._probed = True
         try:
             return WasmtimeModule.compile(self._native, wasm)
         except NativeError as error:
@@ -88,3 +101,10 @@ class WasmtimeEngine:
         if self._native.exiting:
             raise RuntimeClosed("the interpreter is shutting down")
         return WasmtimeInstance(code, memory, memory_limit)
+
+
+def _api() -> Api:
+    try:
+        return Api()
+    except ImportError as error:
+        raise EngineUnavailable(explain(error)) from error
