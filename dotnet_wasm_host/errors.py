@@ -404,7 +404,19 @@ def is_crash(error: BaseException | None) -> bool:
 
 
 class LimitExceeded(DotnetHostError, ValueError):
-    """Something is larger than ``Limits`` allows, or than this process has room for."""
+    """Something is larger than ``Limits`` allows, or than this process has room for.
+
+    Attributes:
+        limit: the field of :class:`~dotnet_wasm_host.Limits` (or argument of the pool) that says
+            how much is allowed, for example ``"host_work"``; ``""`` if none does.
+    """
+
+    def __init__(self, message: str, *, limit: str = "") -> None:
+        self.limit = limit
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(type(self), limit=self.limit), self.args
 
 
 class TooManyCalls(LimitExceeded):

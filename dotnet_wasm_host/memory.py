@@ -91,7 +91,7 @@ class Memory:
     :class:`~dotnet_wasm_host.RuntimeClosed`; take ``runtime.memory`` again.
     """
 
-    __slots__ = ("_free", "_linear", "_lock", "_malloc", "_owner")
+    __slots__ = ("_free", "_linear", "_lock", "_malloc", "_meter", "_owner")
 
     def __init__(
         self,
@@ -101,12 +101,26 @@ class Memory:
         malloc: Callable[[int], int],
         free: Callable[[int], object],
         lock: threading.RLock | None = None,
+        meter: Callable[[int], object] | None = None,
     ) -> None:
+        # Told of the bytes of every copy before it is made; for host imports.
+        self._meter = meter
         self._linear: LinearMemory | None = linear
         self._owner: object = owner
         self._malloc = malloc
         self._free = free
         self._lock = lock or threading.RLock()
+
+    def metered(self, meter: Callable[[int], object]) -> Memory:
+        """The same memory; ``meter`` is told the bytes of every copy before it is made."""
+        return Memory(
+            self._live(),
+            owner=self._owner,
+            malloc=self._malloc,
+            free=self._free,
+            lock=self._lock,
+            meter=meter,
+        )
 
     @property
     def size(self) -> int:
@@ -116,7 +130,7 @@ class Memory:
     def read(self, ptr: int, length: int) -> bytes:
         """Copy ``length`` bytes at ``ptr`` out of the guest."""
         with self._lock:
-            return ctypes.string_at(self._check(ptr, length), length)
+            return ctypes.string_at(self._check_bulk(ptr, length), length)
 
     def view(self, ptr: int, length: int) -> memoryview:
         """The guest's own bytes, writable, without a copy.
@@ -125,7 +139,7 @@ class Memory:
         there. The view keeps the memory mapped, so a stale one reads old bytes, never faults.
         """
         with self._lock:
-            address = self._check(ptr, length)
+            address = self._check_bulk(ptr, length)
             array = (ctypes.c_ubyte * length).from_address(address)
             array.owner = self._owner  # type: ignore[attr-defined]
             return memoryview(array).cast("B")
@@ -134,7 +148,7 @@ class Memory:
         """Copy ``data`` into the guest at ``ptr``."""
         source = buffer_of(data)
         with self._lock:
-            address = self._check(ptr, source.nbytes)
+            address = self._check_bulk(ptr, source.nbytes)
             if source.nbytes:
                 target = (ctypes.c_ubyte * source.nbytes).from_address(address)
                 memoryview(target).cast("B")[:] = source
@@ -172,6 +186,7 @@ class Memory:
             window = min(limit, self._live().size - ptr)
             chunk = 256
             while True:
+                self._check_bulk(ptr, min(chunk, window))
                 data = ctypes.string_at(address, min(chunk, window))
                 end = data.find(0)
                 if end >= 0:
@@ -320,6 +335,12 @@ class Memory:
         if linear is None:
             raise RuntimeClosed("the instance that this memory belonged to is closed")
         return linear
+
+    def _check_bulk(self, ptr: int, length: int) -> int:
+        address = self._check(ptr, length)
+        if self._meter is not None:
+            self._meter(length)
+        return address
 
     def _check(self, ptr: int, length: int) -> int:
         linear = self._live()

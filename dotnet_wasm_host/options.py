@@ -55,6 +55,10 @@ class Limits:
             memory, exit, trap) before it is not called any more and
             :class:`~dotnet_wasm_host.FunctionSuspended` is raised; loading it again starts
             afresh. ``None`` for any number.
+        host_work: what the host may do on behalf of one call, in units: a byte that is copied or
+            decoded is one, an item of a loop (a slot, a directory entry) 256, a log record 4,096.
+            It is also the most bytes that the host keeps for an instance (arguments of calls that
+            run, objects that the guest holds), which half of ``memory_bytes`` limits as well.
         leaked_bytes: memory of unloaded functions, by estimate, at which the instance is
             replaced by a fresh one (its functions are loaded again, their statics start afresh).
     """
@@ -70,6 +74,7 @@ class Limits:
     stack_bytes: int | None = None
     crash_limit: int | None = 100
     leaked_bytes: int = 4 * MIB
+    host_work: int = 4096 * MIB
 
     def __post_init__(self) -> None:
         if not 64 * MIB <= self.memory_bytes <= MAX_MEMORY_BYTES:
@@ -94,6 +99,7 @@ class Limits:
             "files_bytes",
             "function_count",
             "leaked_bytes",
+            "host_work",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
@@ -287,6 +293,7 @@ class RuntimeStats:
         recycles: times the instance was replaced, on request or after a crash.
         leaked_bytes_estimate: linear memory held by unloaded functions that .NET's Mono
             runtime cannot give back; recycling the instance returns it.
+        host_work: what the host did on behalf of the guest, in the units of ``Limits.host_work``.
     """
 
     linear_memory_bytes: int
@@ -297,3 +304,4 @@ class RuntimeStats:
     failed_invocations: int
     recycles: int
     leaked_bytes_estimate: int
+    host_work: int = 0

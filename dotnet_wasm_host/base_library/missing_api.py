@@ -30,20 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiReference", "MissingApiAdvice", "MissingPart", "declares", "missing_reference"]
 
-_NAME = r"[\w.`+/<>$|-]+"
-#: Messages of Mono and CoreLib, by exception; each names a type, an assembly or both.
-_MESSAGES = (
-    re.compile(rf"expected class '(?P<type>{_NAME})' in assembly '(?P<assembly>[\w.-]+)"),
-    re.compile(
-        rf"Could not load type '(?P<type>{_NAME})'(?: from assembly '(?P<assembly>[\w.-]+))?"
-    ),
-    re.compile(r"Could not load file or assembly '(?P<assembly>[\w.-]+)"),
-    # The result's type, then the method: ``void N.T..ctor(string)``.
-    re.compile(
-        r"(?:Method|Field) not found: .*?(?P<type>(?:\w+\.)+[\w`/+]+)\.(?P<member>\.?\w+)"
-        r"(?:<[^(]*>)?(?:\(|$| Due to: )"
-    ),
-)
+#: Most characters of a message that are looked at: a guest may write it. The expressions below
+#: match one character after the other and never go back.
+_LONGEST_MESSAGE = 4096
+_TYPE_NAME = re.compile(r"[\w.`+/<>$|-]+")
+_ASSEMBLY_NAME = re.compile(r"[\w.-]+")
+_MEMBER_TYPE = re.compile(r"[\w.`/+]+")
+_MEMBER_NAME = re.compile(r"\w+")
 _EXCEPTIONS = frozenset(
     {
         "System.BadImageFormatException",
@@ -109,11 +102,57 @@ def missing_reference(error: RemoteException) -> ApiReference | None:
 
 
 def _reference(message: str) -> ApiReference | None:
-    for pattern in _MESSAGES:
-        match = pattern.search(message)
-        if match:
-            names = {key: text or "" for key, text in match.groupdict().items()}
-            return ApiReference(**names)
+    """The type, assembly or both that a message of Mono or CoreLib names."""
+    text = message[:_LONGEST_MESSAGE]
+    for before, between in (
+        ("expected class '", "' in assembly '"),
+        ("Could not load type '", "' from assembly '"),
+    ):
+        name, rest = _after(before, text, _TYPE_NAME)
+        if name and rest.startswith("'"):
+            assembly, _ = _after(between, rest, _ASSEMBLY_NAME, anchored=True)
+            return ApiReference(assembly, name)
+    assembly, _ = _after("Could not load file or assembly '", text, _ASSEMBLY_NAME)
+    if assembly:
+        return ApiReference(assembly)
+    for before in ("Method not found: ", "Field not found: "):
+        _, found, rest = text.partition(before)
+        if found:
+            return _member(rest)
+    return None
+
+
+def _after(
+    before: str, text: str, name: re.Pattern[str], *, anchored: bool = False
+) -> tuple[str, str]:
+    """The name that follows ``before``, and the rest behind it; ``""`` if there is none."""
+    start = text.find(before)
+    match = name.match(text, start + len(before)) if start >= 0 else None
+    if match is None or (anchored and start > 0):
+        return "", ""
+    return match[0], text[match.end() :]
+
+
+def _member(signature: str) -> ApiReference | None:
+    """The member of a signature: the result's type, then the method, ``void N.T..ctor(string)``."""
+    said = signature.partition("(")[0].partition(" Due to: ")[0]
+    if said.endswith(">"):  # of a generic method
+        depth = 0
+        for at in range(len(said) - 1, -1, -1):
+            depth += (said[at] == ">") - (said[at] == "<")
+            if depth == 0:
+                said = said[:at]
+                break
+    name = said.rpartition(" ")[2]
+    type_name, _, member = name.rpartition(".")
+    if type_name.endswith("."):  # ".ctor" and ".cctor" begin with a dot
+        type_name, member = type_name[:-1], f".{member}"
+    if (
+        "." in type_name
+        and _MEMBER_TYPE.fullmatch(type_name)
+        and _MEMBER_NAME.fullmatch(member.removeprefix("."))
+    ):
+        return ApiReference("", type_name, member)
     return None
 
 

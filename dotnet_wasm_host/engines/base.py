@@ -125,6 +125,13 @@ class Instance(Protocol):
         calls a host function.
         """
 
+    def look_up(self) -> None:
+        """Raise what stops the guest, if anything does: a deadline or an interruption.
+
+        In the thread that runs it. The engine calls this while the guest runs; host functions
+        that work for long call it themselves.
+        """
+
     def close(self) -> None:
         """Free everything native. Idempotent."""
 

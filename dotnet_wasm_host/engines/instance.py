@@ -31,7 +31,8 @@ def require_room(needed: int, limit: int) -> None:
     if needed > limit:
         raise LimitExceeded(
             f"the image needs {needed} bytes of linear memory to start, more than "
-            f"memory_bytes={limit}"
+            f"memory_bytes={limit}",
+            limit="memory_bytes",
         )
 
 

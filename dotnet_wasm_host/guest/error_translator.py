@@ -160,7 +160,10 @@ class ErrorTranslator:
         own = self._needs.own.get(function_id)
         if self._advice is None or own is None:
             return None
-        return self._advice.explain(own, self._needs.added)
+        explained = self._needs.explained
+        if function_id not in explained:
+            explained[function_id] = self._advice.explain(own, self._needs.added)
+        return explained[function_id]
 
 
 def _invocation_error(function_id: str, thrown: RemoteException) -> InvocationError:

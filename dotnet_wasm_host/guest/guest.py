@@ -68,6 +68,8 @@ _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
 _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
+#: Entry points that go on with calls which have begun.
+_CONTINUATIONS = frozenset({"Cancel", "EndHostCall"})
 #: Pieces of queued work done in a row before others get the instance.
 _WORK_AT_ONCE = 64
 
@@ -128,7 +130,7 @@ class Guest:
         self._linear = host.instance.memory
         self._heap = host.heap
         self._mono = host.mono
-        self._printed = host.output
+        self._work = host.work
         self._entries = {
             name: host.instance.bind(_INVOKE_JSEXPORT, layout.methods[name], layout.frame)
             for name in ("Invoke",)
@@ -171,8 +173,8 @@ class Guest:
         """
         block = self._send(handle, payload)
         self._heap.refused = False
-        if self._printed.written or self._printed.traced:
-            self._printed.begin()
+        if self._work.spent:
+            self.host.begin_call(len(self.pending))
         try:
             self._invoke()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
@@ -232,7 +234,8 @@ class Guest:
     def _too_large(self, function_id: str, length: int) -> LimitExceeded:
         return LimitExceeded(
             f"function {function_id!r} returned {length} bytes; result_bytes is "
-            f"{self._result_limit}"
+            f"{self._result_limit}",
+            limit="result_bytes",
         )
 
     def load(
@@ -260,6 +263,7 @@ class Guest:
     def unload(self, function_id: str) -> bool:
         """Unload a function; False if the guest does not have it."""
         self.needs.own.pop(function_id, None)
+        self.needs.explained.pop(function_id, None)
         _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
         return self._was_found(function_id, status, output)
 
@@ -268,6 +272,7 @@ class Guest:
     ) -> None:
         """Make known what a trimmed image lacks of the base library that ``images`` refer to."""
         needs = self.needs
+        needs.explained.clear()  # what is added may be what was missing
         needs.own[wanted_by] = tuple(images)
         needs.wanted[wanted_by], needed = library.needed_by(needs.own[wanted_by])
         for name in needed:
@@ -329,7 +334,10 @@ class Guest:
     def _request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
         block = self._place(handle, memoryview(request))
         self._heap.refused = False
-        self._printed.begin()
+        if name in _CONTINUATIONS:
+            self._resume()
+        else:
+            self.host.begin_call(len(self.pending))
         try:
             self._entry(name)()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
@@ -342,6 +350,13 @@ class Guest:
         self._free(block)
         self._run_background_work()
         return out_handle, status, answer
+
+    def _resume(self) -> None:
+        """The guest is entered for calls that wait. They go on with what is left to them."""
+        if self.pending:
+            self.host.output.begin()
+        else:
+            self.host.begin_call(0)
 
     def _run_background_work(self) -> None:
         """Finalizers and queued work items, for which there is no other thread."""
@@ -392,7 +407,7 @@ class Guest:
         """Do what is due: what has arrived, timers, queued work; collect the calls it ended."""
         abi.CONTEXT.pack_into(self._frame, abi.FRAME.size, 0, abi.NO_FUNCTION, 0)
         self._heap.refused = False
-        self._printed.begin()
+        self._resume()
         take = self.host.arrivals.take
         try:
             while (action := take()) is not None:
@@ -488,7 +503,8 @@ class Guest:
         view = buffer_of(payload, "payload")
         if view.nbytes > self._payload_limit:
             raise LimitExceeded(
-                f"the payload has {view.nbytes} bytes; payload_bytes is {self._payload_limit}"
+                f"the payload has {view.nbytes} bytes; payload_bytes is {self._payload_limit}",
+                limit="payload_bytes",
             )
         return self._place(handle, view)
 
@@ -523,7 +539,8 @@ class Guest:
             raise self._lied(
                 LimitExceeded(
                     f"the guest answered with {length} bytes; result_bytes is "
-                    f"{self._result_limit} and nothing that goes with results is that large"
+                    f"{self._result_limit} and nothing that goes with results is that large",
+                    limit="result_bytes",
                 )
             )
         if length < 0 or output + length > self._size:

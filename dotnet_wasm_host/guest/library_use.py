@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.artifacts.manifest import ArtifactFile
+    from dotnet_wasm_host.base_library.missing_api import MissingPart
 
 __all__ = ["LibraryUse"]
 
@@ -20,9 +21,11 @@ class LibraryUse:
         added: those, and what they refer to in turn, by name; the guest has them all.
         places: file name to address of these in linear memory.
         loading: what is being loaded now.
+        explained: what was found to be missing for functions whose failures said nothing; their
+            assemblies are read once, not whenever they throw.
     """
 
-    __slots__ = ("added", "loading", "own", "places", "wanted")
+    __slots__ = ("added", "explained", "loading", "own", "places", "wanted")
 
     def __init__(self) -> None:
         self.own: dict[str, tuple[bytes, ...]] = {}
@@ -30,3 +33,4 @@ class LibraryUse:
         self.added: dict[str, ArtifactFile] = {}
         self.places: dict[str, int] = {}
         self.loading: str | None = None
+        self.explained: dict[str, MissingPart | None] = {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import HostFunction
+    from dotnet_wasm_host.imports.host_work import HostWork
     from dotnet_wasm_host.memory import Memory
 
 __all__ = ["Caller", "ImportGroup", "JsFunction", "JsModule"]
@@ -15,7 +16,9 @@ __all__ = ["Caller", "ImportGroup", "JsFunction", "JsModule"]
 class Caller(Protocol):
     """The instance that calls a host import."""
 
+    #: Copies are charged to :attr:`work`.
     memory: Memory
+    work: HostWork
 
     def call(self, export: str, *arguments: int) -> int:
         """Call an exported function of the guest; 0 if it has no result."""

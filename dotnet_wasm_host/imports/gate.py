@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.abi import MalformedRecord
+from dotnet_wasm_host.errors import GuestTrap
 from dotnet_wasm_host.imports.base import ImportGroup
 from dotnet_wasm_host.overriding import override
 
@@ -61,6 +63,9 @@ class Gate(ImportGroup):
         """Carry out a call of the guest."""
         ours = self._ours.get(number)
         if ours is not None:
-            ours(argument)
+            try:
+                ours(argument)
+            except MalformedRecord as error:
+                raise GuestTrap(f"a record for the host is malformed: {error}") from None
         else:
             self._bound(number, argument)

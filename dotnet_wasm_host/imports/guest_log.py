@@ -6,11 +6,12 @@ The C# half is ``LogLine.cs`` and ``DebugLines.cs`` of ``runtime_artifacts/guest
 from __future__ import annotations
 
 import logging
-import re
 import struct
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.abi import RecordReader
+from dotnet_wasm_host.errors import MemoryAccessError
+from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,6 @@ __all__ = ["GuestLog"]
 _PIECE = struct.Struct("<Ii")
 #: ``MinimalRuntime.LogLevel``; Python has no name below DEBUG.
 _LEVELS = (5, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
-#: How ``Trace.TraceWarning`` and its like begin a line: source, event type, number.
-_TRACE_EVENT = re.compile(r"\S* (Critical|Error|Warning|Information|Verbose): \d+ : ")
 _TRACE_LEVELS = {
     "Critical": logging.CRITICAL,
     "Error": logging.ERROR,
@@ -34,6 +33,8 @@ _TRACE_LEVELS = {
     "Verbose": logging.DEBUG,
 }
 _MOST_VALUES = 256
+#: Where the beginning of a line of ``Trace`` must have ended, in characters.
+_LONGEST_EVENT = 512
 
 
 @final
@@ -63,20 +64,21 @@ class GuestLog:
         level = _LEVELS[min(max(reader.int32(), 0), len(_LEVELS) - 1)]
         text, template, exception = reader.text(), reader.text(), reader.text()
         count = min(reader.int32(), _MOST_VALUES)
+        self._caller.work.charge(max(count, 0) * ITEM)
         fields = {reader.text(): _value(reader) for _ in range(count)}
         self._log(level, text, exception, template=template, fields=fields)
 
     def write_debug(self, address: int) -> None:
         """One line of ``Debug`` or ``Trace``."""
         text = self._take(address).decode(errors="replace")
-        event = _TRACE_EVENT.match(text)
-        if event is None:
-            self._log(logging.DEBUG, text)
-        else:
-            self._log(_TRACE_LEVELS[event[1]], text[event.end() :])
+        level, start = _trace_event(text[:_LONGEST_EVENT])
+        self._log(level, text[start:])
 
     def _take(self, address: int) -> bytes:
         start, length = self._caller.memory.read_struct(_PIECE, address)
+        if length < 0:
+            raise MemoryAccessError(start, length, self._caller.memory.size)
+        self._caller.work.charge(RECORD)
         self._output.count(length)
         return self._caller.memory.read(start, length)
 
@@ -91,6 +93,21 @@ class GuestLog:
         if exception:
             record.exc_text = exception
         logger.handle(record)
+
+
+def _trace_event(text: str) -> tuple[int, int]:
+    """Level of a line of ``Trace``, and where what it says begins.
+
+    ``Trace.TraceWarning`` and its like begin it with source, event type and number:
+    ``"source Warning: 0 : "``.
+    """
+    source, _, rest = text.partition(" ")
+    kind, _, rest = rest.partition(": ")
+    number, found, _ = rest.partition(" : ")
+    level = _TRACE_LEVELS.get(kind)
+    if level is None or not found or not number.isdecimal() or any(map(str.isspace, source)):
+        return logging.DEBUG, 0
+    return level, len(f"{source} {kind}: {number} : ")
 
 
 def _value(reader: RecordReader) -> object:

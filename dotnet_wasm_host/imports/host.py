@@ -13,6 +13,7 @@ from dotnet_wasm_host.imports.emscripten import Clocks, Heap
 from dotnet_wasm_host.imports.gate import Gate
 from dotnet_wasm_host.imports.guest_log import GuestLog
 from dotnet_wasm_host.imports.host_calls import HostCalls
+from dotnet_wasm_host.imports.host_work import HostWork
 from dotnet_wasm_host.imports.mono import Mono
 from dotnet_wasm_host.imports.output import CallOutput
 from dotnet_wasm_host.imports.services import HostServices, InteropState
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.engines.base import GuestFunction, HostFunction, Instance, Number
-    from dotnet_wasm_host.imports.base import ImportGroup
+    from dotnet_wasm_host.imports.base import Caller, ImportGroup
     from dotnet_wasm_host.imports.files.filesystem import FileSystem
     from dotnet_wasm_host.imports.javascript.interop import Interop
     from dotnet_wasm_host.options import Limits, WasiOptions
@@ -40,6 +41,7 @@ class Host:
 
     Attributes:
         memory: its linear memory.
+        work: what the host does for it.
         heap: growth of that memory, and whether it was refused.
         mono: what the runtime has scheduled.
         output: what the present call has printed.
@@ -63,30 +65,41 @@ class Host:
         self._exports: dict[str, GuestFunction] = {}
         # What belongs to this object must not keep it alive: an instance is tens of megabytes
         # and goes with its last reference, not with the next garbage collection.
-        caller: Host = weakref.proxy(self)
-        self._caller = caller
+        host: Host = weakref.proxy(self)
+        self._proxy = host
         self.memory = Memory(
             instance.memory,
             owner=instance,
-            malloc=lambda size: caller.heap_call("malloc", size),
-            free=lambda block: caller.heap_call("free", block),
+            malloc=lambda size: host.heap_call("malloc", size),
+            free=lambda block: host.heap_call("free", block),
             lock=lock,
         )
+        self.work = HostWork(
+            limits.host_work,
+            limits.memory_bytes // 2,
+            lambda: host.instance.look_up(),  # noqa: PLW0108
+        )
+        self._import_caller = _ImportCaller(host, self.memory.metered(self.work.charge), self.work)
+        caller: Caller = weakref.proxy(self._import_caller)
         self._limits = limits
         self._files: FileSystem | None = None
         self._deferred: Mapping[str, HostFunction] | None = None
-        self.output = CallOutput(limits.output_bytes)
+        self.output = CallOutput(limits.output_bytes, self.work)
         self.guard: Callable[[str, int], int | None] | None = None
         self.heap = Heap(instance.memory, limits.memory_bytes)
         self.mono = Mono(caller, self.output)
         self.arrivals = Arrivals(services.wake)
-        self.calls = HostCalls(instance.memory, services.functions, self.arrivals)
+        self.calls = HostCalls(instance.memory, services.functions, self.arrivals, self.work)
         self.speaker: Callable[[], str | None] = _nobody
         self._services = services
         self._interop_state = interop
         self._interop: Interop | None = None
         # A bound method would refer to this object itself.
-        instance.attach(lambda: caller.functions())  # noqa: PLW0108
+        instance.attach(lambda: host.functions())  # noqa: PLW0108
+
+    @property
+    def _caller(self) -> Caller:
+        return weakref.proxy(self._import_caller)  # type: ignore[no-any-return]
 
     @property
     def instance(self) -> Instance:
@@ -99,14 +112,14 @@ class Host:
     def filesystem(self) -> FileSystem:
         """The guest's files and streams, made when they are first needed."""
         if self._files is None:
-            caller = self._caller
+            host = self._proxy
             from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
 
             self._files = operating_system.make_filesystem(
                 self._options,
                 self._limits,
                 self.output,
-                lambda: caller.speaker(),  # noqa: PLW0108
+                lambda: host.speaker(),  # noqa: PLW0108
             )
         return self._files
 
@@ -126,9 +139,14 @@ class Host:
         """What an image of this instance must know of bound functions."""
         return self._interop_state if self._interop is None else self._interop.state
 
+    def begin_call(self, waiting: int) -> None:
+        """A new call of the guest beside those that wait: what it prints and costs counts anew."""
+        self.output.begin()
+        self.work.begin(waiting)
+
     def functions(self) -> Mapping[str, HostFunction]:
         """Everything the guest imports, by name."""
-        caller = self._caller
+        caller, host = self._caller, self._proxy
         groups: tuple[ImportGroup, ...] = (
             Clocks(self._options.clock),
             CxxExceptions(caller),
@@ -136,15 +154,15 @@ class Host:
             Gate(
                 self.mono,
                 self.calls,
-                GuestLog(caller, self.output, lambda: caller.speaker()),  # noqa: PLW0108
-                lambda *arguments: caller.interop.invoke_import(*arguments),  # noqa: PLW0108
+                GuestLog(caller, self.output, lambda: host.speaker()),  # noqa: PLW0108
+                lambda *arguments: host.interop.invoke_import(*arguments),  # noqa: PLW0108
             ),
             self.mono,
         )
-        functions = _Functions(lambda: caller.deferred_functions)
+        functions = _Functions(lambda: host.deferred_functions)
         for group in groups:
             functions.update(group.functions())
-        functions["__syscall_getcwd"] = lambda *arguments: caller.getcwd(*arguments)  # noqa: PLW0108
+        functions["__syscall_getcwd"] = lambda *arguments: host.getcwd(*arguments)  # noqa: PLW0108
         return functions
 
     @property
@@ -218,6 +236,7 @@ class Host:
             if self._files is not None:
                 self._files.close_host()
             self.memory.close()
+            self._import_caller.memory.close()
             self._exports.clear()
             if self._instance is not None:
                 self._instance.close()
@@ -226,6 +245,18 @@ class Host:
 
 def _nobody() -> None:
     return None
+
+
+@final
+class _ImportCaller:
+    """What import groups see of the host; see :class:`~dotnet_wasm_host.imports.base.Caller`."""
+
+    __slots__ = ("__weakref__", "call", "memory", "work")
+
+    def __init__(self, host: Host, memory: Memory, work: HostWork) -> None:
+        self.memory = memory
+        self.work = work
+        self.call = lambda export, *arguments: host.call(export, *arguments)  # noqa: PLW0108
 
 
 class _Functions(dict[str, "HostFunction"]):

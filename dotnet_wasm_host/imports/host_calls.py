@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import LinearMemory
     from dotnet_wasm_host.imports.arrivals import Arrivals
+    from dotnet_wasm_host.imports.host_work import HostWork
 
 __all__ = ["HostCalls"]
 
@@ -32,6 +33,16 @@ _SIZE = _OUT_OFFSET + _OUT.size
 _unpack, _pack = _IN.unpack_from, _OUT.pack_into
 #: Exceptions kept for the case that the guest lets them through to its caller.
 _KEPT_ERRORS = 64
+#: What a call costs beside its bytes, and what one that waits takes beside its argument.
+_CALL_UNITS = 256
+_CALL_BYTES = 1024
+_SHOWN_NAME = 100
+#: Most characters that the guest is told of an exception.
+_LONGEST_MESSAGE = 16 * 1024
+
+
+_NOTHING: tuple[Future[Any] | None, int] = (None, 0)
+_NO_ERROR: tuple[BaseException | None, int] = (None, 0)
 
 
 class _Status(IntEnum):
@@ -55,26 +66,33 @@ class HostCalls:
         linear: the instance's memory.
         functions: what it may call.
         arrivals: where calls that ended on other threads wait for the guest's.
+        work: what it costs.
 
     Attributes:
         guest: set by the guest; a weak reference.
     """
 
     def __init__(
-        self, linear: LinearMemory, functions: HostFunctions | None, arrivals: Arrivals
+        self,
+        linear: LinearMemory,
+        functions: HostFunctions | None,
+        arrivals: Arrivals,
+        work: HostWork,
     ) -> None:
         self._linear = linear
+        self._work = work
         self._address = 0
         self._view = memoryview(b"")
         self._functions = functions
         self._by_name: Mapping[bytes, Callable[[bytes], Any]] = (
             functions.by_utf16 if functions is not None else {}
         )
+        self._longest_name = functions.longest_name if functions is not None else 0
         self._arrivals = arrivals
         self._held = b""
-        self._errors: dict[int, BaseException] = {}
+        self._errors: dict[int, tuple[BaseException, int]] = {}
         self._last_error = 0
-        self._running: dict[int, Future[Any]] = {}
+        self._running: dict[int, tuple[Future[Any], int]] = {}
         self.guest: GuestEnd | None = None
 
     def call(self, address: int) -> None:
@@ -87,28 +105,34 @@ class HostCalls:
                 result = as_bytes(result, _text(name))
             status, number = _Status.RETURNED, 0
         except Exception as error:  # noqa: BLE001 - it goes on in the guest
-            status, number, result = _Status.RAISED, *self._keep(self._plain(error, name))
+            plain = self._plain(error, name)
+            status, number, result = _Status.RAISED, *self._keep(plain, len(argument))
         self._answer(address, output, capacity, status, number, result)
 
     def begin(self, address: int) -> None:
         """Begin a call that ends later."""
         name, argument, output, capacity, call_id = self._read(address)
+        size = len(argument) + _CALL_BYTES
+        self._work.keep(size)
         try:
             function = self._by_name[name]
             assert self._functions is not None
             future = self._functions.begin(function, argument)
         except Exception as error:  # noqa: BLE001 - it goes on in the guest
-            number, record = self._keep(self._plain(error, name))
+            self._work.drop(size)
+            number, record = self._keep(self._plain(error, name), len(argument))
             self._answer(address, output, capacity, _Status.RAISED, number, record)
             return
         self._answer(address, output, capacity, _Status.BEGUN, call_id, b"")
-        self._running[call_id] = future
+        self.cancel(call_id)  # one whose number the guest has used again
+        self._running[call_id] = future, size
         arrivals, text = self._arrivals, _text(name)
         future.add_done_callback(lambda done: arrivals.post(lambda: self._end(call_id, done, text)))
 
     def cancel(self, call_id: int) -> None:
         """The guest no longer waits for a call."""
-        future = self._running.pop(call_id, None)
+        future, size = self._running.pop(call_id, _NOTHING)
+        self._work.drop(size)
         if future is not None:
             future.cancel()
 
@@ -118,13 +142,16 @@ class HostCalls:
         view, end = self._memory(), target + len(held)
         if end > len(view):
             raise MemoryAccessError(target, len(held), len(view))
+        self._work.charge(len(held))
         view[target:end] = held
 
     def take_error(self, number: int) -> BaseException | None:
         """The exception that the guest let through, and forget the others."""
-        error = self._errors.pop(number, None)
+        error, size = self._errors.pop(number, _NO_ERROR)
+        self._work.drop(size)
         if not self._running:
-            self._errors.clear()
+            while self._errors:
+                self._forget_error()
         return error
 
     def close(self) -> None:
@@ -132,12 +159,15 @@ class HostCalls:
         self._view = memoryview(b"")
         self._errors.clear()
         running, self._running = self._running, {}
-        for future in running.values():
+        for future, _ in running.values():
             future.cancel()
 
     def _end(self, call_id: int, future: Future[Any], name: str) -> None:
-        if self._running.pop(call_id, None) is None or self.guest is None:
+        begun, size = self._running.get(call_id, _NOTHING)
+        if begun is not future or self.guest is None:
             return
+        del self._running[call_id]
+        self._work.drop(size)
         number, cancelled = 0, False
         try:
             # Not result(): raising it here would tie this instance to the future's error.
@@ -148,7 +178,7 @@ class HostCalls:
         except Exception as unfit:  # noqa: BLE001 - it goes on in the guest
             error, output = unfit, b""
         if error is not None:
-            number, output = self._keep(error)
+            number, output = self._keep(error, size)
         self.guest.end_host_call(call_id, number, output, cancelled=cancelled)
 
     def _read(self, address: int) -> tuple[bytes, bytes, int, int, int]:
@@ -160,12 +190,16 @@ class HostCalls:
         name_end, end = name + 2 * units, argument + length
         if name_end > size or end > size or output + capacity > size:
             raise MemoryAccessError(max(name, argument, output), max(2 * units, length), size)
+        # A name that is longer than all that there are is none of them; its beginning says so.
+        name_end = min(name_end, name + self._longest_name + 2 * _SHOWN_NAME)
+        self._work.charge(name_end - name + length + _CALL_UNITS)
         return view[name:name_end].tobytes(), view[argument:end].tobytes(), output, capacity, number
 
     def _answer(
         self, address: int, output: int, capacity: int, status: int, number: int, result: bytes
     ) -> None:
         view, length = self._memory(), len(result)
+        self._work.charge(length)
         if length <= capacity:
             view[output : output + length] = result
         else:
@@ -184,27 +218,40 @@ class HostCalls:
     def _plain(self, error: Exception, name: bytes) -> Exception:
         if not isinstance(error, KeyError) or name in self._by_name:
             return error
-        known = ", ".join(map(repr, self._functions.names)) if self._functions else "none"
+        known = self._functions.listed if self._functions else "none"
         return HostFunctionMissing(
             f"there is no host function {_text(name)!r}; the runtime was given: {known}"
         )
 
-    def _keep(self, error: BaseException) -> tuple[int, bytes]:
-        """Remember an exception; its number, and what the guest is told of it."""
+    def _keep(self, error: BaseException, argument_size: int) -> tuple[int, bytes]:
+        """Remember an exception; its number, and what the guest is told of it.
+
+        Its frames hold the argument, so that is what it is taken to weigh.
+        """
         self._last_error += 1
+        message = _message(error)
+        size = argument_size + len(message) + _CALL_BYTES
         if len(self._errors) >= _KEPT_ERRORS:
-            del self._errors[next(iter(self._errors))]
+            self._forget_error()
+        while self._errors and self._work.kept + size > self._work.kept_budget:
+            self._forget_error()
         # Our own frames hold the instance; the function's are what its author looks for.
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_globals is globals():
             trace = trace.tb_next
         error.__traceback__ = trace
-        self._errors[self._last_error] = error
-        return self._last_error, pack_fields(_type_name(error).encode(), _message(error))
+        if self._work.try_keep(size):
+            self._errors[self._last_error] = error, size
+        return self._last_error, pack_fields(_type_name(error).encode(), message)
+
+    def _forget_error(self) -> None:
+        _, size = self._errors.pop(next(iter(self._errors)))
+        self._work.drop(size)
 
 
 def _text(name: bytes) -> str:
-    return name.decode("utf-16-le", errors="replace")
+    text = name.decode("utf-16-le", errors="replace")
+    return text if len(text) <= _SHOWN_NAME else f"{text[:_SHOWN_NAME]}..."
 
 
 def _type_name(error: BaseException) -> str:
@@ -216,6 +263,6 @@ def _type_name(error: BaseException) -> str:
 
 def _message(error: BaseException) -> bytes:
     try:
-        return str(error).encode(errors="replace")
+        return str(error)[:_LONGEST_MESSAGE].encode(errors="replace")
     except Exception as second:  # noqa: BLE001 - __str__ is anybody's
         return f"(str() raised {type(second).__name__})".encode()

@@ -6,12 +6,12 @@ import inspect
 import threading
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.errors import MarshallingTypeError
+from dotnet_wasm_host.errors import LimitExceeded, MarshallingTypeError
 from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Future, ThreadPoolExecutor
 
     HostFunction = Callable[[bytes], Any]
@@ -20,6 +20,12 @@ __all__ = ["HostFunctions", "as_bytes"]
 
 #: Threads for synchronous functions that the guest calls asynchronously.
 _THREADS = 16
+#: Calls that run or wait for a thread at a time, of all guests together, and their arguments'
+#: bytes. An instance that was replaced cannot take back what runs for it.
+_MOST_CALLS = 100_000
+_MOST_HELD = 256 << 20
+#: Names of functions in a message.
+_MOST_LISTED = 20
 
 
 @final
@@ -43,7 +49,12 @@ class HostFunctions:
             name.encode("utf-16-le", errors="surrogatepass"): function
             for name, function in functions.items()
         }
-        self._lock = threading.Lock()
+        self.longest_name = max(map(len, self.by_utf16), default=0)
+        #: The names, for messages.
+        self.listed = _listed(self.names)
+        self._calls = self._held = 0
+        # Ending a future runs its callbacks at once, also in a thread that is in here already.
+        self._lock = threading.RLock()
         self._caller_loop: asyncio.AbstractEventLoop | None = None
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -54,9 +65,21 @@ class HostFunctions:
 
     def begin(self, function: HostFunction, argument: bytes) -> Future[Any]:
         """Start a call that may end on any thread."""
-        if inspect.iscoroutinefunction(function):
-            return self._run_coroutine(function(argument))
-        return self._executor().submit(self._call, function, argument)
+        size = len(argument)
+        self._hold(size)
+        try:
+            if inspect.iscoroutinefunction(function):
+                future = self._run_coroutine(function(argument))
+            else:
+                # A cancelled call stays in the executor's queue; its argument need not.
+                box = [argument]
+                future = self._executor().submit(self._call, function, box)
+                future.add_done_callback(lambda _: box.clear())
+        except BaseException:
+            self._let_go(size)
+            raise
+        future.add_done_callback(lambda _: self._let_go(size))
+        return future
 
     def close(self) -> None:
         """Stop the threads; what runs in them is waited for, what waits is cancelled."""
@@ -68,8 +91,24 @@ class HostFunctions:
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _call(self, function: HostFunction, argument: bytes) -> object:
-        result = function(argument)
+    def _hold(self, size: int) -> None:
+        with self._lock:
+            if self._calls >= _MOST_CALLS or self._held + size > _MOST_HELD:
+                raise LimitExceeded(
+                    f"{self._calls} calls of host functions run or wait, with {self._held} bytes "
+                    f"of arguments; one with {size} more bytes has no room beside them: await "
+                    "some before more are begun"
+                )
+            self._calls += 1
+            self._held += size
+
+    def _let_go(self, size: int) -> None:
+        with self._lock:
+            self._calls -= 1
+            self._held -= size
+
+    def _call(self, function: HostFunction, box: list[bytes]) -> object:
+        result = function(box.pop())
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
             return self._run_coroutine(_await(result)).result()
         return result
@@ -102,6 +141,12 @@ class HostFunctions:
 
                 self._threads = ThreadPoolExecutor(_THREADS, "dotnet_wasm_host function")
             return self._threads
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_MOST_LISTED])) or "none"
+    more = len(names) - _MOST_LISTED
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _check(name: object, function: object) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.imports.base import ImportGroup
+from dotnet_wasm_host.imports.host_work import RECORD
 from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Mono(ImportGroup):
 
     def trace(self, domain: int, level: int, message: int, _fatal: int, _user_data: int) -> None:
         """A line of Mono's own log, kept for the error that may follow it."""
+        self._caller.work.charge(RECORD)
         text = self._text(message)
         name = self._text(level)
         _log.log(_TRACE_LEVELS.get(name, logging.DEBUG), "%s: %s", self._text(domain), text)

@@ -39,6 +39,7 @@ def make_filesystem(
     for sink in (ends.stdout, ends.stderr):
         if isinstance(sink, LineLogger):
             sink.speaker = speaker
+            sink.charge = output.count_record
     ends.stdout = MeteredSink(ends.stdout, output, is_error=False)
     ends.stderr = MeteredSink(ends.stderr, output, is_error=True)
     return files

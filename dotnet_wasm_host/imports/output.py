@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import LimitExceeded
+from dotnet_wasm_host.imports.host_work import RECORD
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.files.console import WriteSink
+    from dotnet_wasm_host.imports.host_work import HostWork
 
 __all__ = ["CallOutput", "MeteredSink"]
 
 _HEAD_BYTES = 4096
-#: How Mono announces an exception that nothing caught; the stack follows.
-_UNHANDLED = re.compile(rb"UNHANDLED EXCEPTION: (.*)|Unhandled Exception:\s*(.*)")
+#: How Mono announces an exception that nothing caught; it is on that line or on the next.
+_UNHANDLED = (b"UNHANDLED EXCEPTION: ", b"Unhandled Exception:")
 
 
 @final
@@ -27,10 +28,11 @@ class CallOutput:
         traced: what the runtime itself logged.
     """
 
-    __slots__ = ("head", "limit", "traced", "written")
+    __slots__ = ("_work", "head", "limit", "traced", "written")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, work: HostWork) -> None:
         self.limit = limit
+        self._work = work
         self.written = 0
         self.head = b""
         self.traced: tuple[str, ...] = ()
@@ -43,17 +45,24 @@ class CallOutput:
 
     def count(self, size: int) -> None:
         """The call says ``size`` bytes more. LimitExceeded past the limit, which ends the call."""
+        self._work.charge(size)
         self.written += size
         if self.written > self.limit:
             raise LimitExceeded(
-                f"the call printed more than output_bytes={self.limit} and was stopped"
+                f"the call printed more than output_bytes={self.limit} and was stopped",
+                limit="output_bytes",
             )
+
+    def count_record(self) -> None:
+        """The call is about to make a log record."""
+        self._work.charge(RECORD)
 
     def cause_of_death(self) -> str:
         """Why the guest ended itself, in its own words; ``""`` if it said nothing."""
-        found = _UNHANDLED.search(self.head)
-        if found:
-            return (found[1] or found[2]).decode(errors="replace").strip()
+        for words in _UNHANDLED:
+            _, found, said = self.head.partition(words)
+            if found:
+                return said.lstrip().partition(b"\n")[0].decode(errors="replace").strip()
         return " ".join(text.strip() for text in self.traced if text.strip())
 
 

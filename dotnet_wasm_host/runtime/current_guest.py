@@ -54,8 +54,8 @@ class CurrentGuest:
         leaked: bytes of its memory that unloading did not give back, an estimate.
     """
 
-    __slots__ = ("__weakref__", "_event_count", "_limits", "_start", "calling", "guest", "leaked",
-                 "operations", "recycles", "tenants", "worn")  # fmt: skip
+    __slots__ = ("__weakref__", "_event_count", "_former_work", "_limits", "_start", "calling",
+                 "guest", "leaked", "operations", "recycles", "tenants", "worn")  # fmt: skip
 
     def __init__(self, start: Callable[[], Guest], limits: Limits, event_count: EventCount) -> None:
         self._start = start
@@ -64,13 +64,18 @@ class CurrentGuest:
         self.calling = False
         self.tenants: tuple[Tenant, ...] = ()
         self.worn = False
-        self.operations = self.recycles = self.leaked = 0
+        self.operations = self.recycles = self.leaked = self._former_work = 0
         self.guest: Guest = self._fresh()
 
     @property
     def present(self) -> Guest | None:
         """The guest, ``None`` after :meth:`close`. From any thread."""
         return getattr(self, "guest", None)
+
+    @property
+    def host_work(self) -> int:
+        """Units that the host has worked for this guest and those before it."""
+        return self._former_work + self.guest.host.work.total
 
     def run(self, operation: Callable[[Guest], T], timeout: float | None = None) -> T:
         """Carry out an operation other than a call of a function, within a deadline."""
@@ -96,6 +101,7 @@ class CurrentGuest:
         for tenant in self.tenants:
             tenant.evicted()
         old, self.guest = self.guest, self._fresh()
+        self._former_work += old.host.work.total
         self._let_go(old)
         self.worn = False
         self.recycles += 1

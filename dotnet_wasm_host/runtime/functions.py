@@ -128,7 +128,10 @@ class Functions(Tenant):
         """Load a function, after unloading the one of the same id; ``invoke`` calls it."""
         limit = self._limits.function_count
         if function_id not in self.entries and len(self.entries) >= limit:
-            raise LimitExceeded(f"{limit} functions are loaded, as many as function_count allows")
+            raise LimitExceeded(
+                f"{limit} functions are loaded, as many as function_count allows",
+                limit="function_count",
+            )
         old = self.entries.get(function_id)
         if old is not None:
             self.unload(old)

@@ -332,6 +332,7 @@ class Runtime:
                 failed_invocations=self._calls.failed,
                 recycles=current.recycles,
                 leaked_bytes_estimate=current.leaked,
+                host_work=current.host_work,
             )
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,7 @@ from dotnet_wasm_host.ecma335.metadata import Metadata
 from dotnet_wasm_host.ecma335.rows import CustomAttributeRow, MemberRefRow, TypeDefRow, TypeRefRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tests.conftest import CompiledSources
 
@@ -124,6 +125,44 @@ def test_what_dotnet_has_no_words_for_is_named_all_the_same(
     with dwh.Runtime(load("common")) as runtime:
         runtime.load_assembly("f", function)
         assert runtime.invoke("f")
+
+
+def test_assemblies_are_read_once_however_often_a_function_throws(
+    load: Load, compiled: CompiledSources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = compiled(SHELL % '(input.Length > 0 ? 1 : throw new System.TypeLoadException("?"))')
+    read: list[int] = []
+    explain = MissingApiAdvice.explain
+
+    def counted(self: MissingApiAdvice, own: Iterable[bytes], added: Iterable[str]) -> object:
+        read.append(1)
+        return explain(self, own, added)
+
+    monkeypatch.setattr(MissingApiAdvice, "explain", counted)
+    with dwh.Runtime(load("minimal")) as runtime:
+        for loads in (1, 2):
+            runtime.load_assembly("f", function)
+            for _ in range(5):
+                with pytest.raises(dwh.InvocationError):
+                    runtime.invoke("f")
+            assert len(read) == loads
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Could not load type '" * 100_000,
+        "Method not found: " + "a." * 1_000_000,
+        "Method not found: void " + "<" * 500_000 + ">" * 500_000,
+        "Field not found: " + " " * 2_000_000,
+        "(expected class '" + "A" * 2_000_000 + "' in assembly 'B'",
+    ],
+)
+def test_no_message_takes_long_to_understand(message: str) -> None:
+    thrown = RemoteException("System.TypeLoadException", message, "")
+    started = time.process_time()
+    missing_reference(thrown)
+    assert time.process_time() - started < 0.05
 
 
 def test_an_assertion_while_loading_is_the_reason_of_the_load_error(

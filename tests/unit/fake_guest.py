@@ -6,6 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.imports.files.filesystem import FileSystem
+from dotnet_wasm_host.imports.host_work import HostWork
 from dotnet_wasm_host.memory import Memory
 from dotnet_wasm_host.options import Limits, WasiOptions
 from dotnet_wasm_host.wasm import PAGE
@@ -56,6 +57,7 @@ class FakeGuest:
         self.memory = Memory(
             self.linear, owner=self.linear, malloc=self.allocate, free=lambda _: None
         )
+        self.work = HostWork(Limits().host_work, Limits().memory_bytes)
         self.filesystem = FileSystem(options or WasiOptions(), limits or Limits())
         self.calls: list[tuple[str, tuple[int, ...]]] = []
         self.exports: dict[str, Callable[..., int]] = {"emscripten_builtin_memalign": self._align}

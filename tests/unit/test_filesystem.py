@@ -785,7 +785,8 @@ def test_everything_but_the_hosts_ends_can_be_pickled() -> None:
     assert restored.find(b"/").usage().available == 1_000_000 - len(b"given/f")
 
 
-def test_a_deep_tree_can_be_pickled(fs: FileSystem) -> None:
+def test_a_deep_tree_can_be_pickled() -> None:
+    fs = make(10_000_000)
     for _ in range(5000):
         fs.mkdir(b"d")
         fs.chdir(b"d")

@@ -44,7 +44,7 @@ class LineLogger:
         level: ``logging.INFO`` for stdout, ``logging.WARNING`` for stderr.
     """
 
-    __slots__ = ("_is_cut", "_level", "_logger", "_pending", "speaker")
+    __slots__ = ("_is_cut", "_level", "_logger", "_pending", "charge", "speaker")
 
     def __init__(self, level: int) -> None:
         self._logger = logging.getLogger("dotnet_wasm_host.guest")
@@ -54,14 +54,18 @@ class LineLogger:
         self._is_cut = False
         #: Which function runs.
         self.speaker: Callable[[], str | None] = _nobody
+        #: Told before each record.
+        self.charge: Callable[[], object] = _nobody
 
     def write(self, data: bytes) -> None:
         """Log the lines that ``data`` completes and keep the rest."""
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            self._extend(line)
+        start = 0
+        while (end := data.find(b"\n", start)) >= 0:
+            self.charge()
+            self._extend(data[start:end])
             self._end_line()
-        self._extend(rest)
+            start = end + 1
+        self._extend(data[start:])
 
     def flush(self) -> None:
         """Log an unfinished line as if it had ended."""
@@ -73,6 +77,7 @@ class LineLogger:
         pending += data
         while len(pending) > LINE_BYTES:
             end = _character_end(pending, LINE_BYTES)
+            self.charge()
             self._log(bytes(pending[:end]))
             del pending[:end]
             self._is_cut = True

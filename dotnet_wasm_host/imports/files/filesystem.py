@@ -123,7 +123,8 @@ class FileSystem(Descriptors):
             if error.errno is Errno.ENOSPC:
                 raise LimitExceeded(
                     f"file {name!r} of {len(files[name])} bytes does not fit: the files of a "
-                    f"guest may take {self._volume.capacity} bytes"
+                    f"guest may take {self._volume.capacity} bytes",
+                    limit="files_bytes",
                 ) from None
             raise ValueError(f"file {name!r} cannot be made: {error}") from None
 

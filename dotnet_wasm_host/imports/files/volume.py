@@ -25,10 +25,23 @@ from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAX_NODES", "Directory", "RegularFile", "Symlink", "Volume", "VolumeNode"]
+__all__ = [
+    "FREE_NODES",
+    "MAX_NODES",
+    "NODE_BYTES",
+    "Directory",
+    "RegularFile",
+    "Symlink",
+    "Volume",
+    "VolumeNode",
+]
 
 #: Most nodes that a volume holds; each costs the host about 1 KiB.
 MAX_NODES = 65_536
+#: What a node counts for beside its content, from the 1,025th node on: few small files are free,
+#: so that a small quota is one of content.
+NODE_BYTES = 1024
+FREE_NODES = 1024
 #: What the file system says a directory's size is, as Emscripten does.
 DIRECTORY_SIZE = 4096
 
@@ -46,7 +59,8 @@ class Volume:
 
     Args:
         now: nanoseconds since the epoch, for the times of nodes.
-        capacity: bytes of file content and link targets.
+        capacity: bytes of file content and link targets, and of :data:`NODE_BYTES` for each node
+            past the first :data:`FREE_NODES`.
     """
 
     __slots__ = ("capacity", "covers", "last_ino", "nodes", "now", "used")
@@ -72,10 +86,17 @@ class Volume:
         """An inode number, never used before, and ``size`` bytes for a new node."""
         if len(self.nodes) >= MAX_NODES:
             raise FileSystemError(Errno.ENOSPC)
-        self.charge(size)
+        self.charge(size + (NODE_BYTES if len(self.nodes) >= FREE_NODES else 0))
         self.last_ino += 1
         self.nodes[self.last_ino] = node
         return self.last_ino
+
+    def dismiss(self, ino: int, size: int) -> None:
+        """Give back the place of a node and its ``size`` bytes."""
+        if len(self.nodes) > FREE_NODES:
+            size += NODE_BYTES
+        del self.nodes[ino]
+        self.charge(-size)
 
     def charge(self, count: int) -> None:
         """Take ``count`` bytes of the capacity, or give ``-count`` back."""
@@ -149,8 +170,7 @@ class VolumeNode(Node):
     def forget_if_unused(self) -> None:
         """Give the node's place and bytes back once it has neither names nor users."""
         if self.links == 0 and self.users == 0:
-            del self._volume.nodes[self.ino]
-            self._volume.charge(-self._charged())
+            self._volume.dismiss(self.ino, self._charged())
 
     def _charged(self) -> int:
         return 0

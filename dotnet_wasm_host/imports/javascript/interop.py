@@ -38,14 +38,24 @@ import logging
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.errors import (
+    DotnetHostError,
+    GuestTerminated,
+    GuestTrap,
+    InvocationCancelled,
+    InvocationTimeout,
+    RuntimeClosed,
+)
 from dotnet_wasm_host.imports.base import ImportGroup
+from dotnet_wasm_host.imports.host_work import ITEM
 from dotnet_wasm_host.imports.javascript.js_objects import (
     PROPERTY_FUNCTIONS,
     InGuest,
     JsError,
     JsHandles,
     MemoryView,
+    keep_property,
+    set_property,
 )
 from dotnet_wasm_host.imports.javascript.js_slots import (
     SLOT_SIZE,
@@ -53,6 +63,7 @@ from dotnet_wasm_host.imports.javascript.js_slots import (
     MarshalerType,
     Signature,
     Slots,
+    message_of,
 )
 from dotnet_wasm_host.imports.services import InteropState
 from dotnet_wasm_host.overriding import override
@@ -77,6 +88,11 @@ _EXCEPTION, _RESULT, _ARGUMENTS = 0, 1, 2
 _MOST_RAISED = 64
 #: CompleteTask(holder, error, value).
 _COMPLETE_SLOTS = 5
+#: What a bound function and a task take on the host.
+_BINDING_BYTES = 4096
+_PROMISE_BYTES = 2048
+#: How code of the guest ends for good that was entered for a value: no exception for managed code.
+_ENDS = (GuestTerminated, GuestTrap, InvocationCancelled, InvocationTimeout, RuntimeClosed)
 
 
 @final
@@ -98,9 +114,10 @@ class Interop(ImportGroup):
         state: InteropState,
     ) -> None:
         self._caller = caller
+        self._work = caller.work
         self._modules = modules
         self._arrivals = arrivals
-        self._handles = JsHandles(state.next_handle)
+        self._handles = JsHandles(caller.work, state.next_handle)
         self._slots = Slots(caller, self._handles)
         self._offered: dict[str, JsFunction] | None = None
         self._signatures = {
@@ -109,6 +126,7 @@ class Interop(ImportGroup):
         self._bound: dict[int, tuple[JsFunction, Signature]] = {}
         self._next_promise = state.next_promise
         self._promises: dict[int, Future[Any]] = {}
+        self._unwanted: set[int] = set()
         self._complete_task = 0
         self._raised: dict[str, DotnetHostError] = {}
 
@@ -156,6 +174,8 @@ class Interop(ImportGroup):
             self._find(bound.name)
         except JsError as error:
             return self._text(str(error))
+        if handle not in self._signatures:
+            self._work.keep(_BINDING_BYTES)
         self._signatures[handle] = bound
         self._bound.pop(handle, None)
         return 0
@@ -165,16 +185,24 @@ class Interop(ImportGroup):
         views: list[MemoryView] = []
         try:
             function, signature = self._bound.get(handle) or self._bind(handle)
+            self._work.charge(2 * ITEM)
             arguments = [
                 self._slots.read(frame + (_ARGUMENTS + index) * SLOT_SIZE)
                 for index in range(signature.argument_count)
             ]
             views = [a for a in arguments if isinstance(a, MemoryView)]
             result = function(*arguments)
+            if function is set_property:
+                keep_property(self._work, *arguments[:2], size=self._slots.let_go())
             self._write_result(frame + _RESULT * SLOT_SIZE, signature, result)
-        except Exception as error:  # noqa: BLE001 - it goes on in managed code
+        except _ENDS:
+            raise
+        except Exception as error:
+            if self._work.stopped:
+                raise
             self._write_error(frame + _EXCEPTION * SLOT_SIZE, error)
         finally:
+            self._slots.let_go()
             for view in views:
                 view.close()
 
@@ -182,8 +210,9 @@ class Interop(ImportGroup):
         """Managed code no longer wants a task: it ends as cancelled, whatever the future does."""
         handle = to_i32(handle)
         future = self._promises.get(handle)
-        if future is None:
+        if future is None or handle in self._unwanted:
             return
+        self._unwanted.add(handle)
         future.cancel()
         self._arrivals.post(
             lambda: self._settle(handle, JsError("Error: OperationCanceledException"))
@@ -228,6 +257,7 @@ class Interop(ImportGroup):
             return
         if not isinstance(result, Future):
             raise JsError(f"'{signature.name}' returned no future, but its result is a Task")
+        self._work.keep(_PROMISE_BYTES)
         handle, self._next_promise = self._next_promise, self._next_promise - 1
         self._promises[handle] = result
         self._slots.write_promise(slot, handle)
@@ -251,7 +281,11 @@ class Interop(ImportGroup):
                 value = value.make()
         except CancelledError:
             self._settle(handle, JsError("Error: OperationCanceledException"))
-        except Exception as error:  # noqa: BLE001 - it goes on in managed code
+        except _ENDS:
+            raise
+        except Exception as error:
+            if self._work.stopped:
+                raise
             self._settle(handle, error)
         else:
             self._settle(handle, None, value, inner)
@@ -262,6 +296,8 @@ class Interop(ImportGroup):
         """Complete a managed task, whose continuations are then queued in the guest."""
         if self._promises.pop(handle, None) is None:
             return
+        self._unwanted.discard(handle)
+        self._work.drop(_PROMISE_BYTES)
         method = self._complete_task or self._find_complete_task()
         stack = self._caller.call("stackSave")
         try:
@@ -270,7 +306,11 @@ class Interop(ImportGroup):
             if error is None:
                 try:
                     self._slots.write(frame + 4 * SLOT_SIZE, inner, value)
+                except _ENDS:
+                    raise
                 except DotnetHostError as unfit:
+                    if self._work.stopped:
+                        raise
                     error = unfit
             if error is not None:
                 self._write_error(frame + 3 * SLOT_SIZE, error)
@@ -285,7 +325,7 @@ class Interop(ImportGroup):
         self._slots.write_error(slot, error)
         if isinstance(error, JsError) and isinstance(error.__cause__, DotnetHostError):
             # Not with its frames, which hold whatever they worked on.
-            self._raised[str(error)] = error.__cause__.with_traceback(None)
+            self._raised[message_of(error)] = error.__cause__.with_traceback(None)
             if len(self._raised) > _MOST_RAISED:
                 del self._raised[next(iter(self._raised))]
 

@@ -9,12 +9,23 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from dotnet_wasm_host.imports.host_work import HostWork
     from dotnet_wasm_host.memory import Memory
 
-__all__ = ["InGuest", "JsError", "JsHandles", "JsObject", "MemoryView"]
+__all__ = [
+    "InGuest",
+    "JsError",
+    "JsHandles",
+    "JsObject",
+    "MemoryView",
+    "keep_property",
+    "set_property",
+]
 
 #: Handles of objects are positive, as in JavaScript; negative ones are the guest's (tasks).
 _FIRST_HANDLE = 1
+#: What an object and its entries in tables take.
+_OBJECT_BYTES = 2048
 
 
 class JsError(Exception):
@@ -35,10 +46,12 @@ class JsObject:
         properties: ``None``, bool, int, float, str, bytes, list or another ``JsObject``.
     """
 
-    __slots__ = ("__weakref__", "properties")
+    __slots__ = ("__weakref__", "kept", "properties")
 
     def __init__(self, properties: dict[str, object] | None = None) -> None:
         self.properties: dict[str, object] = properties if properties is not None else {}
+        #: Bytes that a guest has the host keep: of properties that it set, by name.
+        self.kept: dict[str, int] = {}
 
 
 @final
@@ -97,10 +110,12 @@ class JsHandles:
     """Which host object has which handle. A handle means one object until it is released.
 
     Args:
+        work: the meter of the instance, which pays for what it holds.
         next_handle: first to give out; one above all that an image has in its memory.
     """
 
-    def __init__(self, next_handle: int = _FIRST_HANDLE) -> None:
+    def __init__(self, work: HostWork, next_handle: int = _FIRST_HANDLE) -> None:
+        self._work = work
         self.next_handle = next_handle
         self._objects: dict[int, JsObject] = {}
         self._handles: dict[int, int] = {}
@@ -109,6 +124,7 @@ class JsHandles:
         """Its handle; the same one for as long as managed code holds it."""
         handle = self._handles.get(id(item))
         if handle is None:
+            self._work.keep(_OBJECT_BYTES)
             handle, self.next_handle = self.next_handle, self.next_handle + 1
             self._objects[handle] = item
             self._handles[id(item)] = handle
@@ -129,9 +145,19 @@ class JsHandles:
         item = self._objects.pop(handle, None)
         if item is not None:
             del self._handles[id(item)]
+            self._work.drop(_OBJECT_BYTES + sum(item.kept.values()))
+            item.kept.clear()
 
     def __len__(self) -> int:
         return len(self._objects)
+
+
+def keep_property(work: HostWork, item: object, name: object, *, size: int) -> None:
+    """Charge ``size`` bytes of a property that was set to the instance, as long as it is held."""
+    held = _checked(item).kept
+    work.drop(held.pop(str(name), 0))
+    work.keep(size)
+    held[str(name)] = size
 
 
 def get_property(item: object, name: str) -> object:

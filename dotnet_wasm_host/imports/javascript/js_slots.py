@@ -15,6 +15,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import MarshallingError
+from dotnet_wasm_host.imports.host_work import ITEM
 from dotnet_wasm_host.imports.javascript.js_objects import JsError, JsObject, MemoryView
 from dotnet_wasm_host.memory import buffer_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.imports.base import Caller
     from dotnet_wasm_host.imports.javascript.js_objects import JsHandles
 
-__all__ = ["SLOT_SIZE", "MarshalerType", "Signature", "Slots"]
+__all__ = ["SLOT_SIZE", "MarshalerType", "Signature", "Slots", "message_of"]
 
 SLOT_SIZE = 32
 #: Handle (of a JSObject, or of a GCHandle).
@@ -44,6 +45,10 @@ LONGEST_NAME = 1024
 _STRING_LENGTH_OFFSET, _STRING_CHARS_OFFSET = 8, 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MOST_DEEP = 8
+#: What a value takes in Python beside what is inside of it: object, place in a list.
+_VALUE_BYTES = 64
+#: Most characters of an exception's message.
+_LONGEST_MESSAGE = 16 * 1024
 
 
 class MarshalerType(IntEnum):
@@ -137,6 +142,8 @@ class Slots:
     def __init__(self, caller: Caller, handles: JsHandles) -> None:
         self._caller = caller
         self._handles = handles
+        self._work = caller.work
+        self._held = 0
         self._readers: dict[int, Callable[[int], object]] = {
             _T.BOOLEAN: self._read_boolean,
             _T.INT52: self._read_int52,
@@ -160,6 +167,17 @@ class Slots:
 
     # ---------------------------------------------------------------- reading
 
+    def let_go(self) -> int:
+        """What was read since the last time is needed no longer; the bytes it took."""
+        held, self._held = self._held, 0
+        self._work.drop(held)
+        return held
+
+    def _hold(self, size: int) -> None:
+        """Announce values of ``size`` bytes, which exist beside those that were read before."""
+        self._work.keep(size)
+        self._held += size
+
     def read(self, address: int, depth: int = 0) -> object:
         """The value in a slot. JsError for what has no meaning on the host.
 
@@ -167,6 +185,7 @@ class Slots:
         for a byte array, a list for other arrays, a :class:`MemoryView` for a span, and a
         ``JsError`` with its message for an exception.
         """
+        self._work.charge(ITEM)
         kind = self._caller.memory.read_u8(address + TYPE_OFFSET)
         if kind in _NOTHING:
             return None
@@ -199,6 +218,9 @@ class Slots:
         memory = self._caller.memory
         text = memory.read_u32(address)
         length = memory.read_u32(text + _STRING_LENGTH_OFFSET)
+        memory.view(text + _STRING_CHARS_OFFSET, 2 * length)  # a length that cannot be ends here
+        # Python takes four bytes for a character if one of them needs more than two.
+        self._hold(4 * length + _VALUE_BYTES)
         data = memory.read(text + _STRING_CHARS_OFFSET, 2 * length)
         return data.decode("utf-16-le", errors="surrogatepass")
 
@@ -216,15 +238,23 @@ class Slots:
         try:
             if element in _ELEMENTS:
                 layout = struct.Struct(f"<{length}{_ELEMENTS[element]}")
+                memory.view(buffer, layout.size)  # a length that cannot be is an error here
+                self._hold(length * (1 if element == _T.BYTE else _VALUE_BYTES))
                 data = memory.read(buffer, layout.size)
                 return data if element == _T.BYTE else list(layout.unpack(data))
             memory.view(buffer, length * SLOT_SIZE)  # a length that cannot be is an error here
+            self._hold(length * _VALUE_BYTES)
             return [self.read(buffer + i * SLOT_SIZE, depth + 1) for i in range(length)]
         finally:
-            # The array is a copy that managed code made for the host.
-            if element in _ROOTED:
-                self._caller.call("mono_wasm_deregister_root", buffer)
-            self._caller.call("free", buffer)
+            # If the guest is being stopped, nothing of it is entered any more.
+            if not self._work.stopped:
+                self._free_array(buffer, element)
+
+    def _free_array(self, buffer: int, element: int) -> None:
+        # The array is a copy that managed code made for the host.
+        if element in _ROOTED:
+            self._caller.call("mono_wasm_deregister_root", buffer)
+        self._caller.call("free", buffer)
 
     # ---------------------------------------------------------------- writing
 
@@ -249,7 +279,7 @@ class Slots:
 
     def write_error(self, address: int, error: BaseException) -> None:
         """Put an exception into a slot: managed code throws it as ``JSException``."""
-        text = str(error) if isinstance(error, JsError) else f"{type(error).__name__}: {error}"
+        text = message_of(error)
         self._put_string(address, text)
         self._caller.memory.write_i32(address + HANDLE_OFFSET, 0)
         self._set_type(address, _T.JS_EXCEPTION)
@@ -268,6 +298,7 @@ class Slots:
         self._caller.memory.write_u8(address + TYPE_OFFSET, kind)
 
     def _put_string(self, address: int, text: str) -> None:
+        self._work.charge(4 * len(text))
         data = text.encode("utf-16-le", errors="surrogatepass")
         with self._caller.memory.allocate_bytes(data) as block:
             # The slot is in memory that the collector scans, so it is the string's root.
@@ -331,6 +362,7 @@ class Slots:
             if not isinstance(value, (list, tuple)):
                 raise _mismatch(value, _T.ARRAY)
             length = len(value)
+            self._work.charge_items(length)
             buffer = self._allocate(length * SLOT_SIZE)
             memory.write(buffer, bytes(length * SLOT_SIZE))
             if element in _ROOTED:
@@ -348,6 +380,13 @@ class Slots:
         if pointer == 0:
             raise MarshallingError(f"linear memory has no room for an array of {size} bytes")
         return pointer
+
+
+def message_of(error: BaseException) -> str:
+    """What managed code is told of an exception."""
+    said = str(error)
+    text = said if isinstance(error, JsError) else f"{type(error).__name__}: {said}"
+    return text[:_LONGEST_MESSAGE]
 
 
 def _packed(value: object, element: int) -> tuple[bytes | memoryview, int]:
