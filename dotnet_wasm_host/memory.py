@@ -16,6 +16,7 @@ from dotnet_wasm_host.errors import (
     MemoryAccessError,
     RuntimeClosed,
 )
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def buffer_of(data: Buffer, what: str = "data") -> memoryview:
 
 
 @final
-class Block:
+class Block(Uncopyable):
     """A piece of the guest's heap, given back when its ``with`` statement ends."""
 
     __slots__ = ("_ptr", "_size")
@@ -81,7 +82,7 @@ class Block:
 
 
 @final
-class Memory:
+class Memory(Uncopyable):
     """The linear memory of one instance: little-endian, addressed by byte, 0..size-1.
 
     Every access is checked against the present size and raises

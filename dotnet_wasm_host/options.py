@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from os import PathLike, urandom
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from dotnet_wasm_host.wasm import PAGE
 
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from ssl import SSLContext
 
-__all__ = ["Clock", "HttpPolicy", "Limits", "RuntimeStats", "SystemClock", "WasiOptions"]
+__all__ = [
+    "Clock",
+    "HttpPolicy",
+    "Limits",
+    "RuntimeStats",
+    "SystemClock",
+    "WasiOptions",
+    "require_type",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -30,6 +38,8 @@ DEFAULT_STACK_BYTES = MIB
 MIN_STACK_BYTES = 256 * KIB
 #: wasmtime has its async_stack_size as the limit, which its Python API does not set.
 MAX_STACK_BYTES = 2 * MIB
+#: Format of pickled Limits.
+_PICKLE = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,30 @@ class Limits:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """By name: what dataclasses do is by position, and fields are added now and then."""
+        return _unpickle_limits, (_PICKLE, {f.name: getattr(self, f.name) for f in fields(self)})
+
+
+def _unpickle_limits(version: int, values: dict[str, Any]) -> Limits:
+    # What an older version of this package did not have gets its default.
+    unknown = sorted(values.keys() - {f.name for f in fields(Limits)})
+    if version != _PICKLE or unknown:
+        raise ValueError(
+            f"expected pickled Limits of format {_PICKLE}, found format {version} with the unknown "
+            f"fields {unknown}; use the version of dotnet-wasm-host that pickled them, or newer"
+        )
+    return Limits(**values)
+
+
+def require_type(name: str, value: object, expected: type[object]) -> None:
+    """TypeError if the option of this name is neither ``None`` nor of its type."""
+    if value is not None and not isinstance(value, expected):
+        raise TypeError(
+            f"{name}: expected {expected.__name__} or None, found {type(value).__name__}; "
+            f"pass {name}={expected.__name__}(...)"
+        )
 
 
 class Clock(Protocol):

@@ -37,6 +37,7 @@ from dotnet_wasm_host.images.state import (
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +58,7 @@ MAX_DESCRIPTION_BYTES = 16 << 20
 
 
 @final
-class RuntimeImage:
+class RuntimeImage(Uncopyable):
     """A frozen runtime that :class:`~dotnet_wasm_host.Runtime` starts from.
 
     ``RuntimeImage.load("full")`` gives the image with the whole base library, built on first

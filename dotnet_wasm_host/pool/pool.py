@@ -11,7 +11,7 @@ from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.options import Limits
+from dotnet_wasm_host.options import Limits, WasiOptions, require_type
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
 from dotnet_wasm_host.pool.deployments import Deployments
@@ -25,6 +25,7 @@ from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.runtime.forks import Forks
 from dotnet_wasm_host.runtime.lifetime import Lifetime
 from dotnet_wasm_host.runtime.registry import FunctionRegistry, LoadedFunction, check_name
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.options import HttpPolicy, WasiOptions
+    from dotnet_wasm_host.options import HttpPolicy
     from dotnet_wasm_host.pool.deployments import Stock
     from dotnet_wasm_host.runtime.cancellation import Cancellation
 
@@ -43,7 +44,7 @@ _forks = Forks()
 
 
 @final
-class RuntimePool:
+class RuntimePool(Uncopyable):
     """Runs functions on several runtimes at once. Thread-safe; usable from asyncio.
 
     Args:
@@ -67,6 +68,11 @@ class RuntimePool:
     instance and nobody else's.
     """
 
+    _instead_of_copying = (
+        "make another RuntimePool of the same image, or give other processes a DotnetFunction, "
+        "which can be pickled"
+    )
+
     def __init__(
         self,
         image: str | RuntimeImage = "full",
@@ -86,6 +92,8 @@ class RuntimePool:
     ) -> None:
         if size is not None and size < 1:
             raise ValueError(f"size is {size}; a pool runs at least one call at a time")
+        require_type("limits", limits, Limits)
+        require_type("wasi", wasi, WasiOptions)
         limits = limits if limits is not None else Limits()
         if isinstance(image, str):
             image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)

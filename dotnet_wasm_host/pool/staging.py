@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.runtime.registry import DescribedFunction, LoadedFunction
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,7 @@ __all__ = ["StagedFunction"]
 
 
 @final
-class StagedFunction(DescribedFunction):
+class StagedFunction(DescribedFunction, Uncopyable):
     """A function that is loaded and checked, but not served yet.
 
     Made by :meth:`RuntimePool.stage`; a context manager that throws away what was not committed.

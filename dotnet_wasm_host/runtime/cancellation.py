@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, final
 
 from dotnet_wasm_host.errors import InvocationCancelled
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ class Covered(Protocol):
 
 
 @final
-class Cancellation:
+class Cancellation(Uncopyable):
     """Stops the calls that were given it, wherever they are. Thread-safe.
 
     A call that runs is stopped within milliseconds and raises

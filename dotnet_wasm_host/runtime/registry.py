@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, MarshallingError, MarshallingTypeError
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -124,7 +125,7 @@ class DescribedFunction:
 
 
 @final
-class LoadedFunction(DescribedFunction):
+class LoadedFunction(DescribedFunction, Uncopyable):
     """One generation of a function, as ``load_assembly`` returned it.
 
     It stays readable after the function was unloaded or replaced; calling it then raises
@@ -199,7 +200,7 @@ class FunctionTable:
 
 
 @final
-class FunctionRegistry(Mapping[str, LoadedFunction]):
+class FunctionRegistry(Uncopyable, Mapping[str, LoadedFunction]):
     """The loaded functions by id: a live, read-only mapping in order of loading."""
 
     __slots__ = ("_table",)

@@ -15,7 +15,13 @@ from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.imports.javascript.http import http_access, http_module
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import HttpPolicy, Limits, RuntimeStats, WasiOptions
+from dotnet_wasm_host.options import (
+    HttpPolicy,
+    Limits,
+    RuntimeStats,
+    WasiOptions,
+    require_type,
+)
 from dotnet_wasm_host.runtime.calls import Calls
 from dotnet_wasm_host.runtime.capabilities import Capabilities
 from dotnet_wasm_host.runtime.current_guest import CurrentGuest
@@ -31,6 +37,7 @@ from dotnet_wasm_host.runtime.registry import (
     check_name,
 )
 from dotnet_wasm_host.runtime.waiting import CoveredCall, WaitingCalls
+from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -53,7 +60,7 @@ _forks = Forks()
 
 
 @final
-class Runtime:
+class Runtime(Uncopyable):
     """A .NET runtime with its own memory, heap, statics, files and functions.
 
     Args:
@@ -75,6 +82,11 @@ class Runtime:
     each is loaded again at its next call, and its statics start afresh.
     """
 
+    _instead_of_copying = (
+        "make another Runtime of the same image, or give other processes a DotnetFunction, "
+        "which can be pickled"
+    )
+
     def __init__(
         self,
         image: str | RuntimeImage = "full",
@@ -87,6 +99,8 @@ class Runtime:
     ) -> None:
         self._lifetime = Lifetime("runtime")
         self._lifetime.closed = True  # so that __del__ is right if the lines below raise
+        require_type("limits", limits, Limits)
+        require_type("wasi", wasi, WasiOptions)
         if isinstance(image, str):
             stack_bytes = None if limits is None else limits.stack_bytes
             image = RuntimeImage.load(image, engine=engine, stack_bytes=stack_bytes)
@@ -378,7 +392,8 @@ class Runtime:
         self.close()
 
     def __del__(self) -> None:
-        if not self._lifetime.closed:
+        lifetime = getattr(self, "_lifetime", None)  # not there if the arguments were refused
+        if lifetime is not None and not lifetime.closed:
             warnings.warn(f"{self!r} was never closed", ResourceWarning, source=self, stacklevel=2)
             self._free()
 
