@@ -71,7 +71,9 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.pool.portable import DotnetFunction
     from dotnet_wasm_host.pool.staging import StagedFunction
     from dotnet_wasm_host.pool.stats import PoolStats
-    from dotnet_wasm_host.roslyn import compile_csharp
+    from dotnet_wasm_host.programs.compiling import compile_csharp
+    from dotnet_wasm_host.programs.completed import CompletedProgram, ProgramFailed
+    from dotnet_wasm_host.programs.running import run_csharp
 
 __version__ = "0.1.0"
 
@@ -83,6 +85,7 @@ __all__ = [
     "Cancellation",
     "Clock",
     "CompilationError",
+    "CompletedProgram",
     "DescriptorError",
     "Diagnostic",
     "DotnetFunction",
@@ -116,6 +119,7 @@ __all__ = [
     "MemoryAccessError",
     "MissingApi",
     "PoolStats",
+    "ProgramFailed",
     "Runtime",
     "RuntimeClosed",
     "RuntimeImage",
@@ -129,6 +133,7 @@ __all__ = [
     "capability_assembly",
     "compile_csharp",
     "json_function",
+    "run_csharp",
 ]
 
 #: Imported at first use: a process that only calls functions starts faster without them.
@@ -138,7 +143,10 @@ _LAZY = {
     "PoolStats": "dotnet_wasm_host.pool.stats",
     "RuntimePool": "dotnet_wasm_host.pool.pool",
     "StagedFunction": "dotnet_wasm_host.pool.staging",
-    "compile_csharp": "dotnet_wasm_host.roslyn",
+    "CompletedProgram": "dotnet_wasm_host.programs.completed",
+    "ProgramFailed": "dotnet_wasm_host.programs.completed",
+    "compile_csharp": "dotnet_wasm_host.programs.compiling",
+    "run_csharp": "dotnet_wasm_host.programs.running",
     "json_function": "dotnet_wasm_host.imports.json_functions",
 }
 

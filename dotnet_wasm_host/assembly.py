@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.metadata import AssemblyIdentity, identify
+from dotnet_wasm_host.ecma335.metadata import identify
 from dotnet_wasm_host.errors import Diagnostic, MarshallingTypeError
 from dotnet_wasm_host.memory import buffer_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     #: One assembly, in every way that a user can hand it in.
     AssemblySource: TypeAlias = "Buffer | AssemblyPath | Assembly"
-    #: Assemblies that go with another one: each by itself, or the folder that has them.
+    #: A ``.dll``, a folder, a ``.nupkg``; or any number of these and of assemblies as values.
     DependencySource: TypeAlias = "Iterable[AssemblySource] | AssemblyPath"
 
 __all__ = [
@@ -79,30 +79,84 @@ def read_assembly(source: AssemblySource) -> bytes:
         ) from None
 
 
-def read_dependencies(
-    source: DependencySource,
-) -> Iterator[tuple[AssemblyIdentity, bytes]]:
-    """Dependencies with their names: one for each item, or every managed DLL of a folder.
+def read_dependencies(source: DependencySource) -> dict[str, bytes]:
+    """Dependencies by simple name, those of a culture (satellites) by ``culture/name``.
+
+    A folder stands for every managed DLL in it and the satellites in its subfolders, a ``.nupkg``
+    for the libraries in it that were built for this .NET.
 
     Raises:
         MalformedImage: an item is not a .NET assembly. In a folder such files are left out:
             build outputs keep native libraries beside the managed ones.
+        DuplicateDependency: two different assemblies have one name.
+        MarshallingTypeError: not a file, a folder or a list.
     """
+    found: dict[str, tuple[bytes, str]] = {}
+    for content, where in _each(source):
+        try:
+            identity = identify(content)
+        except MalformedImage as error:
+            raise MalformedImage(f"{where}: {error}" if where else str(error)) from error
+        name = f"{identity.culture}/{identity.name}" if identity.culture else identity.name
+        before = found.setdefault(name, (content, where))
+        if before[0] != content:
+            raise DuplicateDependency(name, before[1], where)
+    return {name: content for name, (content, _) in found.items()}
+
+
+class DuplicateDependency(MalformedImage):
+    """Two different assemblies of one name are given; .NET would take either."""
+
+    def __init__(self, name: str, first: str, second: str) -> None:
+        places = f" ({first} and {second})" if first and second else ""
+        super().__init__(
+            f"two different assemblies are called {name!r}{places}; give the one that is to be used"
+        )
+
+
+def _each(source: DependencySource) -> Iterator[tuple[bytes, str]]:
+    """Content, and the file it came from or ``""``, of every assembly."""
     if isinstance(source, (str, os.PathLike)):
-        for path in sorted(Path(source).iterdir()):
-            if path.suffix.lower() == ".dll" and path.is_file():
-                content = path.read_bytes()
-                try:
-                    yield identify(content), content
-                except MalformedImage:
-                    continue
+        yield from _of_path(Path(source))
         return
-    if isinstance(source, (Assembly, bytes, bytearray, memoryview)) or not hasattr(
-        source, "__iter__"
+    given: object = source
+    if isinstance(given, (Assembly, bytes, bytearray, memoryview)) or not hasattr(
+        given, "__iter__"
     ):
         raise MarshallingTypeError(
-            f"dependencies are a list of assemblies or a folder, not {type(source).__name__}"
+            "dependencies are a file, a folder or a list of assemblies, files and folders, not "
+            f"{type(given).__name__}"
         )
     for item in source:
-        content = read_assembly(item)
-        yield identify(content), content
+        if isinstance(item, (str, os.PathLike)):
+            yield from _of_path(Path(item))
+        else:
+            yield read_assembly(item), ""
+
+
+def _of_path(path: Path) -> Iterator[tuple[bytes, str]]:
+    if path.is_dir():
+        for file in sorted(_libraries_in(path)):
+            content = file.read_bytes()
+            if _is_managed(content):
+                yield content, str(file)
+    elif path.suffix.lower() == ".nupkg":
+        from dotnet_wasm_host.packages.archive import read_libraries  # noqa: PLC0415 - seldom needed
+
+        for name, content in read_libraries(path.read_bytes(), str(path)).items():
+            yield content, f"{path}/{name}"
+    else:
+        yield path.read_bytes(), str(path)
+
+
+def _libraries_in(folder: Path) -> list[Path]:
+    found = (*folder.iterdir(), *folder.glob("*/*.resources.dll"))
+    return [path for path in found if path.suffix.lower() == ".dll" and path.is_file()]
+
+
+def _is_managed(content: bytes) -> bool:
+    try:
+        identify(content)
+    except MalformedImage:
+        return False
+    return True

@@ -159,6 +159,7 @@ class Diagnostic:
         message: the compiler's words.
         file: name of the source file as it was given.
         line, column: position, counted from 1; 0 if the message has none.
+        end_line, end_column: where the place ends, the column behind its last character.
     """
 
     id: str
@@ -167,6 +168,8 @@ class Diagnostic:
     file: str = ""
     line: int = 0
     column: int = 0
+    end_line: int = 0
+    end_column: int = 0
 
     def __str__(self) -> str:
         where = f"{self.file}({self.line},{self.column}): " if self.line else ""

@@ -32,6 +32,11 @@ class BaseLibrary:
         self._summaries: dict[str, _Summary] = {}
         self._lock = threading.Lock()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Simple names of the assemblies that the image lacks."""
+        return frozenset(self._paths)
+
     def needed_by(self, images: Iterable[bytes]) -> tuple[tuple[str, ...], list[str]]:
         """Names of the assemblies that these refer to; the same and all they refer to in turn.
 

@@ -9,7 +9,7 @@ import typer
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.cli.console import progress
-from dotnet_wasm_host.roslyn import CSharpCompiler
+from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 
 __all__ = ["compile_sources", "contract"]
 
@@ -24,7 +24,7 @@ def compile_sources(
     name: Annotated[str | None, typer.Option(help="Simple name of the assembly.")] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option("--reference", "-r", help="A DLL the source uses; repeatable."),
+        typer.Option("--reference", "-r", help="A DLL, folder or .nupkg; repeatable."),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Compile without optimisation.")] = False,
 ) -> None:
@@ -39,7 +39,7 @@ def compile_sources(
         sources,
         assembly_name=name or files[0].stem,
         references=reference or [],
-        optimize=not debug,
+        options=CompilerOptions(optimize=not debug),
     )
     for diagnostic in assembly.diagnostics:
         typer.echo(str(diagnostic), err=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,13 +17,45 @@ from dotnet_wasm_host.errors import (
     InvocationError,
 )
 
-__all__ = ["EXIT_CODES", "print_json", "progress", "report_error"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "BEFORE_RUNNING",
+    "EXIT_CODES",
+    "ProgramExit",
+    "print_json",
+    "progress",
+    "report_error",
+    "running",
+]
 
 EXIT_CODES = (
     "Exit codes: 0 success; 1 the function failed (exception, trap, exit, timeout, limit); "
     "2 wrong usage; 3 C# did not compile; 4 the assembly could not be loaded; "
-    "5 the runtime's artifacts or engine are missing or damaged."
+    "5 the runtime's artifacts or engine are missing or damaged. "
+    "'run' passes a program's own exit code on, and ends with 120 more than these when the "
+    "program or function did not get to run."
 )
+#: What ``run`` adds to an exit code of its own, out of the way of a program's.
+BEFORE_RUNNING = 120
+
+
+class ProgramExit(Exception):
+    """A program ran; this command ends with its exit code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """While a function runs: an error is its own, not one of the command."""
+    try:
+        yield
+    except DotnetHostError as error:
+        raise ProgramExit(report_error(error)) from error
 
 
 def progress(text: str) -> None:

@@ -16,7 +16,7 @@ __all__ = ["Dependencies", "FunctionFile", "Handler", "function_assembly", "read
 FunctionFile = Annotated[Path, typer.Argument(help="A .cs source file or a .dll.", exists=True)]
 Dependencies = Annotated[
     list[Path] | None,
-    typer.Option("--dependency", "-d", help="A DLL the function uses; repeatable."),
+    typer.Option("--dependency", "-d", help="A DLL, folder or .nupkg; repeatable."),
 ]
 Handler = Annotated[
     str | None, typer.Option(help="Full name of the handler type, if there are several.")

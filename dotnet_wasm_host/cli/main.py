@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from dotnet_wasm_host import __version__
 from dotnet_wasm_host.cli import (
     compiling,
     images,
@@ -16,7 +18,7 @@ from dotnet_wasm_host.cli import (
     serving,
     sizes,
 )
-from dotnet_wasm_host.cli.console import EXIT_CODES, report_error
+from dotnet_wasm_host.cli.console import BEFORE_RUNNING, EXIT_CODES, ProgramExit, report_error
 from dotnet_wasm_host.errors import DotnetHostError
 
 __all__ = ["app", "main"]
@@ -25,7 +27,7 @@ app = typer.Typer(
     name="dotnet-wasm-host",
     help="Run C# functions in real .NET 10, sandboxed in WebAssembly, with no .NET installed.",
     epilog=EXIT_CODES,
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -42,9 +44,34 @@ app.command()(measuring.bench)
 app.add_typer(images.app, name="images")
 
 
+@app.callback()
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """Run C# functions and programs in real .NET 10, sandboxed in WebAssembly."""
+    if version:
+        typer.echo(f"dotnet-wasm-host {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
 def main() -> None:
     """Entry point: typed errors become a sentence on stderr and an exit code."""
     try:
         app()
+    except ProgramExit as end:
+        sys.exit(end.code)
     except DotnetHostError as error:
-        sys.exit(report_error(error))
+        sys.exit(_own(report_error(error)))
+    except SystemExit as end:
+        sys.exit(_own(end.code) if isinstance(end.code, int) else end.code)
+
+
+def _own(code: int) -> int:
+    """An exit code of this command; ``run`` keeps its own apart from the program's."""
+    return code + BEFORE_RUNNING if code and sys.argv[1:2] == ["run"] else code

@@ -11,7 +11,7 @@ import typer
 
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.images.image import RuntimeImage
-from dotnet_wasm_host.roslyn import compile_csharp
+from dotnet_wasm_host.programs.compiling import compile_csharp
 from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:

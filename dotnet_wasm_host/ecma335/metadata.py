@@ -14,12 +14,23 @@ from dotnet_wasm_host.ecma335.webcil import Image, parse_pe, parse_webcil
 if TYPE_CHECKING:
     import struct
 
-__all__ = ["ROOT_MAGIC", "AssemblyIdentity", "Metadata", "Table", "identify", "read_compressed"]
+__all__ = [
+    "ROOT_MAGIC",
+    "AssemblyIdentity",
+    "Metadata",
+    "Table",
+    "has_entry_point",
+    "identify",
+    "read_compressed",
+    "referenced_assemblies",
+]
 
 _Row = TypeVar("_Row", bound=tuple[int, ...])
 
 #: II.25.3.3: offset of the metadata's RVA and size in the CLI header.
 CLI_METADATA = 8
+#: II.25.3.3: offset of the entry point's token in the CLI header.
+CLI_ENTRY_POINT = 20
 #: II.24.2.1: metadata root.
 ROOT_MAGIC = 0x424A5342
 ROOT_VERSION_LENGTH = 12
@@ -38,6 +49,7 @@ class AssemblyIdentity(NamedTuple):
     name: str
     version: str
     mvid: str
+    culture: str = ""
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -54,8 +66,22 @@ def identify(data: bytes) -> AssemblyIdentity:
     return AssemblyIdentity(
         name=name,
         version=".".join(map(str, assembly[1:5])),
+        culture=BinaryView(streams.get("#Strings", b"")).zero_terminated(assembly[8]),
         mvid=_guid(streams.get("#GUID", b""), module[2]),
     )
+
+
+def referenced_assemblies(data: bytes) -> tuple[str, ...]:
+    """Simple names of what an assembly refers to (II.22.5), in its own order."""
+    metadata = Metadata(data)
+    return tuple(metadata.string(row[6]) for row in metadata.rows(Table.ASSEMBLY_REF))
+
+
+def has_entry_point(data: bytes) -> bool:
+    """Whether an assembly is a program: II.25.3.3, EntryPointToken of the CLI header."""
+    image = parse_pe(data) if data[:2] == b"MZ" else parse_webcil(data)
+    rva, size = image.cli_header
+    return BinaryView(image.at(rva, size)).u32(CLI_ENTRY_POINT) != 0
 
 
 def _metadata(image: Image) -> bytes:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.assembly import (
+    DuplicateDependency,
     MalformedImage,
     identify,
     read_assembly,
     read_dependencies,
 )
+from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError, MarshallingTypeError
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource
 
 __all__ = ["LEAK_PER_UNLOAD", "FunctionSource", "read_source"]
@@ -28,10 +32,40 @@ class FunctionSource(NamedTuple):
     image: bytes
     dependencies: tuple[tuple[str, bytes], ...]
     handler_type: str
+    unresolved: tuple[str, ...] = ()
 
     def assemblies(self) -> dict[str, bytes]:
         """Simple name to content of the function's assembly and what it brings."""
         return {**dict(self.dependencies), identify(self.image).name: self.image}
+
+    def resolved(self, function_id: str, known: Container[str]) -> FunctionSource:
+        """The same, with the names of assemblies that dependencies refer to and that are nowhere.
+
+        Args:
+            function_id: whose source it is.
+            known: what the function shares with others.
+
+        Raises:
+            AssemblyLoadError: the function's own assembly refers to one of them.
+        """
+        own = {name for name, _ in self.dependencies} | {identify(self.image).name}
+
+        def missing_of(image: bytes) -> set[str]:
+            found = referenced_assemblies(image)
+            return {name for name in found if name not in own and name not in known}
+
+        missing = sorted(missing_of(self.image))
+        if missing:
+            raise AssemblyLoadError(
+                function_id,
+                "System.IO.FileNotFoundException",
+                f"it refers to {', '.join(missing)}, which it was not given and .NET does not "
+                "have; give what it was compiled with as dependencies=[...], or load the "
+                "capability that has it first",
+            )
+        images = (content for _, content in self.dependencies)
+        unresolved = {name for image in images for name in missing_of(image)}
+        return self._replace(unresolved=tuple(sorted(unresolved)))
 
     @property
     def leak(self) -> int:
@@ -54,7 +88,9 @@ def read_source(
     try:
         image = read_assembly(assembly)
         identify(image)
-        named = {identity.name: content for identity, content in read_dependencies(dependencies)}
+        named = read_dependencies(dependencies)
+    except DuplicateDependency as error:
+        raise AssemblyLoadError(function_id, "System.IO.FileLoadException", str(error)) from error
     except MalformedImage as error:
         raise AssemblyLoadError(
             function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"

@@ -29,6 +29,8 @@ PROPERTIES: Mapping[str, str] = {
     "RUNTIME_IDENTIFIER": "browser-wasm",
     # No ICU is shipped: cultures behave as the invariant one.
     "System.Globalization.Invariant": "true",
+    # Named cultures exist all the same: many libraries make one, and few look at its data.
+    "System.Globalization.PredefinedCulturesOnly": "false",
 }
 _NO_TIME_ZONES = "System.TimeZoneInfo.Invariant"
 _NO_DEBUGGER = 0

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
 
 #: Format of the file that :meth:`RuntimeImage.save` writes.
-FILE_FORMAT = 3
+FILE_FORMAT = 4
 #: What is said of an image fits into some hundred kilobytes; decompressing stops here.
 MAX_DESCRIPTION_BYTES = 16 << 20
 

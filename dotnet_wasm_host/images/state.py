@@ -45,6 +45,7 @@ class FrozenFunction:
     size: int
     loaded_at: datetime
     is_async: bool = False
+    unresolved: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, function_id: str, source: FunctionSource, report: LoadReport) -> FrozenFunction:
@@ -58,6 +59,7 @@ class FrozenFunction:
             size=len(source.image),
             loaded_at=report.loaded_at,
             is_async=report.is_async,
+            unresolved=source.unresolved,
         )
 
 
@@ -162,6 +164,7 @@ def _frozen_function(read: JsonReader) -> FrozenFunction:
         size=read.number("size"),
         loaded_at=datetime.fromisoformat(read.text("loaded_at")),
         is_async=read.flag("is_async"),
+        unresolved=read.texts("unresolved"),
     )
 
 

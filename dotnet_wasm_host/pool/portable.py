@@ -69,7 +69,7 @@ class DotnetFunction:
         try:
             content = read_assembly(assembly)
             name = identify(content).name
-            needed = tuple(part for _, part in read_dependencies(dependencies))
+            needed = tuple(read_dependencies(dependencies).values())
         except MalformedImage as error:
             raise AssemblyLoadError(
                 "DotnetFunction", "System.BadImageFormatException", f"not a .NET assembly: {error}"

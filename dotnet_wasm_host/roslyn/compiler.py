@@ -7,19 +7,15 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.assembly import (
-    Assembly,
-    MalformedImage,
-    identify,
-    read_assembly,
-)
+from dotnet_wasm_host.assembly import Assembly, MalformedImage, read_dependencies
+from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import CompilationError, MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.options import MIB, Limits
+from dotnet_wasm_host.roslyn.options import CompilerOptions, diagnostic_id
 from dotnet_wasm_host.roslyn.protocol import (
     CompileAnswer,
-    CompileFlags,
     CompileRequest,
     reference_request,
 )
@@ -28,10 +24,10 @@ from dotnet_wasm_host.runtime import Runtime
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from dotnet_wasm_host.assembly import AssemblySource
+    from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.engines.base import Engine
 
-__all__ = ["CSharpCompiler", "compile_csharp"]
+__all__ = ["CSharpCompiler"]
 
 _FUNCTION = "csharp"
 _LIMITS = Limits(memory_bytes=1024 * MIB, payload_bytes=512 * MIB, result_bytes=512 * MIB)
@@ -62,43 +58,14 @@ public sealed class Handler : MinimalRuntime.IFunctionHandler {
     private IEnumerable<int> Numbers() { for (var i = 0; i < 3; i++) yield return i; }
 }
 """
+_WARM_UP_PROGRAM = """
+var words = Console.ReadLine()?.Split(' ') ?? args;
+foreach (var (word, count) in words.GroupBy(w => w).Select(g => (g.Key, g.Count())))
+    Console.WriteLine($"{word} {count}");
+await Task.Delay(1);
+return words.Length;
+"""
 _WARM_UP_ERROR = "class Broken { int F() { return missing; } }"
-
-
-def compile_csharp(
-    source: str | Mapping[str, str],
-    *,
-    assembly_name: str | None = None,
-    references: Iterable[AssemblySource] = (),
-    optimize: bool = True,
-    nullable: bool = True,
-) -> Assembly:
-    """Compile C# 12 into an assembly, with Roslyn running inside the sandbox.
-
-    The base library and ``MinimalRuntime`` (the contract) are referenced. No SDK is needed and
-    the compiler sees nothing of the host but what is given here. The same input gives the same
-    bytes. The first compile on a machine builds an image (seconds); later ones take around a
-    tenth of a second.
-
-    Args:
-        source: one file's text, or file names with their texts.
-        assembly_name: simple name; without it one is made from a hash of the source.
-        references: assemblies the source uses; give the same ones to
-            ``load_assembly(..., dependencies=...)``.
-        optimize: release code; otherwise debug code.
-        nullable: enable nullable reference types.
-
-    Raises:
-        CompilationError: the source has errors; ``.diagnostics`` has them with positions.
-        MarshallingError: a source, name or reference is not what it should be.
-    """
-    return CSharpCompiler.load().compile(
-        source,
-        assembly_name=assembly_name,
-        references=references,
-        optimize=optimize,
-        nullable=nullable,
-    )
 
 
 class CSharpCompiler:
@@ -127,32 +94,50 @@ class CSharpCompiler:
         source: str | Mapping[str, str],
         *,
         assembly_name: str | None = None,
-        references: Iterable[AssemblySource] = (),
-        optimize: bool = True,
-        nullable: bool = True,
+        references: DependencySource = (),
+        options: CompilerOptions | None = None,
+        timeout: float | None = None,
     ) -> Assembly:
-        """Compile like :func:`compile_csharp`, with this compiler's image and limits."""
+        """Compile one file's text, or file names with their texts, into an assembly.
+
+        Args:
+            source: what to compile.
+            assembly_name: simple name; without it one is made from a hash of the source.
+            references: assemblies the source uses; those of the base library are left out.
+            options: how.
+            timeout: seconds it may take.
+
+        Raises:
+            CompilationError: the source has errors.
+            InvocationTimeout: it took longer.
+            MarshallingError: a source, name or reference is not what it should be.
+        """
         sources = _check_sources(source)
-        flags = CompileFlags.OPTIMIZE if optimize else CompileFlags.NONE
-        if nullable:
-            flags |= CompileFlags.NULLABLE
+        options = options or CompilerOptions()
+        given = _read_references(references, self._image.assembly_names)
         return self.run(
             CompileRequest(
                 assembly_name=_check_name(assembly_name) or _default_name(sources),
                 sources=sources,
-                references=tuple(map(_read_reference, references)),
-                flags=flags,
-            )
+                references=given,
+                flags=options.flags,
+                language=options.langversion or "",
+                symbols=options.define,
+                suppressed=tuple(map(diagnostic_id, options.no_warn)),
+                facades=_facades_for(given),
+            ),
+            timeout=timeout,
         )
 
-    def run(self, request: CompileRequest) -> Assembly:
+    def run(self, request: CompileRequest, *, timeout: float | None = None) -> Assembly:
         """Carry out a request as it is."""
         try:
             payload = request.encode()
         except UnicodeEncodeError as error:
             raise MarshallingError(f"the source cannot be UTF-8: {error.reason}") from None
         with Runtime(self._image, limits=_LIMITS) as runtime:
-            answer = CompileAnswer.decode(runtime.invoke(_FUNCTION, payload))
+            result = runtime.invoke(_FUNCTION, payload, timeout=timeout)
+        answer = CompileAnswer.decode(result)
         if not answer.success:
             raise CompilationError(answer.diagnostics)
         return Assembly(request.assembly_name, answer.image, answer.diagnostics)
@@ -171,8 +156,9 @@ def _make_image(base: RuntimeImage) -> RuntimeImage:
         compiler = store.read("guest/MinimalRuntime.Compiler.dll")
         runtime.load_assembly(_FUNCTION, compiler, dependencies=roslyn)
         runtime.invoke(_FUNCTION, reference_request(framework))
-        for text in (_WARM_UP, _WARM_UP_ERROR, _WARM_UP):
-            request = CompileRequest("WarmUp", {"WarmUp.cs": text})
+        for text in (_WARM_UP, _WARM_UP_ERROR, _WARM_UP_PROGRAM, _WARM_UP):
+            options = CompilerOptions(output="detect")
+            request = CompileRequest("WarmUp", {"WarmUp.cs": text}, flags=options.flags)
             runtime.invoke(_FUNCTION, request.encode())
         return runtime.snapshot(_FUNCTION)
 
@@ -207,11 +193,24 @@ def _default_name(sources: Mapping[str, str]) -> str:
     return f"Function_{digest.hexdigest()[:12]}"
 
 
-def _read_reference(reference: AssemblySource) -> tuple[str, bytes]:
+def _read_references(
+    references: DependencySource, shared: frozenset[str]
+) -> tuple[tuple[str, bytes], ...]:
     try:
-        image = read_assembly(reference)
-        return identify(image).name, image
+        given = read_dependencies(references)
     except MalformedImage as error:
         raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
     except OSError as error:
         raise MarshallingError(f"a reference cannot be read: {error}") from error
+    return tuple(
+        (name, content)
+        for name, content in given.items()
+        # Satellites, called culture/name, have resources only.
+        if name not in shared and "/" not in name
+    )
+
+
+def _facades_for(references: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
+    """Facades that an assembly was built against; the compiler knows what they forward to."""
+    wanted = {name for _, image in references for name in referenced_assemblies(image)}
+    return tuple(sorted(wanted & _FACADES))

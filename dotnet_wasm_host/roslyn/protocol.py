@@ -29,6 +29,15 @@ class CompileFlags(IntFlag):
     METADATA_ONLY = 8
     #: Leave the running framework out of the references.
     NO_FRAMEWORK = 16
+    UNSAFE = 32
+    #: Arithmetic overflows throw.
+    CHECKED = 64
+    EMBEDDED_PDB = 128
+    IMPLICIT_USINGS = 256
+    #: An entry point is wanted: top-level statements or a ``Main``.
+    PROGRAM = 512
+    #: A program if there is an entry point, a library if not.
+    DETECT_PROGRAM = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,10 @@ class CompileRequest:
         sources: file name to text.
         references: display name to image, beside the framework and the contract.
         public_key: public-sign with this key (ECMA-335 II.22.2); ``b""`` for none.
+        language: C# version as ``/langversion`` has it; ``""`` for C# 12.
+        symbols: preprocessor symbols beside TRACE, and DEBUG for code that is not optimised.
+        suppressed: ids of diagnostics that are left out.
+        facades: assemblies of the framework that only forward types to others.
     """
 
     assembly_name: str
@@ -47,6 +60,10 @@ class CompileRequest:
     references: Sequence[tuple[str, bytes]] = ()
     flags: CompileFlags = CompileFlags.OPTIMIZE | CompileFlags.NULLABLE
     public_key: bytes = b""
+    language: str = ""
+    symbols: Sequence[str] = ()
+    suppressed: Sequence[str] = ()
+    facades: Sequence[str] = ()
 
     def encode(self) -> bytes:
         """The payload for the compiler."""
@@ -54,6 +71,10 @@ class CompileRequest:
             int(self.flags),
             self.assembly_name.encode(),
             self.public_key,
+            self.language.encode(),
+            *_list(self.symbols),
+            *_list(self.suppressed),
+            *_list(self.facades),
             len(self.sources),
         ]
         for file, text in self.sources.items():
@@ -64,9 +85,13 @@ class CompileRequest:
         return b"C" + pack_fields(*fields)
 
 
+def _list(texts: Sequence[str]) -> list[bytes | int]:
+    return [len(texts), *(text.encode() for text in texts)]
+
+
 def reference_request(names: Sequence[str]) -> bytes:
     """Payload that makes framework assemblies the compiler's references."""
-    return b"R" + pack_fields(len(names), *(name.encode() for name in names))
+    return b"R" + pack_fields(*_list(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +114,5 @@ class CompileAnswer:
 def _diagnostic(reader: RecordReader) -> Diagnostic:
     severity = _SEVERITIES.get(reader.byte(), "info")
     identifier, message, file = reader.text(), reader.text(), reader.text()
-    return Diagnostic(identifier, severity, message, file, reader.int32(), reader.int32())
+    place = (reader.int32() for _ in range(4))
+    return Diagnostic(identifier, severity, message, file, *place)

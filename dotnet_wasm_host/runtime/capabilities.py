@@ -45,6 +45,15 @@ class Capabilities(Tenant):
         """What is loaded."""
         return tuple(self._sources)
 
+    def assembly_names(self) -> frozenset[str] | None:
+        """Simple names of all that they bring; ``None`` if one is part of the image."""
+        names: set[str] = set()
+        for source in self._sources.values():
+            if source is None:
+                return None
+            names.update(source.assemblies())
+        return frozenset(names)
+
     def load(self, name: str, source: FunctionSource) -> None:
         """Load one, after unloading the one of the same name."""
         self.unload(name)

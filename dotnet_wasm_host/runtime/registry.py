@@ -123,6 +123,14 @@ class DescribedFunction:
         """Size of the assembly file in bytes, without dependencies."""
         return self._facts.size
 
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Assemblies that its dependencies refer to and that are nowhere.
+
+        It runs as long as it does not reach code that needs one.
+        """
+        return self._facts.unresolved
+
 
 @final
 class LoadedFunction(DescribedFunction, Uncopyable):
@@ -164,6 +172,8 @@ class LoadedFunction(DescribedFunction, Uncopyable):
     def invoke(self, payload: Buffer = b"", *, timeout: float | None = None) -> bytes:
         """Call this generation. FunctionNotLoaded once it was unloaded or replaced."""
         return self._invoke(self, payload, timeout)
+
+    __call__ = invoke
 
     def __repr__(self) -> str:
         return (

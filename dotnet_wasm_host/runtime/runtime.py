@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     )
     from dotnet_wasm_host.engines.base import Engine, Interruption
     from dotnet_wasm_host.fetch.access import HttpAccess
+    from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
     from dotnet_wasm_host.runtime.cancellation import Cancellation
@@ -157,8 +158,10 @@ class Runtime(Uncopyable):
         Args:
             function_id: 1..1,024 bytes of UTF-8 without NUL.
             assembly: a ``.dll`` as bytes, path or compiler output.
-            dependencies: assemblies that only this function sees, or a folder of them. An
-                assembly of the base library among them is left out: those are shared.
+            dependencies: assemblies that only this function sees: a file, a folder, a ``.nupkg``,
+                or a list of these and of assemblies as values. Satellites of every culture in a
+                folder's subfolders belong to it. An assembly of the base library among them is
+                left out: those are shared.
             handler_type: full name of the handler; without it the first
                 ``IFunctionHandler`` in metadata order is taken.
 
@@ -166,6 +169,8 @@ class Runtime(Uncopyable):
             MarshallingError: the id cannot be one.
             AssemblyLoadError: the bytes are no .NET assembly (then nothing has changed), or
                 .NET refused it, or the handler's constructor threw (then the id is not loaded).
+                Also: two different dependencies of one name, or none for something that the
+                assembly refers to.
             HandlerNotFound: no usable handler; the id is not loaded.
             LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
         """
@@ -176,7 +181,17 @@ class Runtime(Uncopyable):
         if self._image.api is not None:
             self._image.api.require(function_id, source.assemblies())
         with self._entered():
+            source = self._resolved(function_id, source)
             return self._functions.load(function_id, source, self._invoke_generation)
+
+    def _resolved(self, function_id: str, source: FunctionSource) -> FunctionSource:
+        brought = self._capabilities.assembly_names()
+        # What a published image has was asked above, by type.
+        if brought is None or self._image.api is not None:
+            return source
+        library = self._image.base_library
+        lacking = library.names if library is not None else frozenset[str]()
+        return source.resolved(function_id, self._image.assembly_names | lacking | brought)
 
     def invoke(
         self,

@@ -11,7 +11,7 @@ from fastapi import FastAPI, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.errors import MarshallingError
-from dotnet_wasm_host.roslyn import compile_csharp
+from dotnet_wasm_host.programs.compiling import compile_csharp
 from dotnet_wasm_host.runtime.registry import MAX_ID_BYTES
 from dotnet_wasm_host.worker.context import WorkerContext
 from dotnet_wasm_host.worker.descriptions import (

@@ -18,7 +18,12 @@ __all__ = ["BIN", "build_guest", "stale_files"]
 
 ROOT = Path(__file__).resolve().parents[1] / "guest"
 BIN = ROOT / "bin"
-_STRICT = CompileFlags.OPTIMIZE | CompileFlags.NULLABLE | CompileFlags.WARNINGS_AS_ERRORS
+_STRICT = (
+    CompileFlags.OPTIMIZE
+    | CompileFlags.NULLABLE
+    | CompileFlags.WARNINGS_AS_ERRORS
+    | CompileFlags.UNSAFE
+)
 #: ECMA-335 II.6.2.1.3: the key that System.Runtime is signed with, and so referred to by.
 _SYSTEM_RUNTIME_KEY = bytes.fromhex(
     "002400000480000094000000060200000024000052534131000400000100010007d1fa57c4aed9f0"
@@ -48,6 +53,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
     _Project("MinimalRuntime.JsonCapability", "JsonCapability"),
     _Project("MinimalRuntime.Http", "Http"),
+    _Project("MinimalRuntime.Programs", "Programs"),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),
     _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),

@@ -103,7 +103,7 @@ def test_run_takes_an_assembly_with_dependencies_and_a_handler(command: Command)
         assembly_name="Two",
         references=[library],
     ).save(command.folder)
-    assert command("run", "Two.dll").stdout == b"A"
+    assert command("run", "Two.dll", "-d", ".").stdout == b"A"
     done = command("run", "Two.dll", "--handler", "B", "-d", "Lib.dll")
     assert done.stdout == b"lib", done.stderr
 
@@ -113,11 +113,11 @@ def test_run_takes_an_assembly_with_dependencies_and_a_handler(command: Command)
     [
         (FAIL, (), 1, "System.InvalidOperationException"),
         (LOOP, ("--timeout", "0.2"), 1, "deadline"),
-        ("class C { int F() => x; }", (), 3, "error CS0103"),
-        ("class C { }", (), 4, "IFunctionHandler"),
-        (GREET, ("--handler", "Nobody"), 4, "Nobody"),
-        (GREET, ("--payload", "a", "--payload-file", "b"), 2, "not both"),
-        (GREET, ("--payload-file", "missing"), 2, "cannot be read"),
+        ("class C { int F() => x; }", (), 123, "error CS0103"),
+        ("class C { }", (), 124, "IFunctionHandler"),
+        (GREET, ("--handler", "Nobody"), 124, "Nobody"),
+        (GREET, ("--payload", "a", "--payload-file", "b"), 122, "not both"),
+        (GREET, ("--payload-file", "missing"), 122, "cannot be read"),
     ],
 )
 def test_failures_have_their_exit_code_and_no_traceback(
@@ -128,6 +128,57 @@ def test_failures_have_their_exit_code_and_no_traceback(
     assert message in done.stderr.decode()
     assert b"Traceback" not in done.stderr
     assert done.stdout == b""
+
+
+PROGRAM = """#!/usr/bin/env dotnet-wasm-host
+Console.WriteLine($"{string.Join('|', args)} {Console.In.ReadToEnd()}");
+Console.Error.Write("aside");
+return 9;
+"""
+
+
+def test_run_passes_a_programs_streams_and_exit_code_on(command: Command) -> None:
+    for name in ("app.cs", "app"):
+        done = command("run", command.write(name, PROGRAM), "--", "a", "--b", stdin=b"in")
+        assert (done.returncode, done.stdout) == (9, b"a|--b in\n"), done.stderr
+        assert done.stderr.endswith(b"aside")
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "code", "message"),
+    [
+        ('throw new FormatException("f");', (), 134, "Unhandled exception. System.FormatException"),
+        ("while (true) { }", ("--timeout", "1"), 137, "deadline"),
+        ("return 2;", ("--payload", "x"), 122, "has no payload"),
+        ("return missing;", (), 123, "CS0103"),
+        ("#:sdk Web\nreturn 1;", (), 123, "app.cs(1,1): error"),
+    ],
+)
+def test_programs_that_fail(
+    command: Command, source: str, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = command("run", command.write("app.cs", source), *arguments)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+def test_piped_input_is_the_payload_of_a_function(command: Command) -> None:
+    assert command("run", command.write("g.cs", GREET), stdin=b"pipe").stdout == b"Hello, pipe"
+
+
+def test_what_is_not_csharp_is_said(command: Command) -> None:
+    done = command("run", command.write("passwd", "root:x:0"))
+    assert done.returncode == 121
+    assert b"passwd is not C#" in done.stderr
+    done = command("run", command.write("g.cs", GREET), "--", "argument")
+    assert done.returncode == 122
+    assert b"takes no arguments" in done.stderr
+
+
+def test_version(command: Command) -> None:
+    assert command("--version").stdout.decode() == f"dotnet-wasm-host {dwh.__version__}\n"
+    assert b"Commands" in command().stdout
 
 
 def test_a_failing_function_shows_its_inner_exception_and_stack(command: Command) -> None:

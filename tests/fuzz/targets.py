@@ -72,7 +72,8 @@ def _state() -> dict[str, object]:
         "functions": [
             {"function_id": "f", "handle": 1, "handler_type": "F", "assembly_name": "F",
              "assembly_sha256": "0" * 64, "size": 3072,
-             "loaded_at": "2026-11-22T10:00:00+00:00", "is_async": False},
+             "loaded_at": "2026-11-22T10:00:00+00:00", "is_async": False,
+             "unresolved": ["Lib"]},
         ],
         "capabilities": ["tool"],
         "manifest": {

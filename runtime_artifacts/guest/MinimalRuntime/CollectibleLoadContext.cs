@@ -12,7 +12,7 @@ namespace MinimalRuntime;
 /// library and the contract are not among them (the host leaves them out) and stay shared.
 /// </summary>
 /// <param name="name">Shown by debuggers and in error messages.</param>
-/// <param name="dependencies">Images by simple name; loaded when something refers to them.</param>
+/// <param name="dependencies">Images by simple name, satellites by culture/name; loaded when something refers to them.</param>
 internal sealed class CollectibleLoadContext(string name, Dictionary<string, byte[]> dependencies)
     : AssemblyLoadContext(name, isCollectible: true)
 {
@@ -36,8 +36,12 @@ internal sealed class CollectibleLoadContext(string name, Dictionary<string, byt
         return dependencies.Remove(simpleName, out var image) ? this.LoadFromBytes(image) : null;
     }
 
+    // Satellites of every culture have one simple name; the host puts the culture before it.
     protected override Assembly? Load(AssemblyName assemblyName) =>
         assemblyName.Name is not { } simpleName ? null
+        : assemblyName.CultureName is { Length: > 0 } culture
+            ? dependencies.Remove($"{culture}/{simpleName}", out var satellite)
+                ? this.LoadFromBytes(satellite) : null
         : dependencies.Remove(simpleName, out var image) ? this.LoadFromBytes(image)
         : CapabilityLoader.Resolve(simpleName);
 }

@@ -9,12 +9,27 @@ namespace MinimalRuntime;
 /// </summary>
 internal static class StandardInput
 {
+    private static TextReader? reader;
+
     /// <summary>Give the console a reader on descriptor 0.</summary>
-    public static void Install() =>
-        // By name: a base layer without System.Console has nothing to install.
-        Type.GetType("System.Console, System.Console")?
-            .GetMethod("SetIn")?
-            .Invoke(null, [new StreamReader(new DescriptorStream(), bufferSize: 4096)]);
+    public static void Install()
+    {
+        // Synchronised, as the console hands it out: so that it is known again.
+        reader = TextReader.Synchronized(new StreamReader(new DescriptorStream(), bufferSize: 4096));
+        Console()?.GetMethod("SetIn")?.Invoke(null, [reader]);
+    }
+
+    /// <summary>Forget what was read; a reader that a program has set stays.</summary>
+    public static void Renew()
+    {
+        if (reader is not null && ReferenceEquals(Console()?.GetProperty("In")?.GetValue(null), reader))
+        {
+            Install();
+        }
+    }
+
+    // By name: a base layer without System.Console has nothing to install.
+    private static Type? Console() => Type.GetType("System.Console, System.Console");
 
     /// <summary>Opened at the first read: an image that was never read from holds nothing open.</summary>
     private sealed class DescriptorStream : Stream

@@ -1,0 +1,82 @@
+"""``compile_csharp``: from source to an assembly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.errors import MarshallingTypeError
+from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dotnet_wasm_host.assembly import Assembly, DependencySource
+
+__all__ = ["compile_csharp"]
+
+
+def compile_csharp(
+    source: str | Mapping[str, str],
+    *,
+    assembly_name: str | None = None,
+    references: DependencySource = (),
+    optimize: bool = True,
+    nullable: bool = True,
+    implicit_usings: bool = True,
+    pdb: bool = True,
+    define: Iterable[str] = (),
+    langversion: str | None = None,
+    unsafe: bool = True,
+    checked: bool = False,
+    warnings_as_errors: bool = False,
+    timeout: float | None = None,
+) -> Assembly:
+    """Compile C# 12 into an assembly, with Roslyn running inside the sandbox.
+
+    The base library and ``MinimalRuntime`` (the contract) are referenced. No SDK is needed and
+    the compiler sees nothing of the host but what is given here. The same input gives the same
+    bytes. The first compile on a machine builds an image (seconds); later ones take around a
+    tenth of a second.
+
+    Args:
+        source: one file's text, or file names with their texts.
+        assembly_name: simple name; without it one is made from a hash of the source.
+        references: assemblies the source uses: a file, a folder, a ``.nupkg``, or a list of these
+            and of assemblies as values. Give the same to ``load_assembly(..., dependencies=...)``.
+        optimize: release code; otherwise debug code, with the symbol ``DEBUG``.
+        nullable: enable nullable reference types.
+        implicit_usings: the usings of an SDK project for the console, and ``MinimalRuntime``.
+        pdb: embed a portable PDB, from which stack traces get files and lines.
+        define: preprocessor symbols.
+        langversion: C# version as the compiler's ``/langversion`` has it: ``"7.3"``, ``"12"``,
+            ``"preview"``; ``None`` for C# 12.
+        unsafe: allow unsafe code. It is: a sandbox holds unsafe code as well as other code.
+        checked: integer arithmetic that overflows throws.
+        warnings_as_errors: whether a warning stops the compilation.
+        timeout: seconds the compilation may take.
+
+    Raises:
+        CompilationError: the source has errors; ``.diagnostics`` has them with positions.
+        InvocationTimeout: it took longer than ``timeout``.
+        MarshallingError: a source, name, reference or option is not what it should be.
+    """
+    options = CompilerOptions(
+        optimize=optimize,
+        nullable=nullable,
+        implicit_usings=implicit_usings,
+        pdb=pdb,
+        define=_texts(define),
+        langversion=langversion,
+        unsafe=unsafe,
+        checked=checked,
+        warnings_as_errors=warnings_as_errors,
+    )
+    return CSharpCompiler.load().compile(
+        source, assembly_name=assembly_name, references=references, options=options, timeout=timeout
+    )
+
+
+def _texts(given: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        raise MarshallingTypeError(f"define is a list of texts, not {given!r}")
+    return tuple(given)

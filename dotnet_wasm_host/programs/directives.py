@@ -1,0 +1,163 @@
+"""Directives of .NET 10's file-based apps: ``#!`` and ``#:`` lines before the first C# token.
+
+Source: the .NET SDK's ``documentation/general/dotnet-run-file.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from dotnet_wasm_host.errors import CompilationError, Diagnostic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dotnet_wasm_host.roslyn import CompilerOptions
+
+__all__ = ["FileDirectives", "read_directives"]
+
+_DIRECTIVE = re.compile(r"\s*#:(\S*)[ \t]*(.*?)\s*$")
+#: Lines that may stand between directives: nothing, comments, what the preprocessor reads.
+_TRIVIA = re.compile(r"\s*(//|#(?!:)|$)")
+_SWITCHES = {"true": True, "enable": True, "false": False, "disable": False}
+#: ``$(Name)``: what the property had before, which is kept.
+_FORMER = re.compile(r"\$\(\w+\)")
+
+
+@dataclass(frozen=True, slots=True)
+class FileDirectives:
+    """What the directives of one file say.
+
+    Attributes:
+        text: the source, directives left blank so that every line keeps its number.
+        properties: property name, as this library writes it, to value and line.
+    """
+
+    text: str
+    properties: dict[str, tuple[str, int]] = field(default_factory=dict)
+    file: str = ""
+
+    @property
+    def assembly_name(self) -> str | None:
+        """``#:property AssemblyName=...``."""
+        value, _ = self.properties.get("AssemblyName", (None, 0))
+        return value
+
+    def applied_to(self, options: CompilerOptions) -> CompilerOptions:
+        """Compiler options, changed as the properties say. CompilationError for a wrong value."""
+        for name, (value, line) in self.properties.items():
+            change = _PROPERTIES[name]
+            try:
+                options = replace(options, **change(options, value))
+            except ValueError as error:
+                raise _error(self.file, line, f"#:property {name}={value}: {error}") from error
+        return options
+
+
+def read_directives(file: str, text: str) -> FileDirectives:
+    """Read the directives of a source file.
+
+    Raises:
+        CompilationError: a directive that this library does not have, at its line.
+    """
+    if not text.startswith("#!") and "#:" not in text:
+        return FileDirectives(text, file=file)
+    lines = text.split("\n")
+    properties: dict[str, tuple[str, int]] = {}
+    in_comment = False
+    for index, line in enumerate(lines):
+        if in_comment:
+            in_comment = "*/" not in line
+        elif index == 0 and line.startswith("#!"):
+            lines[index] = ""
+        elif found := _DIRECTIVE.match(line):
+            _read_directive(file, index + 1, found[1], found[2], properties)
+            lines[index] = ""
+        elif line.lstrip().startswith("/*"):
+            _, _, rest = line.partition("/*")
+            in_comment = "*/" not in rest
+        elif not _TRIVIA.match(line):
+            break
+    return FileDirectives("\n".join(lines), properties, file)
+
+
+def _read_directive(
+    file: str, line: int, kind: str, value: str, properties: dict[str, tuple[str, int]]
+) -> None:
+    if kind == "package":
+        raise _error(
+            file,
+            line,
+            f"#:package {value}: packages are not fetched; give the package's file instead: "
+            "references=['....nupkg'], or --dependency",
+        )
+    if kind != "property":
+        raise _error(
+            file,
+            line,
+            f"#:{kind} is not a directive of this tool; it has #:property with "
+            f"{', '.join(_PROPERTIES)}",
+        )
+    name, separator, content = value.partition("=")
+    known = {item.lower(): item for item in _PROPERTIES}
+    written = known.get(name.strip().lower())
+    if written is None or not separator:
+        raise _error(
+            file,
+            line,
+            f"#:property {value}: expected Name=Value with one of {', '.join(_PROPERTIES)}",
+        )
+    if written in properties:
+        raise _error(file, line, f"#:property {written} is there twice; leave one of them out")
+    properties[written] = (content.strip(), line)
+
+
+def _error(file: str, line: int, message: str) -> CompilationError:
+    return CompilationError([Diagnostic("DWH0001", "error", message, file, line, 1, line, 1)])
+
+
+def _switch(name: str) -> Callable[[CompilerOptions, str], dict[str, Any]]:
+    def change(_: CompilerOptions, value: str) -> dict[str, Any]:
+        if value.lower() not in _SWITCHES:
+            raise ValueError(f"{value!r} is neither of {', '.join(_SWITCHES)}")
+        return {name: _SWITCHES[value.lower()]}
+
+    return change
+
+
+def _items(value: str, separators: str) -> tuple[str, ...]:
+    parts = re.split(f"[{separators}]", _FORMER.sub("", value))
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _define(options: CompilerOptions, value: str) -> dict[str, Any]:
+    return {"define": options.define + _items(value, ";,")}
+
+
+def _no_warn(options: CompilerOptions, value: str) -> dict[str, Any]:
+    return {"no_warn": options.no_warn + _items(value, ";, ")}
+
+
+def _langversion(_: CompilerOptions, value: str) -> dict[str, Any]:
+    return {"langversion": value}
+
+
+def _nothing(_: CompilerOptions, __: str) -> dict[str, Any]:
+    # The assembly's name is read elsewhere; the root namespace names resources and no code.
+    return {}
+
+
+_PROPERTIES: dict[str, Callable[[CompilerOptions, str], dict[str, Any]]] = {
+    "Nullable": _switch("nullable"),
+    "ImplicitUsings": _switch("implicit_usings"),
+    "LangVersion": _langversion,
+    "AllowUnsafeBlocks": _switch("unsafe"),
+    "DefineConstants": _define,
+    "CheckForOverflowUnderflow": _switch("checked"),
+    "NoWarn": _no_warn,
+    "TreatWarningsAsErrors": _switch("warnings_as_errors"),
+    "AssemblyName": _nothing,
+    "RootNamespace": _nothing,
+}
