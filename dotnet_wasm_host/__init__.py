@@ -55,6 +55,8 @@ from dotnet_wasm_host.memory import Block, Memory
 from dotnet_wasm_host.options import (
     Clock,
     HttpPolicy,
+    JitReport,
+    JitStats,
     Limits,
     RuntimeStats,
     SystemClock,
@@ -110,6 +112,8 @@ __all__ = [
     "InvocationError",
     "InvocationTimeout",
     "Isolation",
+    "JitReport",
+    "JitStats",
     "LimitExceeded",
     "Limits",
     "LoadedFunction",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass, field, fields
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Clock",
     "HttpPolicy",
+    "JitReport",
+    "JitStats",
     "Limits",
     "RuntimeStats",
     "SystemClock",
     "WasiOptions",
+    "compiles_methods",
     "require_type",
 ]
 
@@ -40,6 +44,27 @@ MIN_STACK_BYTES = 256 * KIB
 MAX_STACK_BYTES = 2 * MIB
 #: Format of pickled Limits.
 _PICKLE = 1
+
+
+#: What ``jit=None`` stands for.
+JIT_VARIABLE = "DOTNET_WASM_HOST_JIT"
+
+
+def compiles_methods(jit: str | None) -> bool:
+    """Whether methods that run often are compiled: ``"auto"``, not ``"off"``.
+
+    ``None`` is what the environment variable ``DOTNET_WASM_HOST_JIT`` says, else ``"off"``.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    chosen = os.environ.get(JIT_VARIABLE) or "off" if jit is None else jit
+    if chosen not in {"auto", "off"}:
+        where = f"{JIT_VARIABLE}=" if jit is None else ""
+        raise ValueError(
+            f"expected jit 'auto' or 'off', found {where}{chosen!r}; choose one of them"
+        )
+    return chosen == "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +340,45 @@ def _check_host_pattern(pattern: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class JitStats:
+    """Machine code of the present instance of a runtime.
+
+    Attributes:
+        methods: .NET methods with compiled code.
+        code_bytes: bytes of WebAssembly that were compiled for them.
+        pending: methods that have run often and wait to be compiled.
+        rejected: methods that stay interpreted because they cannot be compiled.
+        discarded: methods that had changed while they were compiled in the background.
+    """
+
+    methods: int = 0
+    code_bytes: int = 0
+    pending: int = 0
+    rejected: int = 0
+    discarded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JitReport:
+    """What ``Runtime.compile_hot_methods`` has done.
+
+    Attributes:
+        methods: .NET methods that have compiled code now and had none before.
+        code_bytes: bytes of WebAssembly that were compiled for them.
+        rejected: reason to number of methods that stay interpreted because of it.
+        exits: instruction of the interpreter to number of places in the compiled methods that
+            are left for the interpreter because of it.
+        seconds: that it took.
+    """
+
+    methods: int = 0
+    code_bytes: int = 0
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    exits: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimeStats:
     """Counters of one runtime since it was made.
 
@@ -328,6 +392,7 @@ class RuntimeStats:
         leaked_bytes_estimate: linear memory held by unloaded functions that .NET's Mono
             runtime cannot give back; recycling the instance returns it.
         host_work: what the host did on behalf of the guest, in the units of ``Limits.host_work``.
+        jit: machine code of the present instance.
     """
 
     linear_memory_bytes: int
@@ -339,3 +404,4 @@ class RuntimeStats:
     recycles: int
     leaked_bytes_estimate: int
     host_work: int = 0
+    jit: JitStats = JitStats()

@@ -23,7 +23,7 @@ from dotnet_wasm_host.base_library.configurations import (
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
 from dotnet_wasm_host.guest.pending import PendingCall
-from dotnet_wasm_host.images.boot import PROPERTIES, boot, find_methods
+from dotnet_wasm_host.images.boot import ENTRIES_EVERYWHERE, PROPERTIES, boot, find_methods
 from dotnet_wasm_host.images.state import ImageManifest, ImageState, freeze
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
@@ -77,12 +77,26 @@ class ImageParts(NamedTuple):
 
 @final
 class ImageBuilder:
-    """Makes images for one engine, through the cache where there is one."""
+    """Makes images for one engine, through the cache where there is one.
+
+    Args:
+        engine: what they are compiled for.
+        progress: told what takes longer than a moment.
+        store: the artifacts to make them from.
+        method_entries: their methods have instructions that can be pointed at compiled code.
+            Such images have names of their own in the cache.
+    """
 
     def __init__(
-        self, engine: Engine, progress: Progress, store: ArtifactStore | None = None
+        self,
+        engine: Engine,
+        progress: Progress,
+        store: ArtifactStore | None = None,
+        *,
+        method_entries: bool = False,
     ) -> None:
         self.engine = engine
+        self._method_entries = method_entries
         self.store = store or ArtifactStore.locate()
         self._progress = progress
         self._cache = ImageCache.locate()
@@ -90,7 +104,10 @@ class ImageBuilder:
         # its settings and the CPU.
         self._engine_key = (str(CACHE_FORMAT), engine.name, engine.fingerprint)
         self.key = _digest(
-            *self._engine_key, self.store.fingerprint, *(f"{k}={v}" for k, v in PROPERTIES.items())
+            *self._engine_key,
+            self.store.fingerprint,
+            *(f"{k}={v}" for k, v in PROPERTIES.items()),
+            *(ENTRIES_EVERYWHERE if method_entries else ()),
         )
 
     @property
@@ -177,7 +194,10 @@ class ImageBuilder:
         try:
             with self.step("freezing its memory into an image"):
                 manifest = self._manifest(name, assemblies)
-                origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256, places)
+                origin = ImageState(
+                    guest.layout, {}, (), (), manifest, self.code_sha256, places,
+                    method_entries=self._method_entries,
+                )  # fmt: skip
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)
         finally:
@@ -189,7 +209,8 @@ class ImageBuilder:
         memory = self.engine.compile(self.store.read(data))
         instance = self.engine.instantiate(code, memory, memory_limit=MAX_MEMORY_BYTES)
         host = Host(instance, _BUILD_LIMITS, WasiOptions())
-        places = boot(host, assemblies.items(), with_time_zones=data == DATA)
+        options = ENTRIES_EVERYWHERE if self._method_entries else ()
+        places = boot(host, assemblies.items(), with_time_zones=data == DATA, options=options)
         host.set_arguments([])
         layout = GuestLayout(
             methods=find_methods(

@@ -36,7 +36,7 @@ from dotnet_wasm_host.images.state import (
 )
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions, compiles_methods
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class RuntimeImage(Uncopyable):
         *,
         engine: str | Engine | None = None,
         stack_bytes: int | None = None,
+        jit: str | None = None,
         progress: Progress | None = None,
     ) -> RuntimeImage:
         """A built-in image, made and cached on first use (seconds), then mapped (milliseconds).
@@ -103,13 +104,14 @@ class RuntimeImage(Uncopyable):
                 ``"minimal"``, ``"linq"``, ``"json"``, ``"http"``, ``"reflection"``, ``"common"``.
             engine: engine or its name.
             stack_bytes: stack that guest code may use; see ``Limits``.
+            jit: ``"auto"`` for an image whose methods can be compiled, ``"off"``; see ``Runtime``.
             progress: told what takes longer than a moment; by default that is logged, or shown
                 on a terminal.
         """
         if name not in IMAGE_NAMES:
             raise ValueError(f"there is no image {name!r}; choose one of {list(IMAGE_NAMES)}")
         chosen = get_engine(engine, stack_bytes=stack_bytes)
-        return _loaded.get(name, chosen, progress or announce)
+        return _loaded.get(name, chosen, progress or announce, method_entries=compiles_methods(jit))
 
     @property
     def manifest(self) -> ImageManifest:
@@ -160,6 +162,11 @@ class RuntimeImage(Uncopyable):
         return self.parts.state.functions
 
     @property
+    def method_entries(self) -> bool:
+        """Whether its methods can be compiled: loaded with ``jit="auto"``, or made of such one."""
+        return self.parts.state.method_entries
+
+    @property
     def capabilities(self) -> tuple[str, ...]:
         """Names of the capabilities loaded inside."""
         return self.parts.state.capabilities
@@ -200,9 +207,11 @@ class RuntimeImage(Uncopyable):
         functions: Sequence[FrozenFunction],
         capabilities: tuple[str, ...],
         name: str | None = None,
+        hot_methods: tuple[int, ...] = (),
     ) -> RuntimeImage:
         """An image of ``guest``, which was started from this one and is at rest."""
-        module, state = freeze(guest, functions, capabilities, self.parts.state)
+        origin = self.parts.state._replace(hot_methods=hot_methods)
+        module, state = freeze(guest, functions, capabilities, origin)
         memory = self.engine.compile(module)
         parts = ImageParts(self.parts.code, memory, state)
         return RuntimeImage(name or self.name, self.engine, parts)
@@ -218,7 +227,9 @@ class RuntimeImage(Uncopyable):
 
         For images that are a fixed function of the installed artifacts; ``name`` is the key.
         """
-        builder = ImageBuilder(self.engine, progress or announce)
+        builder = ImageBuilder(
+            self.engine, progress or announce, method_entries=self.method_entries
+        )
 
         def make_parts() -> ImageParts:
             with builder.step(f"making image {name!r}"):
@@ -358,21 +369,24 @@ class _LoadedImages:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._images: dict[tuple[str, Engine], RuntimeImage] = {}
+        self._images: dict[tuple[str, Engine, bool], RuntimeImage] = {}
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._renew_lock)
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()
 
-    def get(self, name: str, engine: Engine, progress: Progress) -> RuntimeImage:
-        image = self._images.get((name, engine))
+    def get(
+        self, name: str, engine: Engine, progress: Progress, *, method_entries: bool
+    ) -> RuntimeImage:
+        key = (name, engine, method_entries)
+        image = self._images.get(key)
         if image is None:
             with self._lock:
-                image = self._images.get((name, engine))
+                image = self._images.get(key)
                 if image is None:
-                    image = RuntimeImage(name, engine, ImageBuilder(engine, progress).image(name))
-                    self._images[name, engine] = image
+                    builder = ImageBuilder(engine, progress, method_entries=method_entries)
+                    image = self._images[key] = RuntimeImage(name, engine, builder.image(name))
         return image
 
 

@@ -45,6 +45,10 @@ class JsonReader:
         value: bool = self._take(key, bool)
         return value
 
+    def numbers(self, key: str) -> tuple[int, ...]:
+        """A list of addresses, sizes or counts."""
+        return tuple(_in_range(key, _checked(key, i, int)) for i in self._take(key, list))
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts."""
         return tuple(_checked(key, item, str) for item in self._take(key, list))

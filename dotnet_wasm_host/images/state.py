@@ -92,6 +92,8 @@ class ImageState(NamedTuple):
     Attributes:
         places: file name to address in linear memory of the manifest's assemblies.
         has_work: timers run, or work is queued, that the host of an instance has to know of.
+        method_entries: methods have instructions that can be pointed at compiled code.
+        hot_methods: addresses of those that have run often already.
     """
 
     layout: GuestLayout
@@ -103,6 +105,8 @@ class ImageState(NamedTuple):
     places: Mapping[str, int]
     interop: InteropState = InteropState()
     has_work: bool = False
+    method_entries: bool = False
+    hot_methods: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -142,6 +146,9 @@ class ImageState(NamedTuple):
             read.mapping("places", int),
             _interop_state(read.object("interop")),
             has_work=read.flag("has_work"),
+            # Files of the format that older versions wrote have none.
+            method_entries="method_entries" in data and read.flag("method_entries"),
+            hot_methods=read.numbers("hot_methods") if "hot_methods" in data else (),
         )
 
 
@@ -198,6 +205,8 @@ def freeze(
         places={**origin.places, **guest.needs.places},
         interop=guest.host.interop_state,
         has_work=guest.host.mono.has_work,
+        method_entries=origin.method_entries,
+        hot_methods=origin.hot_methods,
     )
     return memory_module(content), state
 

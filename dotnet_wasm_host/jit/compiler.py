@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.jit.control_flow import find_blocks
+from dotnet_wasm_host.jit.control_flow import Work, find_blocks
 from dotnet_wasm_host.jit.emission import THUNK, FunctionEmitter
 from dotnet_wasm_host.jit.helpers import CALL_TYPES, HELPERS
 from dotnet_wasm_host.jit.instructions import ENTRIES, decode
@@ -29,8 +29,10 @@ from dotnet_wasm_host.wasm.assembly import call
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from dotnet_wasm_host.jit.control_flow import Block
+    from dotnet_wasm_host.jit.instructions import Instruction
     from dotnet_wasm_host.jit.interface import GuestView, LinkTarget, MintFacts
     from dotnet_wasm_host.wasm.binary import ValueType
 
@@ -54,8 +56,12 @@ def compile_batch(
     target: LinkTarget,
     methods: Sequence[int],
     limits: CompilerLimits | None = None,
+    *,
+    before_method: Callable[[int], object] = int,
 ) -> CompiledBatch:
     """Compile ``methods`` (addresses of ``InterpMethod``).
+
+    ``before_method`` is told which method the view is read for from then on.
 
     Never raises because of what the view says: a method that cannot be compiled is in
     ``rejected``.
@@ -63,6 +69,7 @@ def compile_batch(
     started = time.perf_counter()
     batch = _Batch(facts, Words(view), limits or CompilerLimits())
     for method in dict.fromkeys(methods):
+        before_method(method)
         batch.add(method)
     return batch.finish(target, started)
 
@@ -83,6 +90,7 @@ class _Batch:
         self._types = {name: self._builder.type(kind) for name, kind in CALL_TYPES.items()}
         self._functions: list[_Function] = []
         self._rejected: list[Rejected] = []
+        self._unused: list[tuple[int, int]] = []
         self._methods = 0
         self._bytes = 0
         self._instructions = 0
@@ -118,15 +126,31 @@ class _Batch:
         statistics = Statistics(self._methods, self._instructions, dict(self._exits), seconds)
         return CompiledBatch(
             self._builder.emit() if indices else b"", len(indices), tuple(entries), (),
-            tuple(self._rejected), statistics,
+            tuple(self._rejected), statistics, tuple(self._unused),
         )  # fmt: skip
 
     def _compile(self, method: int) -> list[_Function]:
         code, content = self._code(method)
         instructions = decode(self._facts.opcodes, content)
-        entries = [it.at for it in instructions if it.name in ENTRIES][:_MAX_ENTRIES]
-        if not entries or entries[0]:
-            raise CannotCompile("does not begin with an entry instruction")
+        entries = [it.at for it in instructions if it.name in ENTRIES]
+        compiled: set[int] = set()
+        try:
+            return self._compile_entries(
+                method, code, instructions, entries[:_MAX_ENTRIES], compiled
+            )
+        finally:
+            self._unused += ((method, code + 2 * at) for at in entries if at not in compiled)
+
+    def _compile_entries(
+        self,
+        method: int,
+        code: int,
+        instructions: Sequence[Instruction],
+        entries: Sequence[int],
+        compiled: set[int],
+    ) -> list[_Function]:
+        if not entries:
+            raise CannotCompile("has no entry instruction")
         o = self._facts.offsets
         context = SelectionContext(
             self._facts, self._words, code,
@@ -135,12 +159,18 @@ class _Batch:
         )  # fmt: skip
         operations = [select(context, instruction) for instruction in instructions]
         connect_finally(code, operations)
-        functions = []
+        functions, work = [], Work(self._limits.method_work)
         for entry in entries:
+            work.charge(len(operations))
             blocks = find_blocks(operations, entry, self._limits.method_blocks)
-            emitter = FunctionEmitter(blocks, entry, self._helper, self._types.__getitem__)
+            emitter = FunctionEmitter(blocks, entry, self._helper, self._types.__getitem__, work)
+            if not emitter.repeats and _exits(blocks.values()):
+                continue  # to go in and out again costs more than what is done between
             body = emitter.write_function()
             functions.append(_Function(method, code + 2 * entry, tuple(emitter.local_types), body))
+        if not functions:
+            raise CannotCompile("is left before it repeats anything")
+        compiled.update((function.instruction - code) // 2 for function in functions)
         self._instructions += len(operations)
         self._exits.update(op.name for op in operations if op.kind is Kind.EXIT)
         return functions
@@ -159,3 +189,7 @@ class _Batch:
         if size > 2 * self._limits.method_units:
             raise CannotCompile(f"has more than {self._limits.method_units} units of code")
         return code, words.block(code, size)
+
+
+def _exits(blocks: Iterable[Block]) -> bool:
+    return any(block.operations[-1].kind is Kind.EXIT for block in blocks)

@@ -17,10 +17,29 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.jit.ir import Operation
 
-__all__ = ["Block", "Dominators", "find_blocks"]
+__all__ = ["Block", "Dominators", "Work", "find_blocks"]
 
 _JUMPS = (Kind.JUMP, Kind.BRANCH, Kind.SWITCH)
 _ENDS = (*_JUMPS, Kind.RETURN, Kind.EXIT)
+
+
+class Work:
+    """Steps of analysis that a method may still take.
+
+    Code is written by whoever compiled the guest's assemblies: some graphs take the square of
+    their size, and nobody knows before.
+    """
+
+    __slots__ = ("_left",)
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    def charge(self, steps: int) -> None:
+        """Take steps. CannotCompile if fewer are left."""
+        self._left -= steps
+        if self._left < 0:
+            raise CannotCompile("takes too long to analyse")
 
 
 @dataclass(slots=True)
@@ -101,9 +120,10 @@ class Dominators:
         children: the other way round.
     """
 
-    __slots__ = ("children", "number", "parent")
+    __slots__ = ("_work", "children", "number", "parent")
 
-    def __init__(self, root: int, successors: Mapping[int, Sequence[int]]) -> None:
+    def __init__(self, root: int, successors: Mapping[int, Sequence[int]], work: Work) -> None:
+        self._work = work
         order = _reverse_postorder(root, successors)
         self.number = {block: n for n, block in enumerate(order)}
         predecessors: dict[int, list[int]] = {block: [] for block in order}
@@ -115,6 +135,7 @@ class Dominators:
         while changed:
             changed = False
             for block in order[1:]:
+                work.charge(1 + len(predecessors[block]))
                 known = [p for p in predecessors[block] if p in self.parent]
                 found = known[0]
                 for other in known[1:]:
@@ -128,14 +149,18 @@ class Dominators:
     def dominates(self, upper: int, lower: int) -> bool:
         """Whether every way to ``lower`` leads through ``upper``."""
         while self.number[lower] > self.number[upper]:
+            self._work.charge(1)
             lower = self.parent[lower]
         return lower == upper
 
     def _common(self, a: int, b: int) -> int:
         while a != b:
+            self._work.charge(1)
             while self.number[a] > self.number[b]:
+                self._work.charge(1)
                 a = self.parent[a]
             while self.number[b] > self.number[a]:
+                self._work.charge(1)
                 b = self.parent[b]
         return a
 

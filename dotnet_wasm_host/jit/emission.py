@@ -39,7 +39,7 @@ from dotnet_wasm_host.wasm.binary import FunctionType, ValueType
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dotnet_wasm_host.jit.control_flow import Block
+    from dotnet_wasm_host.jit.control_flow import Block, Work
     from dotnet_wasm_host.jit.ir import Operation
 
 __all__ = ["THUNK", "FunctionEmitter"]
@@ -61,6 +61,7 @@ class FunctionEmitter:
         entry: the block that is entered.
         helper: index of an imported function, by name.
         call_type: index of the type of an indirect call, by name.
+        work: what the method may still cost.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class FunctionEmitter:
         entry: int,
         helper: Callable[[str], bytes],
         call_type: Callable[[str], int],
+        work: Work,
     ) -> None:
         self._helper = helper
         self._call_type = call_type
@@ -78,8 +80,13 @@ class FunctionEmitter:
         self._temporaries: dict[str, int] = {}
         self._at = entry
         self._context: list[tuple[str, int]] = []
-        self._dominators = Dominators(entry, {at: b.successors for at, b in blocks.items()})
+        self._dominators = Dominators(entry, {at: b.successors for at, b in blocks.items()}, work)
         self._loops, self._merges = self._classify()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether there is a loop in it."""
+        return bool(self._loops)
 
     def write_function(self) -> bytes:
         """The function's instructions."""

@@ -27,13 +27,17 @@ _MAX_NUMBER = 64
 _MAX_TABLE_INDEX = 2**32 - 1
 
 
-def load_facts(store: ArtifactStore) -> MintFacts:
+def load_facts(store: ArtifactStore, code_sha256: str | None = None) -> MintFacts:
     """The facts of a store.
+
+    Args:
+        store: the installed artifacts.
+        code_sha256: of the code module that they are for; the store's by default.
 
     Raises:
         ArtifactError: they are missing, damaged, or of another code module than the store's.
     """
-    return parse_facts(store.read(FACTS), store.manifest.files[CODE].sha256)
+    return parse_facts(store.read(FACTS), code_sha256 or store.manifest.files[CODE].sha256)
 
 
 def encode_facts(facts: MintFacts, code_sha256: str) -> bytes:

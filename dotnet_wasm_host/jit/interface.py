@@ -272,3 +272,6 @@ class CompiledBatch:
     throughs: tuple[Through, ...]
     rejected: tuple[Rejected, ...]
     statistics: Statistics
+    #: Method and address of entry instructions that stay without compiled code. Whoever links the
+    #: module writes ``tier_nop_jiterpreter`` there: to count how often they run costs time.
+    unused: tuple[tuple[int, int], ...] = ()

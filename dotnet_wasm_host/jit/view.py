@@ -9,7 +9,7 @@ from dotnet_wasm_host.jit.interface import OutOfView
 if TYPE_CHECKING:
     from dotnet_wasm_host.jit.interface import GuestView
 
-__all__ = ["MemoryCopy", "Words"]
+__all__ = ["MemoryCopy", "RecordingView", "Words"]
 
 
 @final
@@ -34,6 +34,38 @@ class MemoryCopy:
                 f"{address:#x}; leave this method interpreted"
             )
         return bytes(self._content[address : address + count])
+
+
+@final
+class RecordingView:
+    """A view that keeps what was read, to be compared with memory before code is linked.
+
+    Attributes:
+        read_for: method to what was read for it, by address.
+    """
+
+    __slots__ = ("_reads", "_view", "read_for")
+
+    def __init__(self, view: GuestView) -> None:
+        self._view = view
+        self.read_for: dict[int, dict[int, bytes]] = {}
+        self._reads: dict[int, bytes] = {}
+
+    def begin(self, method: int) -> None:
+        """What is read from now on is read for ``method``."""
+        self._reads = self.read_for[method] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes that can be read, from address 0."""
+        return self._view.size
+
+    def read(self, address: int, count: int) -> bytes:
+        """Read ``count`` bytes. OutOfView if they are not all inside."""
+        content = self._view.read(address, count)
+        if count > len(self._reads.get(address, b"")):
+            self._reads[address] = content
+        return content
 
 
 @final

@@ -51,11 +51,13 @@ class CurrentGuest:
         worn: it is to be replaced as soon as no call waits in it.
         operations: how often its code was entered, calls of functions left out.
         recycles: how often it was replaced.
+        unloads: how often something inside was unloaded.
         leaked: bytes of its memory that unloading did not give back, an estimate.
     """
 
     __slots__ = ("__weakref__", "_event_count", "_former_work", "_limits", "_start", "calling",
-                 "guest", "leaked", "operations", "recycles", "tenants", "worn")  # fmt: skip
+                 "guest", "leaked", "operations", "recycles", "tenants", "unloads",
+                 "worn")  # fmt: skip
 
     def __init__(self, start: Callable[[], Guest], limits: Limits, event_count: EventCount) -> None:
         self._start = start
@@ -64,7 +66,7 @@ class CurrentGuest:
         self.calling = False
         self.tenants: tuple[Tenant, ...] = ()
         self.worn = False
-        self.operations = self.recycles = self.leaked = self._former_work = 0
+        self.operations = self.recycles = self.unloads = self.leaked = self._former_work = 0
         self.guest: Guest = self._fresh()
 
     @property
@@ -111,6 +113,7 @@ class CurrentGuest:
 
     def count_leak(self, size: int) -> None:
         """Unloading has left ``size`` bytes behind; when it is too much, start afresh."""
+        self.unloads += 1
         self.leaked += size
         if self.leaked > self._limits.leaked_bytes:
             if self.guest.pending:

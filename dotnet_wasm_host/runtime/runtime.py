@@ -17,9 +17,12 @@ from dotnet_wasm_host.imports.javascript.http import http_access, http_module
 from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import (
     HttpPolicy,
+    JitReport,
+    JitStats,
     Limits,
     RuntimeStats,
     WasiOptions,
+    compiles_methods,
     require_type,
 )
 from dotnet_wasm_host.runtime.calls import Calls
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
     from dotnet_wasm_host.runtime.cancellation import Cancellation
+    from dotnet_wasm_host.runtime.compilation import Compilation
 
 __all__ = ["Runtime"]
 
@@ -74,6 +78,9 @@ class Runtime(Uncopyable):
             a function that takes bytes and returns bytes, or a coroutine function. They run in the
             process, outside of the sandbox, with what the guest gives them: trust no argument.
         http: what ``HttpClient`` may reach; nothing without it. Needs the extra ``http``.
+        jit: ``"auto"`` compiles methods that run often, in the background; ``"off"`` does not.
+            Without it ``DOTNET_WASM_HOST_JIT`` decides, else it is off. An image that was loaded
+            without it stays interpreted.
 
     Thread-safe: calls are carried out one after the other. Use it as a context manager, or
     call :meth:`close`; a runtime that is forgotten warns and is freed by the garbage collector.
@@ -97,14 +104,16 @@ class Runtime(Uncopyable):
         wasi: WasiOptions | None = None,
         host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None = None,
         http: HttpPolicy | HttpAccess | None = None,
+        jit: str | None = None,
     ) -> None:
         self._lifetime = Lifetime("runtime")
         self._lifetime.closed = True  # so that __del__ is right if the lines below raise
         require_type("limits", limits, Limits)
         require_type("wasi", wasi, WasiOptions)
+        compiles = compiles_methods(jit)
         if isinstance(image, str):
             stack_bytes = None if limits is None else limits.stack_bytes
-            image = RuntimeImage.load(image, engine=engine, stack_bytes=stack_bytes)
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=stack_bytes, jit=jit)
         elif engine is not None:
             raise ValueError("the image belongs to its engine already; leave engine out")
         self._image = image
@@ -134,6 +143,13 @@ class Runtime(Uncopyable):
         self._functions = Functions(self._current, loader, limits, self._lifetime)
         self._capabilities = Capabilities(self._current, loader, image.capabilities)
         self._current.tenants = (self._functions, self._capabilities)
+        self._compilation: Compilation | None = None
+        if compiles and image.method_entries:
+            # Nobody who leaves it off pays for it.
+            from dotnet_wasm_host.runtime.compilation import Compilation  # noqa: PLC0415
+
+            self._compilation = Compilation.of(image, self._current, self._lock)
+            self._current.tenants = (self._compilation, *self._current.tenants)
         self._waiting = WaitingCalls(self._current, limits, self._lock, self.event_count)
         self._calls = Calls(self._current, self._functions, self._waiting, limits)
         # The hot path has no attribute look-ups that could be done once.
@@ -340,7 +356,20 @@ class Runtime(Uncopyable):
                 )
             self._current.run(lambda guest: guest.rest())
             functions = self._functions.frozen()
-            return self._image.freeze(self._current.guest, functions, self.capabilities, name)
+            freeze = partial(self._image.freeze, self._current.guest, functions, self.capabilities)
+            if self._compilation is None:
+                return freeze(name)
+            with self._compilation.unlinked() as hot:
+                return freeze(name, hot)
+
+    def compile_hot_methods(self) -> JitReport:
+        """Compile now what has run often, and wait for it. Does nothing with ``jit="off"``.
+
+        With ``jit="auto"`` the same happens by itself, a little later and in the background.
+        """
+        with self._entered():
+            compilation = self._compilation
+        return JitReport() if compilation is None else compilation.compile_now()
 
     def recycle(self) -> None:
         """Replace the instance by a fresh one now. Functions stay loaded, statics start afresh."""
@@ -362,6 +391,7 @@ class Runtime(Uncopyable):
                 recycles=current.recycles,
                 leaked_bytes_estimate=current.leaked,
                 host_work=current.host_work,
+                jit=JitStats() if self._compilation is None else self._compilation.stats,
             )
 
     @property

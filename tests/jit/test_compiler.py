@@ -197,10 +197,17 @@ def test_switch(number: int, expected: int) -> None:
 
 
 def test_what_is_not_translated_is_an_exit_and_counted() -> None:
-    code = assemble(START, ("ldc.i4.s", 8, 3), ("throw", 8))
-    at, frame = run(code, {})
-    assert (at, slot_i4(frame, 8)) == (7, 3)
+    code = assemble(START, ("ldc.i4.s", 8, 3), ("brtrue.i4.s", 0, -3), ("throw", 8))
+    at, frame = run(code, {0: i4(0)})
+    assert (at, slot_i4(frame, 8)) == (10, 3)
     assert translate(code).statistics.exits == {"throw": 1}
+
+
+def test_what_repeats_nothing_before_it_leaves_stays_interpreted() -> None:
+    batch = translate(assemble(START, ("ldc.i4.s", 8, 3), ("throw", 8)))
+    assert [item.reason for item in batch.rejected] == ["is left before it repeats anything"]
+    assert batch.unused == ((METHOD, CODE),)
+    assert not batch.wasm
 
 
 def test_moves_go_one_after_the_other() -> None:

@@ -1,0 +1,257 @@
+"""Methods of one guest that run often, and the compiled code that they get.
+
+The interpreter tells of a method when it has run often. Between two calls its owner translates
+what has been told, outside of its lock if it likes, and links the result: a module on the
+instance's memory and function table, and a patch of each entry instruction.
+"""
+
+from __future__ import annotations
+
+import struct
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.errors import MemoryAccessError
+from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
+from dotnet_wasm_host.jit.compiler import compile_batch
+from dotnet_wasm_host.jit.interface import CompilerLimits, LinkTarget
+from dotnet_wasm_host.jit.view import MemoryCopy, RecordingView
+from dotnet_wasm_host.options import JitStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dotnet_wasm_host.engines.base import CodeLinker, CompiledModule, Engine
+    from dotnet_wasm_host.imports.host import Host
+    from dotnet_wasm_host.jit.interface import CompiledBatch, Entry, MintFacts
+
+__all__ = ["HotMethods", "Linked", "Translation"]
+
+#: Slots of the function table for one guest; entry instructions count them with 16 bits.
+TABLE_SLOTS = 16_384
+#: WebAssembly of one guest. Machine code is some three times as large.
+MAX_CODE_BYTES = 16 << 20
+#: Methods that wait to be compiled; more are not noted.
+MAX_PENDING = 4_096
+_ENTER = "tier_enter_jiterpreter"
+_PREPARE = "tier_prepare_jiterpreter"
+_NOP = "tier_nop_jiterpreter"
+#: Opcode, and slot from the first that the interpreter was told.
+_PATCH = struct.Struct("<HH")
+#: The table that the interpreter takes entries' slots from (``JITERPRETER_TABLE_TRACE``).
+_TRACES = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A batch that is compiled and not linked.
+
+    Attributes:
+        batch: what the compiler gave.
+        module: machine code, ``None`` where there is none.
+        read: address to content of all that was read for each method.
+    """
+
+    batch: CompiledBatch
+    module: CompiledModule | None
+    read: dict[int, dict[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What linking a translation gave: methods, and methods that had changed meanwhile."""
+
+    methods: int
+    discarded: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    method: int
+    address: int
+    before: bytes
+    after: bytes
+
+
+@final
+class HotMethods:
+    """Not thread-safe but for :meth:`translate`: the runtime holds its lock.
+
+    Args:
+        host: the instance. Its owner keeps it.
+        linker: adds code to the instance.
+        engine: compiles for it.
+        facts: of the code module that runs in it.
+        limits: of each batch.
+
+    Attributes:
+        on_noted: called when a method has been noted, in the middle of a call.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        linker: CodeLinker,
+        engine: Engine,
+        facts: MintFacts,
+        limits: CompilerLimits,
+    ) -> None:
+        self._host: Host = weakref.proxy(host)  # which refers to this object
+        self._linker = linker
+        self._engine = engine
+        self._facts = facts
+        self._limits = limits
+        number = {op.name: n for n, op in enumerate(facts.opcodes)}
+        self._enter = number[_ENTER]
+        self._prepare = number[_PREPARE].to_bytes(2, "little")
+        self._nop = number[_NOP].to_bytes(2, "little")
+        self._table: int | None = None
+        self._used_slots = 0
+        self._pending: dict[int, None] = {}
+        self._seen: set[tuple[int, int]] = set()
+        self._patches: list[_Patch] = []
+        self._methods = self._code_bytes = self._rejected = self._discarded = 0
+        self.on_noted = _nothing
+        method = weakref.WeakMethod(self._note)
+        host.mono.tier_up = lambda *arguments: (
+            note(*arguments) if (note := method()) else JITERPRETER_TRAINING
+        )
+
+    def _note(self, frame: int, _method: int, _ip: int, _index: int, start: int, _size: int) -> int:
+        """The interpreter has run a method often. In the middle of a call."""
+        offset = self._facts.offsets.interp_frame_imethod
+        try:
+            method = self._host.memory.read_u32(frame + offset)
+        except MemoryAccessError:
+            return JITERPRETER_TRAINING
+        if (method, start) not in self._seen and len(self._seen) < 4 * MAX_PENDING:
+            self._seen.add((method, start))
+            if len(self._pending) < MAX_PENDING:
+                self._pending[method] = None
+                self.on_noted()
+        return JITERPRETER_TRAINING
+
+    @property
+    def stats(self) -> JitStats:
+        """Counters since the instance was started."""
+        return JitStats(
+            self._methods, self._code_bytes, len(self._pending), self._rejected, self._discarded
+        )
+
+    def expect(self, methods: Sequence[int]) -> None:
+        """Methods that ran often before the image was made, and are not told of again."""
+        self._pending.update(dict.fromkeys(methods[:MAX_PENDING]))
+        if self._pending:
+            self.on_noted()
+
+    @property
+    def hot(self) -> tuple[int, ...]:
+        """Methods that are compiled or wait to be, for an image of the guest."""
+        read = self._host.memory.read
+        compiled = (p.method for p in self._patches if read(p.address, len(p.after)) == p.after)
+        return tuple(dict.fromkeys((*compiled, *self._pending)))
+
+    def forget_pending(self) -> None:
+        """Something was unloaded: addresses of methods may mean others from now on."""
+        self._pending.clear()
+        self._seen.clear()
+
+    def take(self) -> tuple[Sequence[int], bytes, int] | None:
+        """What :meth:`translate` takes: methods, a copy of memory, the first slot.
+
+        ``None`` where nothing waits, or there is no room for more code.
+        """
+        if not self._pending or self._code_bytes >= MAX_CODE_BYTES:
+            self._pending.clear()
+            return None
+        methods, self._pending = list(self._pending), {}
+        memory = self._host.memory
+        return methods, memory.read(0, memory.size), self._first_slot() + self._used_slots
+
+    def translate(self, methods: Sequence[int], memory: bytes, first_slot: int) -> Translation:
+        """Compile methods. From any thread: it touches nothing of the guest.
+
+        Raises:
+            ValueError: the engine refuses the module, which is a defect of the compiler.
+        """
+        view = RecordingView(MemoryCopy(memory))
+        target = LinkTarget(first_slot, 0, 0)
+        batch = compile_batch(
+            self._facts, view, target, methods, self._limits, before_method=view.begin
+        )
+        module = self._engine.compile(batch.wasm) if batch.wasm else None
+        return Translation(batch, module, view.read_for)
+
+    def link(self, translation: Translation) -> Linked:
+        """Give methods their compiled code. No code of the guest may run.
+
+        What has changed since it was read stays interpreted: the method may have been freed, and
+        something else be there.
+        """
+        batch = translation.batch
+        self._rejected += len(batch.rejected)
+        valid = {method for method, read in translation.read.items() if self._unchanged(read)}
+        for method, address in batch.unused:
+            if method in valid:
+                self._stop_counting(address)
+        if translation.module is None:
+            return Linked(0, 0)
+        if self._used_slots + batch.slots > TABLE_SLOTS:
+            self._rejected += batch.statistics.methods
+            return Linked(0, 0)
+        self._linker.link(translation.module)
+        first = self._used_slots
+        self._used_slots += batch.slots
+        self._code_bytes += len(batch.wasm)
+        wanted = {entry.method for entry in batch.entries}
+        for entry in batch.entries:
+            if entry.method in valid:
+                self._patch(entry, first)
+        self._methods += len(wanted & valid)
+        self._discarded += len(wanted - valid)
+        return Linked(len(wanted & valid), len(wanted - valid))
+
+    def unlink(self) -> None:
+        """Take all patches back, for a copy of memory without the compiled code."""
+        self._exchange((p.address, p.after, p.before) for p in self._patches)
+
+    def relink(self) -> None:
+        """Put patches in again after :meth:`unlink`."""
+        self._exchange((p.address, p.before, p.after) for p in self._patches)
+
+    def _exchange(self, places: Iterable[tuple[int, bytes, bytes]]) -> None:
+        memory = self._host.memory
+        for address, expected, content in places:
+            # A method that was freed has something else there.
+            if memory.read(address, len(expected)) == expected:
+                memory.write(address, content)
+
+    def _first_slot(self) -> int:
+        if self._table is None:
+            self._table = self._linker.grow_table(TABLE_SLOTS)
+            last = self._table + TABLE_SLOTS - 1
+            self._host.call("mono_jiterp_initialize_table", _TRACES, self._table, last)
+        return self._table
+
+    def _unchanged(self, read: dict[int, bytes]) -> bool:
+        memory = self._host.memory
+        return all(
+            memory.read(address, len(content)) == content for address, content in read.items()
+        )
+
+    def _stop_counting(self, address: int) -> None:
+        memory = self._host.memory
+        if memory.read(address, 2) == self._prepare:
+            memory.write(address, self._nop)
+
+    def _patch(self, entry: Entry, first: int) -> None:
+        memory, after = self._host.memory, _PATCH.pack(self._enter, first + entry.slot)
+        for address in entry.instructions:
+            before = memory.read(address, _PATCH.size)
+            memory.write(address, after)
+            self._patches.append(_Patch(entry.method, address, before, after))
+
+
+def _nothing() -> None:
+    """Nobody waits."""

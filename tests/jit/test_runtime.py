@@ -1,0 +1,190 @@
+"""Compiled methods in real instances."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.jit import hot_methods
+from dotnet_wasm_host.options import compiles_methods
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = """
+using System; using System.Text;
+public sealed class Loops : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var text = Encoding.UTF8.GetString(input);
+        if (text == "forever") for (int i = 0; ; i = i * 3 + 1) { if (i == 17) break; }
+        if (text == "overflow") { int x = 1; for (int i = 0; i < 90000; i++) x = checked(x + i); }
+        uint hash = 2166136261;
+        for (int i = 0; i < 50000; i++) hash = (hash ^ (uint)i) * 16777619;
+        return Encoding.UTF8.GetBytes(hash.ToString());
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def loops() -> dwh.Assembly:
+    return dwh.compile_csharp(SOURCE)
+
+
+@pytest.fixture
+def runtime(loops: dwh.Assembly) -> Iterator[dwh.Runtime]:
+    with dwh.Runtime(jit="auto") as runtime:
+        runtime.load_assembly("loops", loops)
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def expected(loops: dwh.Assembly) -> bytes:
+    with dwh.Runtime(jit="off") as runtime:
+        runtime.load_assembly("loops", loops)
+        return runtime.invoke("loops")
+
+
+def warm(runtime: dwh.Runtime) -> None:
+    for _ in range(5):
+        runtime.invoke("loops")
+    runtime.compile_hot_methods()
+    assert runtime.stats().jit.methods > 0
+
+
+def test_results_are_those_of_the_interpreter(runtime: dwh.Runtime, expected: bytes) -> None:
+    assert {runtime.invoke("loops") for _ in range(5)} == {expected}
+    runtime.compile_hot_methods()
+    stats = runtime.stats().jit
+    assert stats.methods > 0
+    assert stats.code_bytes > 0
+    assert {runtime.invoke("loops") for _ in range(5)} == {expected}
+
+
+def test_nothing_is_compiled_where_it_is_off(loops: dwh.Assembly) -> None:
+    with dwh.Runtime(jit="off") as runtime:
+        runtime.load_assembly("loops", loops)
+        for _ in range(5):
+            runtime.invoke("loops")
+        assert runtime.compile_hot_methods() == dwh.JitReport()
+        assert runtime.stats().jit == dwh.JitStats()
+        assert not runtime.image.method_entries
+
+
+def test_a_loop_in_compiled_code_has_a_deadline(runtime: dwh.Runtime, expected: bytes) -> None:
+    warm(runtime)
+    with pytest.raises(dwh.InvocationTimeout):
+        runtime.invoke("loops", b"forever", timeout=0.2)
+    assert runtime.invoke("loops") == expected
+    warm(runtime)  # in the fresh instance, too
+
+
+def test_an_exception_in_compiled_code_is_the_interpreters(
+    runtime: dwh.Runtime, loops: dwh.Assembly, expected: bytes
+) -> None:
+    warm(runtime)
+    with dwh.Runtime(jit="off") as other:
+        other.load_assembly("loops", loops)
+        with pytest.raises(dwh.InvocationError) as interpreted:
+            other.invoke("loops", b"overflow")
+    for _ in range(3):
+        with pytest.raises(dwh.InvocationError) as compiled:
+            runtime.invoke("loops", b"overflow")
+        assert str(compiled.value) == str(interpreted.value)
+        runtime.compile_hot_methods()
+    assert runtime.invoke("loops") == expected
+
+
+def test_a_snapshot_starts_interpreted_or_compiled(runtime: dwh.Runtime, expected: bytes) -> None:
+    warm(runtime)
+    image = runtime.snapshot()
+    assert image.parts.state.hot_methods
+    assert runtime.invoke("loops") == expected
+    with dwh.Runtime(image, jit="off") as interpreted:
+        assert interpreted.invoke("loops") == expected
+        assert interpreted.stats().jit == dwh.JitStats()
+    with dwh.Runtime(image, jit="auto") as compiled:
+        compiled.compile_hot_methods()
+        assert compiled.stats().jit.methods > 0
+        assert compiled.invoke("loops") == expected
+
+
+def test_what_has_changed_while_it_was_compiled_is_not_linked(
+    runtime: dwh.Runtime, monkeypatch: pytest.MonkeyPatch, expected: bytes
+) -> None:
+    translate = hot_methods.HotMethods.translate
+
+    def change(self: hot_methods.HotMethods, *work: object) -> hot_methods.Translation:
+        found = translate(self, *work)  # type: ignore[arg-type]
+        for read in found.read.values():
+            read[0x100000] = b"what was there before"
+        return found
+
+    monkeypatch.setattr(hot_methods.HotMethods, "translate", change)
+    assert {runtime.invoke("loops") for _ in range(5)} == {expected}
+    runtime.compile_hot_methods()
+    stats = runtime.stats().jit
+    assert stats.methods == 0
+    assert stats.discarded > 0
+
+
+def test_a_failure_falls_back_and_is_logged_once(
+    runtime: dwh.Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    expected: bytes,
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a defect of the compiler")
+
+    monkeypatch.setattr(hot_methods, "compile_batch", fail)
+    with caplog.at_level(logging.WARNING, "dotnet_wasm_host.jit"):
+        for _ in range(3):
+            assert {runtime.invoke("loops") for _ in range(5)} == {expected}
+            assert runtime.compile_hot_methods().methods == 0
+            runtime.recycle()
+    assert [record.message for record in caplog.records] == [
+        "methods stay interpreted: the compiler failed"
+    ]
+
+
+def test_unloading_while_methods_wait(runtime: dwh.Runtime, loops: dwh.Assembly) -> None:
+    for n in range(4):
+        runtime.load_assembly(f"other{n}", loops)
+        for _ in range(3):
+            runtime.invoke(f"other{n}")
+        runtime.unload_assembly(f"other{n}")
+    runtime.compile_hot_methods()
+    warm(runtime)
+
+
+def test_a_runtime_is_closed_while_it_compiles(loops: dwh.Assembly) -> None:
+    for _ in range(3):
+        with dwh.Runtime(jit="auto") as runtime:
+            runtime.load_assembly("loops", loops)
+            for _ in range(3):
+                runtime.invoke("loops")
+    for thread in threading.enumerate():
+        if thread.name == "dotnet-jit":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("value", ["auto", "off"])
+def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DOTNET_WASM_HOST_JIT", value)
+    assert compiles_methods(None) is (value == "auto")
+    assert compiles_methods("auto")
+    assert not compiles_methods("off")
+
+
+def test_another_word_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="expected jit 'auto' or 'off', found 'on'"):
+        dwh.Runtime(jit="on")
+    monkeypatch.setenv("DOTNET_WASM_HOST_JIT", "yes")
+    with pytest.raises(ValueError, match="DOTNET_WASM_HOST_JIT='yes'"):
+        dwh.Runtime()
