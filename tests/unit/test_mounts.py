@@ -632,6 +632,7 @@ def test_without_faccessat_the_kernel_still_decides(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     monkeypatch.setattr("dotnet_wasm_host.imports.files.mounted_nodes.HAS_PROC", False)
+    monkeypatch.setattr("dotnet_wasm_host.imports.files.mounted_files.HAS_PROC", False)
     os.chmod(shared / "a.txt", 0o444)
     fs = FileSystem(WasiOptions(directories={"/m": (shared, False)}), Limits())
     try:

@@ -1,15 +1,25 @@
-"""Nodes of a mounted directory: the host's files, one name at a time."""
+"""Directories of a mount: the host's files, one name at a time."""
 
 from __future__ import annotations
 
 import os
 import stat
-from abc import abstractmethod
 from bisect import bisect_right
 from typing import TYPE_CHECKING, final
 from weakref import WeakValueDictionary
 
 from dotnet_wasm_host.imports.files.host_files import HAS_PROC, HostDescriptor, host_call
+from dotnet_wasm_host.imports.files.mounted_base import (
+    FILE_FLAGS,
+    NOFOLLOW,
+    PERMISSIONS,
+    MountedLink,
+    MountedNode,
+    SpecialFile,
+    by_descriptor,
+    times_of,
+)
+from dotnet_wasm_host.imports.files.mounted_files import MountedFile, OpenedFile
 from dotnet_wasm_host.imports.files.mounts import (
     DIRECTORY_FLAGS,
     HAS_OPENAT,
@@ -19,15 +29,11 @@ from dotnet_wasm_host.imports.files.mounts import (
     inode_of,
 )
 from dotnet_wasm_host.imports.files.nodes import (
-    READ,
     WRITE,
     DirectoryNode,
     Entry,
     FileNode,
-    LinkNode,
     Node,
-    Stat,
-    Usage,
 )
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 
@@ -36,270 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MountedDirectory", "mount_root"]
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-# Should a device or a pipe get in the way after all: do not wait, do not take a terminal.
-_FILE_FLAGS = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-# Set-user-ID and the like would mean something on the host.
-_PERMISSIONS = 0o777
-#: A descriptor of something that may be neither readable nor writable.
-_PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
-_FLAGS_OF = {0: _PATH_ONLY, READ: os.O_RDONLY, WRITE: os.O_WRONLY, READ | WRITE: os.O_RDWR}
 # "." and ".." have the first two cookies of every directory.
 _DOT, _DOT_DOT, _FIRST_NAME = 1, 2, 3
-
-
-class MountedNode(Node):
-    """What all nodes of a mount have: attributes are the host's."""
-
-    __slots__ = ("mount",)
-
-    def __init__(self, mount: Mount) -> None:
-        self.mount = mount
-
-    @abstractmethod
-    def _stat(self) -> os.stat_result:
-        """The host's attributes at this moment. OSError."""
-
-    @property
-    def device(self) -> int:
-        return self.mount.device
-
-    @property
-    def read_only(self) -> bool:
-        return self.mount.read_only
-
-    @property
-    @host_call
-    def mode(self) -> int:
-        return self._stat().st_mode
-
-    @host_call
-    def stat(self) -> Stat:
-        found = self._stat()
-        return Stat(
-            device=self.mount.device,
-            ino=found.st_ino,
-            mode=found.st_mode,
-            links=found.st_nlink,
-            rdev=0,
-            size=found.st_size,
-            atime=found.st_atime_ns,
-            mtime=found.st_mtime_ns,
-            ctime=found.st_ctime_ns,
-        )
-
-    def usage(self) -> Usage:
-        return self.mount.usage()
-
-    def acquire(self) -> None:
-        pass
-
-    def release(self) -> None:
-        pass
-
-
-class NamedNode(MountedNode):
-    """Something that was found in a directory and is not open: whatever has the name."""
-
-    __slots__ = ("_found", "_name", "_where")
-
-    def __init__(self, where: MountedDirectory, name: bytes, found: os.stat_result) -> None:
-        super().__init__(where.mount)
-        self._where = where
-        self._name = name
-        self._found = found
-
-    def _stat(self) -> os.stat_result:
-        return self._found
-
-    @host_call
-    def permits(self, access: int) -> bool:
-        if access & WRITE and self.mount.read_only:
-            return False
-        return self._where.allows(self._name, access)
-
-    def chmod(self, mode: int) -> None:
-        self.mount.require_writable()
-        raise FileSystemError(Errno.ENOTSUP)
-
-    @host_call
-    def set_times(self, atime: int | None, mtime: int | None) -> None:
-        self.mount.require_writable()
-        os.utime(
-            self._name,
-            ns=_times(self._found, atime, mtime),
-            dir_fd=self._where.descriptor.number,
-            follow_symlinks=False,
-        )
-
-
-@final
-class MountedLink(NamedNode, LinkNode):
-    """A symbolic link. Its target is a path of the guest's, wherever it leads on the host."""
-
-    __slots__ = ("target",)
-
-    target: bytes
-
-    def __init__(self, where: MountedDirectory, name: bytes, found: os.stat_result) -> None:
-        super().__init__(where, name, found)
-        self.target = os.readlink(name, dir_fd=where.descriptor.number)
-
-
-@final
-class SpecialFile(NamedNode, FileNode):
-    """A device, a pipe or a socket of the host: can be seen, and removed, but not opened."""
-
-    __slots__ = ()
-
-    seekable = False
-
-    @property
-    def size(self) -> int:
-        return 0
-
-    def open(self, access: int) -> Node:
-        raise FileSystemError(Errno.EACCES)
-
-    def read(self, offset: int, size: int) -> bytes:
-        raise FileSystemError(Errno.EACCES)
-
-    def write(self, offset: int, data: bytes) -> int:
-        raise FileSystemError(Errno.EACCES)
-
-
-@final
-class MountedFile(NamedNode, FileNode):
-    """A regular file that is not open."""
-
-    __slots__ = ()
-
-    @property
-    def size(self) -> int:
-        return self._found.st_size
-
-    @host_call
-    def open(self, access: int) -> Node:
-        if access & WRITE:
-            self.mount.require_writable()
-        return OpenedFile(self.mount, self._opened(_FLAGS_OF[access & (READ | WRITE)]))
-
-    @host_call
-    def chmod(self, mode: int) -> None:
-        self.mount.require_writable()
-        descriptor = self._opened(_PATH_ONLY)
-        if HAS_PROC:
-            os.chmod(_by_descriptor(descriptor), mode & _PERMISSIONS)  # noqa: PTH101 - bytes
-        else:
-            os.fchmod(descriptor.number, mode & _PERMISSIONS)
-
-    def read(self, offset: int, size: int) -> bytes:
-        raise FileSystemError(Errno.EBADF)
-
-    def write(self, offset: int, data: bytes) -> int:
-        raise FileSystemError(Errno.EBADF)
-
-    def _opened(self, flags: int) -> HostDescriptor:
-        where = self._where.descriptor.number
-        descriptor = self.mount.descriptors.open(self._name, flags | _FILE_FLAGS, at=where)
-        # It may have been replaced since it was found.
-        if not stat.S_ISREG(os.fstat(descriptor.number).st_mode):
-            descriptor.close()
-            raise FileSystemError(Errno.EACCES)
-        return descriptor
-
-
-@final
-class OpenedFile(MountedNode, FileNode):
-    """A regular file that is open, for one open description."""
-
-    __slots__ = ("_descriptor", "_inode", "_users")
-
-    def __init__(self, mount: Mount, descriptor: HostDescriptor) -> None:
-        super().__init__(mount)
-        self._descriptor = descriptor
-        self._inode = inode_of(os.fstat(descriptor.number))
-        self._users = 0
-
-    @property
-    def inode(self) -> Inode:
-        """Which file it is."""
-        return self._inode
-
-    def _stat(self) -> os.stat_result:
-        return os.fstat(self._descriptor.number)
-
-    @property
-    @host_call
-    def size(self) -> int:
-        return self._stat().st_size
-
-    @host_call
-    def read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._descriptor.number, size, offset)
-
-    @host_call
-    def write(self, offset: int, data: bytes) -> int:
-        self.mount.require_writable()
-        if not data:
-            return 0
-        additions = self.mount.additions
-        length, end = self._stat().st_size, offset + len(data)
-        if end > length:
-            end = min(end, length + additions.room)
-            if end <= offset:
-                raise FileSystemError(Errno.ENOSPC)
-        written = os.pwrite(self._descriptor.number, data[: end - offset], offset)
-        if offset + written > length:
-            additions.add(self._inode, offset + written - length)
-        return written
-
-    @host_call
-    def truncate(self, size: int) -> None:
-        self.mount.require_writable()
-        additions = self.mount.additions
-        growth = size - self._stat().st_size
-        if growth > additions.room:
-            raise FileSystemError(Errno.ENOSPC)
-        os.ftruncate(self._descriptor.number, size)
-        if growth > 0:
-            additions.add(self._inode, growth)
-        else:
-            additions.cut(self._inode, -growth)
-
-    @host_call
-    def sync(self) -> None:
-        os.fsync(self._descriptor.number)
-
-    @host_call
-    def chmod(self, mode: int) -> None:
-        self.mount.require_writable()
-        os.fchmod(self._descriptor.number, mode & _PERMISSIONS)
-
-    @host_call
-    def set_times(self, atime: int | None, mtime: int | None) -> None:
-        self.mount.require_writable()
-        os.utime(self._descriptor.number, ns=_times(self._stat(), atime, mtime))
-
-    def acquire(self) -> None:
-        self._users += 1
-        users = self.mount.users
-        users[self._inode] = users.get(self._inode, 0) + 1
-
-    def release(self) -> None:
-        self._users -= 1
-        users = self.mount.users
-        users[self._inode] -= 1
-        if users[self._inode] == 0:
-            del users[self._inode]
-            if self._is_removed():
-                self.mount.additions.forget(self._inode)
-        if self._users == 0:
-            self._descriptor.close()
-
-    @host_call
-    def _is_removed(self) -> bool:
-        return self._stat().st_nlink == 0
 
 
 @final
@@ -377,13 +121,13 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def chmod(self, mode: int) -> None:
         self.mount.require_writable()
         path, at = self._itself()
-        os.chmod(path, mode & _PERMISSIONS, dir_fd=at)
+        os.chmod(path, mode & PERMISSIONS, dir_fd=at)
 
     @host_call
     def set_times(self, atime: int | None, mtime: int | None) -> None:
         self.mount.require_writable()
         path, at = self._itself()
-        os.utime(path, ns=_times(self._stat(), atime, mtime), dir_fd=at)
+        os.utime(path, ns=times_of(self._stat(), atime, mtime), dir_fd=at)
 
     @host_call
     def find(self, name: bytes) -> Node | None:
@@ -406,7 +150,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def _directory(self, name: bytes, found: os.stat_result) -> MountedDirectory:
         known = self._known.get(inode_of(found))
         if known is None:
-            descriptor = self._open(name, DIRECTORY_FLAGS | _NOFOLLOW)
+            descriptor = self._open(name, DIRECTORY_FLAGS | NOFOLLOW)
             known = self._known.get(inode_of(os.fstat(descriptor.number)))
             if known is None:
                 return MountedDirectory(self.mount, descriptor, self, name, self._known)
@@ -460,7 +204,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def _itself(self) -> tuple[bytes, int | None]:
         """The directory as a path and the descriptor where it starts; nothing is followed."""
         if HAS_PROC:
-            return _by_descriptor(self.descriptor), None
+            return by_descriptor(self.descriptor), None
         return b".", self.descriptor.number
 
     def _open(self, name: bytes, flags: int, mode: int = 0) -> HostDescriptor:
@@ -470,8 +214,8 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def create_file(self, name: bytes, mode: int) -> FileNode:
         self.mount.require_writable()
         self.mount.additions.require_node()
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _FILE_FLAGS
-        file = OpenedFile(self.mount, self._open(name, flags, mode & _PERMISSIONS))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | FILE_FLAGS
+        file = OpenedFile(self.mount, self._open(name, flags, mode & PERMISSIONS))
         self.mount.additions.add(file.inode, 0)
         return file
 
@@ -479,7 +223,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def create_directory(self, name: bytes, mode: int) -> None:
         self.mount.require_writable()
         self.mount.additions.require_node()
-        os.mkdir(name, mode & _PERMISSIONS, dir_fd=self.descriptor.number)
+        os.mkdir(name, mode & PERMISSIONS, dir_fd=self.descriptor.number)
         found = os.stat(name, dir_fd=self.descriptor.number, follow_symlinks=False)
         self.mount.additions.add(inode_of(found), 0)
 
@@ -531,10 +275,6 @@ def mount_root(
     return MountedDirectory(mount, descriptor, above, name, WeakValueDictionary())
 
 
-def _by_descriptor(descriptor: HostDescriptor) -> bytes:
-    return b"/proc/self/fd/%d" % descriptor.number
-
-
 def _kind(entry: os.DirEntry[str]) -> int:
     if entry.is_symlink():
         return stat.S_IFLNK
@@ -544,10 +284,3 @@ def _kind(entry: os.DirEntry[str]) -> int:
         return stat.S_IFREG
     # A device, a pipe or a socket: the guest can ask which.
     return 0
-
-
-def _times(found: os.stat_result, atime: int | None, mtime: int | None) -> tuple[int, int]:
-    return (
-        found.st_atime_ns if atime is None else atime,
-        found.st_mtime_ns if mtime is None else mtime,
-    )
