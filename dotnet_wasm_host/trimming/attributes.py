@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 __all__ = [
     "GUEST_ATTRIBUTES",
     "READ_BY_THE_RUNTIME",
+    "AttributeRules",
     "AttributeValue",
     "attribute_name",
     "read_attribute",
 ]
 
+FRIENDS = "System.Runtime.CompilerServices.InternalsVisibleToAttribute"
 #: Attributes of the base library that Mono or the base library itself reads at run time. All
 #: others on it are for compilers, analysers and debuggers.
 READ_BY_THE_RUNTIME = frozenset(
@@ -293,3 +295,30 @@ class _BlobReader:
         length, start = read_compressed(self._blob, self._position)
         self._position = start + length
         return self._blob[start : self._position].decode()
+
+
+@final
+class AttributeRules:
+    """Which attributes stay on what is kept."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._names: dict[tuple[int, int], str] = {}
+
+    def name(self, module: Module, row: int) -> str:
+        """Full name of an attribute's class."""
+        coded = module.metadata.row(CustomAttributeRow, row).type
+        key = module.index, coded
+        name = self._names.get(key)
+        if name is None:
+            name = attribute_name(self._world, module, row)
+            self._names[key] = name
+        return name
+
+    def keeps(self, module: Module, row: int) -> bool:
+        """Whether an attribute on something that is kept stays."""
+        name = self.name(module, row)
+        if name == FRIENDS:
+            friend = str(read_attribute(self._world, module, row).fixed[0])
+            return self._world.has(friend.partition(",")[0].strip())
+        return name.rpartition(".")[2] in READ_BY_THE_RUNTIME

@@ -9,12 +9,10 @@ rapid type analysis; ECMA-335 II.12.2 says how slots are filled.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.il import CATCH, Op, tokens
 from dotnet_wasm_host.ecma335.rows import (
-    CustomAttributeRow,
     FieldRow,
     GenericParamConstraintRow,
     GenericParamRow,
@@ -32,30 +30,21 @@ from dotnet_wasm_host.ecma335.signatures import (
     VAR,
     MethodSignature,
     Type,
-    substitute_method,
 )
-from dotnet_wasm_host.ecma335.tables import TYPE_DEF_OR_REF, Table
-from dotnet_wasm_host.trimming.attributes import (
-    GUEST_ATTRIBUTES,
-    READ_BY_THE_RUNTIME,
-    AttributeValue,
-    attribute_name,
-    read_attribute,
-)
-from dotnet_wasm_host.trimming.descriptors import Kept, kept_by, parse_xml
+from dotnet_wasm_host.ecma335.tables import Table
+from dotnet_wasm_host.trimming.attributes import AttributeRules, AttributeValue, read_attribute
+from dotnet_wasm_host.trimming.bodies import Bodies
+from dotnet_wasm_host.trimming.descriptors import kept_by, parse_xml
+from dotnet_wasm_host.trimming.keeping import keep, mark_contract
 from dotnet_wasm_host.trimming.reflection import Reflection
+from dotnet_wasm_host.trimming.slots import Slot, Slots
 from dotnet_wasm_host.trimming.world import (
     FIELD_LITERAL,
     FIELD_STATIC,
-    METHOD_ABSTRACT,
-    METHOD_ACCESS,
     METHOD_NEW_SLOT,
-    METHOD_PUBLIC,
     METHOD_STATIC,
     METHOD_VIRTUAL,
-    ROW_BITS,
     TYPE_BEFORE_FIELD_INIT,
-    VISIBLE_MEMBERS,
     Reference,
 )
 
@@ -68,31 +57,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Marker"]
 
-FRIENDS = "System.Runtime.CompilerServices.InternalsVisibleToAttribute"
 DESCRIPTORS = "ILLink.Descriptors.xml"
-#: What Mono finds by name or builds vtables from, beside what the core's own descriptor lists:
-#: the interfaces that vectors implement, and those that it looks for on primitives.
-VECTOR_INTERFACES = (
-    "IList`1", "ICollection`1", "IEnumerable`1", "IReadOnlyList`1", "IReadOnlyCollection`1",
-    "IEnumerator`1",
-)  # fmt: skip
-ALWAYS_INSTANTIATED = ("System.String", "System.Array", "System.Object")
-ALWAYS_MARKED = ("System.IEquatable`1", "System.IComparable`1")
 #: II.23.1.7: GenericParam flag of ``where T : new()``.
 DEFAULT_CONSTRUCTOR = 0x10
-
-
-class _Slot(NamedTuple):
-    """A method and one that fills its slot.
-
-    Attributes:
-        interface: the interface that ``base`` belongs to; -1 for a class's slot.
-    """
-
-    base: int
-    implementation: int
-    type: int
-    interface: int
 
 
 @final
@@ -114,11 +81,13 @@ class Marker:
         optional_names: frozenset[str] = frozenset(),
     ) -> None:
         self._world = world
-        self._constants = constants
         self._features = features
         self._open = open_to_guests
         self._optional_names = optional_names
+        self._attributes = AttributeRules(world)
         self._reflection = Reflection(world, self)
+        self._bodies = Bodies(world, constants, self, self._reflection, optional_names)
+        self._slots = Slots(world)
         self.types: set[int] = set()
         self.methods: set[int] = set()
         self.fields: set[int] = set()
@@ -128,15 +97,10 @@ class Marker:
         self.reflected: set[int] = set()
         self.reasons: dict[tuple[str, int], str] = {}
         self._cause = "a root"
-        self._slots_of: dict[int, list[_Slot]] = {}
-        self._slots_over: dict[int, list[_Slot]] = {}
         self._implementors: dict[int, list[int]] = {}
         self._static_constructors: set[int] = set()
         self._described: set[int] = set()
-        self._known_attributes: dict[tuple[int, int], str] = {}
         self._pending: deque[tuple[Callable[[int], None], int]] = deque()
-
-    # The way in.
 
     def run(self) -> None:
         """Follow everything that was marked to its end."""
@@ -144,57 +108,12 @@ class Marker:
             action, argument = self._pending.popleft()
             action(argument)
 
-    def mark_runtime_needs(self) -> None:
-        """What Mono needs of the core library whatever runs on it."""
-        world, core = self._world, self._world.core
-        self._describe(core)
-        for name in ALWAYS_INSTANTIATED:
-            self.instantiate(self._core_type(name))
-        for name in ALWAYS_MARKED:
-            self.mark_type(self._core_type(name))
-        for name in VECTOR_INTERFACES:
-            interface = self._core_type(f"System.Collections.Generic.{name}")
-            self.mark_type(interface)
-            for method in world.methods(interface):
-                self.mark_method(method)
-        for method in world.methods(self._core_type("System.Array")):
-            # The implementation of those interfaces, which Mono gives to vectors itself.
-            if world.method_name(method).startswith("InternalArray__"):
-                self.mark_method(method)
-        for field in world.fields(self._core_type("System.String")):
-            if world.field_name(field) == "Empty":
-                self.mark_field(field)
+    def blame(self, cause: str) -> None:
+        """What is marked from now on is reached from there."""
+        self._cause = cause
 
-    def _core_type(self, name: str) -> int:
-        type_ = self._world.type_named(self._world.core, name)
-        if type_ is None:
-            raise MalformedImage(f"{self._world.core.name} has no {name}")
-        return type_
-
-    def mark_guest_attributes(self) -> None:
-        """Attributes that compilers put onto any assembly: Mono asserts that it finds them."""
-        for name in sorted(GUEST_ATTRIBUTES):
-            type_ = self._world.type_named(self._world.core, name)
-            if type_ is not None:
-                self.instantiate(type_)
-                self.mark_visible_members(type_)
-
-    def mark_root(self, module: Module) -> None:
-        """Everything in an assembly that is kept as it is."""
-        world = self._world
-        self._cause = module.name
-        for row in module.types:
-            type_ = world.identity(module, row)
-            self.mark_whole(type_)
-            for impl, interface, _ in world.declared_interfaces(type_):
-                self.mark_type(interface)
-                self._mark_interface_impl(module, impl, use=True)
-        for row in module.metadata.numbers(Table.TYPE_REF):
-            self._mark(world.type_of(module, TYPE_DEF_OR_REF.join(Table.TYPE_REF, row)))
-        for row in module.metadata.numbers(Table.MEMBER_REF):
-            self._mark_reference(world.reference(module, int(Table.MEMBER_REF) << ROW_BITS | row))
-        for row in module.metadata.numbers(Table.CUSTOM_ATTRIBUTE):
-            self._mark_attribute(module, row)
+    def mark_data_of(self, module: Module) -> None:
+        """What a root hands to serializers, unless its look-ups only ask what is there."""
         if module.name not in self._optional_names:
             self._reflection.keep_data(module)
 
@@ -208,48 +127,6 @@ class Marker:
         for field in self._world.fields(type_):
             self.mark_field(field)
 
-    def keep(self, kept: Kept, *, reflected: bool = False) -> None:
-        """What a descriptor says of a type."""
-        world, type_ = self._world, kept.type
-        if kept.preserve == "public" and not world.is_visible(type_):
-            return
-        self.mark_type(type_)
-        if reflected:
-            self.reflected.add(type_)
-        if not world.is_interface(type_):
-            self.instantiate(type_)
-        self._keep_members(kept)
-
-    def _keep_members(self, kept: Kept) -> None:
-        world, type_ = self._world, kept.type
-        if kept.preserve in {"all", "fields"}:
-            for field in world.fields(type_):
-                self.mark_field(field)
-        if kept.preserve in {"all", "methods"}:
-            for method in world.methods(type_):
-                self.mark_method(method)
-        if kept.preserve == "public":
-            self.mark_visible_members(type_)
-        for method in kept.methods:
-            self.mark_method(method)
-        for field in kept.fields:
-            self.mark_field(field)
-
-    def mark_visible_members(self, type_: int) -> None:
-        """Members that code of other assemblies can use."""
-        for method in self._world.methods(type_):
-            if self._is_visible(method):
-                self.mark_method(method)
-        for field in self._world.fields(type_):
-            module, row = self._world.locate(field)
-            flags = module.metadata.row(FieldRow, row).flags
-            # II.23.1.5: fields have the access values of methods. Literals are in the callers.
-            if flags & METHOD_ACCESS in VISIBLE_MEMBERS and not flags & FIELD_LITERAL:
-                self.mark_field(field)
-
-    def _is_visible(self, method: int) -> bool:
-        return self._world.method_row(method).flags & METHOD_ACCESS in VISIBLE_MEMBERS
-
     # Types.
 
     def mark_type(self, type_: int, *, use: bool = True) -> None:
@@ -262,20 +139,20 @@ class Marker:
         self.types.add(type_)
         self.reasons["type", type_] = self._cause
         module, row = world.locate(type_)
-        self._describe(module)
+        self.describe(module)
         if row in module.enclosing:
             self.mark_type(world.identity(module, module.enclosing[row]), use=False)
         flags, _, _, extends, *_ = module.metadata.row(TypeDefRow, row)
         if extends:
-            self._mark(world.type_of(module, extends))
+            self.mark_types_of(world.type_of(module, extends))
         self._mark_constraints(module, Table.TYPE_DEF, row)
         self._mark_by_kind(type_)
         self._mark_attributes(module, Table.TYPE_DEF, row)
         if not flags & TYPE_BEFORE_FIELD_INIT:
             self._mark_static_constructor(type_)
-        self._add_slots(type_)
+        self._slots.add_type(type_)
         if self._open and world.is_visible(type_):
-            self._mark_contract(type_)
+            mark_contract(self._world, self, type_)
         for interface, _ in world.interfaces(type_):
             self._implementors.setdefault(interface, []).append(type_)
         self._pending.append((self._recheck_type, type_))
@@ -301,20 +178,7 @@ class Marker:
             if not flags & FIELD_STATIC or is_enum:
                 self.mark_field(field)
 
-    def _mark_contract(self, type_: int) -> None:
-        """What classes of guests that are not known yet may have to implement."""
-        methods = list(self._world.methods(type_))
-        flags = [self._world.method_row(m).flags for m in methods]
-        if self._world.is_interface(type_):
-            if not any(f & METHOD_STATIC and f & METHOD_VIRTUAL for f in flags):
-                for method in methods:
-                    self.mark_method(method)
-            return
-        for method, flag in zip(methods, flags, strict=True):
-            if flag & METHOD_ABSTRACT and self._is_visible(method):
-                self.mark_method(method)
-
-    def _mark(self, type_: Type, *, use: bool = True, argument: bool = False) -> None:
+    def mark_types_of(self, type_: Type, *, use: bool = True, argument: bool = False) -> None:
         """Every type that a type in a signature is made of."""
         world = self._world
         if isinstance(type_, int):
@@ -332,25 +196,25 @@ class Marker:
         elif head == FUNCTION:
             self._mark_signature_types(type_[1])
         elif head == MODIFIED:
-            self._mark(type_[2])
-            self._mark(type_[3], use=use, argument=argument)
+            self.mark_types_of(type_[2])
+            self.mark_types_of(type_[3], use=use, argument=argument)
         elif head not in {VAR, METHOD_VAR, UNKNOWN}:
-            self._mark(type_[1], use=use, argument=argument)
+            self.mark_types_of(type_[1], use=use, argument=argument)
 
     def _mark_instance(self, type_: tuple, *, use: bool, argument: bool) -> None:  # type: ignore[type-arg]
-        self._mark(type_[1], use=use, argument=argument)
+        self.mark_types_of(type_[1], use=use, argument=argument)
         definition = self._world.definition(type_)
         as_argument = definition is None or not self._world.is_interface(definition) or use
         for each in type_[2:]:
-            self._mark(each, argument=as_argument)
+            self.mark_types_of(each, argument=as_argument)
         if definition is not None:
             module, row = self._world.locate(definition)
             self._check_arguments(module, Table.TYPE_DEF, row, type_[2:])
 
     def _mark_signature_types(self, signature: MethodSignature) -> None:
-        self._mark(signature.result)
+        self.mark_types_of(signature.result)
         for parameter in signature.parameters:
-            self._mark(parameter)
+            self.mark_types_of(parameter)
 
     def _add_argument(self, type_: int) -> None:
         if type_ not in self.generic_arguments:
@@ -396,7 +260,7 @@ class Marker:
         for parameter in module.generics_of(table, row):
             for constraint in module.constraints.get(parameter, ()):
                 coded = module.metadata.row(GenericParamConstraintRow, constraint).constraint
-                self._mark(self._world.type_of(module, coded), use=False)
+                self.mark_types_of(self._world.type_of(module, coded), use=False)
 
     def instantiate(self, type_: int) -> None:
         """Objects of a type can exist."""
@@ -445,11 +309,11 @@ class Marker:
             return
         module, _ = self._world.locate(type_)
         self._cause = self._world.full_name(type_)
-        for slot in self._slots_of.get(type_, ()):
+        for slot in self._slots.of_type(type_):
             self._check(slot)
         for impl, interface, _ in self._world.declared_interfaces(type_):
             if self.keeps_interface(type_, interface):
-                self._mark_interface_impl(module, impl, use=False)
+                self.mark_interface_impl(module, impl, use=False)
         if type_ in self.instantiated:
             for method in self._methods_named(type_, "Finalize"):
                 if not self._world.signature(method).parameters:
@@ -460,16 +324,17 @@ class Marker:
             return
         for method in self._world.methods(interface):
             if method in self.methods:
-                for slot in self._slots_over.get(method, ()):
+                for slot in self._slots.over_method(method):
                     self._check(slot)
         for type_ in list(self._implementors.get(interface, ())):
             self._recheck_type(type_)
 
-    def _mark_interface_impl(self, module: Module, impl: int, *, use: bool) -> None:
+    def mark_interface_impl(self, module: Module, impl: int, *, use: bool) -> None:
+        """An interface that a type lists."""
         coded = module.metadata.row(InterfaceImplRow, impl).interface
-        self._mark(self._world.type_of(module, coded), use=use)
+        self.mark_types_of(self._world.type_of(module, coded), use=use)
 
-    def _check(self, slot: _Slot) -> None:
+    def _check(self, slot: Slot) -> None:
         """Mark an implementation if its slot can be called on an object of its type."""
         if slot.implementation in self.methods or slot.base not in self.methods:
             return
@@ -482,80 +347,10 @@ class Marker:
         if reached:
             self.mark_method(slot.implementation)
 
-    def _add_slots(self, type_: int) -> None:
-        for slot in [*self._explicit_slots(type_), *self._inherited_slots(type_)]:
-            self._add_slot(slot)
-        if not self._world.is_interface(type_):
-            for slot in self._interface_slots(type_):
-                self._add_slot(slot)
-
-    def _add_slot(self, slot: _Slot) -> None:
-        self._slots_of.setdefault(slot.type, []).append(slot)
-        self._slots_over.setdefault(slot.base, []).append(slot)
-
-    def _explicit_slots(self, type_: int) -> Iterator[_Slot]:
-        """II.22.27: MethodImpl."""
-        world = self._world
-        module, row = world.locate(type_)
-        for body, declaration in module.method_impls.get(row, ()):
-            base = world.method_of(module, declaration).target
-            implementation = world.method_of(module, body).target
-            if base and implementation and base != implementation:
-                owner = world.owner_of_method(base)
-                interface = owner if world.is_interface(owner) else -1
-                yield _Slot(base, implementation, type_, interface)
-
-    def _inherited_slots(self, type_: int) -> Iterator[_Slot]:
-        """Overrides by name and signature, of every base class that has the slot."""
-        world = self._world
-        for method in world.methods(type_):
-            flags = world.method_row(method).flags
-            if flags & METHOD_VIRTUAL and not flags & (METHOD_STATIC | METHOD_NEW_SLOT):
-                for base in self.overridden(type_, method):
-                    yield _Slot(base, method, type_, -1)
-
-    def overridden(self, type_: int, method: int) -> Iterator[int]:
-        """Virtual methods of base classes whose slot a method reuses."""
-        world = self._world
-        name, signature = world.method_name(method), world.signature(method)
-        for base, arguments in world.chain(type_):
-            found = world.find_method(base, name, signature, arguments)
-            if found is not None and world.method_row(found).flags & METHOD_VIRTUAL:
-                yield found
-
-    def _interface_slots(self, type_: int) -> Iterator[_Slot]:
-        """II.12.2: interface methods that a public virtual method implements."""
-        world = self._world
-        chain = [(type_, ()), *world.chain(type_)]
-        for interface, arguments in world.interfaces(type_):
-            for method in world.methods(interface):
-                flags = world.method_row(method).flags
-                if flags & METHOD_STATIC or not flags & METHOD_VIRTUAL:
-                    continue
-                name = world.method_name(method)
-                wanted = None
-                for place, own in chain:
-                    module, row = world.locate(place)
-                    if not module.methods_named(row, name):
-                        continue
-                    if wanted is None:
-                        wanted = substitute_method(world.signature(method), arguments)
-                    found = world.find_method(place, name, wanted, own)
-                    if found is not None and self._implements(found):
-                        yield _Slot(method, found, type_, interface)
-                        break
-
-    def _implements(self, method: int) -> bool:
-        flags = self._world.method_row(method).flags
-        return (
-            bool(flags & METHOD_VIRTUAL)
-            and not flags & METHOD_STATIC
-            and flags & METHOD_ACCESS == METHOD_PUBLIC
-        )
-
     # Members.
 
     def mark_field(self, field: int) -> None:
+        """A field that can be used."""
         if field in self.fields:
             return
         self.fields.add(field)
@@ -563,13 +358,14 @@ class Marker:
         module, row = world.locate(field)
         owner = world.owner_of_field(field)
         self.mark_type(owner, use=False)
-        self._mark(world.field_type(field))
+        self.mark_types_of(world.field_type(field))
         flags = module.metadata.row(FieldRow, row).flags
         if flags & FIELD_STATIC and not flags & FIELD_LITERAL:
             self._mark_static_constructor(owner)
         self._mark_attributes(module, Table.FIELD, row)
 
     def mark_method(self, method: int) -> None:
+        """A method that can be called."""
         if method not in self.methods:
             self.methods.add(method)
             self.reasons["method", method] = self._cause
@@ -589,70 +385,31 @@ class Marker:
         self._mark_attributes(module, Table.METHOD_DEF, row)
         if flags & METHOD_VIRTUAL and not flags & (METHOD_STATIC | METHOD_NEW_SLOT):
             # An override needs the slot that it overrides.
-            for base in self.overridden(owner, method):
+            for base in self._slots.overridden(owner, method):
                 self.mark_method(base)
         if module.is_root:
             for body, declaration in module.method_impls.get(module.method_owner[row], ()):
                 if world.method_of(module, body).target == method:
-                    self._mark_reference(world.method_of(module, declaration))
-        for slot in list(self._slots_over.get(method, ())):
+                    self.mark_reference(world.method_of(module, declaration))
+        for slot in list(self._slots.over_method(method)):
             self._check(slot)
-        self._mark_body(module, method)
+        self._bodies.mark_body(module, method)
         self._reflection.depend(module, row, method)
 
-    def _mark_body(self, module: Module, method: int) -> None:
-        world = self._world
-        body = self._constants.body(method)
-        if body is None:
-            return
-        if body.locals_token:
-            for local in world.locals(module, body.locals_token):
-                self._mark(local)
-        for clause in body.clauses:
-            if clause.kind == CATCH:
-                self._mark_reference(world.reference(module, clause.extra))
-        previous = None
-        for _, op, token in (found := tokens(body.code)):
-            if op == Op.LDSTR:
-                continue
-            reference = world.reference(module, token)
-            if op == Op.CONSTRAINED:
-                self._mark(reference.owner, use=False)
-                previous = world.definition(reference.owner)
-                continue
-            self._mark_reference(reference, constrained=previous)
-            if op == Op.LDTOKEN and reference.kind == "type":
-                self._mark_open_type(reference.owner)
-            previous = None
-        self._reflection.follow(
-            module, method, found, by_name=module.name not in self._optional_names
-        )
-
-    def _mark_open_type(self, type_: Type) -> None:
-        """``typeof(G<>)`` and ``typeof(G<int>)`` are there to be made and created.
-
-        No annotation survives MakeGenericType, so every constructor counts.
-        """
-        definition = self._world.definition(type_)
-        if definition is None or self._world.is_interface(definition):
-            return
-        module, row = self._world.locate(definition)
-        if module.generics_of(Table.TYPE_DEF, row):
-            self.mark_methods_named(definition, ".ctor")
-
-    def _mark_reference(self, reference: Reference, constrained: int | None = None) -> None:
+    def mark_reference(self, reference: Reference, constrained: int | None = None) -> None:
+        """What a token refers to; ``constrained`` is the type that the prefix before it names."""
         world = self._world
         if reference.kind == "signature" and reference.signature is not None:
             self._mark_signature_types(reference.signature)
             return
-        self._mark(reference.owner, use=constrained is None)
+        self.mark_types_of(reference.owner, use=constrained is None)
         if constrained is not None:
             self._add_argument(constrained)
         if reference.kind == "field" and reference.target:
             self.mark_field(reference.target)
         if reference.kind == "method" and reference.target:
             for argument in reference.arguments:
-                self._mark(argument, argument=True)
+                self.mark_types_of(argument, argument=True)
             module, row = world.locate(reference.target)
             self._check_arguments(module, Table.METHOD_DEF, row, reference.arguments)
             self.mark_method(reference.target)
@@ -662,39 +419,30 @@ class Marker:
 
     # Attributes and descriptors.
 
-    def attribute_name(self, module: Module, row: int) -> str:
-        """Full name of an attribute's class."""
-        coded = module.metadata.row(CustomAttributeRow, row).type
-        key = module.index, coded
-        name = self._known_attributes.get(key)
-        if name is None:
-            name = attribute_name(self._world, module, row)
-            self._known_attributes[key] = name
-        return name
-
     def keeps_attribute(self, module: Module, row: int) -> bool:
         """Whether an attribute on something that is kept stays."""
-        name = self.attribute_name(module, row)
-        if name == FRIENDS:
-            friend = str(read_attribute(self._world, module, row).fixed[0])
-            return self._world.has(friend.partition(",")[0].strip())
-        return name.rpartition(".")[2] in READ_BY_THE_RUNTIME
+        return self._attributes.keeps(module, row)
+
+    def attribute_name(self, module: Module, row: int) -> str:
+        """Full name of an attribute's class."""
+        return self._attributes.name(module, row)
 
     def _mark_attributes(self, module: Module, table: Table, row: int) -> None:
         if module.is_root:
             return  # All at once, by mark_root.
         for attribute in module.attributes_of(table, row):
-            if self.keeps_attribute(module, attribute):
-                self._mark_attribute(module, attribute)
+            if self._attributes.keeps(module, attribute):
+                self.mark_attribute(module, attribute)
 
-    def _mark_attribute(self, module: Module, row: int) -> None:
+    def mark_attribute(self, module: Module, row: int) -> None:
+        """An attribute: its constructor and the types that its arguments name."""
         try:
             value = read_attribute(self._world, module, row)
         except MalformedImage:
             if module.is_root:
                 return
             raise
-        self._mark_reference(value.constructor)
+        self.mark_reference(value.constructor)
         self._mark_named(value)
         for name in value.types:
             for part in name.all():
@@ -719,7 +467,7 @@ class Marker:
         module = self._world.loaded(assembly)
         return module is not None and module.index in self._described
 
-    def _describe(self, module: Module) -> None:
+    def describe(self, module: Module) -> None:
         """What an assembly's own descriptor keeps, once the assembly is reached."""
         if module.index in self._described:
             return
@@ -734,4 +482,4 @@ class Marker:
             what = f"{DESCRIPTORS} of {module.name}"
             root = parse_xml(content, what)
             for kept in list(kept_by(self._world, root, self._features, what, strict=False)):
-                self.keep(kept)
+                keep(self._world, self, kept)

@@ -13,7 +13,7 @@ from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
 from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_BITS, ROW_MASK
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.trimming.marking import Marker
+    from dotnet_wasm_host.trimming.marks import Marks
     from dotnet_wasm_host.trimming.module import Module
     from dotnet_wasm_host.trimming.world import World
 
@@ -46,9 +46,9 @@ def _rows(module: Module, table: Table) -> range:
 class Reflection:
     """Marks members that are reached by reflection."""
 
-    def __init__(self, world: World, marker: Marker) -> None:
+    def __init__(self, world: World, marks: Marks) -> None:
         self._world = world
-        self._marker = marker
+        self._marks = marks
         self._parameters: dict[int, int] = {}
         self._deferred: dict[str, list[tuple[Module, int, tuple[object, ...]]]] = {}
         self._deferred_names: dict[str, list[tuple[Module, TypeName, int]]] = {}
@@ -56,7 +56,7 @@ class Reflection:
     def accessed(self, module: Module, table: Table, row: int) -> int:
         """Flags of ``[DynamicallyAccessedMembers]`` on a parameter, field or type parameter."""
         for attribute in module.attributes_of(table, row):
-            if self._marker.attribute_name(module, attribute) == ACCESSED_MEMBERS:
+            if self._marks.attribute_name(module, attribute) == ACCESSED_MEMBERS:
                 return int(read_attribute(self._world, module, attribute).fixed[0]) & ALL_MEMBERS  # type: ignore[arg-type]
         return 0
 
@@ -64,33 +64,33 @@ class Reflection:
         """Mark the members of a type, and what it inherits, that the flags name."""
         if not flags:
             return
-        marker = self._marker
-        marker.mark_type(type_)
+        marks = self._marks
+        marks.mark_type(type_)
         if flags & (DEFAULT_CONSTRUCTOR | PUBLIC_CONSTRUCTORS):
-            marker.mark_default_constructor(type_)
+            marks.mark_default_constructor(type_)
         for each in (type_, *(base for base, _ in self._world.chain(type_))):
             self._access_members(each, flags, inherited=each != type_)
 
     def _access_members(self, type_: int, flags: int, *, inherited: bool) -> None:
-        world, marker = self._world, self._marker
+        world, marks = self._world, self._marks
         for method in world.methods(type_):
             public = world.method_row(method).flags & METHOD_ACCESS == METHOD_PUBLIC
             if flags & self._wanted(world.method_name(method), public=public, inherited=inherited):
-                marker.mark_method(method)
+                marks.mark_method(method)
         for field in world.fields(type_):
             module, row = world.locate(field)
             public = module.metadata.row(FieldRow, row).flags & METHOD_ACCESS == METHOD_PUBLIC
             if flags & (PUBLIC_FIELDS if public else OTHER_FIELDS):
-                marker.mark_field(field)
+                marks.mark_field(field)
         if flags & (PUBLIC_PROPERTIES | OTHER_PROPERTIES | PUBLIC_EVENTS | OTHER_EVENTS):
-            marker.reflected.add(type_)
+            marks.reflected.add(type_)
         if flags & INTERFACES:
             for interface, _ in world.interfaces(type_):
-                marker.mark_type(interface)
+                marks.mark_type(interface)
         module, row = world.locate(type_)
         if flags & (PUBLIC_NESTED | OTHER_NESTED) and not inherited:
             for nested in module.nested.get(row, ()):
-                marker.mark_whole(world.identity(module, nested))
+                marks.mark_whole(world.identity(module, nested))
 
     @staticmethod
     def _wanted(name: str, *, public: bool, inherited: bool) -> int:
@@ -137,7 +137,7 @@ class Reflection:
         for text in texts if looks_up else ():
             content = module.metadata.user_string(text)[:-1].decode("utf-16-le", "replace")
             name = parse_type_name(content)
-            if by_name or self._marker.reaches(name.assembly):
+            if by_name or self._marks.reaches(name.assembly):
                 self._access_name(module, name, flags | DEFAULT_CONSTRUCTOR)
             else:
                 waiting = self._deferred_names.setdefault(name.assembly, [])
@@ -146,7 +146,7 @@ class Reflection:
     def _access_name(self, module: Module, name: TypeName, flags: int) -> None:
         type_ = name.resolve(self._world, module)
         if type_ is not None:
-            self._marker.mark_type(type_)
+            self._marks.mark_type(type_)
             self.access(type_, flags)
 
     def _annotated_parameters(self, method: int) -> int:
@@ -180,7 +180,7 @@ class Reflection:
     def depend(self, module: Module, row: int, method: int) -> None:
         """``[DynamicDependency]`` on a method."""
         for attribute in module.attributes_of(Table.METHOD_DEF, row):
-            if self._marker.attribute_name(module, attribute) == DEPENDENCY:
+            if self._marks.attribute_name(module, attribute) == DEPENDENCY:
                 try:
                     value = read_attribute(self._world, module, attribute)
                 except MalformedImage:
@@ -218,7 +218,7 @@ class Reflection:
                 continue
             place, method = world.locate(target.target)
             for attribute in place.attributes_of(Table.METHOD_DEF, method):
-                if self._marker.attribute_name(place, attribute) == UNBOUNDED:
+                if self._marks.attribute_name(place, attribute) == UNBOUNDED:
                     return True
         return False
 
@@ -237,7 +237,7 @@ class Reflection:
             name = first if isinstance(first, TypeName) else parse_type_name(str(first))
             if len(place) > 1:
                 name = TypeName(name.name, str(place[1]), name.arguments)
-            if module.is_core and not self._marker.reaches(name.assembly or module.name):
+            if module.is_core and not self._marks.reaches(name.assembly or module.name):
                 # The core needs the assembly for its users, not for itself: JSImport.
                 self._deferred.setdefault(name.assembly, []).append((module, owner, fixed))
                 return
@@ -251,12 +251,12 @@ class Reflection:
 
     def _depend_on_member(self, type_: int, signature: str) -> None:
         """A member by the name it has in documentation comments; its overloads come with it."""
-        marker, world = self._marker, self._world
+        marks, world = self._marks, self._world
         name = signature.partition("(")[0].partition("`")[0].replace("#", ".")
-        marker.mark_type(type_)
-        marker.mark_methods_named(type_, name)
+        marks.mark_type(type_)
+        marks.mark_methods_named(type_, name)
         for accessor in ("get_", "set_", "add_", "remove_"):
-            marker.mark_methods_named(type_, accessor + name)
+            marks.mark_methods_named(type_, accessor + name)
         for field in world.fields(type_):
             if world.field_name(field) == name:
-                marker.mark_field(field)
+                marks.mark_field(field)

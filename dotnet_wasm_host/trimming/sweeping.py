@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.il import CATCH, Body, Op, encode_body, tokens
+from dotnet_wasm_host.ecma335.il import CATCH, Body, encode_body, tokens
 from dotnet_wasm_host.ecma335.rows import (
     AssemblyRow,
     ClassLayoutRow,
@@ -22,19 +21,13 @@ from dotnet_wasm_host.ecma335.rows import (
     ImplMapRow,
     InterfaceImplRow,
     ManifestResourceRow,
-    MemberRefRow,
     MethodDefRow,
     MethodSemanticsRow,
-    MethodSpecRow,
-    ModuleRefRow,
     ModuleRow,
     ParamRow,
-    StandAloneSigRow,
     TypeDefRow,
-    TypeRefRow,
-    TypeSpecRow,
 )
-from dotnet_wasm_host.ecma335.signatures import TYPE, rename, rename_type
+from dotnet_wasm_host.ecma335.signatures import TYPE, rename
 from dotnet_wasm_host.ecma335.tables import (
     CUSTOM_ATTRIBUTE_TYPE,
     HAS_CONSTANT,
@@ -43,14 +36,11 @@ from dotnet_wasm_host.ecma335.tables import (
     HAS_SEMANTICS,
     IMPLEMENTATION,
     MEMBER_FORWARDED,
-    MEMBER_REF_PARENT,
-    METHOD_DEF_OR_REF,
-    RESOLUTION_SCOPE,
-    TYPE_DEF_OR_REF,
     TYPE_OR_METHOD_DEF,
     Table,
 )
 from dotnet_wasm_host.ecma335.writer import AssemblyWriter
+from dotnet_wasm_host.trimming.renumbering import Renumbering
 from dotnet_wasm_host.trimming.resources import SUFFIX, keep_keys
 from dotnet_wasm_host.trimming.world import ROW_BITS, ROW_MASK, TYPE_ABSTRACT, TYPE_INTERFACE
 
@@ -64,7 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sweeper"]
 
-USER_STRING = 0x70
 #: II.23.1.10: methods that are imported from native code.
 PINVOKE = 0x2000
 #: Sizes of fields with initial content, by element type (II.23.1.16).
@@ -72,8 +61,6 @@ _SIZES = {
     0x02: 1, 0x03: 2, 0x04: 1, 0x05: 1, 0x06: 2, 0x07: 2, 0x08: 4, 0x09: 4, 0x0A: 8, 0x0B: 8,
     0x0C: 4, 0x0D: 8,
 }  # fmt: skip
-#: II.23.1.2: the whole public key follows, not only its hash.
-HAS_PUBLIC_KEY = 0x1
 
 
 @final
@@ -104,7 +91,6 @@ class Sweeper:
         self._forwards = forwards
         self._keep_messages = keep_messages
         self._writer = AssemblyWriter()
-        self._texts: set[str] = set()
         self._types = [t for t in module.types if t == 1 or self._kept(marker.types, t)]
         self._methods = [
             m for t in self._types for m in module.methods(t) if self._kept(marker.methods, m)
@@ -117,7 +103,7 @@ class Sweeper:
             Table.METHOD_DEF: _numbered(self._methods),
             Table.FIELD: _numbered(self._fields),
         }
-        self._memo: dict[tuple[object, ...], int] = {}
+        self._renumbering = Renumbering(world, marker, module, self._writer, self._new)
         self._marshalled = {
             HAS_FIELD_MARSHAL.split(row.parent) for row in self._metadata.rows(FieldMarshalRow)
         }
@@ -164,7 +150,7 @@ class Sweeper:
                 self._type_flags(type_, flags),
                 text(name),
                 text(space),
-                self._type(extends) if extends else 0,
+                self._renumbering.type(extends) if extends else 0,
                 len(writer.rows[Table.FIELD]) + 1,
                 len(writer.rows[Table.METHOD_DEF]) + 1,
             )
@@ -193,7 +179,7 @@ class Sweeper:
             Table.FIELD,
             flags,
             self._metadata.string(name),
-            rename(self._metadata.blob(signature), self._type),
+            rename(self._metadata.blob(signature), self._renumbering.type),
         )
         self._write_attributes(Table.FIELD, field, new)
 
@@ -207,7 +193,7 @@ class Sweeper:
             implementation,
             flags,
             self._metadata.string(name),
-            rename(self._metadata.blob(signature), self._type),
+            rename(self._metadata.blob(signature), self._renumbering.type),
             len(writer.rows[Table.PARAM]) + 1,
         )
         self._write_parameters(method, whole=bool(flags & PINVOKE))
@@ -227,12 +213,12 @@ class Sweeper:
     def _write_body(self, body: Body) -> int:
         code = bytearray(body.code)
         for position, op, token in tokens(body.code):
-            code[position : position + 4] = self._token(op, token).to_bytes(4, "little")
+            code[position : position + 4] = self._renumbering.token(op, token).to_bytes(4, "little")
         clauses = tuple(
-            c._replace(extra=self._token(0, c.extra)) if c.kind == CATCH else c
+            c._replace(extra=self._renumbering.token(0, c.extra)) if c.kind == CATCH else c
             for c in body.clauses
         )
-        local = self._token(0, body.locals_token) if body.locals_token else 0
+        local = self._renumbering.token(0, body.locals_token) if body.locals_token else 0
         data = encode_body(replace(body, code=bytes(code), clauses=clauses, locals_token=local))
         return self._writer.body(data, fat=data[0] & 0x3 == 0x3)
 
@@ -267,7 +253,7 @@ class Sweeper:
             parent = self._renumbered(MEMBER_FORWARDED.split(coded))
             if parent is not None:
                 member = MEMBER_FORWARDED.join(*parent)
-                scope = self._module_ref(place)
+                scope = self._renumbering.module_ref(place)
                 writer.add(Table.IMPL_MAP, flags, member, metadata.string(name), scope)
 
     def _renumbered(self, place: tuple[Table, int]) -> tuple[Table, int] | None:
@@ -301,7 +287,9 @@ class Sweeper:
                 new = self._writer.add(Table.GENERIC_PARAM, number, flags, coded, text)
                 for constraint in self._module.constraints.get(parameter, ()):
                     type_ = self._metadata.row(GenericParamConstraintRow, constraint).constraint
-                    self._writer.add(Table.GENERIC_PARAM_CONSTRAINT, new, self._type(type_))
+                    self._writer.add(
+                        Table.GENERIC_PARAM_CONSTRAINT, new, self._renumbering.type(type_)
+                    )
 
     def _write_implementations(self) -> None:
         world, module, marker = self._world, self._module, self._marker
@@ -311,10 +299,10 @@ class Sweeper:
             for impl, interface, _ in world.declared_interfaces(identity):
                 if marker.keeps_interface(identity, interface):
                     coded = self._metadata.row(InterfaceImplRow, impl).interface
-                    self._writer.add(Table.INTERFACE_IMPL, new, self._type(coded))
+                    self._writer.add(Table.INTERFACE_IMPL, new, self._renumbering.type(coded))
             for body, declaration in module.method_impls.get(type_, ()):
                 if self._implements(identity, body, declaration):
-                    members = self._method(body), self._method(declaration)
+                    members = self._renumbering.method(body), self._renumbering.method(declaration)
                     self._writer.add(Table.METHOD_IMPL, new, *members)
 
     def _implements(self, type_: int, body: int, declaration: int) -> bool:
@@ -351,7 +339,7 @@ class Sweeper:
         return any(self._world.full_name(each) == "System.Attribute" for each in (identity, *chain))
 
     def _write_members(self, map_table: Table, table: Table, type_: int, rows: range) -> None:
-        writer, metadata = self._writer, self._metadata
+        writer, metadata, renumbering = self._writer, self._metadata, self._renumbering
         start = len(writer.rows[table]) + 1
         for row in rows:
             accessors = [
@@ -362,8 +350,11 @@ class Sweeper:
             if not accessors:
                 continue
             flags, name, last = metadata.row(table, row)
-            kind = rename(metadata.blob(last), self._type) if table is Table.PROPERTY else None
-            cell = kind if kind is not None else self._type(last)
+            cell = (
+                rename(metadata.blob(last), renumbering.type)
+                if table is Table.PROPERTY
+                else renumbering.type(last)
+            )
             new = writer.add(table, flags, metadata.string(name), cell)
             for semantics, method in accessors:
                 owner = HAS_SEMANTICS.join(table, new)
@@ -384,7 +375,7 @@ class Sweeper:
             if self._marker.keeps_attribute(self._module, row):
                 _, constructor, blob = self._metadata.row(CustomAttributeRow, row)
                 kind, member = CUSTOM_ATTRIBUTE_TYPE.split(constructor)
-                token = self._token(0, int(kind) << ROW_BITS | member)
+                token = self._renumbering.token(0, int(kind) << ROW_BITS | member)
                 coded = CUSTOM_ATTRIBUTE_TYPE_TAGS[Table(token >> ROW_BITS)]
                 self._writer.add(
                     Table.CUSTOM_ATTRIBUTE,
@@ -405,7 +396,7 @@ class Sweeper:
     def _forward(self, full_name: str, target: int) -> None:
         module, _ = self._world.locate(target)
         space, _, name = full_name.rpartition(".")
-        scope = IMPLEMENTATION.join(Table.ASSEMBLY_REF, self._assembly_ref(module))
+        scope = IMPLEMENTATION.join(Table.ASSEMBLY_REF, self._renumbering.assembly_ref(module))
         # II.23.1.15: this type is forwarded.
         self._writer.add(Table.EXPORTED_TYPE, 0x00200000, 0, name, space, scope)
 
@@ -420,148 +411,11 @@ class Sweeper:
                 continue
             kept = content
             if text.endswith(SUFFIX):
-                kept = keep_keys(content, self._texts) if self._keep_messages else b""
+                kept = keep_keys(content, self._renumbering.texts) if self._keep_messages else b""
             if kept:
                 self._writer.add(
                     Table.MANIFEST_RESOURCE, self._writer.resource(kept), flags, text, 0
                 )
-
-    # Tokens.
-
-    def _token(self, op: int, token: int) -> int:
-        table, row = token >> ROW_BITS, token & ROW_MASK
-        if table == USER_STRING:
-            content = self._metadata.user_string(row)
-            if op == Op.LDSTR:
-                self._texts.add(content[:-1].decode("utf-16-le", "replace"))
-            return USER_STRING << ROW_BITS | self._writer.user_string(content)
-        kind = Table(table)
-        if kind in {Table.TYPE_DEF, Table.TYPE_REF, Table.TYPE_SPEC}:
-            new_kind, new = TYPE_DEF_OR_REF.split(self._type(TYPE_DEF_OR_REF.join(kind, row)))
-            return int(new_kind) << ROW_BITS | new
-        if kind in {Table.METHOD_DEF, Table.FIELD}:
-            return int(kind) << ROW_BITS | self._renumber(kind, row)
-        if kind is Table.MEMBER_REF:
-            return int(kind) << ROW_BITS | self._member_ref(row)
-        if kind is Table.METHOD_SPEC:
-            return int(kind) << ROW_BITS | self._method_spec(row)
-        if kind is Table.STAND_ALONE_SIG:
-            blob = self._metadata.blob(self._metadata.row(StandAloneSigRow, row).signature)
-            return int(kind) << ROW_BITS | self._once(kind, rename(blob, self._type))
-        raise MalformedImage(f"token {token:#x} in code of {self._module.name}")
-
-    def _renumber(self, table: Table, row: int) -> int:
-        new = self._new[table].get(row)
-        if new is None:
-            raise AssertionError(f"{table.name} {row} of {self._module.name} was not marked")
-        return new
-
-    def _once(self, table: Table, *cells: int | str | bytes) -> int:
-        """The row with these cells, added at its first use."""
-        key = (table, *cells)
-        found = self._memo.get(key)
-        if found is None:
-            found = self._memo[key] = self._writer.add(table, *cells)
-        return found
-
-    def _type(self, coded: int) -> int:
-        """A TypeDefOrRef index of the new assembly."""
-        key = ("type", coded)
-        found = self._memo.get(key)
-        if found is None:
-            found = self._memo[key] = self._new_type(coded)
-        return found
-
-    def _new_type(self, coded: int) -> int:
-        table, row = TYPE_DEF_OR_REF.split(coded)
-        if table is Table.TYPE_DEF:
-            return TYPE_DEF_OR_REF.join(table, self._renumber(table, row))
-        if table is Table.TYPE_SPEC:
-            blob = self._metadata.blob(self._metadata.row(TypeSpecRow, row).signature)
-            return TYPE_DEF_OR_REF.join(table, self._once(table, rename_type(blob, self._type)))
-        target = self._world.definition(self._world.type_of(self._module, coded))
-        if target is None:
-            return TYPE_DEF_OR_REF.join(Table.TYPE_REF, self._dangling(row))
-        return self._reference_to(target)
-
-    def _reference_to(self, target: int) -> int:
-        module, row = self._world.locate(target)
-        if target not in self._marker.types:
-            raise AssertionError(f"{self._world.full_name(target)} was not marked")
-        if module is self._module:
-            return TYPE_DEF_OR_REF.join(Table.TYPE_DEF, self._renumber(Table.TYPE_DEF, row))
-        return TYPE_DEF_OR_REF.join(Table.TYPE_REF, self._type_ref(module, row))
-
-    def _type_ref(self, module: Module, row: int) -> int:
-        """References go straight to where a type is, past assemblies that forward to it."""
-        _, name, space, *_ = module.metadata.row(TypeDefRow, row)
-        if row in module.enclosing:
-            outer = self._type_ref(module, module.enclosing[row])
-            scope = RESOLUTION_SCOPE.join(Table.TYPE_REF, outer)
-        else:
-            scope = RESOLUTION_SCOPE.join(Table.ASSEMBLY_REF, self._assembly_ref(module))
-        text = module.metadata.string
-        return self._once(Table.TYPE_REF, scope, text(name), text(space))
-
-    def _dangling(self, row: int) -> int:
-        """A reference to what is nowhere stays what it is."""
-        scope, name, space = self._metadata.row(TypeRefRow, row)
-        table, parent = RESOLUTION_SCOPE.split(scope)
-        if table is Table.TYPE_REF:
-            new = self._dangling(parent)
-        elif table is Table.ASSEMBLY_REF:
-            *numbers, key, assembly, culture, hash_ = self._metadata.row(table, parent)
-            text, blob = self._metadata.string, self._metadata.blob
-            new = self._once(table, *numbers, blob(key), text(assembly), text(culture), blob(hash_))
-        else:
-            raise MalformedImage(f"a TypeRef of {self._module.name} into {table.name}")
-        text = self._metadata.string
-        return self._once(
-            Table.TYPE_REF, RESOLUTION_SCOPE.join(table, new), text(name), text(space)
-        )
-
-    def _assembly_ref(self, module: Module) -> int:
-        _, *version, flags, key, name, culture = module.metadata.row(AssemblyRow, 1)
-        text = module.metadata.string
-        token = _public_key_token(module.metadata.blob(key)) if flags & HAS_PUBLIC_KEY else b""
-        return self._once(Table.ASSEMBLY_REF, *version, 0, token, text(name), text(culture), b"")
-
-    def _module_ref(self, row: int) -> int:
-        name = self._metadata.row(ModuleRefRow, row).name
-        return self._once(Table.MODULE_REF, self._metadata.string(name))
-
-    def _member_ref(self, row: int) -> int:
-        parent, name, signature = self._metadata.row(MemberRefRow, row)
-        self._check_marked(row)
-        table, owner = MEMBER_REF_PARENT.split(parent)
-        if table is Table.METHOD_DEF:
-            new = MEMBER_REF_PARENT.join(table, self._renumber(table, owner))
-        elif table is Table.MODULE_REF:
-            new = MEMBER_REF_PARENT.join(table, self._module_ref(owner))
-        else:
-            kind, place = TYPE_DEF_OR_REF.split(self._type(TYPE_DEF_OR_REF.join(table, owner)))
-            new = MEMBER_REF_PARENT.join(kind, place)
-        blob = rename(self._metadata.blob(signature), self._type)
-        return self._once(Table.MEMBER_REF, new, self._metadata.string(name), blob)
-
-    def _check_marked(self, row: int) -> None:
-        token = int(Table.MEMBER_REF) << ROW_BITS | row
-        reference = self._world.reference(self._module, token)
-        marked = self._marker.methods if reference.kind == "method" else self._marker.fields
-        if reference.target and reference.target not in marked:
-            name = self._metadata.string(self._metadata.row(MemberRefRow, row).name)
-            raise AssertionError(f"{name}, which {self._module.name} refers to, was not marked")
-
-    def _method_spec(self, row: int) -> int:
-        method, blob = self._metadata.row(MethodSpecRow, row)
-        arguments = rename(self._metadata.blob(blob), self._type)
-        return self._once(Table.METHOD_SPEC, self._method(method), arguments)
-
-    def _method(self, coded: int) -> int:
-        """A MethodDefOrRef index of the new assembly."""
-        table, row = METHOD_DEF_OR_REF.split(coded)
-        token = self._token(0, int(table) << ROW_BITS | row)
-        return METHOD_DEF_OR_REF.join(table, token & ROW_MASK)
 
 
 #: II.24.2.6: tags of CustomAttributeType, whose first two are not used.
@@ -570,8 +424,3 @@ CUSTOM_ATTRIBUTE_TYPE_TAGS = {Table.METHOD_DEF: 2, Table.MEMBER_REF: 3}
 
 def _numbered(rows: Iterable[int]) -> dict[int, int]:
     return {row: number for number, row in enumerate(rows, 1)}
-
-
-def _public_key_token(key: bytes) -> bytes:
-    """II.6.3: the last 8 bytes of the key's SHA-1, backwards."""
-    return hashlib.sha1(key).digest()[-8:][::-1]  # noqa: S324 - not for security

@@ -10,7 +10,9 @@ from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.trimming.constants import Constants
 from dotnet_wasm_host.trimming.descriptors import kept_by, parse_xml
 from dotnet_wasm_host.trimming.formatting import method_text
+from dotnet_wasm_host.trimming.keeping import keep
 from dotnet_wasm_host.trimming.marking import Marker
+from dotnet_wasm_host.trimming.roots import mark_guest_attributes, mark_root, mark_runtime_needs
 from dotnet_wasm_host.trimming.sweeping import Sweeper
 from dotnet_wasm_host.trimming.world import World
 
@@ -189,18 +191,18 @@ def trim(
 
 
 def _mark(world: World, marker: Marker, features: Mapping[str, bool], options: TrimOptions) -> None:
-    marker.mark_runtime_needs()
+    mark_runtime_needs(world, marker)
     for name in options.roots:
         root = world.load(name)
         if root is None:
             raise ArtifactError(f"the root assembly {name!r} is not among the assemblies")
-        marker.mark_root(root)
+        mark_root(world, marker, root)
     if options.open_to_guests:
-        marker.mark_guest_attributes()
+        mark_guest_attributes(world, marker)
     for what, text in options.descriptors:
         descriptor: ET.Element = parse_xml(text, what)
         for kept in list(kept_by(world, descriptor, features, what, strict=True)):
-            marker.keep(kept, reflected=options.reflected)
+            keep(world, marker, kept, reflected=options.reflected)
     marker.run()
 
 
