@@ -24,7 +24,7 @@ from dotnet_wasm_host.trimming import TrimmedSet, TrimOptions, trim
 from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from dotnet_wasm_host.trimming import TrimReport
 
@@ -71,11 +71,13 @@ class Publication:
         folder: where.
         files: name to size in bytes of every file that is needed to run.
         report: what the trimmer did.
+        unresolved: what dependencies refer to and nobody has; code that uses it throws.
     """
 
     folder: Path
     files: Mapping[str, int]
     report: TrimReport
+    unresolved: tuple[str, ...] = ()
 
     @property
     def total_bytes(self) -> int:
@@ -92,6 +94,7 @@ def publish(
     dependencies: tuple[bytes, ...] = (),
     features: Mapping[str, bool] | None = None,
     descriptors: tuple[tuple[str, str | bytes], ...] = (),
+    strict: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> Publication:
     """Trim .NET for a function and write both into a folder.
@@ -104,11 +107,13 @@ def publish(
         dependencies: assemblies that the function brings, kept whole as it is.
         features: feature switches, as :class:`~dotnet_wasm_host.trimming.TrimOptions` has them.
         descriptors: descriptor files that keep what the function reaches by reflection alone.
+        strict: refuse what dependencies refer to and nobody has, too. Otherwise that is in
+            :attr:`Publication.unresolved`: libraries refer to much that a function never reaches.
         progress: told what takes longer than a moment.
 
     Raises:
-        AssemblyLoadError: the function or a dependency is no .NET assembly, or uses what is
-            neither in .NET nor a dependency.
+        AssemblyLoadError: the function or a dependency is no .NET assembly; or the function, with
+            ``strict`` a dependency, uses what is neither in .NET nor a dependency.
         DescriptorError: a descriptor cannot be read or names what does not exist.
         ArtifactError: the folder has something else in it, or cannot be written.
     """
@@ -121,7 +126,9 @@ def publish(
         ) from error
     _refuse_other_files(folder)
     trimmed = _trim(store, own, features or {}, descriptors, progress)
-    _refuse_unresolved(function_id, trimmed, own)
+    function_name, *dependency_names = own
+    _refuse_unresolved(function_id, _unresolved(trimmed, own if strict else (function_name,)))
+    unresolved = _unresolved(trimmed, dependency_names)
     data = SMALL_DATA if (features or {}).get(NO_TIME_ZONES, True) else DATA
     files = {name: store.read(name) for name in (CODE, data, *store.names(LICENSES))}
     for name, content in trimmed.assemblies.items():
@@ -134,7 +141,7 @@ def publish(
     files[DESCRIPTION_NAME] = _describe(function_id, handler_type, own)
     _write(store, folder, files)
     sizes = {name: len(content) for name, content in files.items() if not _is_aside(name)}
-    return Publication(folder, MappingProxyType(sizes), trimmed.report)
+    return Publication(folder, MappingProxyType(sizes), trimmed.report, unresolved)
 
 
 def _is_aside(name: str) -> bool:
@@ -168,20 +175,25 @@ def _makes_code(assembly: bytes) -> bool:
     return any(space.startswith(MAKES_CODE) for space in spaces)
 
 
-def _refuse_unresolved(function_id: str, trimmed: TrimmedSet, own: Mapping[str, bytes]) -> None:
-    """What the function refers to and nobody has would fail at run time, maybe late."""
-    missing = [
-        text.rpartition(" of ")[0]
-        for text in trimmed.report.unresolved
-        if text.rpartition(" of ")[2] in own
-    ]
+def _unresolved(trimmed: TrimmedSet, names: Collection[str]) -> tuple[str, ...]:
+    """What assemblies of these names refer to and nobody has."""
+    references = (text.rpartition(" of ") for text in trimmed.report.unresolved)
+    return tuple(reference for reference, _, name in references if name in names)
+
+
+def _refuse_unresolved(function_id: str, missing: tuple[str, ...]) -> None:
+    """Refuse what would fail at run time, maybe late."""
     if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if missing[5:] else "")
         raise AssemblyLoadError(
             function_id,
             "System.MissingMemberException",
-            f"it uses {shown}, which neither .NET nor its dependencies have",
+            f"it uses {_some(missing)}, which neither .NET nor its dependencies have",
         )
+
+
+def _some(names: tuple[str, ...], shown: int = 5) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def _describe(function_id: str, handler_type: str, own: Mapping[str, bytes]) -> bytes:

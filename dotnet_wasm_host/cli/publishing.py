@@ -38,6 +38,12 @@ def publish_function(
         list[str] | None,
         typer.Option(help="A feature switch, as name=true or name=false; repeatable."),
     ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Refuse what a dependency refers to and nobody has; else warn of it."
+        ),
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
 ) -> None:
     """Trim .NET for one function, as PublishTrimmed does, and write both into a folder."""
@@ -52,8 +58,16 @@ def publish_function(
         dependencies=tuple(map(read_file, paths)),
         features=dict(map(_feature, feature or [])),
         descriptors=tuple((str(path), read_file(path)) for path in descriptor or []),
+        strict=strict,
         progress=progress,
     )
+    for reference in publication.unresolved:
+        typer.secho(
+            f"warning: a dependency refers to {reference}, which neither .NET nor a dependency "
+            "has; code that uses it will throw. Pass it with --dependency if the function needs it",
+            err=True,
+            fg=typer.colors.YELLOW,
+        )
     if json_:
         print_json(_report(publication))
         return
@@ -76,6 +90,7 @@ def _report(publication: Publication) -> dict[str, object]:
         "folder": str(publication.folder),
         "total_bytes": publication.total_bytes,
         "files": dict(publication.files),
+        "unresolved": list(publication.unresolved),
         "assemblies": {
             name: {
                 "original_bytes": assembly.original_bytes,

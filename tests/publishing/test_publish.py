@@ -142,6 +142,53 @@ def test_a_dependency_that_is_missing_is_named(function: dwh.Assembly, tmp_path:
     assert not (tmp_path / "out").exists()
 
 
+DEPENDENCY = """
+namespace Middle;
+public static class Names {
+    public static string Upper(string name) => name.ToUpperInvariant();
+    public static string Greet(string name) => Library.Greeting.Of(name);
+}
+"""
+USES_ONE_OF_TWO = """
+using System; using System.Text;
+public sealed class F : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var name = Encoding.UTF8.GetString(input);
+        return Encoding.UTF8.GetBytes(
+            name == "" ? Middle.Names.Greet(name) : Middle.Names.Upper(name));
+    }
+}
+"""
+
+
+def test_what_a_dependency_never_reaches_is_a_warning(
+    compiled: CompiledSources, library: dwh.Assembly, tmp_path: Path
+) -> None:
+    middle = compiled(DEPENDENCY, assembly_name="Middle", references=(library,))
+    function = compiled(USES_ONE_OF_TWO, assembly_name="OneOfTwo", references=(middle,))
+    with pytest.raises(dwh.AssemblyLoadError, match=r"Library\.Greeting"):
+        publish(
+            function.data,
+            tmp_path / "strict",
+            function_id="f",
+            dependencies=(middle.data,),
+            strict=True,
+        )
+    assert not (tmp_path / "strict").exists()
+    command = Command(tmp_path)
+    (tmp_path / "f.dll").write_bytes(function.data)
+    (tmp_path / "Middle.dll").write_bytes(middle.data)
+    done = command("publish", "f.dll", "--dependency", "Middle.dll", "-o", "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert b"warning: a dependency refers to" in done.stderr
+    assert any("Library.Greeting" in text for text in json.loads(done.stdout)["unresolved"])
+    with dwh.Runtime(dwh.RuntimeImage.open(tmp_path / "out")) as runtime:
+        assert runtime.invoke("f", b"ada") == b"ADA"
+        with pytest.raises(dwh.DotnetHostError, match="Library"):
+            runtime.invoke("f", b"")
+        assert runtime.invoke("f", b"eve") == b"EVE"
+
+
 def test_what_is_no_assembly_is_refused(tmp_path: Path) -> None:
     with pytest.raises(dwh.AssemblyLoadError, match=r"not a \.NET assembly"):
         publish(b"MZ", tmp_path / "out", function_id="f")
