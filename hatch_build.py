@@ -34,6 +34,10 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
         try:
             from dotnet_wasm_host.artifacts.store import MANIFEST_NAME  # noqa: PLC0415
             from runtime_artifacts.pipeline.build import Sources, build  # noqa: PLC0415
+            from runtime_artifacts.pipeline.sbom import (  # noqa: PLC0415
+                SBOM_NAME,
+                bill_of_materials,
+            )
         finally:
             sys.path.remove(str(root))
         sources = Sources(root / "runtime_artifacts")
@@ -46,3 +50,6 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
                 for name in [MANIFEST_NAME, *manifest.files]
             }
         )
+        bill = sources.cache / SBOM_NAME
+        bill.write_bytes(bill_of_materials(manifest, sources.lock_file, self.metadata.version))
+        build_data["sbom_files"].append(str(bill))
