@@ -3,6 +3,10 @@
 No Python exception crosses a guest's frames. A callback keeps what its function raised in the
 instance (:attr:`~dotnet_wasm_host.engines.instance.EngineInstance.pending`), answers with a trap
 that unwinds the guest, and whoever called the guest raises what was kept.
+
+ctypes drops what a callback raises itself and gives C a result that nobody wrote. So the handler of
+a callback calls no Python function, and :func:`require_depth` makes sure, before a guest is
+entered, that the recursion limit has room for the callback's frame and for what the handler calls.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import sys
 import threading
 import time
 from ctypes import c_uint64
+from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.wasmtime.c_api import Api, Signature
     from dotnet_wasm_host.engines.wasmtime.watch import Watch
 
-__all__ = ["dispatcher", "enter_quietly", "host_callback", "look_up_callback"]
+__all__ = ["dispatcher", "enter_quietly", "host_callback", "look_up_callback", "require_depth"]
 
 _FORMATS = {"i32": "I", "i64": "q", "f32": "f", "f64": "d"}
 _RESULTS = {"i32": struct.Struct("<I"), "i64": struct.Struct("<q"), "f64": struct.Struct("<d")}
@@ -39,9 +44,6 @@ _SIGNAL_PERIOD = 0.05
 _IDLE_PERIOD = 1.0
 #: wasmtime/store.h: the guest goes on for this many epochs, that is until the next wake-up.
 _NEXT_EPOCH = 1
-#: Argument of RESUME "after a yield from" (:mod:`dis`): signals are not looked at.
-_AFTER_YIELD_FROM = 2
-
 F = TypeVar("F", bound="Callable[..., object]")
 
 #: Argument of RESUME "after a yield from" (:mod:`dis`): signals are not looked at.
@@ -63,6 +65,21 @@ def enter_quietly(function: F) -> F:
         code[entry + 1] = _AFTER_YIELD_FROM
         function.__code__ = function.__code__.replace(co_code=bytes(code))
     return function
+
+
+if sys.version_info >= (3, 12):
+    # Only Python's frames count. A callback has one.
+    def require_depth() -> None:
+        """RecursionError if a callback would be too deep."""
+        _be_deeper()
+
+    def _be_deeper() -> None:
+        pass
+
+else:
+    # Calls of C functions count, too: of the engine, of the callback, of what it calls; isinstance
+    # counts one for each tuple, and is the fastest that does.
+    require_depth = partial(isinstance, None, ((((((int,),),),),),))
 
 
 def dispatcher(active: Active, index: int) -> HostFunction:
@@ -92,18 +109,14 @@ def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., An
             period = _SIGNAL_PERIOD if in_main else _IDLE_PERIOD
             watch.ask(min(instance.deadline, time.monotonic() + period))
         except BaseException as error:  # noqa: BLE001 - the instance keeps it
-            _keep(active, error)
-            return int(api.wasmtime_error_new(_ERROR_MESSAGE))
+            instance = None if active.reference is None else active.reference()
+            if instance is not None:
+                instance.pending = error
+            native: int = api.wasmtime_error_new(_ERROR_MESSAGE)
+            return native
         return None
 
     return enter_quietly(look_up)
-
-
-def _keep(active: Active, error: BaseException) -> None:
-    # wasmtime carries no Python exception across guest frames; the instance does.
-    instance = active.instance
-    if instance is not None:
-        instance.pending = error
 
 
 def host_callback(
@@ -120,8 +133,11 @@ def host_callback(
             try:
                 function(*unpack(string_at(values, size)))
             except BaseException as error:  # noqa: BLE001 - the instance keeps it
-                _keep(active, error)
-                return int(trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+                instance = None if active.reference is None else active.reference()
+                if instance is not None:
+                    instance.pending = error
+                trap: int = trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE))
+                return trap
             return None
 
         return enter_quietly(callback)
@@ -134,8 +150,11 @@ def host_callback(
             result: Any = function(*unpack(string_at(values, size)))
             ctypes.memmove(values, pack(int(result or 0) & 0xFFFFFFFF if i32 else result), width)
         except BaseException as error:  # noqa: BLE001 - the instance keeps it
-            _keep(active, error)
-            return int(trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE)))
+            instance = None if active.reference is None else active.reference()
+            if instance is not None:
+                instance.pending = error
+            trap: int = trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE))
+            return trap
         return None
 
     return enter_quietly(callback_with_result)

@@ -10,6 +10,7 @@ from ctypes import addressof, c_size_t, c_uint32, c_void_p
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from dotnet_wasm_host.engines.wasmtime.c_api import VAL_RAW_SIZE, Stop
+from dotnet_wasm_host.engines.wasmtime.callbacks import require_depth
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Call:
     def __call__(self) -> None:
         if self._instance.closed:
             raise RuntimeClosed("the instance is closed")
+        require_depth()
         active = self._active
         if active.reference is self._reference:
             error = self._call(*self._arguments)
@@ -114,8 +116,9 @@ class Call:
         if error:
             stop = Stop(self._api.error_message(error))
         else:
-            stop = self._api.stop(self._trap.value or 0)
-            self._trap.value = None
+            # Here no longer, whatever is raised below: the next call finds none.
+            trap, self._trap.value = self._trap.value, None
+            stop = self._api.stop(trap or 0)
         exception = self._instance.failure(stop)
         try:
             if isinstance(exception, GuestTrap):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from ctypes import ArgumentError
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.process import follow_process
@@ -100,7 +101,12 @@ class WasmtimeEngine:
             raise ValueError("both modules must come from this engine")
         if self._native.exiting:
             raise RuntimeClosed("the interpreter is shutting down")
-        return WasmtimeInstance(code, memory, memory_limit)
+        try:
+            return WasmtimeInstance(code, memory, memory_limit)
+        except ArgumentError as error:
+            # The arguments are right; ctypes calls so what its conversions meet: a stack at the
+            # recursion limit.
+            raise RecursionError(str(error)) from error
 
 
 def _api() -> Api:
