@@ -69,6 +69,10 @@ class PendingCall:
             self.outcome.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        """Set the outcome to an error, unless there is one already."""
+        """Set the outcome to an error, unless there is one already.
+
+        Its frames so far are those of whoever let the guest go on. They hold this call and the
+        instance, and the outcome holds the error.
+        """
         if not self.outcome.done():
-            self.outcome.set_exception(error)
+            self.outcome.set_exception(error.with_traceback(None))

@@ -65,14 +65,21 @@ class AwaitedCalls:
         if self._functions is not None:
             self._functions.adopt(loop)
         self._slots.request(call)
+        result = call.result
+        assert result is not None
         try:
-            return await call.result, call.seconds
+            return await result, call.seconds
         except BaseException:
             # Cancelled, or nobody waits any more. If the call is over, this does nothing.
             if not self._slots.withdraw(call):
                 call.cancellation.cancel()
                 call.withdraw()
             raise
+        finally:
+            # An error's frames hold the call, and the future holds the error: a circle that would
+            # keep a dead instance until the garbage collector runs.
+            call.forget()
+            del result
 
     def close(self) -> None:
         """Wait for the threads; no call may be in the queue any more."""
@@ -136,7 +143,7 @@ class _AwaitedCall(Ticket):
         self._start = start
         self._begun: BegunCall | None = None
         self._loop = loop
-        self.result: asyncio.Future[bytes] = loop.create_future()
+        self.result: asyncio.Future[bytes] | None = loop.create_future()
 
     def grant(self) -> None:
         self._start(self)
@@ -156,6 +163,10 @@ class _AwaitedCall(Ticket):
         if self._begun is not None:
             self._begun.withdraw()
 
+    def forget(self) -> None:
+        """The result was taken, or nobody wants it any more. On the event loop's thread."""
+        self.result = self._begun = None
+
     def _end(self, outcome: Future[bytes]) -> None:
         error = outcome.exception()
         self.settle(None if error is not None else outcome.result(), error)
@@ -167,7 +178,7 @@ class _AwaitedCall(Ticket):
             self._loop.call_soon_threadsafe(self._settle, value, error)
 
     def _settle(self, value: bytes | None, error: BaseException | None) -> None:
-        if self.result.done():  # cancelled meanwhile
+        if self.result is None or self.result.done():  # cancelled meanwhile
             return
         if error is not None:
             self.result.set_exception(error)
