@@ -157,7 +157,7 @@ class LoadReport(NamedTuple):
 
     @classmethod
     def decode(cls, handle: int, record: bytes) -> LoadReport:
-        """Read ``EntryPoints.Describe``."""
+        """Read ``FrameHandlers.Describe``."""
         reader = RecordReader(record)
         handler_type, assembly_name = reader.text(), reader.text()
         try:

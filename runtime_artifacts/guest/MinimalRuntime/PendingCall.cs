@@ -45,7 +45,7 @@ internal sealed class PendingCall(LoadedFunction function, int id)
     // instance dies.
     private static unsafe void OnSwitch(AsyncLocalValueChangedArgs<PendingCall?> change)
     {
-        var frame = EntryPoints.SharedFrame;
+        var frame = FrameHandlers.SharedFrame;
         if (frame is not null)
         {
             frame->Call = change.CurrentValue?.Id ?? 0;
