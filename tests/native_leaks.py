@@ -30,7 +30,8 @@ def orphans(runtimes: Iterable[dwh.Runtime]) -> list[object]:
     """Instances that exist and that no open runtime owns."""
     owned = {id(r._current.guest.host.instance) for r in runtimes if not r.closed}
     # Modules are in the same set; they have no memory.
-    natives = tuple(getattr(get_engine(), "_natives", ()))
+    native = getattr(get_engine(), "_native", None)
+    natives = tuple(native._dependents) if native is not None else ()
     return [n for n in natives if hasattr(n, "memory") and id(n) not in owned]
 
 
