@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+
 import pytest
 
 from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
@@ -32,3 +35,17 @@ def test_a_module_of_another_engine() -> None:
     with pytest.raises(ValueError, match="from this engine"):
         engine.instantiate(code, memory, memory_limit=LIMIT)
     engine.instantiate(code, engine.compile(assemble(MEMORY)), memory_limit=LIMIT)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_an_instance_that_outlives_its_engine_is_still_told_of_forks() -> None:
+    engine = WasmtimeEngine()
+    modules = engine.compile(assemble(CODE)), engine.compile(assemble(MEMORY))
+    instance = engine.instantiate(*modules, memory_limit=LIMIT)
+    del engine, modules
+    gc.collect()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if instance.closed else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not instance.closed

@@ -46,21 +46,14 @@ class WasmtimeEngine:
         if not MIN_STACK_BYTES <= stack_bytes <= MAX_STACK_BYTES:
             raise ValueError(f"stack_bytes is {stack_bytes}; give 256 KiB to 2 MiB")
         self.stack_bytes = stack_bytes
-        self._native = NativeEngine(_api(), stack_bytes)
+        self._native = NativeEngine(_api(), stack_bytes, lambda: any_thread_is_in(Call.__call__))
         self._probed = False
         # wasmtime writes its version, settings and the CPU features it compiled for into the
         # head of every serialized module; a tiny module therefore identifies all of them.
         probe = WasmtimeModule.compile(self._native, _EMPTY_MODULE).serialize()
         self.fingerprint = hashlib.sha256(probe).hexdigest()[:16]
-        follow_process(self)
-
-    def start_afresh(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.process.Follower.start_afresh`."""
-        self._native.start_afresh()
-
-    def stop_guests(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.process.Follower.stop_guests`."""
-        self._native.stop_guests(lambda: any_thread_is_in(Call.__call__))
+        # Not this object: guests keep the native engine, and may outlive this one.
+        follow_process(self._native)
 
     @property
     def version(self) -> str:

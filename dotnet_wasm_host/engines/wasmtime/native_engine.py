@@ -45,6 +45,7 @@ class NativeEngine(Owned):
     Args:
         api: wasmtime's functions.
         stack_bytes: stack of the calling thread that guest code may use.
+        guests_run: True while a thread is inside of a guest.
 
     Attributes:
         api: wasmtime's functions.
@@ -55,9 +56,18 @@ class NativeEngine(Owned):
         exiting: the interpreter is shutting down.
     """
 
-    __slots__ = ("_dependents", "active", "api", "callbacks", "exiting", "look_up", "watch")
+    __slots__ = (
+        "_dependents",
+        "_guests_run",
+        "active",
+        "api",
+        "callbacks",
+        "exiting",
+        "look_up",
+        "watch",
+    )
 
-    def __init__(self, api: Api, stack_bytes: int) -> None:
+    def __init__(self, api: Api, stack_bytes: int, guests_run: Callable[[], bool]) -> None:
         self.api = api
         config = api.wasm_config_new()
         api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
@@ -70,6 +80,7 @@ class NativeEngine(Owned):
         self.look_up = DeadlineCallback(look_up_callback(api, self.active, self.watch))
         self.callbacks: list[Any] = []
         self.exiting = False
+        self._guests_run = guests_run
         self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
 
     def add(self, dependent: Dependent) -> None:
@@ -88,19 +99,16 @@ class NativeEngine(Owned):
         for dependent in tuple(self._dependents):
             dependent.start_afresh()
 
-    def stop_guests(self, guests_run: Callable[[], bool]) -> None:
+    def stop_guests(self) -> None:
         """See :meth:`dotnet_wasm_host.engines.process.Follower.stop_guests`.
 
         No finalizer of wasmtime's may run either.
-
-        Args:
-            guests_run: True while a thread is inside of a guest.
         """
         self.exiting = True
         dependents = tuple(self._dependents)
         for dependent in dependents:
             dependent.stop()
-        wait_for_guests(guests_run, self.alert)
+        wait_for_guests(self._guests_run, self.alert)
         for dependent in dependents:
             dependent.leave_native()
         self.leak()
