@@ -6,7 +6,7 @@ import ctypes
 import logging
 import time
 import weakref
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host import abi
 from dotnet_wasm_host.errors import (
@@ -15,55 +15,32 @@ from dotnet_wasm_host.errors import (
     FunctionNotLoaded,
     GuestOutOfMemory,
     GuestTrap,
-    HandlerNotFound,
     LimitExceeded,
     MemoryAccessError,
     StackTooSmall,
 )
+from dotnet_wasm_host.guest.layout import BUFFER_SIZE, GuestLayout
 from dotnet_wasm_host.guest.library_use import LibraryUse
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from typing_extensions import Buffer
 
-    from dotnet_wasm_host.base_library.library import BaseLibrary
     from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
     from dotnet_wasm_host.guest.deadlines import Deadlines
     from dotnet_wasm_host.guest.error_translator import ErrorTranslator
     from dotnet_wasm_host.imports.host import Host
 
-__all__ = ["ENTRY_POINTS", "Guest", "GuestLayout"]
+__all__ = ["Guest"]
 
-#: ``MinimalRuntime.EntryPoints``.
-ENTRY_POINTS = (
-    "Initialize",
-    "Invoke",
-    "InvokeMany",
-    "Collect",
-    "Cancel",
-    "EndHostCall",
-    "Load",
-    "Unload",
-    "LoadCapability",
-    "UnloadCapability",
-    "Inspect",
-    "Rest",
-)
-#: Payloads up to this size use the buffer that every image carries.
-BUFFER_SIZE = 64 * 1024
 #: What an answer may have besides results: errors with their texts, reports, results of a batch.
 PROTOCOL_BYTES = 16 << 20
 T = TypeVar("T")
 # The hot path has no attribute look-ups that could be done once.
 _OK = int(abi.Status.OK)
-_LOAD_FAILURES = (
-    abi.Status.HANDLER_THREW,
-    abi.Status.HANDLER_NOT_FOUND,
-    abi.Status.LOAD_FAILED,
-)
 _pack_input = abi.FRAME_IN.pack_into
 _unpack_frame = abi.FRAME.unpack_from
 _log = logging.getLogger(__name__)
@@ -72,20 +49,6 @@ _INVOKE_JSEXPORT = "mono_wasm_invoke_jsexport"
 _CONTINUATIONS = frozenset({"Cancel", "EndHostCall"})
 #: Pieces of queued work done in a row before others get the instance.
 _WORK_AT_ONCE = 64
-
-
-class GuestLayout(NamedTuple):
-    """Where things are in linear memory; the same in every instance of an image.
-
-    Attributes:
-        methods: entry point to the address of its method.
-        frame: address of the one :data:`abi.FRAME`.
-        buffer: address of the call buffer, :data:`BUFFER_SIZE` bytes.
-    """
-
-    methods: Mapping[str, int]
-    frame: int
-    buffer: int
 
 
 @final
@@ -193,7 +156,7 @@ class Guest:
                 raise self._too_large(function_id, length)
             end = output + length
             if length < 0 or end > self._size:
-                raise self._lied(MemoryAccessError(output, length, self._size))
+                raise self.lied(MemoryAccessError(output, length, self._size))
             result = self._view[output:end].tobytes()
             if block:
                 self._free(block)
@@ -208,7 +171,7 @@ class Guest:
         cause = self._host_error()
         self._free(block)
         self._run_background_work()
-        raise self._invocation_error(function_id, status, record, cause)
+        raise self.invocation_error(function_id, status, record, cause)
 
     def invoke_many(
         self, function_id: str, handle: int, payloads: Sequence[bytes]
@@ -219,13 +182,13 @@ class Guest:
         it with empty results for the calls before.
         """
         request = abi.pack_fields(len(payloads), *payloads)
-        completed, status, output = self._request("InvokeMany", request, handle)
+        completed, status, output = self.request("InvokeMany", request, handle)
         if status != abi.Status.OK:
             before = [b""] * min(max(completed, 0), len(payloads) - 1)
-            return before, self._invocation_error(function_id, status, output, self._last_cause)
-        results = self._decode(lambda: abi.unpack_results(output))
+            return before, self.invocation_error(function_id, status, output, self._last_cause)
+        results = self.decode(lambda: abi.unpack_results(output))
         if not 0 < len(results) <= len(payloads):
-            raise self._lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
+            raise self.lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
         for index, result in enumerate(results):
             if len(result) > self._result_limit:
                 return results[:index], self._too_large(function_id, len(result))
@@ -238,92 +201,24 @@ class Guest:
             limit="result_bytes",
         )
 
-    def load(
-        self,
-        function_id: str,
-        image: bytes,
-        dependencies: Iterable[tuple[str, bytes]],
-        handler_type: str,
-    ) -> abi.LoadReport:
-        """Load a function, replacing one of the same id."""
-        request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
-        handle, status, output = self._request_load("Load", function_id, request)
-        if status == abi.Status.OK:
-            self.function_ids[handle] = function_id
-            return self._decode(lambda: abi.LoadReport.decode(handle, output))
-        raise self._load_error(function_id, status, output)
-
-    def _request_load(self, entry: str, name: str, request: bytes) -> tuple[int, int, bytes]:
-        self.needs.loading = name
-        try:
-            return self._request(entry, request)
-        finally:
-            self.needs.loading = None
-
-    def unload(self, function_id: str) -> bool:
-        """Unload a function; False if the guest does not have it."""
-        self.needs.own.pop(function_id, None)
-        self.needs.explained.pop(function_id, None)
-        _, status, output = self._request("Unload", abi.pack_fields(function_id.encode()))
-        return self._was_found(function_id, status, output)
-
-    def add_base_library(
-        self, wanted_by: str, images: Iterable[bytes], library: BaseLibrary
-    ) -> None:
-        """Make known what a trimmed image lacks of the base library that ``images`` refer to."""
-        needs = self.needs
-        needs.explained.clear()  # what is added may be what was missing
-        needs.own[wanted_by] = tuple(images)
-        needs.wanted[wanted_by], needed = library.needed_by(needs.own[wanted_by])
-        for name in needed:
-            if name not in needs.added:
-                self._add_assembly(name, library.read(name))
-                needs.added[name] = library.file(name)
-
-    def _add_assembly(self, name: str, content: bytes) -> None:
-        parts = []
-        for part in (f"{name}.wasm".encode() + b"\0", content):
-            block = self.heap_call("malloc", len(part))
-            if block == 0:
-                raise GuestOutOfMemory(f"linear memory has no room for assembly {name!r}")
-            self.host.memory.write(block, part)
-            parts.append(block)
-        # Mono reads the bytes where they are for as long as the runtime lives.
-        self.needs.places[f"{name}.wasm"] = parts[1]
-        self.heap_call("mono_wasm_add_assembly", *parts, len(content))
-
-    def load_capability(
-        self, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
-    ) -> None:
-        """Load a capability, replacing one of the same name."""
-        request = abi.pack_load_capability(name.encode(), image, dependencies)
-        _, status, output = self._request_load("LoadCapability", name, request)
-        if status != abi.Status.OK:
-            raise self._load_error(name, status, output)
-
-    def unload_capability(self, name: str) -> bool:
-        """Unload a capability; False if the guest does not have it."""
-        _, status, output = self._request("UnloadCapability", abi.pack_fields(name.encode()))
-        return self._was_found(name, status, output)
-
     def initialize(self) -> None:
         """Prepare the managed side of an image that is being built."""
-        _, status, output = self._request("Initialize", b"")
+        _, status, output = self.request("Initialize", b"")
         if status != abi.Status.OK:
-            raise self._invocation_error("(initialize)", status, output)
+            raise self.invocation_error("(initialize)", status, output)
 
     def heap_bytes(self) -> int:
         """Live bytes of the managed heap."""
-        _, status, output = self._request("Inspect", b"")
+        _, status, output = self.request("Inspect", b"")
         if status != abi.Status.OK:
-            raise self._invocation_error("(inspect)", status, output)
-        return self._decode(lambda: abi.RecordReader(output).int64())
+            raise self.invocation_error("(inspect)", status, output)
+        return self.decode(lambda: abi.RecordReader(output).int64())
 
     def rest(self) -> None:
         """Collect garbage and drop random state, so that memory can be frozen."""
-        _, status, output = self._request("Rest", b"")
+        _, status, output = self.request("Rest", b"")
         if status != abi.Status.OK:
-            raise self._invocation_error("(rest)", status, output)
+            raise self.invocation_error("(rest)", status, output)
 
     def close(self) -> None:
         """Let the instance go."""
@@ -331,7 +226,7 @@ class Guest:
 
     # ---------------------------------------------------------------- frames
 
-    def _request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
+    def request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
         block = self._place(handle, memoryview(request))
         self._heap.refused = False
         if name in _CONTINUATIONS:
@@ -432,16 +327,16 @@ class Guest:
         stop_at = time.monotonic() + self._grace
         call.stop_at = stop_at if call.stop_at is None else min(call.stop_at, stop_at)
         self.watch(call)
-        _, status, record = self._request("Cancel", b"", call.call_id)
+        _, status, record = self.request("Cancel", b"", call.call_id)
         if status == abi.Status.HANDLER_THREW:
-            thrown = self._decode(lambda: abi.decode_error(record))
-            said = self._errors.sentence(thrown)
+            thrown = self.decode(lambda: abi.decode_error(record))
+            said = self.errors.sentence(thrown)
             _log.warning("%r threw when it was cancelled: %s", call.function_id, said)
 
     def end_host_call(self, number: int, error: int, output: bytes, *, cancelled: bool) -> None:
         """Tell the guest that a host function it began has ended."""
         request = abi.pack_fields(error, int(cancelled), output)
-        self._request("EndHostCall", request, number)
+        self.request("EndHostCall", request, number)
 
     @property
     def running_call(self) -> PendingCall | None:
@@ -464,7 +359,7 @@ class Guest:
                 del self.pending[call.call_id]
                 self.abandoned += 1
                 how = "did not end when its token was cancelled"
-                call.fail(self._errors.of_stop(call, how))
+                call.fail(self.errors.of_stop(call, how))
 
     def _collect(self) -> bool:
         """Settle one call that has ended; False if there is none."""
@@ -489,8 +384,8 @@ class Guest:
         answer = self._output(output, length)
         if status == _OK:
             return answer
-        error = self._invocation_error(call.function_id, status, answer, self._host_error())
-        raise self._errors.of_wait(call, error)
+        error = self.invocation_error(call.function_id, status, answer, self._host_error())
+        raise self.errors.of_wait(call, error)
 
     def _send(self, handle: int, payload: Buffer) -> int:
         """Like :meth:`_place`, checked against the limit, with a short way for small bytes."""
@@ -536,7 +431,7 @@ class Guest:
     def _output(self, output: int, length: int) -> bytes:
         """An answer of the protocol: a result, or what goes with it."""
         if length > self._result_limit + PROTOCOL_BYTES:
-            raise self._lied(
+            raise self.lied(
                 LimitExceeded(
                     f"the guest answered with {length} bytes; result_bytes is "
                     f"{self._result_limit} and nothing that goes with results is that large",
@@ -544,13 +439,13 @@ class Guest:
                 )
             )
         if length < 0 or output + length > self._size:
-            raise self._lied(MemoryAccessError(output, length, self._size))
+            raise self.lied(MemoryAccessError(output, length, self._size))
         return self._view[output : output + length].tobytes()
 
     # ---------------------------------------------------------------- errors
 
     @property
-    def _errors(self) -> ErrorTranslator:
+    def errors(self) -> ErrorTranslator:
         from dotnet_wasm_host.guest.error_translator import ErrorTranslator  # noqa: PLC0415 - most never fail
 
         return ErrorTranslator(self.host, self._advice, self.needs)
@@ -559,46 +454,32 @@ class Guest:
         if isinstance(error, StackTooSmall):
             return error  # the guest was not entered
         self.broken = True
-        return self._errors.of_death(error, self.running_function)
+        return self.errors.of_death(error, self.running_function)
 
-    def _lied(self, error: DotnetHostError) -> DotnetHostError:
+    def lied(self, error: DotnetHostError) -> DotnetHostError:
         self.broken = True
         return error
 
-    def _decode(self, decode: Callable[[], T]) -> T:
+    def decode(self, decode: Callable[[], T]) -> T:
         try:
             return decode()
         except abi.MalformedRecord as error:
-            raise self._lied(GuestTrap(f"the guest's answer is malformed: {error}")) from error
+            raise self.lied(GuestTrap(f"the guest's answer is malformed: {error}")) from error
 
     def _host_error(self) -> BaseException | None:
         """The exception of a host function that is behind the error the guest reports."""
         number = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)[2]
         return self.host.calls.take_error(number) if number else None
 
-    def _invocation_error(
+    def invocation_error(
         self, function_id: str, status: int, record: bytes, cause: BaseException | None = None
     ) -> BaseException:
         if status == abi.Status.NOT_LOADED:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:
-            return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        thrown = self._decode(lambda: abi.decode_error(record))
-        return self._errors.of_call(function_id, thrown, cause)
-
-    def _load_error(self, function_id: str, status: int, record: bytes) -> DotnetHostError:
-        if status not in _LOAD_FAILURES:
-            return self._lied(GuestTrap(f"the guest answered with unknown status {status}"))
-        thrown = self._decode(lambda: abi.decode_error(record))
-        if status == abi.Status.HANDLER_NOT_FOUND:
-            return HandlerNotFound(function_id, thrown.type_name, thrown.message)
-        constructing = status == abi.Status.HANDLER_THREW
-        return self._errors.of_load(function_id, thrown, constructing=constructing)
-
-    def _was_found(self, function_id: str, status: int, record: bytes) -> bool:
-        if status in {abi.Status.OK, abi.Status.NOT_LOADED}:
-            return status == abi.Status.OK
-        raise self._invocation_error(function_id, status, record)
+            return self.lied(GuestTrap(f"the guest answered with unknown status {status}"))
+        thrown = self.decode(lambda: abi.decode_error(record))
+        return self.errors.of_call(function_id, thrown, cause)
 
 
 def _no_room(size: int) -> GuestOutOfMemory:

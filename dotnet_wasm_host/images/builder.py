@@ -21,7 +21,9 @@ from dotnet_wasm_host.base_library.configurations import (
     read_configurations,
 )
 from dotnet_wasm_host.errors import DotnetHostError
-from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
+from dotnet_wasm_host.guest.guest import Guest
+from dotnet_wasm_host.guest.layout import BUFFER_SIZE, ENTRY_POINTS, GuestLayout
+from dotnet_wasm_host.guest.loading import load_function, unload_function
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.boot import ENTRIES_EVERYWHERE, PROPERTIES, boot, find_methods
 from dotnet_wasm_host.images.state import ImageManifest, ImageState, freeze
@@ -232,14 +234,14 @@ class ImageBuilder:
             # A published function's store has the samples that its image can run.
             if f"guest/{sample}.dll" not in available or (needed and needed not in assemblies):
                 continue
-            report = guest.load(sample, self.store.read(f"guest/{sample}.dll"), (), "")
+            report = load_function(guest, sample, self.store.read(f"guest/{sample}.dll"), (), "")
             for payload in payloads:
                 try:
                     _run(guest, sample, report.handle, payload)
                 except DotnetHostError:
                     if guest.broken or payload not in {b"throw", b"cancel"}:
                         raise
-            guest.unload(sample)
+            unload_function(guest, sample)
         guest.rest()
 
     def _assemblies(self) -> dict[str, bytes]:

@@ -24,6 +24,7 @@ from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
 from dotnet_wasm_host.guest.function_source import FunctionSource, read_source
 from dotnet_wasm_host.guest.guest import Guest
+from dotnet_wasm_host.guest.loading import load_function
 from dotnet_wasm_host.images.builder import ImageBuilder, ImageParts
 from dotnet_wasm_host.images.progress import announce
 from dotnet_wasm_host.images.state import (
@@ -309,7 +310,9 @@ class RuntimeImage(Uncopyable):
         # Below the runtime: nobody calls this guest, so it needs no limits and no replacement.
         guest = self.start(Limits(), WasiOptions())
         try:
-            report = guest.load(function_id, source.image, source.dependencies, source.handler_type)
+            report = load_function(
+                guest, function_id, source.image, source.dependencies, source.handler_type
+            )
             guest.rest()
             function = FrozenFunction.of(function_id, source, report)
             return self.freeze(guest, [function], ()).parts

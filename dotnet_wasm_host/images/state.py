@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dotnet_wasm_host.base_library.configurations import FULL
-from dotnet_wasm_host.guest.guest import GuestLayout
+from dotnet_wasm_host.guest.layout import GuestLayout
 from dotnet_wasm_host.images.json_reader import JsonReader
 from dotnet_wasm_host.imports.services import InteropState
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES

@@ -43,17 +43,19 @@ class BegunCall(Covered):
     def withdraw(self) -> None:
         """Cancel its token; stop it for good if it runs and nobody else would notice."""
         call, runtime = self.call, self.runtime
-        runtime.interrupt(
+        runtime._port.interrupt(
             lambda: (
-                InvocationCancelled("the call was cancelled") if runtime.runs_alone(call) else None
+                InvocationCancelled("the call was cancelled")
+                if runtime._port.runs_alone(call)
+                else None
             ),
             call,
         )
 
     @override
     def interrupt(self, interruption: Interruption) -> None:
-        self.runtime.interrupt(interruption, self.call)
+        self.runtime._port.interrupt(interruption, self.call)
 
     @override
     def runs(self) -> bool:
-        return self.runtime.runs_alone(self.call)
+        return self.runtime._port.runs_alone(self.call)

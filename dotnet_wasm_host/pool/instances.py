@@ -74,7 +74,7 @@ class Instances:
 
     def give_up(self, runtime: Runtime) -> None:
         """Close a runtime, as soon as the calls that wait in it have ended."""
-        if runtime.calls_waiting and not self._lifetime.closed:
+        if runtime._port.calls_waiting and not self._lifetime.closed:
             self.leave_when_idle(runtime)
             self._pump_scheduler.visit(runtime)  # they may have ended just now
             return
@@ -83,7 +83,7 @@ class Instances:
         with self._lock:
             if runtime in self._runtimes:
                 self._runtimes.discard(runtime)
-                self._recycles += runtime.recycles
+                self._recycles += runtime._port.recycles
             self._leaving.discard(runtime)
 
     def retire(self, deployment: Deployment) -> None:
@@ -100,13 +100,13 @@ class Instances:
     def count(self) -> tuple[int, int]:
         """Runtimes that exist, and how often one was replaced."""
         with self._lock:
-            recycles = self._recycles + sum(runtime.recycles for runtime in self._runtimes)
+            recycles = self._recycles + sum(runtime._port.recycles for runtime in self._runtimes)
             return len(self._runtimes), recycles
 
     def end_waiting(self) -> None:
         """The pool is closed: nobody may wait in a runtime any longer."""
         for runtime in tuple(self._runtimes):
-            if runtime.calls_waiting:
+            if runtime._port.calls_waiting:
                 runtime.close()
 
     def close(self) -> None:

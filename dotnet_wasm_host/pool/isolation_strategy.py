@@ -113,7 +113,9 @@ class SharedWorkers(IsolationStrategy):
         try:
             worker.prepare(deployment, self._deployments.current)
             runtime = worker.runtime
-            result = runtime.begin(deployment.function.function_id, payload, timeout, cancellation)
+            result = runtime._port.begin(
+                deployment.function.function_id, payload, timeout, cancellation
+            )
             if type(result) is PendingCall:
                 return BegunCall(result, runtime, deployment)
             return result
@@ -180,7 +182,9 @@ class FunctionInstances(IsolationStrategy):
     ) -> bytes | BegunCall:
         runtime = _take_free(deployment) or self._load(deployment)
         try:
-            result = runtime.begin(deployment.function.function_id, payload, timeout, cancellation)
+            result = runtime._port.begin(
+                deployment.function.function_id, payload, timeout, cancellation
+            )
             if type(result) is PendingCall:
                 return BegunCall(result, runtime, deployment)
             return result
@@ -242,7 +246,9 @@ class PristineInstances(IsolationStrategy):
         runtime = _take_free(deployment) or self._instances.start(deployment.stock.image)
         begun = None
         try:
-            result = runtime.begin(deployment.function.function_id, payload, timeout, cancellation)
+            result = runtime._port.begin(
+                deployment.function.function_id, payload, timeout, cancellation
+            )
             if type(result) is not PendingCall:
                 return result
             begun = BegunCall(result, runtime, deployment)

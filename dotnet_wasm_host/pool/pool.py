@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RuntimePool"]
 
-_forks = Forks()
+_forks: Forks[RuntimePool] = Forks()
 
 
 @final
@@ -126,7 +126,7 @@ class RuntimePool(Uncopyable):
         self._awaited = AwaitedCalls(
             self._size, self._slots, self._calls, self._functions, thread_start
         )
-        _forks.watch(self)
+        _forks.watch(self, RuntimePool._after_fork_in_child)
 
     # ---------------------------------------------------------------- functions
 
@@ -334,7 +334,7 @@ class RuntimePool(Uncopyable):
         if self._http is not None:
             self._http.close()
 
-    def after_fork_in_child(self) -> None:
+    def _after_fork_in_child(self) -> None:
         """Refuse calls from now on: threads and runtimes belong to the parent process."""
         self._lifetime.after_fork_in_child()
         self._deploying = threading.Lock()

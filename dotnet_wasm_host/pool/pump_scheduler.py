@@ -61,11 +61,11 @@ class PumpScheduler:
         """Look after a runtime from now on; every notification brings a visit."""
         with self._changed:
             self._watches.setdefault(runtime, _Watch())
-        runtime.event_count.on_notify = lambda: self.visit(runtime)
+        runtime._port.event_count.on_notify = lambda: self.visit(runtime)
 
     def forget(self, runtime: Runtime) -> None:
         """The runtime goes away."""
-        runtime.event_count.on_notify = None
+        runtime._port.event_count.on_notify = None
         with self._changed:
             self._watches.pop(runtime, None)
 
@@ -91,14 +91,14 @@ class PumpScheduler:
             self._clock.join()
         self._visits.shutdown()
         for runtime in self._watches:
-            runtime.event_count.on_notify = None
+            runtime._port.event_count.on_notify = None
         self._watches.clear()
         self._appointments.clear()
 
     def _attend(self, runtime: Runtime, watch: _Watch) -> None:
         while True:
             try:
-                due = runtime.attend()
+                due = runtime._port.attend()
             except Exception:  # noqa: BLE001 - logged; nobody waits for this thread
                 _log.exception("%r could not be looked after", runtime)
                 due = None
@@ -111,7 +111,7 @@ class PumpScheduler:
                 if watch.at is not None and not self._closed:
                     self._make_appointment(watch.at, runtime)
             break
-        if runtime.calls_waiting == 0:
+        if runtime._port.calls_waiting == 0:
             self._when_idle(runtime)
 
     def _make_appointment(self, at: float, runtime: Runtime) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.guest.loading import unload_capability
 from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.runtime.current_guest import Tenant
 
@@ -97,4 +98,4 @@ class Capabilities(Tenant):
 
 
 def _unloading(name: str) -> Callable[[Guest], bool]:
-    return lambda guest: guest.unload_capability(name)
+    return lambda guest: unload_capability(guest, name)

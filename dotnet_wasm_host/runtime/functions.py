@@ -14,6 +14,7 @@ from dotnet_wasm_host.errors import (
     InstanceLost,
     LimitExceeded,
 )
+from dotnet_wasm_host.guest.loading import unload_function
 from dotnet_wasm_host.images.state import FrozenFunction
 from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.runtime.current_guest import Tenant
@@ -231,7 +232,7 @@ class Functions(Tenant):
         self._drop(function_id)
         self.unloads += 1
         if handle is not None:
-            self._loader.unload(entry.source, lambda guest: guest.unload(function_id))
+            self._loader.unload(entry.source, lambda guest: unload_function(guest, function_id))
 
     def drop_all(self) -> None:
         """The runtime is closed, and the guest with it."""

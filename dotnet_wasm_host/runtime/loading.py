@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError
 from dotnet_wasm_host.guest.function_source import LEAK_PER_UNLOAD, FunctionSource
+from dotnet_wasm_host.guest.loading import add_base_library, load_capability, load_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,9 @@ class Loader:
 
         def give(guest: Guest) -> LoadReport:
             self._add_base_library(guest, function_id, source)
-            return guest.load(function_id, source.image, source.dependencies, source.handler_type)
+            return load_function(
+                guest, function_id, source.image, source.dependencies, source.handler_type
+            )
 
         return give
 
@@ -51,7 +54,7 @@ class Loader:
 
         def give(guest: Guest) -> None:
             self._add_base_library(guest, name, source)
-            guest.load_capability(name, source.image, source.dependencies)
+            load_capability(guest, name, source.image, source.dependencies)
 
         return give
 
@@ -87,4 +90,4 @@ class Loader:
     def _add_base_library(self, guest: Guest, wanted_by: str, source: FunctionSource) -> None:
         if self._library is not None:
             own = [source.image, *(content for _, content in source.dependencies)]
-            guest.add_base_library(wanted_by, own, self._library)
+            add_base_library(guest, wanted_by, own, self._library)

@@ -25,6 +25,7 @@ from dotnet_wasm_host.options import (
     compiles_methods,
     require_type,
 )
+from dotnet_wasm_host.runtime.call_port import CallPort
 from dotnet_wasm_host.runtime.calls import Calls
 from dotnet_wasm_host.runtime.capabilities import Capabilities
 from dotnet_wasm_host.runtime.current_guest import CurrentGuest
@@ -39,7 +40,7 @@ from dotnet_wasm_host.runtime.registry import (
     LoadedFunction,
     check_name,
 )
-from dotnet_wasm_host.runtime.waiting import CoveredCall, WaitingCalls
+from dotnet_wasm_host.runtime.waiting import WaitingCalls
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
         AssemblySource,
         DependencySource,
     )
-    from dotnet_wasm_host.engines.base import Engine, Interruption
+    from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.imports.host_functions import HostFunctions
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Runtime"]
 
-_forks = Forks()
+_forks: Forks[Runtime] = Forks()
 
 
 @final
@@ -120,7 +121,7 @@ class Runtime(Uncopyable):
         limits = limits if limits is not None else Limits()
         _check_stack(image, limits)
         self._lock = threading.RLock()
-        self.event_count = EventCount()
+        event_count = EventCount()
         self._own_functions: HostFunctions | None = None
         lent = None
         if host_functions is not None:
@@ -134,11 +135,11 @@ class Runtime(Uncopyable):
         # One that was given belongs to a pool.
         self._http = access if access is not http else None
         services = HostServices(
-            javascript=(http_module(access),), functions=lent, wake=self.event_count.notify
+            javascript=(http_module(access),), functions=lent, wake=event_count.notify
         )
         wasi = wasi if wasi is not None else WasiOptions()
         start = partial(image.start, limits, wasi, self._lock, services)
-        self._current = CurrentGuest(start, limits, self.event_count)
+        self._current = CurrentGuest(start, limits, event_count)
         loader = Loader(self._current, image.base_library)
         self._functions = Functions(self._current, loader, limits, self._lifetime)
         self._capabilities = Capabilities(self._current, loader, image.capabilities)
@@ -150,14 +151,17 @@ class Runtime(Uncopyable):
 
             self._compilation = Compilation.of(image, self._current, self._lock)
             self._current.tenants = (self._compilation, *self._current.tenants)
-        self._waiting = WaitingCalls(self._current, limits, self._lock, self.event_count)
+        self._waiting = WaitingCalls(self._current, limits, self._lock, event_count)
         self._calls = Calls(self._current, self._functions, self._waiting, limits)
         # The hot path has no attribute look-ups that could be done once.
         self._entry, self._begin = self._functions.entry, self._calls.begin
+        self._port = CallPort(
+            self._entry, self._begin, self._waiting, self._current, self._lock, event_count
+        )
         for frozen in image.functions:
             self._functions.add_frozen(frozen, self._invoke_generation)
         self._lifetime.closed = False
-        _forks.watch(self)
+        _forks.watch(self, Runtime._after_fork_in_child)
 
     # ---------------------------------------------------------------- functions
 
@@ -349,7 +353,7 @@ class Runtime(Uncopyable):
         """
         with self._entered():
             self._functions.load_all()
-            waiting = self.calls_waiting
+            waiting = self._waiting.count
             if waiting:
                 raise DotnetHostError(
                     f"{waiting} calls wait in the runtime; a snapshot is taken when none does"
@@ -395,11 +399,6 @@ class Runtime(Uncopyable):
             )
 
     @property
-    def recycles(self) -> int:
-        """Times the instance was replaced; as in :meth:`stats`, without asking the guest."""
-        return self._current.recycles
-
-    @property
     def closed(self) -> bool:
         """True after :meth:`close`."""
         return self._lifetime.closed
@@ -422,9 +421,9 @@ class Runtime(Uncopyable):
         if self._http is not None:
             self._http.close()
 
-    def after_fork_in_child(self) -> None:
+    def _after_fork_in_child(self) -> None:
         """Refuse calls from now on. The memory of the parent's guest stays untouched."""
-        self._lock = threading.RLock()
+        self._lock = self._port.lock = threading.RLock()
         self._current.calling = False
         self._lifetime.after_fork_in_child()
         self._functions.after_fork_in_child()
@@ -445,51 +444,6 @@ class Runtime(Uncopyable):
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self.functions)} functions"
         return f"<Runtime on {self._image.name!r}: {state}>"
-
-    # ---------------------------------------------------------------- for the pool
-
-    def begin(
-        self,
-        function_id: str,
-        payload: Buffer,
-        timeout: float | None,
-        cancellation: Cancellation | None,
-    ) -> bytes | PendingCall:
-        """Like :meth:`invoke`, but a call that waits is handed out.
-
-        Somebody must :meth:`attend` until it has an outcome. ``cancellation`` is heeded until
-        it waits; afterwards :meth:`interrupt` it.
-        """
-        with self._lock:
-            if cancellation is None:
-                return self._begin(self._entry(function_id), payload, timeout)
-            with cancellation.covering(CoveredCall(self._waiting)):
-                return self._begin(self._entry(function_id), payload, timeout)
-
-    def attend(self) -> float | None:
-        """Let the guest do what is due for calls that wait.
-
-        Seconds until there is more to do; ``None`` if only a notification of
-        :attr:`event_count` can tell.
-        """
-        with self._lock:
-            guest = self._current.present
-            if guest is None or not (guest.pending or guest.host.arrivals.waiting):
-                return None
-            return self._waiting.pump()
-
-    @property
-    def calls_waiting(self) -> int:
-        """Calls of asynchronous functions that have begun and wait."""
-        return self._waiting.count
-
-    def interrupt(self, interruption: Interruption, waiting: PendingCall | None) -> None:
-        """Stop a call where it waits, if it has begun to, or else where it runs."""
-        self._waiting.interrupt(interruption, waiting)
-
-    def runs_alone(self, call: PendingCall) -> bool:
-        """True if a call that waited runs, and to stop it would cost nobody else anything."""
-        return self._waiting.runs_alone(call)
 
     def _invoke_generation(
         self, function: LoadedFunction, payload: Buffer, timeout: float | None

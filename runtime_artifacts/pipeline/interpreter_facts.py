@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.abi import FRAME_SIZE
 from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.guest.guest import BUFFER_SIZE, ENTRY_POINTS, Guest, GuestLayout
+from dotnet_wasm_host.guest.guest import Guest
+from dotnet_wasm_host.guest.layout import BUFFER_SIZE, ENTRY_POINTS, GuestLayout
+from dotnet_wasm_host.guest.loading import load_function, unload_function
 from dotnet_wasm_host.images.boot import ENTRIES_EVERYWHERE, boot, find_methods
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
@@ -167,10 +169,10 @@ def _run_something(host: Host, assemblies: Iterable[tuple[str, bytes]], sample: 
     layout = GuestLayout(methods, host.call("malloc", FRAME_SIZE), host.call("malloc", BUFFER_SIZE))
     guest = Guest(host, layout, payload_limit=BUFFER_SIZE, result_limit=BUFFER_SIZE)
     guest.initialize()
-    report = guest.load(_SAMPLE, sample, (), "")
+    report = load_function(guest, _SAMPLE, sample, (), "")
     for _ in range(_CALLS):
         guest.invoke(_SAMPLE, report.handle, b"echo")
-    guest.unload(_SAMPLE)
+    unload_function(guest, _SAMPLE)
 
 
 def _offsets(host: Host) -> StructOffsets:

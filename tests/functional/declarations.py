@@ -29,6 +29,9 @@ from dotnet_wasm_host.ecma335.metadata import Metadata
 from dotnet_wasm_host.ecma335.rows import AssemblyRefRow, MemberRefRow, TypeRefRow
 from dotnet_wasm_host.guest.error_translator import ErrorTranslator
 from dotnet_wasm_host.guest.guest import Guest
+from dotnet_wasm_host.guest.loading import load_capability as guest_load_capability
+from dotnet_wasm_host.guest.loading import load_function
+from dotnet_wasm_host.runtime import loading
 
 #: How reasons of skips begin.
 NOT_DECLARED = "not declared: "
@@ -116,10 +119,10 @@ def skipping_what_is_not_declared(image: str) -> Iterator[Declarations | None]:
 
 
 def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
-    load, load_capability = Guest.load, Guest.load_capability
+    load, load_capability = load_function, guest_load_capability
 
     def load_and_remember(
-        self: Guest,
+        guest: Guest,
         function_id: str,
         image: bytes,
         dependencies: Iterable[tuple[str, bytes]],
@@ -128,18 +131,18 @@ def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> No
         dependencies = tuple(dependencies)
         images = [image, *(content for _, content in dependencies)]
         declarations.functions[function_id] = References(images)
-        return load(self, function_id, image, dependencies, handler_type)
+        return load(guest, function_id, image, dependencies, handler_type)
 
     def load_capability_and_remember(
-        self: Guest, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+        guest: Guest, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
     ) -> None:
         dependencies = tuple(dependencies)
         images = [image, *(content for _, content in dependencies)]
         declarations.capabilities[name] = References(images)
-        load_capability(self, name, image, dependencies)
+        load_capability(guest, name, image, dependencies)
 
-    patch.setattr(Guest, "load", load_and_remember)
-    patch.setattr(Guest, "load_capability", load_capability_and_remember)
+    patch.setattr(loading, "load_function", load_and_remember)
+    patch.setattr(loading, "load_capability", load_capability_and_remember)
 
 
 def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:

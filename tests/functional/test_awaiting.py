@@ -64,7 +64,7 @@ def test_others_enter_while_one_waits(awaiting: dwh.Runtime, moody: dwh.Assembly
     awaiting.load_assembly("sync", moody)
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(awaiting.invoke, "f", b"wait", timeout=20)
-        while not awaiting.calls_waiting:
+        while not awaiting._port.calls_waiting:
             time.sleep(0.001)
         assert awaiting.invoke("sync", b"count") == b"1"
         assert awaiting.stats().invocations == 2
@@ -179,7 +179,7 @@ def test_a_call_does_not_outlive_its_instance(awaiting: dwh.Runtime, end: str) -
     expected = dwh.InstanceLost if end == "recycle" else dwh.RuntimeClosed
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(awaiting.invoke, "f", b"wait")
-        while not awaiting.calls_waiting:
+        while not awaiting._port.calls_waiting:
             time.sleep(0.001)
         with pytest.raises(dwh.DotnetHostError, match="calls wait"):
             awaiting.snapshot()
@@ -191,7 +191,7 @@ def test_a_call_does_not_outlive_its_instance(awaiting: dwh.Runtime, end: str) -
 def test_an_unloaded_function_ends_its_calls(awaiting: dwh.Runtime) -> None:
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(awaiting.invoke, "f", b"delay 100")
-        while not awaiting.calls_waiting:
+        while not awaiting._port.calls_waiting:
             time.sleep(0.001)
         awaiting.unload_assembly("f")
         assert waiting.result(5) == b"delay 100"
@@ -247,5 +247,5 @@ def test_the_first_error_of_many_cancels_the_others(awaiting: dwh.Runtime) -> No
     with pytest.raises(dwh.InvocationError, match="later"):
         awaiting.invoke_many("f", [b"throw", b"delay 60000", b"delay 60000"])
     assert awaiting.invoke("f", b"delay 1") == b"delay 1"
-    assert not awaiting.calls_waiting
+    assert not awaiting._port.calls_waiting
     assert awaiting.stats().recycles == 0

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.runtime.call_port import CallPort
 from dotnet_wasm_host.worker import WorkerOptions, create_app
 from dotnet_wasm_host.worker.inline import FIRST_TRIAL, OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.worker.service import FunctionService
@@ -88,13 +89,13 @@ def test_quick_calls_run_in_the_thread_of_the_loop(
     service: FunctionService, echo: dwh.Assembly, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    begin = dwh.Runtime.begin
+    begin = CallPort.begin
 
-    def recorded(self: dwh.Runtime, *arguments: Any) -> Any:
+    def recorded(self: CallPort, *arguments: Any) -> Any:
         threads.append(threading.current_thread())
         return begin(self, *arguments)
 
-    monkeypatch.setattr(dwh.Runtime, "begin", recorded)
+    monkeypatch.setattr(CallPort, "begin", recorded)
 
     async def main() -> None:
         await service.deploy("f", lambda: echo.data)

@@ -1,0 +1,150 @@
+"""The structure of the package: no circles, few loose modules, no long files, stable names."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "dotnet_wasm_host"
+ROOT = Path(__file__).resolve().parents[1] / PACKAGE
+MAX_LOOSE_MODULES = 8
+MAX_LINES = 500
+
+
+def module_files(root: Path) -> dict[str, Path]:
+    """Dotted name to file of every module below a package's folder."""
+    files = {}
+    for file in sorted(root.rglob("*.py")):
+        parts = (root.name, *file.relative_to(root).with_suffix("").parts)
+        files[".".join(parts).removesuffix(".__init__")] = file
+    return files
+
+
+def imports_of(file: Path, modules: dict[str, Path]) -> set[str]:
+    """Modules of the package that a file imports anywhere: in functions and under
+    TYPE_CHECKING, too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} has a relative import"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                found.add(submodule if submodule in modules else str(node.module))
+    return found & modules.keys()
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every set of modules that import each other, each sorted (Tarjan 1972)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in graph[node]:
+            if other not in index:
+                visit(other)
+            if other in stack:
+                low[node] = min(low[node], low[other])
+        if low[node] == index[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1 or node in graph[node]:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in index:
+            visit(node)
+    return found
+
+
+def graph_of(root: Path) -> dict[str, set[str]]:
+    modules = module_files(root)
+    # The package's own __init__ gathers the public names; it is the only exception.
+    return {
+        name: imports_of(file, modules) - {root.name}
+        for name, file in modules.items()
+        if name != root.name
+    }
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert circles(graph_of(ROOT)) == []
+
+
+def test_no_room_imports_itself_in_a_circle() -> None:
+    """Rooms are the folders; an import between two files is one between their rooms."""
+    rooms: dict[str, set[str]] = {}
+    for name, imported in graph_of(ROOT).items():
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            here = ".".join(parts[:depth])
+            for other in imported:
+                if other.startswith(f"{here}.") and other.split(".")[depth] != parts[depth]:
+                    room = ".".join(parts[: depth + 1])
+                    rooms.setdefault(room, set()).add(".".join(other.split(".")[: depth + 1]))
+    complete = {room: others & rooms.keys() for room, others in rooms.items()}
+    assert circles(complete) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from sample import b",
+        "from sample.b import name",
+        "import sample.b",
+        "def f():\n    from sample.b import name",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sample.b import name",
+    ],
+)
+def test_a_circle_is_found(tmp_path: Path, source: str) -> None:
+    root = tmp_path / "sample"
+    root.mkdir()
+    (root / "__init__.py").write_text("import sample.a")
+    (root / "a.py").write_text(source)
+    (root / "b.py").write_text("from sample.c import thing")
+    (root / "c.py").write_text("import sample.a")
+    (root / "d.py").write_text("import sample.c")
+    assert circles(graph_of(root)) == [["sample.a", "sample.b", "sample.c"]]
+
+
+def test_few_modules_stand_loose() -> None:
+    assert len([file for file in ROOT.glob("*.py") if file.stem != "__init__"]) <= MAX_LOOSE_MODULES
+
+
+def test_no_file_is_long() -> None:
+    long = {
+        str(file.relative_to(ROOT)): lines
+        for file in module_files(ROOT).values()
+        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > MAX_LINES
+    }
+    assert long == {}
+
+
+def test_submodules_do_not_take_the_place_of_public_names() -> None:
+    """``import package.name`` puts a submodule where a function of that name was."""
+    program = f"""
+import importlib, pkgutil
+import {PACKAGE} as package
+before = {{name: getattr(package, name) for name in package.__all__}}
+for module in pkgutil.walk_packages(package.__path__, "{PACKAGE}."):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        if not module.name.startswith("{PACKAGE}.engines.wasmer"):
+            raise
+changed = [name for name in package.__all__ if getattr(package, name) is not before[name]]
+print(changed)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
