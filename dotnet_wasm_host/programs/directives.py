@@ -9,14 +9,15 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dotnet_wasm_host.errors import CompilationError, Diagnostic
+from dotnet_wasm_host.errors import CompilationError, Diagnostic, MarshallingTypeError
+from dotnet_wasm_host.packages.references import PackageReference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.roslyn import CompilerOptions
 
-__all__ = ["FileDirectives", "read_directives"]
+__all__ = ["FileDirectives", "SourceFiles", "error_at", "read_directives", "read_files"]
 
 _DIRECTIVE = re.compile(r"\s*#:(\S*)[ \t]*(.*?)\s*$")
 #: Lines that may stand between directives: nothing, comments, what the preprocessor reads.
@@ -33,10 +34,12 @@ class FileDirectives:
     Attributes:
         text: the source, directives left blank so that every line keeps its number.
         properties: property name, as this library writes it, to value and line.
+        packages: what ``#:package`` asks for.
     """
 
     text: str
     properties: dict[str, tuple[str, int]] = field(default_factory=dict)
+    packages: list[PackageReference] = field(default_factory=list)
     file: str = ""
 
     @property
@@ -52,8 +55,51 @@ class FileDirectives:
             try:
                 options = replace(options, **change(options, value))
             except ValueError as error:
-                raise _error(self.file, line, f"#:property {name}={value}: {error}") from error
+                raise error_at(self.file, line, f"#:property {name}={value}: {error}") from error
         return options
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """The files of a compilation, and what their directives say together.
+
+    Attributes:
+        texts: file name to text, directives left blank.
+        options: compiler options, changed as the directives say.
+        assembly_name: ``#:property AssemblyName=...`` of the last file that has it.
+        packages: what they ask for.
+    """
+
+    texts: Mapping[str, str]
+    options: CompilerOptions
+    assembly_name: str | None
+    packages: tuple[PackageReference, ...]
+
+
+def read_files(source: str | Mapping[str, str], options: CompilerOptions) -> SourceFiles:
+    """Read source files and their directives.
+
+    Raises:
+        CompilationError: a directive that this library does not have.
+        MarshallingTypeError: not text, nor file names with texts.
+    """
+    if not isinstance(source, str) and not hasattr(source, "items"):
+        raise MarshallingTypeError(
+            "a program is C# text, a Path, or file names with their texts, not "
+            f"{type(source).__name__}"
+        )
+    name = None
+    texts: dict[str, str] = {}
+    packages: list[PackageReference] = []
+    for file, text in ({"app.cs": source} if isinstance(source, str) else source).items():
+        if not isinstance(text, str):
+            raise MarshallingTypeError(f"{file!r} is not text but {type(text).__name__}")
+        read = read_directives(file, text)
+        options = read.applied_to(options)
+        name = read.assembly_name or name
+        texts[file] = read.text
+        packages += read.packages
+    return SourceFiles(texts, options, name, tuple(packages))
 
 
 def read_directives(file: str, text: str) -> FileDirectives:
@@ -65,7 +111,7 @@ def read_directives(file: str, text: str) -> FileDirectives:
     if not text.startswith("#!") and "#:" not in text:
         return FileDirectives(text, file=file)
     lines = text.split("\n")
-    properties: dict[str, tuple[str, int]] = {}
+    found_here = FileDirectives("", file=file)
     in_comment = False
     for index, line in enumerate(lines):
         if in_comment:
@@ -73,48 +119,56 @@ def read_directives(file: str, text: str) -> FileDirectives:
         elif index == 0 and line.startswith("#!"):
             lines[index] = ""
         elif found := _DIRECTIVE.match(line):
-            _read_directive(file, index + 1, found[1], found[2], properties)
+            _read_directive(found_here, index + 1, found[1], found[2])
             lines[index] = ""
         elif line.lstrip().startswith("/*"):
             _, _, rest = line.partition("/*")
             in_comment = "*/" not in rest
         elif not _TRIVIA.match(line):
             break
-    return FileDirectives("\n".join(lines), properties, file)
+    return replace(found_here, text="\n".join(lines))
 
 
-def _read_directive(
-    file: str, line: int, kind: str, value: str, properties: dict[str, tuple[str, int]]
-) -> None:
+def _read_directive(into: FileDirectives, line: int, kind: str, value: str) -> None:
+    file = into.file
     if kind == "package":
-        raise _error(
-            file,
-            line,
-            f"#:package {value}: packages are not fetched; give the package's file instead: "
-            "references=['....nupkg'], or --dependency",
-        )
+        into.packages.append(_read_package(file, line, value))
+        return
     if kind != "property":
-        raise _error(
+        raise error_at(
             file,
             line,
-            f"#:{kind} is not a directive of this tool; it has #:property with "
-            f"{', '.join(_PROPERTIES)}",
+            f"#:{kind} is not a directive of this tool; it has #:package Name@Version, and "
+            f"#:property with {', '.join(_PROPERTIES)}",
         )
+    _read_property(into, line, value)
+
+
+def _read_package(file: str, line: int, value: str) -> PackageReference:
+    try:
+        return PackageReference.parse(value, file, line)
+    except ValueError as error:
+        raise error_at(file, line, f"#:package {value}: {error}") from error
+
+
+def _read_property(into: FileDirectives, line: int, value: str) -> None:
+    file, properties = into.file, into.properties
     name, separator, content = value.partition("=")
     known = {item.lower(): item for item in _PROPERTIES}
     written = known.get(name.strip().lower())
     if written is None or not separator:
-        raise _error(
+        raise error_at(
             file,
             line,
             f"#:property {value}: expected Name=Value with one of {', '.join(_PROPERTIES)}",
         )
     if written in properties:
-        raise _error(file, line, f"#:property {written} is there twice; leave one of them out")
+        raise error_at(file, line, f"#:property {written} is there twice; leave one of them out")
     properties[written] = (content.strip(), line)
 
 
-def _error(file: str, line: int, message: str) -> CompilationError:
+def error_at(file: str, line: int, message: str) -> CompilationError:
+    """An error of a directive, as the compiler would report it."""
     return CompilationError([Diagnostic("DWH0001", "error", message, file, line, 1, line, 1)])
 
 

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, MalformedImage, identify, read_dependencies
 from dotnet_wasm_host.ecma335.metadata import has_entry_point
-from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError, MarshallingTypeError
-from dotnet_wasm_host.programs.directives import read_directives
+from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError
+from dotnet_wasm_host.packages.references import PackageLibraries
+from dotnet_wasm_host.programs.directives import error_at, read_files
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.assembly import DependencySource
+    from dotnet_wasm_host.packages.references import PackageReference, PackageResolver
     from dotnet_wasm_host.roslyn.options import OutputKind
 
-__all__ = ["Program", "ProgramSource", "compile_sources", "read_program"]
+__all__ = ["Program", "ProgramSource", "read_program"]
 
 #: Text, a ``.cs`` or ``.dll`` file, or file names with their texts.
 ProgramSource = "str | PathLike[str] | Mapping[str, str]"
@@ -45,6 +47,8 @@ def read_program(
     output: OutputKind = "program",
     timeout: float | None = None,
     progress: Callable[[str], object] | None = None,
+    packages: Sequence[PackageReference] = (),
+    resolver: PackageResolver | None = None,
 ) -> Program:
     """A program from source text, a ``.cs`` file, a ``.dll`` file, or several files' texts.
 
@@ -54,62 +58,61 @@ def read_program(
         output: ``"detect"`` if it may be a library with a handler as well.
         timeout: seconds the compilation may take.
         progress: told what is being built when the compiler is used for the first time.
+        packages: what the program uses, beside what it asks for with ``#:package``.
+        resolver: finds packages; without one a program that asks for some is refused.
 
     Raises:
         CompilationError: the source has errors.
         AssemblyLoadError: the file is neither C# nor a .NET assembly.
         MarshallingError: the source or a reference is not what it should be.
     """
-    try:
-        dependencies = read_dependencies(references)
-    except MalformedImage as error:
-        raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
-    except OSError as error:
-        raise MarshallingError(f"a reference cannot be read: {error}") from error
+    dependencies = _read_references(references)
     if isinstance(source, PathLike):
         path = Path(source)
         content = path.read_bytes()
         if path.suffix.lower() == ".dll" or content[:2] == b"MZ":
-            return Program(_read_assembly(path, content), dependencies)
+            _, libraries = _find_packages(packages, resolver)
+            return Program(_read_assembly(path, content), {**libraries, **dependencies})
         if path.suffix.lower() != ".cs" and content[:2] != b"#!":
             raise MarshallingError(
                 f"{path} is not C#: expected a .cs or .dll file, or one that begins with '#!'"
             )
         source = {path.name: _decode(path, content)}
-    assembly = compile_sources(
-        source, list(dependencies.values()), output=output, timeout=timeout, progress=progress
+    files = read_files(source, CompilerOptions(output=output))
+    found = _find_packages([*packages, *files.packages], resolver)
+    assembly = CSharpCompiler.load(progress=progress).compile(
+        files.texts,
+        assembly_name=files.assembly_name,
+        references=[*{**found.references, **dependencies}.values()],
+        options=files.options,
+        timeout=timeout,
     )
-    return Program(assembly, dependencies)
+    return Program(assembly, {**found.libraries, **dependencies})
 
 
-def compile_sources(
-    source: str | Mapping[str, str],
-    references: DependencySource = (),
-    *,
-    output: OutputKind = "program",
-    timeout: float | None = None,
-    progress: Callable[[str], object] | None = None,
-) -> Assembly:
-    """Compile the files of a program, with the options that its directives ask for."""
-    if not isinstance(source, str) and not hasattr(source, "items"):
-        raise MarshallingTypeError(
-            "a program is C# text, a Path, or file names with their texts, not "
-            f"{type(source).__name__}"
+def _read_references(references: DependencySource) -> dict[str, bytes]:
+    try:
+        return read_dependencies(references)
+    except MalformedImage as error:
+        raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
+    except OSError as error:
+        raise MarshallingError(f"a reference cannot be read: {error}") from error
+
+
+def _find_packages(
+    wanted: Sequence[PackageReference], resolver: PackageResolver | None
+) -> PackageLibraries:
+    if not wanted:
+        return PackageLibraries({}, {})
+    if resolver is None:
+        first = wanted[0]
+        raise error_at(
+            first.file,
+            first.line,
+            f"package {first.name} is wanted and no source of packages was given; give the "
+            "package's file instead: references=['....nupkg'], or --dependency",
         )
-    files = {"app.cs": source} if isinstance(source, str) else dict(source)
-    options = CompilerOptions(output=output)
-    name = None
-    texts: dict[str, str] = {}
-    for file, text in files.items():
-        if not isinstance(text, str):
-            raise MarshallingTypeError(f"{file!r} is not text but {type(text).__name__}")
-        directives = read_directives(file, text)
-        options = directives.applied_to(options)
-        name = directives.assembly_name or name
-        texts[file] = directives.text
-    return CSharpCompiler.load(progress=progress).compile(
-        texts, assembly_name=name, references=references, options=options, timeout=timeout
-    )
+    return resolver(wanted)
 
 
 def _read_assembly(path: Path, content: bytes) -> Assembly:

@@ -25,7 +25,7 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.options import Limits, WasiOptions
 from dotnet_wasm_host.programs.completed import CompletedProgram
-from dotnet_wasm_host.programs.program import Program, compile_sources, read_program
+from dotnet_wasm_host.programs.program import Program, read_program
 from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _image(engine: Engine) -> RuntimeImage:
 
 
 def _make_image(base: RuntimeImage) -> RuntimeImage:
-    program = Program(compile_sources(_WARM_UP), {})
+    program = read_program(_WARM_UP)
     command = f"{program.assembly.name}\0a b a".encode()
     with Runtime(base, wasi=WasiOptions(stdout=io.BytesIO(), stderr=io.BytesIO())) as runtime:
         for _ in range(2):

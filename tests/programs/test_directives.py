@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.packages.references import PackageLibraries, PackageReference
 from dotnet_wasm_host.programs.directives import read_directives
+from dotnet_wasm_host.programs.program import read_program
 from dotnet_wasm_host.roslyn import CompilerOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def options_of(text: str) -> CompilerOptions:
@@ -59,7 +66,9 @@ def test_properties_are_options_of_the_compiler(line: str, field: str, value: ob
         ("#:sdk Microsoft.NET.Sdk.Web", "is not a directive"),
         ("#:project ../lib", "is not a directive"),
         ("#:", "is not a directive"),
-        ("#:package Humanizer@2.14.1", r"\.nupkg"),
+        ("#:package", "id of a package"),
+        ("#:package Humanizer@", "id of a package"),
+        ("#:package ../x@1", "id of a package"),
     ],
 )
 def test_what_it_does_not_have_is_an_error_at_its_line(line: str, message: str) -> None:
@@ -67,6 +76,33 @@ def test_what_it_does_not_have_is_an_error_at_its_line(line: str, message: str) 
         options_of(f"// first\n{line}\nx;")
     (diagnostic,) = caught.value.diagnostics
     assert (diagnostic.file, diagnostic.line) == ("app.cs", 2 + line.count("\n"))
+
+
+def test_packages_are_asked_for_with_their_place() -> None:
+    read = read_directives("a.cs", "#:package Humanizer.Core@2.14.*\n#:package Markdig\nx;")
+    assert read.packages == [
+        PackageReference("Humanizer.Core", "2.14.*"),
+        PackageReference("Markdig"),
+    ]
+    assert [(p.file, p.line) for p in read.packages] == [("a.cs", 1), ("a.cs", 2)]
+    with pytest.raises(
+        dwh.CompilationError, match=r"app.cs\(2,1\).*no source of packages"
+    ) as caught:
+        dwh.run_csharp("// x\n#:package Humanizer@2.14.1\nreturn;")
+    assert "no source of packages" in str(caught.value)
+
+
+def test_packages_are_compiled_against_and_there_at_run_time() -> None:
+    library = dwh.compile_csharp(
+        "public static class L { public static int V => 42; }", assembly_name="L"
+    )
+
+    def resolve(wanted: Sequence[PackageReference]) -> PackageLibraries:
+        assert wanted == [PackageReference("L", "1.0")]
+        return PackageLibraries({"L": library.data}, {"L": library.data})
+
+    program = read_program("#:package L@1.0\nreturn L.V;", resolver=resolve)
+    assert list(program.dependencies) == ["L"]
 
 
 def test_a_program_with_directives_runs_and_keeps_its_line_numbers() -> None:
