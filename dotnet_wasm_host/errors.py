@@ -40,7 +40,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +180,7 @@ class CompilationError(DotnetHostError, ValueError):
     """C# source did not compile. ``diagnostics`` has every error and warning."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         errors = [d for d in self.diagnostics if d.severity == "error"]
         first = str(errors[0]) if errors else "no diagnostics were given"
         more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
@@ -233,7 +233,7 @@ class InvocationError(DotnetHostError):
         said = f": {dotnet_message}" if dotnet_message.strip() else ", without a message"
         super().__init__(f"{dotnet_type} in function {function_id!r}{said}")
         self._attach_note(stack_trace)
-        self.__cause__ = inner
+        self.__cause__: BaseException | None = inner
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (
@@ -265,9 +265,12 @@ class MissingApi(InvocationError):
             error.function_id, error.dotnet_type, error.dotnet_message, error.stack_trace,
             error.inner,
         )  # fmt: skip
-        self.api, self.image, self.found_in, self.fatal = api, image, found_in, fatal
+        self.api: str = api
+        self.image: str = image
+        self.found_in: str = found_in
+        self.fatal: bool = fatal
         needs = missing_api_sentence(api, image, found_in)
-        self.args = (f"function {error.function_id!r} {needs}",)
+        self.args: tuple[Any, ...] = (f"function {error.function_id!r} {needs}",)
 
     def __reduce__(self) -> tuple[object, ...]:
         error = InvocationError(

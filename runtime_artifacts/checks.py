@@ -1,8 +1,8 @@
 """Every check this project has: ``python -m runtime_artifacts.checks [--fast | --long]``.
 
-Runs style, formatting, types, dependency arrows and tests, each to its end, and exits with 1
-if any failed. Needs the extra ``test``. With ``--engine wasmer`` it runs only the tests that an
-engine matters to, on that engine; they need the extra ``wasmer`` and CPython 3.10.
+Runs style, formatting, types, dependency arrows, documentation and tests, each to its end, and
+exits with 1 if any failed. Needs the extra ``test``. With ``--engine wasmer`` it runs only the
+tests that an engine matters to, on that engine; they need the extra ``wasmer`` and CPython 3.10.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def _checks(engine: str | None, left_out: Sequence[str]) -> tuple[Check, ...]:
         Check("ruff check", ("-m", "ruff", "check")),
         Check("ruff format", ("-m", "ruff", "format", "--check")),
         Check("mypy", ("-m", "mypy")),
+        Check("type completeness", ("-m", "runtime_artifacts.type_completeness")),
         Check("lint-imports", ("-c", LINT_IMPORTS)),
         Check("docs", ("-m", "sphinx", "-q", "-W", "--keep-going", "docs", "build/docs")),
         Check("sizes", ("-c", SIZES)),

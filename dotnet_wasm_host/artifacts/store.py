@@ -46,7 +46,7 @@ class ArtifactStore:
         self.root = root
         self.remedy = remedy
         self._data = self._read_manifest()
-        self.fingerprint = hashlib.sha256(self._data).hexdigest()
+        self.fingerprint: str = hashlib.sha256(self._data).hexdigest()
 
     @classmethod
     def locate(cls) -> ArtifactStore:

@@ -13,7 +13,7 @@ from dotnet_wasm_host.roslyn import CSharpCompiler
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List, build or clear the cached images.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="List, build or clear the cached images.", no_args_is_help=True)
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

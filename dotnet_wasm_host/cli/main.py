@@ -23,7 +23,7 @@ from dotnet_wasm_host.errors import DotnetHostError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="dotnet-wasm-host",
     help="Run C# functions in real .NET 10, sandboxed in WebAssembly, with no .NET installed.",
     epilog=EXIT_CODES,

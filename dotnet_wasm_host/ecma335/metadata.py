@@ -124,7 +124,7 @@ class Metadata:
     """
 
     def __init__(self, data: bytes) -> None:
-        self.image = parse_pe(data) if data[:2] == b"MZ" else parse_webcil(data)
+        self.image: Image = parse_pe(data) if data[:2] == b"MZ" else parse_webcil(data)
         streams = _streams(_metadata(self.image))
         self._tables = _Tables(streams.get("#~", b""))
         self._strings = BinaryView(streams.get("#Strings", b""))
@@ -133,7 +133,7 @@ class Metadata:
         self._rows: dict[Table | type, list[tuple[int, ...]]] = {}
         self._blobs = streams.get("#Blob", b"")
         self._user_strings = streams.get("#US", b"")
-        self.guids = streams.get("#GUID", b"")
+        self.guids: bytes = streams.get("#GUID", b"")
 
     @overload
     def rows(self, table: Table) -> list[tuple[int, ...]]: ...

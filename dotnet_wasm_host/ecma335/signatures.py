@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.metadata import read_compressed
@@ -25,7 +25,7 @@ GENERIC, VARARG = 0x10, 0x05
 
 #: A type: a primitive's element type, or a tuple that starts with one of these.
 TYPE, UNKNOWN, INSTANCE, MODIFIED, FUNCTION = "T", "?", "G", "C", "F"
-Type = int | tuple  # type: ignore[type-arg]  # a recursive type that mypy cannot say
+Type = int | tuple[Any, ...]
 
 
 class MethodSignature(NamedTuple):

@@ -47,8 +47,8 @@ class LimitedMemory(ABC):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.address = 0
-        self.size = 0
+        self.address: int = 0
+        self.size: int = 0
 
     def grow(self, pages: int) -> bool:
         if pages < 0 or self.size + pages * PAGE > self._limit or not self._grow(pages):
@@ -79,8 +79,8 @@ class EngineInstance(ABC):
     """
 
     def __init__(self) -> None:
-        self.closed = False
-        self.deadline = math.inf
+        self.closed: bool = False
+        self.deadline: float = math.inf
         self.interruptions: deque[Interruption] = deque()
         self.pending: BaseException | None = None
         #: The functions behind the imports, in their order; empty until one is called.

@@ -116,7 +116,7 @@ class Exchange:
         self._overdue = False
         self._closed = False
         self._held = 0
-        self.status = 0
+        self.status: int = 0
         self.headers: list[tuple[str, str]] = []
 
     # ---------------------------------------------------------------- the request

@@ -38,13 +38,13 @@ class PendingCall:
     )
 
     def __init__(self, call_id: int, function_id: str) -> None:
-        self.call_id = call_id
-        self.function_id = function_id
+        self.call_id: int = call_id
+        self.function_id: str = function_id
         self.timeout: float | None = None
         self.cancel_at: float | None = None
         self.stop_at: float | None = None
-        self.cancelled = False
-        self.unwanted = False
+        self.cancelled: bool = False
+        self.unwanted: bool = False
         self.outcome: Future[bytes] = Future()
 
     def set_timeout(self, timeout: float, started: float, grace: float) -> None:

@@ -99,13 +99,13 @@ class ImageBuilder:
     ) -> None:
         self.engine = engine
         self._method_entries = method_entries
-        self.store = store or ArtifactStore.locate()
+        self.store: ArtifactStore = store or ArtifactStore.locate()
         self._progress = progress
         self._cache = ImageCache.locate()
         # Everything that a compiled file depends on. The engine's fingerprint covers its version,
         # its settings and the CPU.
         self._engine_key = (str(CACHE_FORMAT), engine.name, engine.fingerprint)
-        self.key = _digest(
+        self.key: str = _digest(
             *self._engine_key,
             self.store.fingerprint,
             *(f"{k}={v}" for k, v in PROPERTIES.items()),

@@ -81,8 +81,8 @@ class Heap:
 
     def __init__(self, linear: LinearMemory, limit: int) -> None:
         self._linear = linear
-        self.limit = limit - limit % PAGE
-        self.refused = False
+        self.limit: int = limit - limit % PAGE
+        self.refused: bool = False
 
     def functions(self) -> Mapping[str, HostFunction]:
         """Import name to bound method."""

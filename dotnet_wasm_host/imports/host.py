@@ -67,14 +67,14 @@ class Host:
         # and goes with its last reference, not with the next garbage collection.
         host: Host = weakref.proxy(self)
         self._proxy = host
-        self.memory = Memory(
+        self.memory: Memory = Memory(
             instance.memory,
             owner=instance,
             malloc=lambda size: host.heap_call("malloc", size),
             free=lambda block: host.heap_call("free", block),
             lock=lock,
         )
-        self.work = HostWork(
+        self.work: HostWork = HostWork(
             limits.host_work,
             limits.memory_bytes // 2,
             lambda: host.instance.look_up(),  # noqa: PLW0108
@@ -84,12 +84,14 @@ class Host:
         self._limits = limits
         self._files: FileSystem | None = None
         self._deferred: Mapping[str, HostFunction] | None = None
-        self.output = CallOutput(limits.output_bytes, self.work)
+        self.output: CallOutput = CallOutput(limits.output_bytes, self.work)
         self.guard: Callable[[str, int], int | None] | None = None
-        self.heap = Heap(instance.memory, limits.memory_bytes)
-        self.mono = Mono(caller, self.output)
-        self.arrivals = Arrivals(services.wake)
-        self.calls = HostCalls(instance.memory, services.functions, self.arrivals, self.work)
+        self.heap: Heap = Heap(instance.memory, limits.memory_bytes)
+        self.mono: Mono = Mono(caller, self.output)
+        self.arrivals: Arrivals = Arrivals(services.wake)
+        self.calls: HostCalls = HostCalls(
+            instance.memory, services.functions, self.arrivals, self.work
+        )
         self.speaker: Callable[[], str | None] = _nobody
         self._services = services
         self._interop_state = interop

@@ -43,15 +43,15 @@ class HostFunctions:
     def __init__(self, functions: Mapping[str, HostFunction]) -> None:
         for name, function in functions.items():
             _check(name, function)
-        self.names = tuple(sorted(functions))
+        self.names: tuple[str, ...] = tuple(sorted(functions))
         #: By the name's UTF-16, which is how the guest has it.
-        self.by_utf16 = {
+        self.by_utf16: dict[bytes, HostFunction] = {
             name.encode("utf-16-le", errors="surrogatepass"): function
             for name, function in functions.items()
         }
-        self.longest_name = max(map(len, self.by_utf16), default=0)
+        self.longest_name: int = max(map(len, self.by_utf16), default=0)
         #: The names, for messages.
-        self.listed = _listed(self.names)
+        self.listed: str = _listed(self.names)
         self._calls = self._held = 0
         # Ending a future runs its callbacks at once, also in a thread that is in here already.
         self._lock = threading.RLock()

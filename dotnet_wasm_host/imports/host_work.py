@@ -51,10 +51,12 @@ class HostWork:
     def __init__(
         self, budget: int, kept_budget: int, look_up: Callable[[], object] | None = None
     ) -> None:
-        self.budget = self.allowance = budget
-        self.kept_budget = min(kept_budget, budget)
-        self.spent = self.kept = 0
-        self.stopped = False
+        self.budget: int = budget
+        self.allowance: int = budget
+        self.kept_budget: int = min(kept_budget, budget)
+        self.spent: int = 0
+        self.kept: int = 0
+        self.stopped: bool = False
         self._look_up = look_up
         self._before = 0
         self._alarm = min(PORTION, budget)

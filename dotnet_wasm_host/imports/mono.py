@@ -53,9 +53,9 @@ class Mono(ImportGroup):
     def __init__(self, caller: Caller, output: CallOutput) -> None:
         self._caller = caller
         self._output = output
-        self.has_work = False
-        self.background_work = False
-        self.finished_calls = False
+        self.has_work: bool = False
+        self.background_work: bool = False
+        self.finished_calls: bool = False
         self.timer_at: float | None = None
         self.tier_up: Callable[[int, int, int, int, int, int], int] | None = None
 

@@ -31,10 +31,10 @@ class CallOutput:
     __slots__ = ("_work", "head", "limit", "traced", "written")
 
     def __init__(self, limit: int, work: HostWork) -> None:
-        self.limit = limit
+        self.limit: int = limit
         self._work = work
-        self.written = 0
-        self.head = b""
+        self.written: int = 0
+        self.head: bytes = b""
         self.traced: tuple[str, ...] = ()
 
     def begin(self) -> None:

@@ -125,12 +125,12 @@ class Dominators:
     def __init__(self, root: int, successors: Mapping[int, Sequence[int]], work: Work) -> None:
         self._work = work
         order = _reverse_postorder(root, successors)
-        self.number = {block: n for n, block in enumerate(order)}
+        self.number: dict[int, int] = {block: n for n, block in enumerate(order)}
         predecessors: dict[int, list[int]] = {block: [] for block in order}
         for block in order:
             for target in successors[block]:
                 predecessors[target].append(block)
-        self.parent = {root: root}
+        self.parent: dict[int, int] = {root: root}
         changed = True
         while changed:
             changed = False

@@ -67,8 +67,9 @@ class Calls:
         # Threads that run a call: a host function may call the pool again.
         self._busy: set[int] = set()
         self._lock = threading.Lock()
-        self.pending = 0
-        self.invocations = self.failed = 0
+        self.pending: int = 0
+        self.invocations: int = 0
+        self.failed: int = 0
 
     def invoke(
         self,

@@ -90,7 +90,7 @@ class Deployments:
         self._invoke = invoke
         self._table = FunctionTable()
         self._lock = threading.Lock()
-        self.registry = FunctionRegistry(self._table)
+        self.registry: FunctionRegistry = FunctionRegistry(self._table)
         self.current: dict[str, Deployment] = {}
 
     def get(self, function_id: str) -> Deployment:

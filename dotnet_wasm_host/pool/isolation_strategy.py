@@ -85,8 +85,8 @@ def isolation_strategy_for(
 class SharedWorkers(IsolationStrategy):
     """SHARED: every worker has all functions, loaded at the first call of each."""
 
-    concurrency = None
-    max_pending = 100_000
+    concurrency: int | None = None
+    max_pending: int = 100_000
 
     def __init__(self, instances: Instances, deployments: Deployments) -> None:
         self._instances = instances
@@ -162,8 +162,8 @@ class _Worker:
 class FunctionInstances(IsolationStrategy):
     """PER_FUNCTION: as many instances of a function as calls of it have run at the same time."""
 
-    concurrency = 1
-    max_pending = 100_000
+    concurrency: int | None = 1
+    max_pending: int = 100_000
 
     def __init__(self, instances: Instances) -> None:
         self._instances = instances
@@ -219,9 +219,9 @@ class FunctionInstances(IsolationStrategy):
 class PristineInstances(IsolationStrategy):
     """PER_INVOCATION: an instance for one call, frozen right after the function was loaded."""
 
-    concurrency = None
+    concurrency: int | None = None
     #: Each call that waits has an instance.
-    max_pending = 256
+    max_pending: int = 256
 
     def __init__(self, instances: Instances, lifetime: Lifetime, spares: int) -> None:
         self._instances = instances

@@ -18,8 +18,8 @@ class Ticket(ABC):
     __slots__ = ("granted", "key")
 
     def __init__(self, key: str) -> None:
-        self.key = key
-        self.granted = False
+        self.key: str = key
+        self.granted: bool = False
 
     @abstractmethod
     def grant(self) -> None:

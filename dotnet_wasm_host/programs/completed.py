@@ -54,7 +54,7 @@ class ProgramFailed(DotnetHostError, subprocess.CalledProcessError):
         subprocess.CalledProcessError.__init__(
             self, completed.returncode, completed.args, completed.stdout, completed.stderr
         )
-        self.args = (completed,)
+        self.args: tuple[Any, ...] = (completed,)
 
     def __str__(self) -> str:
         why = f": {self.completed.exception}" if self.completed.exception else ""

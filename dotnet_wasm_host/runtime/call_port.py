@@ -52,8 +52,8 @@ class CallPort:
         self._begin = begin
         self._waiting = waiting
         self._current = current
-        self.lock = lock
-        self.event_count = event_count
+        self.lock: threading.RLock = lock
+        self.event_count: EventCount = event_count
 
     def begin(
         self,

@@ -58,7 +58,8 @@ class Calls:
         self._waiting = waiting
         self._limits = limits
         self._timeout = limits.timeout
-        self.invocations = self.failed = 0
+        self.invocations: int = 0
+        self.failed: int = 0
 
     def begin(
         self, entry: LoadedEntry, payload: Buffer, timeout: float | None

@@ -63,10 +63,14 @@ class CurrentGuest:
         self._start = start
         self._limits = limits
         self._event_count = event_count
-        self.calling = False
+        self.calling: bool = False
         self.tenants: tuple[Tenant, ...] = ()
-        self.worn = False
-        self.operations = self.recycles = self.unloads = self.leaked = self._former_work = 0
+        self.worn: bool = False
+        self.operations: int = 0
+        self.recycles: int = 0
+        self.unloads: int = 0
+        self.leaked: int = 0
+        self._former_work = 0
         self.guest: Guest = self._fresh()
 
     @property

@@ -59,13 +59,13 @@ class LoadedEntry:
         source: FunctionSource | None,
         handle: int | None,
     ) -> None:
-        self.facts = facts
-        self.function_id = facts.function_id
-        self.function = function
-        self.life = life
-        self.source = source
-        self.handle = handle
-        self.crashes = 0
+        self.facts: FrozenFunction = facts
+        self.function_id: str = facts.function_id
+        self.function: LoadedFunction = function
+        self.life: FunctionLife = life
+        self.source: FunctionSource | None = source
+        self.handle: int | None = handle
+        self.crashes: int = 0
 
 
 @final
@@ -96,9 +96,10 @@ class Functions(Tenant):
         # Guards the step to UNLOADING, which must not wait for a running call.
         self._life_lock = threading.Lock()
         self._table = FunctionTable()
-        self.registry = FunctionRegistry(self._table)
+        self.registry: FunctionRegistry = FunctionRegistry(self._table)
         self.entries: dict[str, LoadedEntry] = {}
-        self.loads = self.unloads = 0
+        self.loads: int = 0
+        self.unloads: int = 0
 
     def entry(self, function_id: str) -> LoadedEntry:
         """A function that can be called. FunctionNotLoaded if there is none of this id."""

@@ -27,8 +27,8 @@ class Lifetime:
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
-        self.closed = False
-        self.disowned = False
+        self.closed: bool = False
+        self.disowned: bool = False
 
     def after_fork_in_child(self) -> None:
         """This is the child of a fork."""

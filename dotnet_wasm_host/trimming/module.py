@@ -50,8 +50,9 @@ class Module:
         self.data = data
         #: Kept byte for byte, and everything in it taken as used.
         self.is_root = is_root
-        self.metadata = md = Metadata(data)
-        self.is_core = name == CORE
+        self.metadata: Metadata = Metadata(data)
+        md = self.metadata
+        self.is_core: bool = name == CORE
         self.enclosing: dict[int, int] = {
             row.nested: row.enclosing for row in md.rows(NestedClassRow)
         }
@@ -59,26 +60,28 @@ class Module:
         types = md.rows(TypeDefRow)
         self._field_starts = [row.field_list for row in types] + [md.count(Table.FIELD) + 1]
         self._method_starts = [row.method_list for row in types] + [md.count(Table.METHOD_DEF) + 1]
-        self.field_owner = _owners(self._field_starts)
-        self.method_owner = _owners(self._method_starts)
-        self.interfaces = _grouped(
+        self.field_owner: list[int] = _owners(self._field_starts)
+        self.method_owner: list[int] = _owners(self._method_starts)
+        self.interfaces: dict[int, list[int]] = _grouped(
             (owner, row) for row, (owner, _) in enumerate(md.rows(InterfaceImplRow), 1)
         )
-        self.method_impls = _grouped(
+        self.method_impls: dict[int, list[tuple[int, int]]] = _grouped(
             (owner, (body, declaration)) for owner, body, declaration in md.rows(MethodImplRow)
         )
-        self.generic_parameters = _grouped(
+        self.generic_parameters: dict[int, list[int]] = _grouped(
             (owner, row) for row, (_, _, owner, _) in enumerate(md.rows(GenericParamRow), 1)
         )
-        self.constraints = _grouped(
+        self.constraints: dict[int, list[int]] = _grouped(
             (owner, row) for row, (owner, _) in enumerate(md.rows(GenericParamConstraintRow), 1)
         )
-        self.attributes = _grouped(
+        self.attributes: dict[int, list[int]] = _grouped(
             (owner, row) for row, (owner, _, _) in enumerate(md.rows(CustomAttributeRow), 1)
         )
-        self.explicit_layouts = {row.parent for row in md.rows(ClassLayoutRow)}
+        self.explicit_layouts: set[int] = {row.parent for row in md.rows(ClassLayoutRow)}
         self._full_names: dict[int, str] = {}
-        self.by_name = {self.full_name(row): row for row in range(1, len(types) + 1)}
+        self.by_name: dict[str, int] = {
+            self.full_name(row): row for row in range(1, len(types) + 1)
+        }
         self._method_names: dict[int, dict[str, list[int]]] = {}
 
     @property

@@ -118,7 +118,7 @@ class World:
         if core is None:
             raise MalformedImage(f"nothing can be trimmed without {CORE}")
         self.core = core
-        self.primitives = {
+        self.primitives: dict[int, int] = {
             code: self.type_named(core, f"System.{name}") or 0
             for code, name in PRIMITIVE_NAMES.items()
         }

@@ -99,8 +99,8 @@ class Reader:
     __slots__ = ("data", "pos")
 
     def __init__(self, data: bytes, pos: int = 0) -> None:
-        self.data = data
-        self.pos = pos
+        self.data: bytes = data
+        self.pos: int = pos
 
     @property
     def at_end(self) -> bool:

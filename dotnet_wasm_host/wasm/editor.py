@@ -33,7 +33,7 @@ class ModuleEditor:
         self._type_indices = module.function_type_indices()
         self._globals = module.globals()
         self._exports = module.exports()
-        self.bodies = module.bodies()
+        self.bodies: list[bytes] = module.bodies()
         if len(self._type_indices) != len(self.bodies):
             raise MalformedModule(f"{len(self._type_indices)} functions, {len(self.bodies)} bodies")
 

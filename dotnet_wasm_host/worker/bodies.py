@@ -128,7 +128,7 @@ class Body:
     def __init__(self, reader: BodyReader) -> None:
         self._reader = reader
         self._reserved = 0
-        self.content = b""
+        self.content: bytes = b""
 
     def reserve(self, size: int) -> None:
         """Have memory for so many bytes in all."""

@@ -34,8 +34,8 @@ class WorkerContext:
     def __init__(self, options: WorkerOptions, service: FunctionService) -> None:
         self.options = options
         self.service = service
-        self.guard = Guard(options)
-        self.bodies = BodyReader(options)
+        self.guard: Guard = Guard(options)
+        self.bodies: BodyReader = BodyReader(options)
         self._trace = make_trace()
         self._paused = 0
 

@@ -20,6 +20,6 @@ class Exchange:
         self.function: str | None = None
         self.error: str | None = None
         self.trace: str | None = None
-        self.status = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
+        self.status: int = 0
+        self.bytes_in: int = 0
+        self.bytes_out: int = 0

@@ -37,7 +37,7 @@ class Quickness:
 
     def __init__(self) -> None:
         #: Whether its next call may run on the event loop.
-        self.inline = False
+        self.inline: bool = False
         self._calls = 0
         self._best = math.inf
         self._needed: float = FIRST_TRIAL

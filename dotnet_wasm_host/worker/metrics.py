@@ -63,7 +63,7 @@ class WorkerMetrics:
         self._labelled: dict[str, Histogram] = {}
         #: Looked up once: outcomes are names of errors, statuses are numbers.
         self._counters: dict[str | int, Counter] = {}
-        self.registry = CollectorRegistry()
+        self.registry: CollectorRegistry = CollectorRegistry()
         registry = None if multiprocess_folder() else self.registry
         self._latency = Histogram(
             "dotnet_worker_call_seconds", "Time of calls, waiting for a place included",

@@ -75,11 +75,11 @@ class ServedFunctions:
         self._pool: RuntimePool | None = None
         self._functions: dict[str, ServedFunction] = {}
         self._drains: list[threading.Thread] = []
-        self.switching = threading.Lock()
+        self.switching: threading.Lock = threading.Lock()
         self.refused: dict[str, int] = {}
         #: The served function of an id, or None. The hot path has no look-up that could be done
         #: once: ``dict.get`` of a dictionary that is never replaced.
-        self.get = self._functions.get
+        self.get: Callable[[str], ServedFunction | None] = self._functions.get
 
     @property
     def pool(self) -> RuntimePool | None:

@@ -67,7 +67,7 @@ class SqliteStore(FunctionStore):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = str(path)
+        self.path: str = str(path)
         self._lock = threading.Lock()
         self._closed = False
         if self.path != ":memory:":

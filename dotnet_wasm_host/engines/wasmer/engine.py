@@ -80,10 +80,10 @@ class WasmerEngine:
     stack_bytes = None
 
     def __init__(self) -> None:
-        self.store = wasmer.Store(wasmer.engine.Universal(Compiler))
-        self.marks = ThreadMarks(self.store)
-        self.stack = StackRoom()
-        self.fingerprint = self._fingerprint()
+        self.store: Any = wasmer.Store(wasmer.engine.Universal(Compiler))
+        self.marks: ThreadMarks = ThreadMarks(self.store)
+        self.stack: StackRoom = StackRoom()
+        self.fingerprint: str = self._fingerprint()
         self._codes: weakref.WeakSet[WasmerCode] = weakref.WeakSet()
         self._instances: weakref.WeakSet[WasmerInstance] = weakref.WeakSet()
         self._exiting = False
@@ -169,18 +169,18 @@ class WasmerCode:
     def __init__(self, engine: WasmerEngine, serialized: bytes | mmap.mmap) -> None:
         self._engine = engine
         self._serialized = serialized
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         native = wasmer.Module.deserialize(engine.store, serialized[len(_MAGIC) :])
         declared = [i for i in native.imports if isinstance(i.type, wasmer.FunctionType)]
-        self.function_imports = [
+        self.function_imports: list[tuple[Any, Any, Any]] = [
             (i.module, i.name, i.type) for i in declared if i.module != CHECK_MODULE
         ]
         exports = list(native.exports)
         #: Number of parameters of the exported functions, and names of the mutable globals.
-        self.functions = {
+        self.functions: dict[Any, int] = {
             e.name: len(e.type.params) for e in exports if isinstance(e.type, wasmer.FunctionType)
         }
-        self.globals = tuple(
+        self.globals: tuple[Any, ...] = tuple(
             e.name for e in exports if isinstance(e.type, wasmer.GlobalType) and e.type.mutable
         )
         self._native = native
@@ -210,7 +210,7 @@ class WasmerMemory(LimitedMemory):
         super().__init__(limit)
         self._marks = engine.marks
         kind = wasmer.MemoryType(content.minimum, content.maximum, shared=False)
-        self.native = wasmer.Memory(engine.store, kind)
+        self.native: Any = wasmer.Memory(engine.store, kind)
         self._refresh()
         content.place(self.address)
 
@@ -224,8 +224,8 @@ class WasmerMemory(LimitedMemory):
 
     def _refresh(self) -> None:
         buffer = (ctypes.c_char * 0).from_buffer(self.native.buffer)
-        self.address = ctypes.addressof(buffer)
-        self.size = self.native.data_size
+        self.address: int = ctypes.addressof(buffer)
+        self.size: int = self.native.data_size
 
 
 class _Functions(dict[str, Any]):
@@ -255,7 +255,7 @@ class WasmerInstance(EngineInstance):
         self._thread = engine.marks.move(())
         self._engine = engine
         self._code = code
-        self.memory = WasmerMemory(engine, content, limit)
+        self.memory: WasmerMemory = WasmerMemory(engine, content, limit)
         self._native = code.instantiate(self._imports())
         self._exports = self._native.exports
         self._exported = _Functions(self._exports)
@@ -360,7 +360,7 @@ class WasmerInstance(EngineInstance):
             self._globals[name].value = value & _I32_MASK
 
     def set_deadline(self, seconds: float | None) -> None:
-        self.deadline = (
+        self.deadline: float = (
             math.inf if seconds is None else time.monotonic() + min(seconds, LONGEST_TIMEOUT)
         )
 

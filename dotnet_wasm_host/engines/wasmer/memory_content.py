@@ -51,7 +51,9 @@ class MemoryContent:
         head = os.pread(descriptor, _HEADER.size, 0)
         if len(head) != _HEADER.size or not head.startswith(_MAGIC):
             raise ValueError("not the content of a memory")
-        _, self.minimum, self.maximum = _HEADER.unpack(head)
+        _, minimum, maximum = _HEADER.unpack(head)
+        self.minimum: int = minimum
+        self.maximum: int = maximum
         self._length = os.fstat(descriptor).st_size - _START
         if not 0 <= self._length <= self.minimum * PAGE:
             raise ValueError("the content of the memory is cut off")

@@ -37,7 +37,7 @@ class StackRoom(threading.local):
     """
 
     size: int | None = None
-    reserve = 0
+    reserve: int = 0
     left: Callable[[], int]
 
     def __init__(self) -> None:

@@ -50,7 +50,7 @@ class ThreadMarks:
     """
 
     def __init__(self, store: wasmer.Store) -> None:
-        self.present = _Present()
+        self.present: _Present = _Present()
         self._probe(store)
 
     def move(self, objects: Sequence[Any]) -> int:

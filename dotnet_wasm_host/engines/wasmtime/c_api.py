@@ -83,9 +83,9 @@ VAL_RAW_SIZE = 16
 FRAMES = 32
 
 #: ``wasmtime_func_unchecked_callback_t``: environment, caller, values, their number; gives a trap.
-HostCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
+HostCallback: type[Any] = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_size_t)
 #: Context, data, where to write how many epochs to go on for, the kind of that; gives an error.
-DeadlineCallback = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
+DeadlineCallback: type[Any] = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
 
 
 class NativeError(Exception):
@@ -368,7 +368,7 @@ class Owned:
     __slots__ = ("__weakref__", "_delete", "pointer")
 
     def __init__(self, pointer: int, delete: Callable[[int], object]) -> None:
-        self.pointer = pointer
+        self.pointer: int = pointer
         self._delete: Callable[[int], object] | None = delete
 
     def leak(self) -> None:

@@ -79,7 +79,7 @@ if sys.version_info >= (3, 12):
 else:
     # Calls of C functions count, too: of the engine, of the callback, of what it calls; isinstance
     # counts one for each tuple, and is the fastest that does.
-    require_depth = partial(isinstance, None, ((((((int,),),),),),))
+    require_depth: Callable[[], object] = partial(isinstance, None, ((((((int,),),),),),))
 
 
 def dispatcher(active: Active, index: int) -> HostFunction:

@@ -51,7 +51,7 @@ class WasmtimeEngine:
         # wasmtime writes its version, settings and the CPU features it compiled for into the
         # head of every serialized module; a tiny module therefore identifies all of them.
         probe = WasmtimeModule.compile(self._native, _EMPTY_MODULE).serialize()
-        self.fingerprint = hashlib.sha256(probe).hexdigest()[:16]
+        self.fingerprint: str = hashlib.sha256(probe).hexdigest()[:16]
         # Not this object: guests keep the native engine, and may outlive this one.
         follow_process(self._native)
 

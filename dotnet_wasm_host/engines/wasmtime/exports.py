@@ -43,8 +43,8 @@ class Exports:
     def __init__(
         self, api: Api, context: int, native: Instance, signatures: dict[str, Signature]
     ) -> None:
-        self.api = api
-        self.context = context
+        self.api: Api = api
+        self.context: int = context
         self._native = native
         self._signatures = signatures
 

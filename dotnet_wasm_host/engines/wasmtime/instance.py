@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.engines.base import CodeLinker, GuestFunction, Interruption
+    from dotnet_wasm_host.engines.wasmtime.active import Active
     from dotnet_wasm_host.engines.wasmtime.c_api import Extern, Stop
+    from dotnet_wasm_host.engines.wasmtime.exports import Exports
     from dotnet_wasm_host.engines.wasmtime.module import WasmtimeModule
 
 __all__ = ["WasmtimeInstance"]
@@ -48,12 +50,14 @@ class WasmtimeInstance(EngineInstance):
         super().__init__()
         self._code = code
         self._engine = engine = code.engine
-        self.active = engine.active
+        self.active: Active = engine.active
         self.reference: weakref.ref[EngineInstance] = weakref.ref(self)
         self._store = Store(engine)
-        self.memory = WasmtimeMemory(self._store, _memory(self._store, memory), limit)
+        self.memory: WasmtimeMemory = WasmtimeMemory(
+            self._store, _memory(self._store, memory), limit
+        )
         require_room(self.memory.size, limit)
-        self.exports = code.instantiate(self._store, self.memory, self.failure)
+        self.exports: Exports = code.instantiate(self._store, self.memory, self.failure)
         engine.add(self)
 
     @override
@@ -93,7 +97,7 @@ class WasmtimeInstance(EngineInstance):
     def set_deadline(self, seconds: float | None) -> None:
         """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
         if seconds is None:
-            self.deadline = math.inf
+            self.deadline: float = math.inf
             return
         self.deadline = at = time.monotonic() + seconds
         watch = self._engine.watch
@@ -123,7 +127,8 @@ class WasmtimeInstance(EngineInstance):
 
     def failure(self, stop: Stop) -> BaseException:
         """What to raise after a call that ended in ``stop``."""
-        pending, self.pending = self.pending, None
+        pending = self.pending
+        self.pending: BaseException | None = None
         if pending is not None:
             return pending
         if not stop.trap:

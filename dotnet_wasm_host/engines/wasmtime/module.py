@@ -43,7 +43,7 @@ class WasmtimeModule(Owned):
 
     def __init__(self, engine: NativeEngine, pointer: int) -> None:
         super().__init__(pointer, engine.api.wasmtime_module_delete)
-        self.engine = engine
+        self.engine: NativeEngine = engine
         self.signatures: dict[str, Signature] = {}
         self._imports: tuple[str, ...] | None = None
         self._imported_names: tuple[tuple[str, str], ...] | None = None

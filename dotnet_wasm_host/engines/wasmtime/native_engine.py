@@ -68,18 +68,18 @@ class NativeEngine(Owned):
     )
 
     def __init__(self, api: Api, stack_bytes: int, guests_run: Callable[[], bool]) -> None:
-        self.api = api
+        self.api: Api = api
         config = api.wasm_config_new()
         api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
         api.wasmtime_config_max_wasm_stack_set(config, stack_bytes)
         api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
         pointer = api.wasm_engine_new_with_config(config)
         super().__init__(pointer, api.wasm_engine_delete)
-        self.active = Active(stack_bytes)
-        self.watch = Watch(_incrementer(self))
-        self.look_up = DeadlineCallback(look_up_callback(api, self.active, self.watch))
+        self.active: Active = Active(stack_bytes)
+        self.watch: Watch = Watch(_incrementer(self))
+        self.look_up: Any = DeadlineCallback(look_up_callback(api, self.active, self.watch))
         self.callbacks: list[Any] = []
-        self.exiting = False
+        self.exiting: bool = False
         self._guests_run = guests_run
         self._dependents: weakref.WeakSet[Dependent] = weakref.WeakSet()
 

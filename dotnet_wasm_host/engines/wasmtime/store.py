@@ -28,7 +28,8 @@ class Store(Owned):
     __slots__ = ("api", "context")
 
     def __init__(self, engine: NativeEngine) -> None:
-        self.api = api = engine.api
+        api: Api = engine.api
+        self.api: Api = api
         pointer = api.wasmtime_store_new(engine.pointer, None, None)
         super().__init__(pointer, api.wasmtime_store_delete)
         self.context: int = api.wasmtime_store_context(pointer)
@@ -61,7 +62,7 @@ class WasmtimeMemory(LimitedMemory):
         super().__init__(limit)
         self._api: Api = store.api
         self._store = store
-        self.extern = extern
+        self.extern: Extern = extern
         self._refresh()
 
     def _grow(self, pages: int) -> bool:
@@ -75,5 +76,5 @@ class WasmtimeMemory(LimitedMemory):
 
     def _refresh(self) -> None:
         context, memory = self._store.context, addressof(self.extern.of)
-        self.address = self._api.wasmtime_memory_data(context, memory) or 0
-        self.size = self._api.wasmtime_memory_data_size(context, memory)
+        self.address: int = self._api.wasmtime_memory_data(context, memory) or 0
+        self.size: int = self._api.wasmtime_memory_data_size(context, memory)

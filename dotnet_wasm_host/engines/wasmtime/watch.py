@@ -44,7 +44,7 @@ class Watch:
         self._condition = threading.Condition(threading.Lock())
         self._thread: threading.Thread | None = None
         self._due = math.inf
-        self.next = -math.inf
+        self.next: float = -math.inf
 
     def ask(self, at: float) -> None:
         """Have every guest that runs look up at ``at``, or earlier; ``inf`` for no need."""

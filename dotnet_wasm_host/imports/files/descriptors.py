@@ -36,12 +36,12 @@ class OpenFile:
     __slots__ = ("flags", "node", "position", "users")
 
     def __init__(self, node: Node, flags: int) -> None:
-        self.node = node
-        self.flags = flags
+        self.node: Node = node
+        self.flags: int = flags
         #: Offset in a file, cookie in a directory.
-        self.position = 0
+        self.position: int = 0
         #: Number of descriptors.
-        self.users = 0
+        self.users: int = 0
         node.acquire()
 
     @property

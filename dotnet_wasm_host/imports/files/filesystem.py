@@ -89,7 +89,7 @@ class FileSystem(Descriptors):
     def __init__(self, options: WasiOptions, limits: Limits) -> None:
         self._host_descriptors: HostDescriptors | None = None
         super().__init__()
-        self.host = HostEnds(options)
+        self.host: HostEnds = HostEnds(options)
         self._volume = Volume(self.host.now, limits.files_bytes)
         self._root: DirectoryNode = self._plant(self._volume)
         self._cwd: DirectoryNode = self._root

@@ -65,7 +65,7 @@ class HostDescriptor:
     __slots__ = ("__weakref__", "number")
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self.number: int = number
 
     def fileno(self) -> int:
         """The number; -1, which every call refuses, after :meth:`close`."""

@@ -49,7 +49,7 @@ class MountedNode(Node):
     __slots__ = ("mount",)
 
     def __init__(self, mount: Mount) -> None:
-        self.mount = mount
+        self.mount: Mount = mount
 
     @abstractmethod
     def _stat(self) -> os.stat_result:

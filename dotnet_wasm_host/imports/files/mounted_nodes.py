@@ -66,7 +66,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
         # Those in use; a directory is one node, by whatever way it was found.
         self._known = known
         known[inode_of(os.fstat(descriptor.number))] = self
-        self.descriptor = descriptor
+        self.descriptor: HostDescriptor = descriptor
         self.name = name
         self._parent = parent
         self._cookies: dict[bytes, int] = {}

@@ -69,13 +69,13 @@ class Volume:
     device = 1
 
     def __init__(self, now: Callable[[], int], capacity: int) -> None:
-        self.now = now
-        self.capacity = capacity
-        self.used = 0
+        self.now: Callable[[], int] = now
+        self.capacity: int = capacity
+        self.used: int = 0
         self.nodes: dict[int, VolumeNode] = {}
         #: Directories of other volumes, by the inode number of the one they are mounted on.
         self.covers: dict[int, DirectoryNode] = {}
-        self.last_ino = 0
+        self.last_ino: int = 0
 
     @property
     def available(self) -> int:
@@ -117,11 +117,13 @@ class VolumeNode(Node):
         self._volume = volume
         self.mode = mode
         #: Names that lead here.
-        self.links = 0
+        self.links: int = 0
         #: Open descriptions, mappings and current directories.
-        self.users = 0
-        self.atime = self.mtime = self.ctime = volume.now()
-        self.ino = volume.enroll(self, size)
+        self.users: int = 0
+        self.atime: int = volume.now()
+        self.mtime: int = self.atime
+        self.ctime: int = self.atime
+        self.ino: int = volume.enroll(self, size)
 
     @property
     def device(self) -> int:
@@ -275,7 +277,7 @@ class Directory(VolumeNode, DirectoryNode):
     def __init__(self, volume: Volume, permissions: int) -> None:
         super().__init__(volume, stat.S_IFDIR | permissions & _PERMISSIONS)
         # Its name and its own "."; a root has ".." for the name it lacks.
-        self.links = 2
+        self.links: int = 2
         self.name = b""
         self._parent_ino = self.ino
         #: Name to cookie and inode number, in the order of the cookies.

@@ -66,8 +66,8 @@ class Controller(JsObject):
         super().__init__()
         self.exchange: Exchange | None = None
         #: A whole response body, and the part of a streamed one that was not taken yet.
-        self.buffer = memoryview(b"")
-        self.rest = memoryview(b"")
+        self.buffer: memoryview = memoryview(b"")
+        self.rest: memoryview = memoryview(b"")
         #: What runs for it; to be cancelled with it.
         self.started: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
 

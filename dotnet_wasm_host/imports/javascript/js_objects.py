@@ -66,7 +66,7 @@ class InGuest:
     __slots__ = ("make",)
 
     def __init__(self, make: Callable[[], object]) -> None:
-        self.make = make
+        self.make: Callable[[], object] = make
 
 
 @final
@@ -82,7 +82,7 @@ class MemoryView:
         self._memory: Memory | None = memory
         self._pointer = pointer
         #: Size in bytes.
-        self.length = length
+        self.length: int = length
 
     def read(self) -> bytes:
         """A copy of all of it."""
@@ -116,7 +116,7 @@ class JsHandles:
 
     def __init__(self, work: HostWork, next_handle: int = _FIRST_HANDLE) -> None:
         self._work = work
-        self.next_handle = next_handle
+        self.next_handle: int = next_handle
         self._objects: dict[int, JsObject] = {}
         self._handles: dict[int, int] = {}
 
