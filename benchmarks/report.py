@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Figure, Results
 
-__all__ = ["SEED", "markdown", "print_report"]
+__all__ = ["PUBLISHED", "markdown", "print_report"]
 
 #: Figures that were published for the design this project began with. They were never
 #: reproducible (its module cannot exist); they are here for reference only.
-SEED = {
+PUBLISHED = {
     ("process", PROCESS.WALL): "450 ms",
     ("instance", INSTANCE.BASE): "450 ms",
     ("echo", echo_case(100)): "5 ms",
     ("functions", MEMORY.IDLE): "8 MB",
     ("functions", MEMORY.TOTAL.format(count=100)): "77 MB (85 - 8)",
 }
-_SEED_HEADER = "seed (published)"
+_PUBLISHED_HEADER = "the original TypeScript host (published)"
 _MET = {True: "met", False: "NOT MET", None: "not measured"}
 
 
@@ -101,11 +101,11 @@ def _run_line(results: Results) -> str:
 
 
 def _measured(results: Results, name: str, title: str, figures: Sequence[Figure]) -> _Sheet:
-    seeded = any(workload == name for workload, _ in SEED)
-    seed_header = (_SEED_HEADER,) if seeded else ()
-    headers = ("case", "who", "p50", "p99", "min", "n", "p50 / ours", *seed_header, "note")
+    published_too = any(workload == name for workload, _ in PUBLISHED)
+    published_header = (_PUBLISHED_HEADER,) if published_too else ()
+    headers = ("case", "who", "p50", "p99", "min", "n", "p50 / ours", *published_header, "note")
     rows: list[tuple[str, ...]] = [
-        (*_figure_row(results, f), *([_seed(f)] if seeded else []), f.note)
+        (*_figure_row(results, f), *([_published(f)] if published_too else []), f.note)
         for f in _sorted(figures)
     ]
     for absence in results.absences:
@@ -137,6 +137,6 @@ def _figure_row(results: Results, figure: Figure) -> tuple[str, ...]:
     )
 
 
-def _seed(figure: Figure) -> str:
-    published = SEED.get((figure.workload, figure.case), "")
+def _published(figure: Figure) -> str:
+    published = PUBLISHED.get((figure.workload, figure.case), "")
     return published if figure.contestant == "ours" else ""

@@ -93,24 +93,31 @@ class RecordReader:
 
     @property
     def at_end(self) -> bool:
+        """Whether everything was read."""
         return self._pos == len(self._data)
 
     def byte(self) -> int:
+        """An unsigned byte."""
         return self._take(1)[0]
 
     def int32(self) -> int:
+        """A signed 32-bit integer."""
         return int(_I32.unpack(self._take(4))[0])
 
     def int64(self) -> int:
+        """A signed 64-bit integer."""
         return int(_I64.unpack(self._take(8))[0])
 
     def double(self) -> float:
+        """An IEEE 754 double."""
         return float(_F64.unpack(self._take(8))[0])
 
     def bytes(self) -> bytes:
+        """Bytes with their length, a 32-bit integer, before them."""
         return self._take(self.int32())
 
     def text(self) -> str:
+        """UTF-8 with its length in bytes before it; malformed bytes become U+FFFD."""
         return self.bytes().decode(errors="replace")
 
 

@@ -62,6 +62,7 @@ class SignatureReader:
         self._resolve = resolve
 
     def method(self) -> MethodSignature:
+        """A method's signature (II.23.2.1 to II.23.2.3)."""
         convention = self._byte()
         generics = self._number() if convention & GENERIC else 0
         count = self._number()
@@ -74,6 +75,7 @@ class SignatureReader:
         return MethodSignature(convention, generics, result, tuple(parameters))
 
     def field(self) -> Type:
+        """The type of a field (II.23.2.4). MalformedImage if it is something else."""
         if self._byte() & KIND_MASK != FIELD:
             raise MalformedImage("not the signature of a field")
         return self.type()
@@ -85,6 +87,7 @@ class SignatureReader:
         return tuple(self.type() for _ in range(self._number()))
 
     def type(self) -> Type:  # noqa: PLR0911 - one for each kind of type
+        """One type (II.23.2.12)."""
         code = self._byte()
         if code in PRIMITIVES:
             return code

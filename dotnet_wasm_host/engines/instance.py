@@ -51,6 +51,7 @@ class LimitedMemory(ABC):
         self.size: int = 0
 
     def grow(self, pages: int) -> bool:
+        """Grow by ``pages`` of 64 KiB. False, and nothing changed, past the limit."""
         if pages < 0 or self.size + pages * PAGE > self._limit or not self._grow(pages):
             return False
         self._refresh()
@@ -92,6 +93,7 @@ class EngineInstance(ABC):
         """Names of the imported functions, in module order."""
 
     def attach(self, provide: Callable[[], Mapping[str, HostFunction]]) -> None:
+        """Give the instance its host functions, made by ``provide`` when one is called first."""
         self._provide = provide
 
     def provide_functions(self) -> Sequence[HostFunction]:
@@ -104,9 +106,11 @@ class EngineInstance(ABC):
 
     @property
     def code_linker(self) -> CodeLinker | None:
+        """Adds code to the instance. None where the engine gives no access to tables."""
         return None
 
     def interrupt(self, interruption: Interruption) -> None:
+        """Ask ``interruption`` in the guest's thread whether to stop it. From any thread."""
         self.interruptions.append(interruption)
 
     def look_up(self) -> None:
@@ -127,6 +131,7 @@ class EngineInstance(ABC):
         self.interrupt(lambda: InvocationCancelled("the interpreter is shutting down"))
 
     def close(self) -> None:
+        """Refuse further calls and drop the host functions. Idempotent."""
         self.closed = True
         self.functions = ()
         self._provide = None

@@ -10,6 +10,7 @@ import httpcore
 import httpx
 
 from dotnet_wasm_host.errors import HttpPolicyError
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     import ssl
@@ -101,6 +102,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             network_backend=CheckedBackend(rules, resolve),
         )
 
+    @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._rules.check(request.method, request.url)
         response = await self._exchange(request)
@@ -120,6 +122,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
                     raise
         return await self._pool.handle_async_request(_for_httpcore(request))
 
+    @override
     async def aclose(self) -> None:
         await self._pool.aclose()
 

@@ -227,6 +227,11 @@ class Guest:
     # ---------------------------------------------------------------- frames
 
     def request(self, name: str, request: bytes, handle: int = 0) -> tuple[int, int, bytes]:
+        """Call an entry point other than Invoke.
+
+        Returns:
+            The handle in the frame, the status, and a copy of the answer.
+        """
         block = self._place(handle, memoryview(request))
         self._heap.refused = False
         if name in _CONTINUATIONS:
@@ -446,6 +451,7 @@ class Guest:
 
     @property
     def errors(self) -> ErrorTranslator:
+        """Makes Python errors of what the guest reports."""
         from dotnet_wasm_host.guest.error_translator import ErrorTranslator  # noqa: PLC0415 - most never fail
 
         return ErrorTranslator(self.host, self._advice, self.needs)
@@ -457,10 +463,12 @@ class Guest:
         return self.errors.of_death(error, self.running_function)
 
     def lied(self, error: DotnetHostError) -> DotnetHostError:
+        """``error``, after noting that the guest broke its contract and must be replaced."""
         self.broken = True
         return error
 
     def decode(self, decode: Callable[[], T]) -> T:
+        """What ``decode`` gives. GuestTrap, and the guest is broken, if the record is malformed."""
         try:
             return decode()
         except abi.MalformedRecord as error:
@@ -474,6 +482,7 @@ class Guest:
     def invocation_error(
         self, function_id: str, status: int, record: bytes, cause: BaseException | None = None
     ) -> BaseException:
+        """The error to raise for a call that ended with ``status`` and ``record``."""
         if status == abi.Status.NOT_LOADED:
             return FunctionNotLoaded(function_id)
         if status != abi.Status.HANDLER_THREW:

@@ -185,10 +185,12 @@ class World:
     # Types.
 
     def type_flags(self, type_: int) -> int:
+        """TypeAttributes of a type (II.23.1.15)."""
         module, row = self.locate(type_)
         return module.metadata.row(TypeDefRow, row).flags
 
     def is_interface(self, type_: int) -> bool:
+        """Whether a type is an interface."""
         return bool(self.type_flags(type_) & TYPE_INTERFACE)
 
     def is_visible(self, type_: int) -> bool:
@@ -202,6 +204,7 @@ class World:
         return True
 
     def full_name(self, type_: int) -> str:
+        """Namespace and name of a type, with those of the types around it."""
         module, row = self.locate(type_)
         return module.full_name(row)
 
@@ -326,36 +329,44 @@ class World:
         return found
 
     def methods(self, type_: int) -> Iterator[int]:
+        """The methods that a type declares."""
         module, row = self.locate(type_)
         return (self.identity(module, method) for method in module.methods(row))
 
     def fields(self, type_: int) -> Iterator[int]:
+        """The fields that a type declares."""
         module, row = self.locate(type_)
         return (self.identity(module, field_) for field_ in module.fields(row))
 
     # Members.
 
     def method_row(self, method: int) -> MethodDefRow:
+        """The row of a method in MethodDef (II.22.26)."""
         module, row = self.locate(method)
         return module.metadata.row(MethodDefRow, row)
 
     def method_name(self, method: int) -> str:
+        """The name of a method."""
         module, row = self.locate(method)
         return module.method_name(row)
 
     def field_name(self, field_: int) -> str:
+        """The name of a field."""
         module, row = self.locate(field_)
         return module.field_name(row)
 
     def owner_of_method(self, method: int) -> int:
+        """The type that declares a method."""
         module, row = self.locate(method)
         return self.identity(module, module.method_owner[row])
 
     def owner_of_field(self, field_: int) -> int:
+        """The type that declares a field."""
         module, row = self.locate(field_)
         return self.identity(module, module.field_owner[row])
 
     def signature(self, method: int) -> MethodSignature:
+        """The signature of a method, with its types resolved."""
         module, row = self.locate(method)
         return self.read_signature(module, module.metadata.row(MethodDefRow, row).signature)
 
@@ -369,6 +380,7 @@ class World:
         return found
 
     def field_type(self, field_: int) -> Type:
+        """The type of a field."""
         module, row = self.locate(field_)
         blob = module.metadata.blob(module.metadata.row(FieldRow, row).signature)
         return self._reader(module, blob).field()

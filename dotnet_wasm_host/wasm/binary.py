@@ -104,12 +104,15 @@ class Reader:
 
     @property
     def at_end(self) -> bool:
+        """Whether everything was read."""
         return self.pos >= len(self.data)
 
     def byte(self) -> int:
+        """The next byte. MalformedModule at the end."""
         return self.take(1)[0]
 
     def take(self, count: int) -> bytes:
+        """The next ``count`` bytes. MalformedModule if there are fewer."""
         end = self.pos + count
         if count < 0 or end > len(self.data):
             raise MalformedModule(f"{count} bytes wanted at offset {self.pos}, past the end")

@@ -64,6 +64,7 @@ class InvokeRoute:
         return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call (ASGI 3)."""
         context = self._context
         try:
             context.guard.check_call(scope)

@@ -34,6 +34,7 @@ class Observer:
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection (ASGI 3), and write down a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -25,7 +25,7 @@ from benchmarks.cases import (
 from benchmarks.contestants import CONTESTANTS, Contestant, by_name
 from benchmarks.kit import json_payload, regex_payload
 from benchmarks.processes import NotAvailable, Worker
-from benchmarks.report import SEED, markdown, print_report
+from benchmarks.report import PUBLISHED, markdown, print_report
 from benchmarks.results import Absence, Figure, Results
 from benchmarks.scale import QUICK
 from benchmarks.session import Notebook, Session, take_turns
@@ -296,13 +296,19 @@ def test_report_shows_seed_figures_and_reasons() -> None:
     output = io.StringIO()
     print_report(results, Console(width=200, file=output))
     text = output.getvalue()
-    for expected in ("seed (published)", "450 ms", "no CoreCLR", "no matplotlib", "The bar"):
+    for expected in (
+        "the original TypeScript host (published)",
+        "450 ms",
+        "no CoreCLR",
+        "no matplotlib",
+        "The bar",
+    ):
         assert expected in text
     assert "not available" in text
 
 
 def test_seed_figures_belong_to_workloads() -> None:
-    assert {workload for workload, _ in SEED} <= {workload.name for workload in WORKLOADS}
+    assert {workload for workload, _ in PUBLISHED} <= {workload.name for workload in WORKLOADS}
 
 
 def test_plots_need_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

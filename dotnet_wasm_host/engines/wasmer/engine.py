@@ -90,12 +90,14 @@ class WasmerEngine:
         follow_process(self)
 
     def stop_guests(self) -> None:
+        """Stop every guest, for the interpreter exits."""
         self._exiting = True
         for instance in tuple(self._instances):
             instance.stop()
         wait_for_guests(lambda: any_thread_is_in(*_GUEST_CALLS))
 
     def start_afresh(self) -> None:
+        """Replace the locks, which threads of the parent process may have held at a fork."""
         for code in tuple(self._codes):
             code.lock = threading.Lock()
 
@@ -110,6 +112,7 @@ class WasmerEngine:
         return hashlib.sha256(b"%d %s" % (_FORMAT, probe)).hexdigest()[:16]
 
     def compile(self, wasm: bytes) -> WasmerCode | WasmerMemoryModule:
+        """Compile a module. ValueError if it is not valid WebAssembly."""
         try:
             module = Module.parse(wasm)
             if MemoryContent.is_one(module):
@@ -119,6 +122,7 @@ class WasmerEngine:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
     def load(self, path: Path) -> WasmerCode | WasmerMemoryModule:
+        """Map a file of ``serialize``, which the caller verified. ValueError if it is none."""
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
             try:
@@ -136,6 +140,7 @@ class WasmerEngine:
     def instantiate(
         self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
     ) -> WasmerInstance:
+        """Instantiate a code module on a memory of at most ``memory_limit`` bytes."""
         if not isinstance(code, WasmerCode) or not isinstance(memory, WasmerMemoryModule):
             raise TypeError("give a code module and a memory module of this engine")
         if self._exiting:

@@ -97,6 +97,7 @@ class Call:
         self._keep = (extern, values)
 
     def __call__(self) -> None:
+        """Enter the guest. Raises what ended the call."""
         if self._instance.closed:
             raise RuntimeClosed("the instance is closed")
         require_depth()

@@ -33,7 +33,7 @@ MAX_TABLE_ENTRIES = 1 << 20
 
 @final
 class WasmtimeCodeLinker:
-    """See :class:`dotnet_wasm_host.engines.base.CodeLinker`.
+    """Adds code to an instance of wasmtime; :class:`~dotnet_wasm_host.engines.base.CodeLinker`.
 
     Raises:
         KeyError: the code module exports no function table.
@@ -53,11 +53,11 @@ class WasmtimeCodeLinker:
 
     @property
     def table_size(self) -> int:
-        """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
+        """Entries of the instance's function table."""
         return int(self._api.wasmtime_table_size(self._context, addressof(self._table.of)))
 
     def grow_table(self, entries: int) -> int:
-        """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
+        """Add empty entries and return the index of the first. ValueError without room."""
         room = MAX_TABLE_ENTRIES - self.table_size
         if not 0 <= entries <= room:
             raise ValueError(
@@ -79,7 +79,13 @@ class WasmtimeCodeLinker:
         return before.value
 
     def link(self, module: CompiledModule) -> None:
-        """See :class:`dotnet_wasm_host.engines.base.CodeLinker`."""
+        """Instantiate a further module on the memory and the function table.
+
+        Raises:
+            TypeError: the module is not of this engine.
+            ValueError: an import is something else, or of another type.
+            GuestTrap: an element segment is not inside of the table.
+        """
         if not isinstance(module, WasmtimeModule):
             raise TypeError(
                 f"expected a module of wasmtime, found {type(module).__name__}; compile it with "

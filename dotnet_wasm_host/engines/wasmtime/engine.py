@@ -63,9 +63,11 @@ class WasmtimeEngine:
         return metadata.version("wasmtime")
 
     def compile(self, wasm: bytes) -> WasmtimeModule:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.compile`.
+        """Compile a module.
 
-        EngineUnavailable if the library is not as it is expected to be.
+        Raises:
+            ValueError: it is not valid WebAssembly.
+            EngineUnavailable: the library is not as it is expected to be.
         """
         if not self._probed:
             # Not by __init__: compiling the probe takes 5 ms, and what is loaded was compiled by
@@ -78,7 +80,7 @@ class WasmtimeEngine:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
     def load(self, path: Path) -> WasmtimeModule:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.load`."""
+        """Map a file of ``serialize``, which the caller verified. ValueError if it is none."""
         try:
             return WasmtimeModule.load(self._native, path)
         except NativeError as error:
@@ -87,7 +89,7 @@ class WasmtimeEngine:
     def instantiate(
         self, code: CompiledModule, memory: CompiledModule, *, memory_limit: int
     ) -> WasmtimeInstance:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.instantiate`."""
+        """Instantiate a code module on a memory of at most ``memory_limit`` bytes."""
         if not isinstance(code, WasmtimeModule) or not isinstance(memory, WasmtimeModule):
             raise TypeError("both modules must come from wasmtime")
         if not self._native is code.engine is memory.engine:

@@ -68,7 +68,7 @@ class Exports:
         return extern, signature
 
     def globals(self) -> dict[str, int]:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
+        """Values of the exported mutable i32 globals, by name."""
         api, context = self.api, self.context
         found: dict[str, int] = {}
         start, size, extern, value = c_void_p(), c_size_t(), Extern(), Value()

@@ -65,11 +65,11 @@ class WasmtimeInstance(EngineInstance):
         return self._code.imports
 
     def function(self, name: str) -> GuestFunction:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.function`."""
+        """The exported function ``name``. KeyError if there is none."""
         return guest_function(self, name)
 
     def bind(self, name: str, *arguments: int) -> Callable[[], None]:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.bind`."""
+        """Like :meth:`function`, with i32 arguments fixed once and the result dropped."""
         return bind_function(self, name, arguments)
 
     @property
@@ -86,16 +86,16 @@ class WasmtimeInstance(EngineInstance):
             return None
 
     def globals(self) -> dict[str, int]:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.globals`."""
+        """Values of the exported mutable i32 globals, by name."""
         return self.exports.globals()
 
     def set_globals(self, values: Mapping[str, int]) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_globals`."""
+        """Set exported mutable i32 globals."""
         for name, value in values.items():
             self.exports.set_global(name, value)
 
     def set_deadline(self, seconds: float | None) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Instance.set_deadline`."""
+        """Interrupt guest code that runs past ``seconds`` from now; None for never."""
         if seconds is None:
             self.deadline: float = math.inf
             return

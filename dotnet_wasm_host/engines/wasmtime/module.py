@@ -86,7 +86,7 @@ class WasmtimeModule(Owned):
         return self._imported_names
 
     def serialize(self) -> bytes:
-        """See :meth:`dotnet_wasm_host.engines.base.CompiledModule.serialize`."""
+        """Bytes for the engine's ``load``; valid for the same fingerprint."""
         api, vector = self.engine.api, ByteVector()
         api.check(api.wasmtime_module_serialize(self.pointer, byref(vector)))
         return api.take(vector)
@@ -114,14 +114,14 @@ class WasmtimeModule(Owned):
                 raise ValueError(f"the module cannot be instantiated: {error}") from error
 
     def start_afresh(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.native_engine.Dependent`."""
+        """Replace the lock, which a thread of the parent process may have held at a fork."""
         self._lock = threading.Lock()
 
     def stop(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.native_engine.Dependent`."""
+        """A module runs nothing."""
 
     def leave_native(self) -> None:
-        """See :class:`dotnet_wasm_host.engines.wasmtime.native_engine.Dependent`."""
+        """Let what is native live on: no finalizer of wasmtime's may run."""
         self.leak()
         if self._linker is not None:
             self._linker.leak()

@@ -29,7 +29,7 @@ class Dependent(Protocol):
         """By identity."""
 
     def start_afresh(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.process.Follower.start_afresh`."""
+        """Replace the locks: this is the child of a fork, their holders may be no more."""
 
     def stop(self) -> None:
         """Let no guest run in it any longer."""
@@ -92,7 +92,7 @@ class NativeEngine(Owned):
         self.watch.ask(time.monotonic())
 
     def start_afresh(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.process.Follower.start_afresh`."""
+        """Make locks and the watch anew, here and in all dependents, in the child of a fork."""
         with contextlib.suppress(StackTooSmall):
             self.active.reference = None
         self.watch.start_afresh()
@@ -100,9 +100,9 @@ class NativeEngine(Owned):
             dependent.start_afresh()
 
     def stop_guests(self) -> None:
-        """See :meth:`dotnet_wasm_host.engines.process.Follower.stop_guests`.
+        """Stop every guest, for the interpreter exits.
 
-        No finalizer of wasmtime's may run either.
+        No finalizer of wasmtime's may run afterwards.
         """
         self.exiting = True
         dependents = tuple(self._dependents)

@@ -46,10 +46,12 @@ class OpenFile:
 
     @property
     def is_readable(self) -> bool:
+        """Whether the flags it was opened with allow reading."""
         return self.flags & O_ACCMODE != O_WRONLY and not self.flags & O_PATH
 
     @property
     def is_writable(self) -> bool:
+        """Whether the flags it was opened with allow writing."""
         return self.flags & O_ACCMODE != O_RDONLY and not self.flags & O_PATH
 
 

@@ -11,6 +11,7 @@ from dotnet_wasm_host.imports.files.nodes import FileNode
 from dotnet_wasm_host.imports.files.volume import Volume, VolumeNode
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 from dotnet_wasm_host.options import WasiOptions
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,9 +90,11 @@ class Device(VolumeNode, FileNode):
     def __init__(self, volume: Volume) -> None:
         super().__init__(volume, stat.S_IFCHR | self.permissions)
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         return b""
 
+    @override
     def write(self, offset: int, data: bytes) -> int:
         return len(data)
 
@@ -114,6 +117,7 @@ class ZeroDevice(Device):
 
     rdev = 1 << 8 | 5
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         return bytes(min(size, _LONGEST_READ))
 
@@ -130,6 +134,7 @@ class RandomDevice(Device):
         super().__init__(volume)
         self._host = host
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         return self._host.entropy(min(size, _LONGEST_READ))
 
@@ -146,6 +151,7 @@ class InputDevice(Device):
         super().__init__(volume)
         self._host = host
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         # Reading nothing must not wait for input.
         if size == 0:
@@ -169,14 +175,17 @@ class OutputDevice(Device):
         self._host = host
         self._is_error = is_error
 
+    @override
     def write(self, offset: int, data: bytes) -> int:
         if data:
             self._sink().write(data)
         return len(data)
 
+    @override
     def sync(self) -> None:
         self._sink().flush()
 
+    @override
     def release(self) -> None:
         # An unfinished line goes with the last descriptor; the user's stream stays open.
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, final
 from dotnet_wasm_host.imports.files.host_files import host_call
 from dotnet_wasm_host.imports.files.nodes import WRITE, FileNode, LinkNode, Node, Stat, Usage
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.files.host_files import HostDescriptor
@@ -56,18 +57,22 @@ class MountedNode(Node):
         """The host's attributes at this moment. OSError."""
 
     @property
+    @override
     def device(self) -> int:
         return self.mount.device
 
     @property
+    @override
     def read_only(self) -> bool:
         return self.mount.read_only
 
     @property
+    @override
     @host_call
     def mode(self) -> int:
         return self._stat().st_mode
 
+    @override
     @host_call
     def stat(self) -> Stat:
         found = self._stat()
@@ -83,12 +88,15 @@ class MountedNode(Node):
             ctime=found.st_ctime_ns,
         )
 
+    @override
     def usage(self) -> Usage:
         return self.mount.usage()
 
+    @override
     def acquire(self) -> None:
         pass
 
+    @override
     def release(self) -> None:
         pass
 
@@ -107,16 +115,19 @@ class NamedNode(MountedNode):
     def _stat(self) -> os.stat_result:
         return self._found
 
+    @override
     @host_call
     def permits(self, access: int) -> bool:
         if access & WRITE and self.mount.read_only:
             return False
         return self._where.allows(self._name, access)
 
+    @override
     def chmod(self, mode: int) -> None:
         self.mount.require_writable()
         raise FileSystemError(Errno.ENOTSUP)
 
+    @override
     @host_call
     def set_times(self, atime: int | None, mtime: int | None) -> None:
         self.mount.require_writable()
@@ -150,15 +161,19 @@ class SpecialFile(NamedNode, FileNode):
     seekable = False
 
     @property
+    @override
     def size(self) -> int:
         return 0
 
+    @override
     def open(self, access: int) -> Node:
         raise FileSystemError(Errno.EACCES)
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         raise FileSystemError(Errno.EACCES)
 
+    @override
     def write(self, offset: int, data: bytes) -> int:
         raise FileSystemError(Errno.EACCES)
 

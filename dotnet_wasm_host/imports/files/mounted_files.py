@@ -18,6 +18,7 @@ from dotnet_wasm_host.imports.files.mounted_base import (
 from dotnet_wasm_host.imports.files.mounts import Inode, Mount, inode_of
 from dotnet_wasm_host.imports.files.nodes import READ, WRITE, FileNode, Node
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.overriding import override
 
 __all__ = ["MountedFile", "OpenedFile"]
 
@@ -33,15 +34,18 @@ class MountedFile(NamedNode, FileNode):
     __slots__ = ()
 
     @property
+    @override
     def size(self) -> int:
         return self._found.st_size
 
+    @override
     @host_call
     def open(self, access: int) -> Node:
         if access & WRITE:
             self.mount.require_writable()
         return OpenedFile(self.mount, self._opened(_FLAGS_OF[access & (READ | WRITE)]))
 
+    @override
     @host_call
     def chmod(self, mode: int) -> None:
         self.mount.require_writable()
@@ -51,9 +55,11 @@ class MountedFile(NamedNode, FileNode):
         else:
             os.fchmod(descriptor.number, mode & PERMISSIONS)
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         raise FileSystemError(Errno.EBADF)
 
+    @override
     def write(self, offset: int, data: bytes) -> int:
         raise FileSystemError(Errno.EBADF)
 
@@ -88,14 +94,17 @@ class OpenedFile(MountedNode, FileNode):
         return os.fstat(self._descriptor.number)
 
     @property
+    @override
     @host_call
     def size(self) -> int:
         return self._stat().st_size
 
+    @override
     @host_call
     def read(self, offset: int, size: int) -> bytes:
         return os.pread(self._descriptor.number, size, offset)
 
+    @override
     @host_call
     def write(self, offset: int, data: bytes) -> int:
         self.mount.require_writable()
@@ -112,6 +121,7 @@ class OpenedFile(MountedNode, FileNode):
             additions.add(self._inode, offset + written - length)
         return written
 
+    @override
     @host_call
     def truncate(self, size: int) -> None:
         self.mount.require_writable()
@@ -125,25 +135,30 @@ class OpenedFile(MountedNode, FileNode):
         else:
             additions.cut(self._inode, -growth)
 
+    @override
     @host_call
     def sync(self) -> None:
         os.fsync(self._descriptor.number)
 
+    @override
     @host_call
     def chmod(self, mode: int) -> None:
         self.mount.require_writable()
         os.fchmod(self._descriptor.number, mode & PERMISSIONS)
 
+    @override
     @host_call
     def set_times(self, atime: int | None, mtime: int | None) -> None:
         self.mount.require_writable()
         os.utime(self._descriptor.number, ns=times_of(self._stat(), atime, mtime))
 
+    @override
     def acquire(self) -> None:
         self._users += 1
         users = self.mount.users
         users[self._inode] = users.get(self._inode, 0) + 1
 
+    @override
     def release(self) -> None:
         self._users -= 1
         users = self.mount.users

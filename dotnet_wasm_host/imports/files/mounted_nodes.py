@@ -36,6 +36,7 @@ from dotnet_wasm_host.imports.files.nodes import (
     Node,
 )
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.files.volume import Directory
@@ -73,10 +74,12 @@ class MountedDirectory(MountedNode, DirectoryNode):
         self._order: list[tuple[int, Entry]] = []
 
     @property
+    @override
     def parent(self) -> DirectoryNode:
         return self._parent
 
     @property
+    @override
     def is_removed(self) -> bool:
         return self._nlink() == 0
 
@@ -85,6 +88,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
         return self._stat().st_nlink
 
     @property
+    @override
     @host_call
     def is_empty(self) -> bool:
         try:
@@ -98,6 +102,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def _stat(self) -> os.stat_result:
         return os.fstat(self.descriptor.number)
 
+    @override
     @host_call
     def permits(self, access: int) -> bool:
         if access & WRITE and self.mount.read_only:
@@ -117,18 +122,21 @@ class MountedDirectory(MountedNode, DirectoryNode):
             follow_symlinks=False,
         )
 
+    @override
     @host_call
     def chmod(self, mode: int) -> None:
         self.mount.require_writable()
         path, at = self._itself()
         os.chmod(path, mode & PERMISSIONS, dir_fd=at)
 
+    @override
     @host_call
     def set_times(self, atime: int | None, mtime: int | None) -> None:
         self.mount.require_writable()
         path, at = self._itself()
         os.utime(path, ns=times_of(self._stat(), atime, mtime), dir_fd=at)
 
+    @override
     @host_call
     def find(self, name: bytes) -> Node | None:
         try:
@@ -167,6 +175,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
         self._parent = parent
         self.name = name
 
+    @override
     def entries(self, after: int, count: int) -> list[Entry]:
         if after < _FIRST_NAME:
             self._list()
@@ -210,6 +219,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
     def _open(self, name: bytes, flags: int, mode: int = 0) -> HostDescriptor:
         return self.mount.descriptors.open(name, flags, mode, at=self.descriptor.number)
 
+    @override
     @host_call
     def create_file(self, name: bytes, mode: int) -> FileNode:
         self.mount.require_writable()
@@ -219,6 +229,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
         self.mount.additions.add(file.inode, 0)
         return file
 
+    @override
     @host_call
     def create_directory(self, name: bytes, mode: int) -> None:
         self.mount.require_writable()
@@ -227,11 +238,13 @@ class MountedDirectory(MountedNode, DirectoryNode):
         found = os.stat(name, dir_fd=self.descriptor.number, follow_symlinks=False)
         self.mount.additions.add(inode_of(found), 0)
 
+    @override
     def create_link(self, name: bytes, target: bytes) -> None:
         self.mount.require_writable()
         # It would be a path of the guest's, which the host's programs would take for theirs.
         raise FileSystemError(Errno.EPERM)
 
+    @override
     @host_call
     def remove(self, name: bytes) -> None:
         self.mount.require_writable()
@@ -243,6 +256,7 @@ class MountedDirectory(MountedNode, DirectoryNode):
             os.unlink(name, dir_fd=where)
         self.mount.removed(found)
 
+    @override
     @host_call
     def move(self, name: bytes, to: DirectoryNode, new_name: bytes) -> None:
         self.mount.require_writable()

@@ -21,6 +21,7 @@ from dotnet_wasm_host.imports.files.nodes import (
     Usage,
 )
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,13 +127,16 @@ class VolumeNode(Node):
         self.ino: int = volume.enroll(self, size)
 
     @property
+    @override
     def device(self) -> int:
         return self._volume.device
 
     @property
     def size(self) -> int:
+        """Bytes of content."""
         return 0
 
+    @override
     def stat(self) -> Stat:
         return Stat(
             device=self.device,
@@ -146,10 +150,12 @@ class VolumeNode(Node):
             ctime=self.ctime,
         )
 
+    @override
     def chmod(self, mode: int) -> None:
         self.mode = stat.S_IFMT(self.mode) | mode & _PERMISSIONS
         self.ctime = self._volume.now()
 
+    @override
     def set_times(self, atime: int | None, mtime: int | None) -> None:
         if atime is not None:
             self.atime = atime
@@ -157,14 +163,17 @@ class VolumeNode(Node):
             self.mtime = mtime
         self.ctime = self._volume.now()
 
+    @override
     def usage(self) -> Usage:
         volume = self._volume
         count = len(volume.nodes)
         return Usage(volume.capacity, volume.available, count, MAX_NODES - count)
 
+    @override
     def acquire(self) -> None:
         self.users += 1
 
+    @override
     def release(self) -> None:
         self.users -= 1
         self.forget_if_unused()
@@ -198,14 +207,17 @@ class RegularFile(VolumeNode, FileNode):
         self._data: bytes | bytearray = data
 
     @property
+    @override
     def size(self) -> int:
         return len(self._data)
 
+    @override
     def read(self, offset: int, size: int) -> bytes:
         self._accessed()
         with memoryview(self._data) as view:
             return bytes(view[offset : offset + size])
 
+    @override
     def write(self, offset: int, data: bytes) -> int:
         if not data:
             return 0
@@ -223,6 +235,7 @@ class RegularFile(VolumeNode, FileNode):
         self._modified()
         return len(data)
 
+    @override
     def truncate(self, size: int) -> None:
         content = self._own()
         growth = size - len(content)
@@ -255,6 +268,7 @@ class Symlink(VolumeNode, LinkNode):
         self.target = target
 
     @property
+    @override
     def size(self) -> int:
         return len(self.target)
 
@@ -287,10 +301,12 @@ class Directory(VolumeNode, DirectoryNode):
         self._last_cookie = _FIRST_NAME - 1
 
     @property
+    @override
     def size(self) -> int:
         return DIRECTORY_SIZE
 
     @property
+    @override
     def parent(self) -> Directory:
         parent = self._volume.nodes.get(self._parent_ino)
         # The parent of a removed directory may be gone itself.
@@ -299,19 +315,23 @@ class Directory(VolumeNode, DirectoryNode):
         return parent
 
     @property
+    @override
     def is_removed(self) -> bool:
         return self.links == 0
 
     @property
+    @override
     def is_empty(self) -> bool:
         return not self._names
 
+    @override
     def find(self, name: bytes) -> Node | None:
         held = self._names.get(name)
         if held is None:
             return None
         return self._volume.covers.get(held[1]) or self._volume.nodes[held[1]]
 
+    @override
     def entries(self, after: int, count: int) -> list[Entry]:
         self._accessed()
         found: list[Entry] = []
@@ -329,14 +349,17 @@ class Directory(VolumeNode, DirectoryNode):
             index += 1
         return found[:count]
 
+    @override
     def create_file(self, name: bytes, mode: int) -> RegularFile:
         node = RegularFile(self._volume, mode)
         self.adopt(name, node)
         return node
 
+    @override
     def create_directory(self, name: bytes, mode: int) -> None:
         self.adopt(name, Directory(self._volume, mode))
 
+    @override
     def create_link(self, name: bytes, target: bytes) -> None:
         self.adopt(name, Symlink(self._volume, target))
 
@@ -360,10 +383,12 @@ class Directory(VolumeNode, DirectoryNode):
             node.links += 1
         self._modified()
 
+    @override
     def remove(self, name: bytes) -> None:
         self._unlink(self._give_up(name))
         self._modified()
 
+    @override
     def move(self, name: bytes, to: DirectoryNode, new_name: bytes) -> None:
         if not isinstance(to, Directory):
             raise FileSystemError(Errno.EXDEV)
