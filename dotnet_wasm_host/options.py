@@ -286,11 +286,14 @@ class HttpPolicy:
             decompression.
         max_held_bytes: bytes of bodies that the host holds for all requests of a runtime, or of a
             pool, together: those that are sent at once, and those that are read to their end
-            before .NET has them. Streamed bodies pass through and are not held.
+            before .NET has them. Streamed bodies pass through and are not held. One runtime of a
+            pool may have at most half of what the others leave.
         timeout: seconds for a whole exchange, from the request to the last byte of the response,
             redirects included; ``None`` for no end.
         max_redirects: redirects of one request that are followed. Each is checked anew.
-        max_connections: connections that are open at a time; requests over it wait.
+        max_connections: connections that a runtime has open at a time; requests over it wait. In
+            a pool each runtime has connections of its own, and all together at most a quarter of
+            the descriptors that the process may have (``ulimit -n``).
         tls: whom to trust, and client certificates; by default the certificates of certifi.
     """
 

@@ -8,10 +8,12 @@ import os
 import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, final
+from weakref import WeakSet
 
 from dotnet_wasm_host.errors import ExtraNotInstalled, HttpPolicyError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Coroutine
     from concurrent.futures import Future
 
@@ -20,25 +22,23 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.fetch.rules import Rules
     from dotnet_wasm_host.options import HttpPolicy
 
-__all__ = ["MAX_EXCHANGES", "HttpAccess"]
+__all__ = ["HttpAccess", "close_client", "descriptor_limit"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-#: Requests that may be under way, or have a response that is not read to its end, at a time.
-#: More connections than ``HttpPolicy.max_connections`` are never open; the rest wait for one.
-MAX_EXCHANGES = 1000
-
 
 @final
 class HttpAccess:
-    """An httpx client that keeps to a policy, on an event loop in a thread of its own.
+    """What keeps to a policy: an event loop in a thread of its own, and what all requests share.
 
-    Thread and client start with the first request. What runs on the loop is private to this
+    The thread starts with the first request. What runs on the loop is private to this
     package; other threads use :meth:`submit`.
 
     Args:
         policy: what is allowed.
+        shared: whether its tenants are strangers to each other, as the runtimes of a pool are;
+            then none of them can take all there is.
         resolve: instead of the operating system's resolver: name and port to addresses.
 
     Raises:
@@ -49,20 +49,25 @@ class HttpAccess:
         self,
         policy: HttpPolicy,
         *,
+        shared: bool = False,
         resolve: Callable[[str, int], Awaitable[list[str]]] | None = None,
     ) -> None:
         if find_spec("httpx") is None:
             raise ExtraNotInstalled("an HttpPolicy needs httpx", "http")
         self.policy = policy
-        self._resolve = resolve
-        # Re-entered where garbage is collected, which ends exchanges.
-        self._lock = threading.RLock()
+        self.resolve = resolve
+        # For all that tenants count, too. Re-entered where garbage is collected, which ends
+        # exchanges; a second lock could be waited for there while this one is held.
+        self.lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._client: httpx.AsyncClient | None = None
+        self._tls: ssl.SSLContext | None = None
         self._rules: Rules | None = None
         self._closed = False
-        self._held = 0
+        self._is_shared = shared
+        self._held = self._connections = 0
+        #: Of tenants that live. Changed on the loop.
+        self.clients: WeakSet[httpx.AsyncClient] = WeakSet()
         # A forked process has neither the thread nor the right to its sockets.
         self._process = os.getpid()
         #: Exchanges that have begun and not ended. Changed on the loop.
@@ -79,7 +84,7 @@ class HttpAccess:
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop. Cancelling the future cancels it."""
-        with self._lock:
+        with self.lock:
             if self._closed or self._process != os.getpid():
                 work.close()
                 raise HttpPolicyError("the runtime is closed, and its HTTP with it")
@@ -91,59 +96,72 @@ class HttpAccess:
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def hold(self, count: int) -> None:
-        """Count bytes of bodies that the host keeps. HttpPolicyError over the policy's limit."""
-        with self._lock:
-            if self._held + count > self.policy.max_held_bytes:
+    def hold(self, count: int, held: int) -> None:
+        """Count bytes of bodies that the host keeps.
+
+        Args:
+            count: how many more.
+            held: how many the same tenant has already.
+
+        Raises:
+            HttpPolicyError: it would be more than ``HttpPolicy.max_held_bytes``.
+        """
+        assert count >= 0
+        with self.lock:
+            if held + count > self._share(self.policy.max_held_bytes, self._held - held):
                 raise HttpPolicyError(
                     f"{count} bytes of a body are refused: with those of other requests the host "
-                    f"would hold more than the {self.policy.max_held_bytes} bytes of max_held_bytes"
+                    f"would hold more than the {self.policy.max_held_bytes} bytes of "
+                    "max_held_bytes, of which each runtime of a pool may have half of what the "
+                    "others leave; stream the body, or raise max_held_bytes"
                 )
             self._held += count
 
     def free(self, count: int) -> None:
         """They are kept no longer."""
-        with self._lock:
+        with self.lock:
             self._held -= count
 
-    def client(self) -> httpx.AsyncClient:
-        """The client. On the loop only."""
-        if self._client is None:
-            self._client = self._make_client()
-        return self._client
+    def _share(self, total: int, others: int) -> int:
+        """What one tenant may have of a total, of which others have some.
 
-    def _make_client(self) -> httpx.AsyncClient:
-        # Nobody pays for httpx who makes no request.
-        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+        With half of what is left, nobody can take all: there is always as much free as the
+        greediest tenant has (dynamic thresholds, Choudhury and Hahne 1998).
+        """
+        return (total - others) // 2 if self._is_shared else total
 
-        import httpx  # noqa: PLC0415
+    def connect(self, connected: int) -> None:
+        """Count a connection of a tenant that has ``connected`` already. On the loop only.
 
-        from dotnet_wasm_host.fetch.transport import (  # noqa: PLC0415
-            CheckedTransport,
-            system_resolver,
-        )
+        Raises:
+            HttpPolicyError: the process has too few descriptors for it.
+        """
+        total = max(self.policy.max_connections, descriptor_limit() // 4)
+        if connected >= self._share(total, self._connections - connected):
+            raise HttpPolicyError(
+                f"a connection is refused: the functions of this process have {self._connections} "
+                f"of the {total} that its limit of descriptors leaves them, and this one its "
+                "share: use fewer at a time, or raise the limit (ulimit -n, LimitNOFILE)"
+            )
+        self._connections += 1
 
-        policy = self.policy
-        transport = CheckedTransport(
-            self.rules,
-            policy.tls if policy.tls is not None else httpx.create_ssl_context(trust_env=False),
-            max_connections=policy.max_connections,
-            resolve=self._resolve or system_resolver,
-        )
-        return httpx.AsyncClient(
-            transport=transport,
-            # A jar would carry cookies from one function's requests to another's.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": "dotnet-wasm-host", "Accept-Encoding": "gzip, deflate"},
-            max_redirects=policy.max_redirects,
-            # The whole exchange has a deadline (exchange.py); a part of it needs none.
-            timeout=None,  # noqa: S113
-            trust_env=False,
-        )
+    def disconnect(self) -> None:
+        """A connection is closed. On the loop only."""
+        self._connections -= 1
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """Whom connections trust."""
+        if self._tls is None:
+            import httpx  # noqa: PLC0415 - nobody pays for it who makes no request
+
+            tls = self.policy.tls
+            self._tls = tls if tls is not None else httpx.create_ssl_context(trust_env=False)
+        return self._tls
 
     def close(self) -> None:
         """End all exchanges, the connections and the thread. Idempotent."""
-        with self._lock:
+        with self.lock:
             self._closed = True
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -161,12 +179,27 @@ class HttpAccess:
             task.cancel()
         if others:
             await asyncio.wait(others, timeout=5)
-        if self._client is not None:
-            try:
-                await self._client.aclose()
-            except Exception:  # noqa: BLE001 - logged; the connections go with the loop
-                _log.debug("closing connections failed", exc_info=True)
+        for client in list(self.clients):
+            await close_client(client)
         loop.stop()
+
+
+async def close_client(client: httpx.AsyncClient) -> None:
+    """Close the connections of a client. What goes wrong is logged."""
+    try:
+        await client.aclose()
+    except Exception:  # noqa: BLE001 - logged; the connections go with the loop
+        _log.debug("closing connections failed", exc_info=True)
+
+
+def descriptor_limit() -> int:
+    """How many descriptors the process may have open; 1,024 where it cannot be asked."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return 1024
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from dotnet_wasm_host.errors import HttpPolicyError
-from dotnet_wasm_host.fetch.access import MAX_EXCHANGES
 from dotnet_wasm_host.fetch.decoding import DECODED, decoded
+from dotnet_wasm_host.fetch.tenant import HeldBytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
     import httpx
 
-    from dotnet_wasm_host.fetch.access import HttpAccess
+    from dotnet_wasm_host.fetch.tenant import HttpTenant
 
 __all__ = ["BodyStream", "Exchange", "HttpFailure", "Outgoing"]
 
@@ -95,16 +95,16 @@ class Outgoing:
 
 @final
 class Exchange:
-    """A request that is under way. Coroutines run on the loop of ``access``.
+    """A request that is under way. Coroutines run on the loop of ``tenant``.
 
     Attributes:
         status: of the response, 0 before there is one.
         headers: names and values of the response.
     """
 
-    def __init__(self, access: HttpAccess) -> None:
-        self._access = access
-        self._policy = access.policy
+    def __init__(self, tenant: HttpTenant) -> None:
+        self._tenant = tenant
+        self._policy = tenant.policy
         self._response: httpx.Response | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._body: BodyStream | None = None
@@ -115,7 +115,10 @@ class Exchange:
         self._where = ""
         self._overdue = False
         self._closed = False
-        self._held = 0
+        self._complete = False
+        #: Why no more of the body will come, once that is known.
+        self._broken = ""
+        self._held = HeldBytes(tenant)
         self.status: int = 0
         self.headers: list[tuple[str, str]] = []
 
@@ -128,7 +131,10 @@ class Exchange:
             await self._timed(self._send(outgoing))
         except BaseException as error:
             await self.close()
-            raise self._failure(error) from error
+            failure = self._failure(error)
+            if failure is error:
+                raise
+            raise failure from error
         finally:
             if self._body is not None:
                 self._body.end()
@@ -141,17 +147,18 @@ class Exchange:
         """Write a piece of the body, ``None`` for its end; done when there is room for more."""
         if self._body is None:
             raise HttpFailure("the request has no body to write to")
-        await self._timed(self._body.write(data))
+        try:
+            await self._timed(self._body.write(data))
+        except Exception as error:
+            failure = self._failure(error)
+            if failure is error:
+                raise
+            raise failure from error
 
     def _begin(self) -> None:
         if self._closed:
             raise HttpFailure("the request was aborted")
-        if self._access.exchanges >= MAX_EXCHANGES:
-            raise HttpPolicyError(
-                f"a request is refused: {MAX_EXCHANGES} others are under way, or have responses "
-                "that were not read to their end"
-            )
-        self._access.exchanges += 1
+        self._tenant.begin_exchange()
         self._counted = True
         if self._policy.timeout is not None:
             loop = asyncio.get_running_loop()
@@ -160,7 +167,7 @@ class Exchange:
             self._alarm = loop.call_at(self._deadline, self._expire)
 
     async def _send(self, outgoing: Outgoing) -> None:
-        client = self._access.client()
+        client = self._tenant.client()
         request = self._request(client, outgoing)
         response = await client.send(
             request, stream=True, follow_redirects=outgoing.redirect == "follow"
@@ -184,7 +191,7 @@ class Exchange:
         try:
             url = httpx.URL(outgoing.url)
             self._where = f"'{url.host}'"
-            rules = self._access.rules
+            rules = self._tenant.rules
             # The transport asks again, for this request and for each redirect.
             rules.check(outgoing.method, url)
             headers = rules.headers(
@@ -212,17 +219,30 @@ class Exchange:
     # ---------------------------------------------------------------- the response
 
     async def read(self) -> bytes:
-        """The next piece of the response's body; none at its end."""
-        if self._chunks is None:
+        """The next piece of the response's body; none at its end.
+
+        HttpFailure or HttpPolicyError if the body was cut off, now and every time after that.
+        """
+        if self._complete:
             return b""
         try:
+            if self._chunks is None:
+                raise HttpFailure(self._broken or "the request was ended before its response was")
             chunk = await self._timed(_next(self._chunks))
+            if self._closed:
+                # Meanwhile; a connection that is closed looks like the end of some bodies.
+                raise HttpFailure("the request was aborted")
             self._received += len(chunk)
             self._check_received(self._received)
         except BaseException as error:
+            failure = self._failure(error)
+            self._broken = self._broken or str(failure)
             await self.close()
-            raise self._failure(error) from error
+            if failure is error:
+                raise
+            raise failure from error
         if not chunk:
+            self._complete = True
             await self.close()
         return chunk
 
@@ -231,18 +251,17 @@ class Exchange:
         chunks = []
         while chunk := await self.read():
             try:
-                self._access.hold(len(chunk))
-            except HttpPolicyError:
+                self._held.add(len(chunk))
+            except HttpPolicyError as error:
+                self._broken = str(error)
                 await self.close()
                 raise
-            self._held += len(chunk)
             chunks.append(chunk)
         return b"".join(chunks)
 
     def free(self) -> None:
         """What was read is held no longer. From any thread."""
-        held, self._held = self._held, 0
-        self._access.free(held)
+        self._held.close()
 
     def _check_length(self, response: httpx.Response) -> None:
         length = response.headers.get("Content-Length", "")
@@ -265,7 +284,7 @@ class Exchange:
             self._alarm.cancel()
         if self._counted:
             self._counted = False
-            self._access.exchanges -= 1
+            self._tenant.end_exchange()
         if self._body is not None:
             self._body.end()
         response, self._response, self._chunks = self._response, None, None
@@ -287,13 +306,15 @@ class Exchange:
 
     def _failure(self, error: BaseException) -> BaseException:
         """The error as a sentence; what is no failure of the exchange as it is."""
-        if isinstance(error, (HttpPolicyError, HttpFailure)) or not isinstance(error, Exception):
+        if isinstance(error, HttpPolicyError) or not isinstance(error, Exception):
             return error
         if self._overdue or isinstance(error, (asyncio.TimeoutError, TimeoutError)):
             return HttpFailure(
                 f"the exchange with {self._where} took longer than the "
                 f"{self._policy.timeout} s that HttpPolicy.timeout allows"
             )
+        if isinstance(error, HttpFailure):
+            return error
         return _sentence(error, self._where, self._policy.max_redirects)
 
 

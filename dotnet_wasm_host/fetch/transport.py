@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+    from dotnet_wasm_host.fetch.connections import Connections
     from dotnet_wasm_host.fetch.rules import Rules
 
 __all__ = ["CheckedTransport", "system_resolver"]
@@ -40,9 +41,15 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     DNS again, so it cannot answer differently. TLS still verifies the name, not the address.
     """
 
-    def __init__(self, rules: Rules, resolve: Callable[[str, int], Awaitable[list[str]]]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        resolve: Callable[[str, int], Awaitable[list[str]]],
+        connections: Connections,
+    ) -> None:
         self._rules = rules
         self._resolve = resolve
+        self._connections = connections
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -61,12 +68,18 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             ) from error
         failure: Exception = httpcore.ConnectError(f"'{host}' has no address")
         for address in self._rules.permitted(host, addresses):
+            self._connections.opened()
             try:
-                return await self._inner.connect_tcp(
+                inner = await self._inner.connect_tcp(
                     address, port, timeout, local_address, socket_options
                 )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            except BaseException as error:
+                self._connections.closed()
+                if not isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
+                    raise
                 failure = error
+            else:
+                return _CountedStream(inner, self._connections.closed)
         raise failure
 
     async def connect_unix_socket(
@@ -82,6 +95,47 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 @final
+class _CountedStream(httpcore.AsyncNetworkStream):
+    """A connection that is counted until it is closed, and can be marked as not to be used again.
+
+    Attributes:
+        spoiled: more has come than the response that it was read for.
+    """
+
+    def __init__(self, inner: httpcore.AsyncNetworkStream, closed: Callable[[], object]) -> None:
+        self._inner = inner
+        self._closed: Callable[[], object] | None = closed
+        self.spoiled = False
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return await self._inner.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._inner.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
+        await self._inner.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        self._inner = await self._inner.start_tls(ssl_context, server_hostname, timeout)
+        return self
+
+    def get_extra_info(self, info: str) -> object:
+        # A pool takes a readable connection that nobody reads from for one that has ended.
+        if info == "is_readable" and self.spoiled:
+            return True
+        return self._inner.get_extra_info(info)
+
+
+@final
 class CheckedTransport(httpx.AsyncBaseTransport):
     """The transport of a client that follows redirects: each of them passes here too."""
 
@@ -91,6 +145,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         tls: ssl.SSLContext,
         *,
         max_connections: int,
+        connections: Connections,
         resolve: Callable[[str, int], Awaitable[list[str]]] = system_resolver,
     ) -> None:
         self._rules = rules
@@ -99,7 +154,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=5.0,
-            network_backend=CheckedBackend(rules, resolve),
+            network_backend=CheckedBackend(rules, resolve, connections),
         )
 
     @override
@@ -167,4 +222,21 @@ class _Body(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
+        stream = self._response.extensions.get("network_stream")
+        if isinstance(stream, _CountedStream) and _has_surplus(self._response):
+            stream.spoiled = True
         await self._response.aclose()
+
+
+def _has_surplus(response: httpcore.Response) -> bool:
+    """Whether bytes after the end of the response were read with it.
+
+    The next request on the connection would take them for its response. httpcore leaves them
+    with h11 and has no way to ask; without its way in, no connection is used again.
+    """
+    stream = getattr(response.stream, "_stream", None)
+    state = getattr(getattr(stream, "_connection", None), "_h11_state", None)
+    if state is None:
+        return True
+    data, _ = state.trailing_data
+    return bool(data)

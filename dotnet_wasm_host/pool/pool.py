@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.fetch.access import HttpAccess
+from dotnet_wasm_host.fetch.tenant import HttpTenants
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.imports.host_functions import HostFunctions
 from dotnet_wasm_host.options import Limits, WasiOptions, require_type
@@ -103,7 +104,8 @@ class RuntimePool(Uncopyable):
         self._limits = replace(limits, crash_limit=None)
         self._wasi = wasi
         self._functions = None if host_functions is None else HostFunctions(host_functions)
-        self._http = HttpAccess(http) if http is not None else None
+        self._http = HttpAccess(http, shared=True) if http is not None else None
+        self._tenants = HttpTenants(self._http) if self._http is not None else None
         self._size = size or cpu_count() or 1
         self._deploying = threading.Lock()
         self._lifetime = Lifetime("pool")
@@ -389,7 +391,8 @@ class RuntimePool(Uncopyable):
             limits=self._limits,
             wasi=self._wasi,
             host_functions=self._functions,
-            http=self._http,
+            # Instances of a function's own image are one tenant.
+            http=None if self._tenants is None else self._tenants.of(image),
         )
 
 

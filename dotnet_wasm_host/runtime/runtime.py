@@ -13,7 +13,7 @@ from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage
-from dotnet_wasm_host.imports.javascript.http import http_access, http_module
+from dotnet_wasm_host.imports.javascript.http import http_access, http_module, http_tenant
 from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import (
     HttpPolicy,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         DependencySource,
     )
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.fetch.access import HttpAccess
+    from dotnet_wasm_host.fetch.tenant import HttpTenant
     from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
@@ -104,7 +104,7 @@ class Runtime(Uncopyable):
         limits: Limits | None = None,
         wasi: WasiOptions | None = None,
         host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None = None,
-        http: HttpPolicy | HttpAccess | None = None,
+        http: HttpPolicy | HttpTenant | None = None,
         jit: str | None = None,
     ) -> None:
         self._lifetime = Lifetime("runtime")
@@ -131,11 +131,13 @@ class Runtime(Uncopyable):
                 lent = host_functions  # a pool's
             else:
                 lent = self._own_functions = HostFunctions(host_functions)
-        access = http_access(http) if isinstance(http, HttpPolicy) else http
-        # One that was given belongs to a pool.
-        self._http = access if access is not http else None
+        # A tenant that was given belongs to a pool.
+        self._http = http_access(http) if isinstance(http, HttpPolicy) else None
+        self._tenant = http if not isinstance(http, HttpPolicy) else None
+        if self._http is not None:
+            self._tenant = http_tenant(self._http)
         services = HostServices(
-            javascript=(http_module(access),), functions=lent, wake=event_count.notify
+            javascript=(http_module(self._tenant),), functions=lent, wake=event_count.notify
         )
         wasi = wasi if wasi is not None else WasiOptions()
         start = partial(image.start, limits, wasi, self._lock, services)
@@ -420,6 +422,8 @@ class Runtime(Uncopyable):
             self._own_functions.close()
         if self._http is not None:
             self._http.close()
+        elif self._tenant is not None:
+            self._tenant.leave()
 
     def _after_fork_in_child(self) -> None:
         """Refuse calls from now on. The memory of the parent's guest stays untouched."""

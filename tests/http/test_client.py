@@ -283,7 +283,8 @@ def test_nothing_is_left_of_requests_that_are_over(
     while (access.exchanges or access._held) and time.monotonic() < until:
         time.sleep(0.02)
     assert (access.exchanges, access._held) == (0, 0)
-    pool = access.client()._transport._pool  # type: ignore[attr-defined]
+    (client,) = access.clients
+    pool = client._transport._pool  # type: ignore[attr-defined]
     assert [repr(c) for c in pool.connections if not (c.is_idle() or c.is_closed())] == []
     assert len(pool.connections) <= 5
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.fetch.addresses import is_permitted
 from dotnet_wasm_host.fetch.rules import Rules
+from dotnet_wasm_host.fetch.tenant import HttpTenant
 
 
 def allows(url: str, *hosts: str, method: str = "GET", **options: Any) -> bool:
@@ -204,7 +204,7 @@ def test_nothing_is_imported_or_started_for_a_policy_alone(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a thread was started")
 
-    monkeypatch.setattr(HttpAccess, "client", refuse)
+    monkeypatch.setattr(HttpTenant, "client", refuse)
     monkeypatch.setattr("threading.Thread.start", refuse)
     with dwh.Runtime(image, http=dwh.HttpPolicy(allowed_hosts=("*",))):
         pass

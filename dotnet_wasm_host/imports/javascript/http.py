@@ -20,12 +20,13 @@ from dotnet_wasm_host.errors import HttpPolicyError
 from dotnet_wasm_host.imports.javascript.js_objects import InGuest, JsError, JsObject
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from typing_extensions import Unpack
 
     from dotnet_wasm_host.fetch.access import HttpAccess
     from dotnet_wasm_host.fetch.exchange import Exchange
+    from dotnet_wasm_host.fetch.tenant import HttpTenant
     from dotnet_wasm_host.imports.base import Caller, JsFunction, JsModule
     from dotnet_wasm_host.imports.javascript.js_objects import MemoryView
     from dotnet_wasm_host.options import HttpPolicy
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     #: URL, names and values of the headers, names and values of the options.
     Request = tuple[str, list[str], list[str], list[str], list[object]]
 
-__all__ = ["http_access", "http_module"]
+__all__ = ["http_access", "http_module", "http_tenant"]
 
 T = TypeVar("T")
 
@@ -52,8 +53,15 @@ def http_access(policy: HttpPolicy) -> HttpAccess:
     return HttpAccess(policy)
 
 
-def http_module(access: HttpAccess | None) -> JsModule:
-    """The functions of ``HttpClient``; without ``access`` every request is refused."""
+def http_tenant(access: HttpAccess) -> HttpTenant:
+    """The only tenant of an access."""
+    from dotnet_wasm_host.fetch.tenant import HttpTenant  # noqa: PLC0415 - as above
+
+    return HttpTenant(access)
+
+
+def http_module(access: HttpTenant | None) -> JsModule:
+    """The functions of ``HttpClient`` for a tenant; without one every request is refused."""
     return lambda caller: _Functions(caller, access).functions()
 
 
@@ -74,7 +82,7 @@ class Controller(JsObject):
 
 @final
 class _Functions:
-    def __init__(self, caller: Caller, access: HttpAccess | None) -> None:
+    def __init__(self, caller: Caller, access: HttpTenant | None) -> None:
         self._caller = caller
         self._access = access
 
@@ -111,8 +119,8 @@ class _Functions:
     ) -> Future[None]:
         """The same, with a body that is complete: its address and size come last."""
         pointer, length = request_and_body[5:]
-        body = self._held(pointer, length)
-        return self._free_after(self._send(controller, request_and_body[:5], body), length)
+        request = request_and_body[:5]
+        return self._with(pointer, length, lambda body: self._send(controller, request, body))
 
     def fetch_stream(self, controller: Controller, *request: Unpack[Request]) -> Future[None]:
         """The same, with a body that is written while it is sent."""
@@ -151,27 +159,31 @@ class _Functions:
 
     def write(self, controller: Controller, pointer: int, length: int) -> Future[None]:
         """A piece of the body; done when there is room for the next."""
-        written = self._write(controller, self._held(pointer, length))
-        return self._free_after(written, length)
+        return self._with(pointer, length, lambda data: self._write(controller, data))
 
     def end_of_body(self, controller: Controller) -> Future[None]:
         """The body is complete."""
         return self._write(controller, None)
 
-    def _held(self, pointer: int, length: int) -> bytes:
-        """A copy of what the guest has there, counted."""
-        if self._access is None:
+    def _with(
+        self, pointer: int, length: int, start: Callable[[bytes], Future[None]]
+    ) -> Future[None]:
+        """Begin something with a copy of what the guest has there, counted until it has ended."""
+        access = self._access
+        if access is None:
             raise JsError(_NO_POLICY)
+        # What is no memory of the guest's ends here, before it is counted.
+        size = self._caller.memory.view(pointer, length).nbytes
         try:
-            self._access.hold(length)
+            access.hold(size)
         except HttpPolicyError as error:
             raise JsError(str(error)) from error
-        return self._caller.memory.read(pointer, length)
-
-    def _free_after(self, work: Future[T], length: int) -> Future[T]:
-        access = self._access
-        assert access is not None
-        work.add_done_callback(lambda _: access.free(length))
+        try:
+            work = start(self._caller.memory.read(pointer, size))
+        except BaseException:
+            access.free(size)
+            raise
+        work.add_done_callback(lambda _: access.free(size))
         return work
 
     def _write(self, controller: Controller, data: bytes | None) -> Future[None]:
@@ -265,7 +277,7 @@ def _exchange(controller: Controller) -> Exchange:
     return controller.exchange
 
 
-def _let_go(access: HttpAccess, exchange: Exchange, started: weakref.WeakSet[Future[Any]]) -> None:
+def _let_go(access: HttpTenant, exchange: Exchange, started: weakref.WeakSet[Future[Any]]) -> None:
     for each in list(started):
         each.cancel()
     exchange.free()
