@@ -1,4 +1,4 @@
-"""Arithmetic, comparisons, conversions and constants."""
+"""Arithmetic, comparisons and constants."""
 
 from __future__ import annotations
 
@@ -21,33 +21,37 @@ from dotnet_wasm_host.wasm.assembly import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from dotnet_wasm_host.jit.instructions import Instruction
     from dotnet_wasm_host.jit.ir import Emitter
     from dotnet_wasm_host.jit.selection.context import Rule, SelectionContext
     from dotnet_wasm_host.wasm.binary import ValueType
 
-__all__ = ["NUMBERS"]
+__all__ = ["LOWEST", "NUMBERS", "converted", "prefix", "push", "unary"]
 
-_LOWEST = {I32: -(1 << 31), I64: -(1 << 63)}
+LOWEST = {I32: -(1 << 31), I64: -(1 << 63)}
 
 
-def _constant(value_type: ValueType, value: int) -> bytes:
+def push(value_type: ValueType, value: int) -> bytes:
+    """A constant of an integer type."""
     return i32(value) if value_type is I32 else i64(value)
 
 
-def _prefix(value_type: ValueType) -> str:
+def prefix(value_type: ValueType) -> str:
+    """How names of instructions on the type begin."""
     return value_type.name.lower()
 
 
 def unary(*names: str, before: bytes = b"", after: bytes = b"") -> Rule:
     """Destination, source: the instructions on the source, one after the other."""
     source, result = signature(names[0]).params[0], signature(names[-1]).results[0]
-    return _converted(source, result, before + numeric(*names) + after)
+    return converted(source, result, before + numeric(*names) + after)
 
 
-def _converted(source: ValueType, result: ValueType, code: bytes) -> Rule:
+def converted(source: ValueType, result: ValueType, code: bytes) -> Rule:
+    """Destination, source: ``code`` makes one of the other."""
+
     def select(_context: SelectionContext, it: Instruction) -> Operation:
         to, of = it.operands[:2]
         return Operation(
@@ -60,7 +64,7 @@ def _converted(source: ValueType, result: ValueType, code: bytes) -> Rule:
 
 def _with(constant: bytes, name: str) -> Rule:
     kind = signature(name)
-    return _converted(kind.params[0], kind.results[0], constant + numeric(name))
+    return converted(kind.params[0], kind.results[0], constant + numeric(name))
 
 
 def binary(name: str, *then: str) -> Rule:
@@ -86,7 +90,7 @@ def immediate(name: str, *, wide: bool = False) -> Rule:
     def select(_context: SelectionContext, it: Instruction) -> Operation:
         to, source = it.operands[:2]
         value = signed32(*it.operands[2:4]) if wide else signed16(it.operands[2])
-        code = _constant(of, value) + numeric(name)
+        code = push(of, value) + numeric(name)
         return Operation(
             it.at, it.name, uses=(Slot(source, of),), defs=(Slot(to, of),),
             emit=lambda e: e.write(to, of, e.read(source, of) + code),
@@ -112,13 +116,13 @@ def shift(name: str) -> Rule:
 
 def add_multiply(of: ValueType) -> Rule:
     """``(source + first) * second``."""
-    p = _prefix(of)
+    p = prefix(of)
 
     def select(context: SelectionContext, it: Instruction) -> Operation | None:
         first, second = map(signed16, it.operands[2:4])
-        code = _constant(of, first) + numeric(f"{p}.add")
-        code += _constant(of, second) + numeric(f"{p}.mul")
-        return _converted(of, of, code)(context, it)
+        code = push(of, first) + numeric(f"{p}.add")
+        code += push(of, second) + numeric(f"{p}.mul")
+        return converted(of, of, code)(context, it)
 
     return select
 
@@ -126,7 +130,7 @@ def add_multiply(of: ValueType) -> Rule:
 def division(name: str) -> Rule:
     """A quotient or a rest; what has none is the interpreter's to refuse."""
     of = signature(name).params[0]
-    p = _prefix(of)
+    p = prefix(of)
 
     def select(_context: SelectionContext, it: Instruction) -> Operation:
         to, a, b = it.operands
@@ -134,8 +138,8 @@ def division(name: str) -> Rule:
         def emit(e: Emitter) -> bytes:
             code = e.leave_if(e.read(b, of) + numeric(f"{p}.eqz"))
             if name.endswith("_s"):
-                minus_one = e.read(b, of) + _constant(of, -1) + numeric(f"{p}.eq")
-                lowest = e.read(a, of) + _constant(of, _LOWEST[of]) + numeric(f"{p}.eq")
+                minus_one = e.read(b, of) + push(of, -1) + numeric(f"{p}.eq")
+                lowest = e.read(a, of) + push(of, LOWEST[of]) + numeric(f"{p}.eq")
                 code += e.leave_if(minus_one + lowest + numeric("i32.and"))
             return code + e.write(to, of, e.read(a, of) + e.read(b, of) + numeric(name))
 
@@ -219,48 +223,6 @@ def checked_unsigned_i8(operation: str) -> Rule:
     return select
 
 
-def checked_conversion(
-    source: ValueType, result: ValueType, fails: Callable[[bytes], bytes], code: bytes = b""
-) -> Rule:
-    """A conversion that is left to the interpreter where the number does not fit."""
-
-    def select(_context: SelectionContext, it: Instruction) -> Operation:
-        to, of = it.operands
-
-        def emit(e: Emitter) -> bytes:
-            value = e.read(of, source)
-            return e.leave_if(fails(value)) + e.write(to, result, value + code)
-
-        return Operation(
-            it.at, it.name, uses=(Slot(of, source),), defs=(Slot(to, result),), emit=emit,
-            leaves=True,
-        )  # fmt: skip
-
-    return select
-
-
-def _outside(value_type: ValueType, lowest: int, highest: int) -> Callable[[bytes], bytes]:
-    """Whether a signed number is less than ``lowest`` or more than ``highest``."""
-    p = _prefix(value_type)
-    span = _constant(value_type, highest - lowest)
-    shifted = _constant(value_type, lowest) + numeric(f"{p}.sub") if lowest else b""
-    return lambda value: value + shifted + span + numeric(f"{p}.gt_u")
-
-
-def _negative(value_type: ValueType) -> Callable[[bytes], bytes]:
-    p = _prefix(value_type)
-    return lambda value: value + _constant(value_type, 0) + numeric(f"{p}.lt_s")
-
-
-_WRAP = numeric("i32.wrap_i64")
-
-
-def narrowing(source: ValueType, lowest: int, highest: int) -> Rule:
-    """A checked conversion to an i32 from a signed number, by the range that fits."""
-    code = _WRAP if source is I64 else b""
-    return checked_conversion(source, I32, _outside(source, lowest, highest), code)
-
-
 def unordered(name: str) -> Rule:
     """A comparison of floats that holds if either is not a number: ``name`` is its opposite."""
     return binary(name, "i32.eqz")
@@ -275,7 +237,7 @@ def constant(value_type: ValueType, units: int) -> Rule:
         if value_type in {F32, F64}:
             code = (b"\x43" if value_type is F32 else b"\x44") + raw
         else:
-            code = _constant(value_type, int.from_bytes(raw, "little", signed=True))
+            code = push(value_type, int.from_bytes(raw, "little", signed=True))
         return _set(it, to, value_type, code)
 
     return select
@@ -283,7 +245,7 @@ def constant(value_type: ValueType, units: int) -> Rule:
 
 def fixed(value_type: ValueType, value: int) -> Rule:
     """Destination; the value is the opcode's."""
-    code = _constant(value_type, value)
+    code = push(value_type, value)
     return lambda _context, it: _set(it, it.operands[0], value_type, code)
 
 
@@ -345,10 +307,9 @@ def _log2(of: ValueType) -> Rule:
         code = i32(1) + numeric("i32.or", "i32.clz") + i32(31) + numeric("i32.xor")
     else:
         code = i64(1) + numeric("i64.or", "i64.clz", "i32.wrap_i64") + i32(63) + numeric("i32.xor")
-    return _converted(of, I32, code)
+    return converted(of, I32, code)
 
 
-_BYTE, _SHORT = i32(0xFF) + numeric("i32.and"), i32(0xFFFF) + numeric("i32.and")
 _CLASSIC = ("add", "sub", "mul")
 _TRIGONOMETRY = [
     "asin",
@@ -423,41 +384,6 @@ NUMBERS: Mapping[str, Rule] = {
     "ctz.i4": unary("i32.ctz"), "ctz.i8": unary("i64.ctz"),
     "popcnt.i4": unary("i32.popcnt"), "popcnt.i8": unary("i64.popcnt"),
     "log2.i4": _log2(I32), "log2.i8": _log2(I64),
-    "mov.i4.i1": unary("i32.extend8_s"), "mov.i4.u1": _converted(I32, I32, _BYTE),
-    "mov.i4.i2": unary("i32.extend16_s"), "mov.i4.u2": _converted(I32, I32, _SHORT),
-    "conv.i1.i4": unary("i32.extend8_s"), "conv.u1.i4": _converted(I32, I32, _BYTE),
-    "conv.i2.i4": unary("i32.extend16_s"), "conv.u2.i4": _converted(I32, I32, _SHORT),
-    "conv.i1.i8": unary("i32.wrap_i64", "i32.extend8_s"),
-    "conv.u1.i8": unary("i32.wrap_i64", after=_BYTE),
-    "conv.i2.i8": unary("i32.wrap_i64", "i32.extend16_s"),
-    "conv.u2.i8": unary("i32.wrap_i64", after=_SHORT),
-    "conv.i8.i4": unary("i64.extend_i32_s"), "conv.i8.u4": unary("i64.extend_i32_u"),
-    "conv.i4.r4": unary("i32.trunc_sat_f32_s"), "conv.i4.r8": unary("i32.trunc_sat_f64_s"),
-    "conv.u4.r4": unary("i32.trunc_sat_f32_u"), "conv.u4.r8": unary("i32.trunc_sat_f64_u"),
-    "conv.i8.r4": unary("i64.trunc_sat_f32_s"), "conv.i8.r8": unary("i64.trunc_sat_f64_s"),
-    "conv.u8.r4": unary("i64.trunc_sat_f32_u"), "conv.u8.r8": unary("i64.trunc_sat_f64_u"),
-    "conv.r4.i4": unary("f32.convert_i32_s"), "conv.r4.i8": unary("f32.convert_i64_s"),
-    "conv.r8.i4": unary("f64.convert_i32_s"), "conv.r8.i8": unary("f64.convert_i64_s"),
-    "conv.r.un.i4": unary("f64.convert_i32_u"), "conv.r.un.i8": unary("f64.convert_i64_u"),
-    "conv.r4.r8": unary("f32.demote_f64"), "conv.r8.r4": unary("f64.promote_f32"),
-    "conv.ovf.i1.i4": narrowing(I32, -0x80, 0x7F), "conv.ovf.u1.i4": narrowing(I32, 0, 0xFF),
-    "conv.ovf.i2.i4": narrowing(I32, -0x8000, 0x7FFF),
-    "conv.ovf.u2.i4": narrowing(I32, 0, 0xFFFF),
-    "conv.ovf.i1.u4": narrowing(I32, 0, 0x7F), "conv.ovf.i2.u4": narrowing(I32, 0, 0x7FFF),
-    "conv.ovf.i1.i8": narrowing(I64, -0x80, 0x7F), "conv.ovf.u1.i8": narrowing(I64, 0, 0xFF),
-    "conv.ovf.i2.i8": narrowing(I64, -0x8000, 0x7FFF),
-    "conv.ovf.u2.i8": narrowing(I64, 0, 0xFFFF),
-    "conv.ovf.i1.u8": narrowing(I64, 0, 0x7F), "conv.ovf.i2.u8": narrowing(I64, 0, 0x7FFF),
-    "conv.ovf.i4.i8": narrowing(I64, -(1 << 31), (1 << 31) - 1),
-    "conv.ovf.u4.i8": narrowing(I64, 0, (1 << 32) - 1),
-    "conv.ovf.i4.u8": narrowing(I64, 0, (1 << 31) - 1),
-    "conv.ovf.i4.u4": checked_conversion(I32, I32, _negative(I32)),
-    "conv.ovf.u4.i4": checked_conversion(I32, I32, _negative(I32)),
-    "conv.ovf.i8.u8": checked_conversion(I64, I64, _negative(I64)),
-    "conv.ovf.u8.i8": checked_conversion(I64, I64, _negative(I64)),
-    "conv.ovf.u8.i4": checked_conversion(
-        I32, I64, _negative(I32), numeric("i64.extend_i32_u")
-    ),
     "sqrt": unary("f64.sqrt"), "sqrtf": unary("f32.sqrt"),
     "floor": unary("f64.floor"), "floorf": unary("f32.floor"),
     "ceiling": unary("f64.ceil"), "ceilingf": unary("f32.ceil"),

@@ -9,6 +9,7 @@ from dotnet_wasm_host.jit.selection.arrays import ARRAYS
 from dotnet_wasm_host.jit.selection.blocks import BLOCKS
 from dotnet_wasm_host.jit.selection.context import leaving
 from dotnet_wasm_host.jit.selection.control import CONTROL
+from dotnet_wasm_host.jit.selection.conversions import CONVERSIONS
 from dotnet_wasm_host.jit.selection.memory import MEMORY
 from dotnet_wasm_host.jit.selection.numbers import NUMBERS
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RULES", "select"]
 
-RULES: Mapping[str, Rule] = MappingProxyType({**CONTROL, **NUMBERS, **MEMORY, **ARRAYS, **BLOCKS})
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {**CONTROL, **NUMBERS, **CONVERSIONS, **MEMORY, **ARRAYS, **BLOCKS}
+)
 
 
 def select(context: SelectionContext, instruction: Instruction) -> Operation:
