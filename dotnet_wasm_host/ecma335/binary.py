@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.errors import ArtifactError
 
 if TYPE_CHECKING:
     import struct
 
-__all__ = ["BinaryView", "MalformedImage", "align"]
+__all__ = ["Allowance", "BinaryView", "MalformedImage", "align"]
 
 
 class MalformedImage(ArtifactError, ValueError):
     """The bytes are not a .NET assembly image this reader understands."""
+
+
+@final
+class Allowance:
+    """How much an assembly may ask for. Raises :class:`MalformedImage` when it is used up.
+
+    Rows of a few bytes can name the same long text or blob again and again; what assemblies of
+    compilers ask for is in proportion to their size.
+    """
+
+    __slots__ = ("_left", "_what")
+
+    def __init__(self, what: str, units: int) -> None:
+        self._what = what
+        self._left = units
+
+    def spend(self, units: int) -> None:
+        """Take from what is left."""
+        self._left -= units
+        if self._left < 0:
+            raise MalformedImage(
+                f"an assembly asks for more {self._what} than one of its size can need"
+            )
 
 
 def align(value: int, alignment: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, final
 
-from dotnet_wasm_host.ecma335.binary import MalformedImage, align
+from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
 
 __all__ = ["Body", "Clause", "Instruction", "Op", "Operand", "decode", "encode_body", "parse_body"]
 
@@ -19,6 +19,7 @@ FAT_HEADER_WORDS = FAT_HEADER.size // 4
 TINY_MAX_CODE, TINY_MAX_STACK = 63, 8
 #: II.25.4.5: sections behind the code.
 SECTION_EH, SECTION_FAT, SECTION_MORE = 0x1, 0x40, 0x80
+SECTION_HEADER = 4
 SMALL_CLAUSE = struct.Struct("<HHBHBI")
 FAT_CLAUSE = struct.Struct("<IIIIII")
 #: II.25.4.6: what a clause is; the last field is a class token or a filter's offset.
@@ -169,29 +170,32 @@ class Instruction:
 
 def parse_body(data: bytes, offset: int) -> Body:
     """The body at ``offset`` of a section's content."""
-    first = data[offset]
+    view = BinaryView(data)
+    first = view.unsigned(offset, 1)
     if first & FORMAT_MASK == TINY_FORMAT:
-        return Body(TINY_MAX_STACK, False, 0, data[offset + 1 : offset + 1 + (first >> 2)])  # noqa: FBT003 - a field
-    flags, max_stack, size, local_token = FAT_HEADER.unpack_from(data, offset)
+        return Body(TINY_MAX_STACK, False, 0, view.take(offset + 1, first >> 2))  # noqa: FBT003 - a field
+    flags, max_stack, size, local_token = view.unpack(FAT_HEADER, offset)
     start = offset + FAT_HEADER.size
-    clauses = _clauses(data, align(start + size, 4)) if flags & MORE_SECTIONS else ()
-    code = data[start : start + size]
+    code = view.take(start, size)
+    clauses = _clauses(view, align(start + size, 4)) if flags & MORE_SECTIONS else ()
     return Body(max_stack, bool(flags & INIT_LOCALS), local_token, code, tuple(clauses))
 
 
-def _clauses(data: bytes, offset: int) -> list[Clause]:
+def _clauses(view: BinaryView, offset: int) -> list[Clause]:
     clauses: list[Clause] = []
     more = True
     while more:
-        kind = data[offset]
+        kind = view.unsigned(offset, 1)
         more = bool(kind & SECTION_MORE)
         if kind & SECTION_FAT:
-            layout, size = FAT_CLAUSE, int.from_bytes(data[offset + 1 : offset + 4], "little")
+            layout, size = FAT_CLAUSE, view.unsigned(offset + 1, 3)
         else:
-            layout, size = SMALL_CLAUSE, data[offset + 1]
+            layout, size = SMALL_CLAUSE, view.unsigned(offset + 1, 1)
+        if size < SECTION_HEADER:
+            raise MalformedImage(f"a section of {size} bytes behind a method's code")
         if kind & SECTION_EH:
-            count = (size - 4) // layout.size
-            rows = layout.iter_unpack(data[offset + 4 : offset + 4 + count * layout.size])
+            count = (size - SECTION_HEADER) // layout.size
+            rows = layout.iter_unpack(view.take(offset + SECTION_HEADER, count * layout.size))
             clauses += [Clause(*row) for row in rows]
         offset = align(offset + size, 4)
     return clauses
@@ -229,6 +233,8 @@ def tokens(code: bytes) -> list[tuple[int, int, int]]:
     found = []
     position, end = 0, len(code)
     sizes = OPERAND_SIZES
+    # So that the second byte of an opcode is always there; what is read is looked at below.
+    code += b"\0"
     while position < end:
         op = code[position]
         position += 1
@@ -247,11 +253,14 @@ def tokens(code: bytes) -> list[tuple[int, int, int]]:
             token = int.from_bytes(code[position : position + 4], "little")
             found.append((position, op, token))
         position += size
+    if position != end:
+        raise MalformedImage("a method's code ends inside of an instruction")
     return found
 
 
 def decode(code: bytes) -> list[Instruction]:
     """Instructions with branches bound to their targets."""
+    view = BinaryView(code)
     instructions: list[Instruction] = []
     targets: list[tuple[Instruction, list[int]]] = []
     position = 0
@@ -260,20 +269,20 @@ def decode(code: bytes) -> list[Instruction]:
         op = code[position]
         position += 1
         if op == TWO_BYTES:
-            op = TWO_BYTES << 8 | code[position]
+            op = TWO_BYTES << 8 | view.unsigned(position, 1)
             position += 1
         kind = OPERANDS.get(op)
         if kind is None:
             raise MalformedImage(f"opcode {op:#x}")
         instruction = Instruction(start, op)
         if kind is Operand.SWITCH:
-            count = int.from_bytes(code[position : position + 4], "little")
+            count = view.u32(position)
+            deltas = struct.unpack(f"<{count}i", view.take(position + 4, 4 * count))
             position += 4 + 4 * count
-            deltas = struct.unpack_from(f"<{count}i", code, position - 4 * count)
             targets.append((instruction, [position + delta for delta in deltas]))
         else:
             size = _FIXED[kind]
-            raw = code[position : position + size]
+            raw = view.take(position, size)
             position += size
             if kind in {Operand.SHORT_BRANCH, Operand.BRANCH}:
                 delta = int.from_bytes(raw, "little", signed=True)
@@ -285,7 +294,9 @@ def decode(code: bytes) -> list[Instruction]:
         instructions.append(instruction)
     by_offset = {i.offset: i for i in instructions}
     for instruction, offsets in targets:
-        bound = [by_offset[offset] for offset in offsets]
+        bound = [by_offset[offset] for offset in offsets if offset in by_offset]
+        if len(bound) != len(offsets):
+            raise MalformedImage("a branch into the middle of an instruction")
         instruction.operand = bound if instruction.op == Op.SWITCH else bound[0]
     return instructions
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, final, overload
 
-from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
+from dotnet_wasm_host.ecma335.binary import Allowance, BinaryView, MalformedImage, align
 from dotnet_wasm_host.ecma335.tables import SCHEMA, Table, row_layout
 from dotnet_wasm_host.ecma335.webcil import Image, parse_pe, parse_webcil
 
@@ -41,6 +41,11 @@ STREAM_NAME_SIZE = 32
 TABLES_HEAP_SIZES = 6
 TABLES_VALID = 8
 TABLES_ROWS = 24
+#: Names and blobs may share bytes of their heap. Together, those of an assembly are as long as the
+#: heap, up to 1.4 times in real ones; more than this many times is made to exhaust memory.
+SHARING = 16
+#: ... for small heaps.
+SHARED_BYTES = 1 << 20
 
 
 class AssemblyIdentity(NamedTuple):
@@ -129,9 +134,12 @@ class Metadata:
         self._tables = _Tables(streams.get("#~", b""))
         self._strings = BinaryView(streams.get("#Strings", b""))
         self._names: dict[int, str] = {}
+        self._name_bytes = _allowance("text", self._strings.data)
         self._counts: dict[Table, int] = {}
         self._rows: dict[Table | type, list[tuple[int, ...]]] = {}
-        self._blobs = streams.get("#Blob", b"")
+        self._blob_heap = streams.get("#Blob", b"")
+        self._blobs: dict[int, bytes] = {0: b""}
+        self._blob_bytes = _allowance("blobs", self._blob_heap)
         self._user_strings = streams.get("#US", b"")
         self.guids: bytes = streams.get("#GUID", b"")
 
@@ -185,16 +193,27 @@ class Metadata:
         """A text of ``#Strings``."""
         name = self._names.get(index)
         if name is None:
-            name = self._names[index] = self._strings.zero_terminated(index)
+            name = self._strings.zero_terminated(index)
+            self._name_bytes.spend(len(name))
+            self._names[index] = name
         return name
 
     def blob(self, index: int) -> bytes:
         """A blob of ``#Blob``."""
-        return _sized(self._blobs, index) if index else b""
+        blob = self._blobs.get(index)
+        if blob is None:
+            blob = _sized(self._blob_heap, index)
+            self._blob_bytes.spend(len(blob))
+            self._blobs[index] = blob
+        return blob
 
     def user_string(self, index: int) -> bytes:
         """A literal of ``#US`` (II.24.2.4): UTF-16 and one byte that says what is in it."""
         return _sized(self._user_strings, index)
+
+
+def _allowance(what: str, heap: bytes) -> Allowance:
+    return Allowance(what, SHARED_BYTES + SHARING * len(heap))
 
 
 def _sized(heap: bytes, index: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
-from dotnet_wasm_host.ecma335.binary import MalformedImage
+from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage
 from dotnet_wasm_host.ecma335.metadata import read_compressed
 from dotnet_wasm_host.ecma335.tables import TYPE_DEF_OR_REF
 
@@ -18,11 +18,16 @@ VOID, STRING, TYPED_BYREF, NATIVE_INT, NATIVE_UINT, OBJECT = 0x01, 0x0E, 0x16, 0
 POINTER, BYREF, VALUE_TYPE, CLASS, VAR, ARRAY, GENERIC_INST = range(0x0F, 0x16)
 FUNCTION_POINTER, VECTOR, METHOD_VAR, REQUIRED, OPTIONAL = 0x1B, 0x1D, 0x1E, 0x1F, 0x20
 SENTINEL, PINNED = 0x41, 0x45
+_SENTINEL_BYTE = bytes([SENTINEL])
 PRIMITIVES = frozenset({*range(VOID, STRING + 1), TYPED_BYREF, NATIVE_INT, NATIVE_UINT, OBJECT})
 #: II.23.2.1-3, II.23.2.15: first bytes.
 KIND_MASK, FIELD, LOCALS, PROPERTY, METHOD_SPEC = 0x0F, 0x06, 0x07, 0x08, 0x0A
 GENERIC, VARARG = 0x10, 0x05
 
+#: Types inside of types; the deepest that a compiler is known to make has 20.
+MAX_DEPTH = 100
+#: II.24.2.6: low bits of a TypeDefOrRef index to a TypeSpec.
+TAG_MASK, TYPE_SPEC_TAG = 0x3, 0x2
 #: A type: a primitive's element type, or a tuple that starts with one of these.
 TYPE, UNKNOWN, INSTANCE, MODIFIED, FUNCTION = "T", "?", "G", "C", "F"
 Type = int | tuple[Any, ...]
@@ -54,10 +59,11 @@ class SignatureReader:
     their element type and parts, so equal signatures of different modules compare equal.
     """
 
-    __slots__ = ("_data", "_position", "_resolve")
+    __slots__ = ("_data", "_depth", "_position", "_resolve")
 
     def __init__(self, data: bytes, resolve: Callable[[int], Type], position: int = 0) -> None:
         self._data = data
+        self._depth = 0
         self._position = position
         self._resolve = resolve
 
@@ -69,7 +75,7 @@ class SignatureReader:
         result = self.type()
         parameters = []
         for _ in range(count):
-            if self._data[self._position] == SENTINEL:
+            if self._data[self._position : self._position + 1] == _SENTINEL_BYTE:
                 self._position += 1
             parameters.append(self.type())
         return MethodSignature(convention, generics, result, tuple(parameters))
@@ -86,23 +92,32 @@ class SignatureReader:
             raise MalformedImage("not a list of types")
         return tuple(self.type() for _ in range(self._number()))
 
-    def type(self) -> Type:  # noqa: PLR0911 - one for each kind of type
+    def type(self) -> Type:
         """One type (II.23.2.12)."""
         code = self._byte()
         if code in PRIMITIVES:
             return code
         if code in {CLASS, VALUE_TYPE}:
-            return self._resolve(self._number())
+            return self._named()
+        if self._depth == MAX_DEPTH:
+            raise MalformedImage(f"a signature has types of more than {MAX_DEPTH} levels")
+        self._depth += 1
+        type_ = self._made_of(code)
+        self._depth -= 1
+        return type_
+
+    def _made_of(self, code: int) -> Type:
+        """The rest of a type with other types in it."""
         if code in {POINTER, BYREF, VECTOR, PINNED}:
             return (code, self.type())
         if code in {VAR, METHOD_VAR}:
             return (code, self._number())
         if code in {REQUIRED, OPTIONAL}:
-            modifier = self._resolve(self._number())
+            modifier = self._named()
             return (MODIFIED, code, modifier, self.type())
         if code == GENERIC_INST:
             self._byte()
-            element = self._resolve(self._number())
+            element = self._named()
             return (INSTANCE, element, *(self.type() for _ in range(self._number())))
         if code == ARRAY:
             element = self.type()
@@ -113,6 +128,13 @@ class SignatureReader:
         if code == FUNCTION_POINTER:
             return (FUNCTION, self.method())
         raise MalformedImage(f"element type {code:#x} in a signature")
+
+    def _named(self) -> Type:
+        """What a TypeDefOrRef index means. .NET takes no TypeSpec here either."""
+        coded = self._number()
+        if coded & TAG_MASK == TYPE_SPEC_TAG:
+            raise MalformedImage("a TypeSpec inside of a signature")
+        return self._resolve(coded)
 
     def _byte(self) -> int:
         if self._position >= len(self._data):
@@ -179,11 +201,12 @@ class _Renamer:
     def __init__(self, data: bytes, token: Callable[[int], int]) -> None:
         self.out = bytearray()
         self._data = data
+        self._depth = 0
         self._position = 0
         self._token = token
 
     def signature(self) -> None:
-        first = self._data[0]
+        first = BinaryView(self._data).unsigned(0, 1)
         if first & KIND_MASK == FIELD:
             self._copy_byte()
             self.type()
@@ -202,7 +225,14 @@ class _Renamer:
         for _ in range(count + 1):
             self.type()
 
-    def type(self) -> None:  # noqa: C901 - one branch for each kind of type
+    def type(self) -> None:
+        if self._depth == MAX_DEPTH:
+            raise MalformedImage(f"a signature has types of more than {MAX_DEPTH} levels")
+        self._depth += 1
+        self._type()
+        self._depth -= 1
+
+    def _type(self) -> None:  # noqa: C901 - one branch for each kind of type
         code = self._copy_byte()
         while code in {SENTINEL, POINTER, BYREF, VECTOR, PINNED, REQUIRED, OPTIONAL}:
             if code in {REQUIRED, OPTIONAL}:
@@ -229,7 +259,7 @@ class _Renamer:
             raise MalformedImage(f"element type {code:#x} in a signature")
 
     def _copy_byte(self) -> int:
-        value = self._data[self._position]
+        value = BinaryView(self._data).unsigned(self._position, 1)
         self.out.append(value)
         self._position += 1
         return value

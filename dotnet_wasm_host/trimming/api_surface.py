@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple, final
 
+from dotnet_wasm_host.ecma335.binary import Allowance, BinaryView, MalformedImage
 from dotnet_wasm_host.ecma335.rows import MemberRefRow
+from dotnet_wasm_host.ecma335.signatures import FIELD, KIND_MASK
 from dotnet_wasm_host.ecma335.tables import Table
 from dotnet_wasm_host.errors import AssemblyLoadError
 from dotnet_wasm_host.trimming.formatting import type_text
-from dotnet_wasm_host.trimming.module import CORE
+from dotnet_wasm_host.trimming.module import CORE, damage_is_malformed
 from dotnet_wasm_host.trimming.world import ROW_BITS, World
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiSurface", "MissingReference"]
 
-FIELD_SIGNATURE, KIND = 0x06, 0x0F
+#: What looking up all references of an assembly may cost; real ones spend less than 1 a byte.
+LOOK_UPS, LOOK_UPS_PER_BYTE = 500_000, 10
 
 
 class MissingReference(NamedTuple):
@@ -73,19 +76,33 @@ class ApiSurface:
         Args:
             assemblies: those in question.
             beside: more that are there, whatever they refer to.
+
+        Raises:
+            MalformedImage: one of them is damaged, or made to keep a reader busy.
         """
-        world = self._load().with_assemblies({**(beside or {}), **assemblies})
+        given = {**(beside or {}), **assemblies}
+        work = Allowance("look-ups", LOOK_UPS + LOOK_UPS_PER_BYTE * sum(map(len, given.values())))
         found: dict[MissingReference, None] = {}
-        for name in assemblies:
-            module = world.load(name)
-            if module is not None:
-                found.update(dict.fromkeys(self._missing_types(world, module)))
-                found.update(dict.fromkeys(self._missing_members(world, module)))
+        with damage_is_malformed():
+            world = self._load().with_assemblies(given, work)
+            for name in assemblies:
+                module = world.load(name)
+                if module is not None:
+                    missing = (
+                        *self._missing_types(world, module),
+                        *self._missing_members(world, module),
+                    )
+                    found.update(dict.fromkeys(missing))
         return list(found)
 
     def require(self, function_id: str, assemblies: Mapping[str, bytes]) -> None:
         """AssemblyLoadError that names what is missing, if anything is."""
-        missing = self.missing(assemblies)
+        try:
+            missing = self.missing(assemblies)
+        except MalformedImage as error:
+            raise AssemblyLoadError(
+                function_id, "System.BadImageFormatException", str(error)
+            ) from error
         if missing:
             names = ", ".join(reference.name for reference in missing[:3])
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -108,7 +125,7 @@ class ApiSurface:
 
     def _missing_types(self, world: World, module: Module) -> Iterator[MissingReference]:
         for row in range(1, module.metadata.count(Table.TYPE_REF) + 1):
-            scope = world.type_ref_scope(module, row)
+            scope = module.type_ref_scope(row)
             if scope not in self._base_library and scope != CORE:
                 continue
             name = world.type_ref_name(module, row)
@@ -129,10 +146,11 @@ class ApiSurface:
             owner = world.full_name(definition)
             home = world.locate(definition)[0].name
             member = f"{owner}.{module.metadata.string(name)}"
-            if module.metadata.blob(blob)[0] & KIND == FIELD_SIGNATURE:
+            if BinaryView(module.metadata.blob(blob)).unsigned(0, 1) & KIND_MASK == FIELD:
                 yield MissingReference("System.MissingFieldException", member, home, owner)
             else:
                 signature = world.read_signature(module, blob)
                 parameters = ", ".join(type_text(world, p) for p in signature.parameters)
                 text = f"{member}({parameters})"
+                world.spend(len(text))
                 yield MissingReference("System.MissingMethodException", text, home, owner)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar, final
 
+from dotnet_wasm_host.ecma335.binary import Allowance, MalformedImage
 from dotnet_wasm_host.ecma335.il import Body, parse_body
-from dotnet_wasm_host.ecma335.metadata import Metadata
+from dotnet_wasm_host.ecma335.metadata import SHARED_BYTES, SHARING, Metadata
 from dotnet_wasm_host.ecma335.rows import (
     AssemblyRefRow,
     ClassLayoutRow,
@@ -22,22 +25,27 @@ from dotnet_wasm_host.ecma335.rows import (
     MethodImplRow,
     NestedClassRow,
     TypeDefRow,
+    TypeRefRow,
 )
 from dotnet_wasm_host.ecma335.tables import (
     HAS_CUSTOM_ATTRIBUTE,
     IMPLEMENTATION,
+    RESOLUTION_SCOPE,
     TYPE_OR_METHOD_DEF,
     Table,
 )
+from dotnet_wasm_host.errors import DotnetHostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["CORE", "Module"]
+__all__ = ["CORE", "Module", "damage_is_malformed"]
 
 _Value = TypeVar("_Value")
 #: The assembly that the runtime cannot do without.
 CORE = "System.Private.CoreLib"
+#: Types inside of types; what C# programs have is below 10.
+MAX_NESTING = 100
 
 
 @final
@@ -58,8 +66,14 @@ class Module:
         }
         self.nested: dict[int, list[int]] = _grouped((e, n) for n, e in self.enclosing.items())
         types = md.rows(TypeDefRow)
-        self._field_starts = [row.field_list for row in types] + [md.count(Table.FIELD) + 1]
-        self._method_starts = [row.method_list for row in types] + [md.count(Table.METHOD_DEF) + 1]
+        self._field_starts = _starts((row.field_list for row in types), md.count(Table.FIELD))
+        self._method_starts = _starts(
+            (row.method_list for row in types), md.count(Table.METHOD_DEF)
+        )
+        self._parameter_starts = _starts(
+            (row.param_list for row in md.rows(MethodDefRow)), md.count(Table.PARAM)
+        )
+        _check_nesting(self.enclosing, len(types))
         self.field_owner: list[int] = _owners(self._field_starts)
         self.method_owner: list[int] = _owners(self._method_starts)
         self.interfaces: dict[int, list[int]] = _grouped(
@@ -79,10 +93,12 @@ class Module:
         )
         self.explicit_layouts: set[int] = {row.parent for row in md.rows(ClassLayoutRow)}
         self._full_names: dict[int, str] = {}
+        self._name_length = Allowance("names of types", SHARED_BYTES + SHARING * len(data))
         self.by_name: dict[str, int] = {
             self.full_name(row): row for row in range(1, len(types) + 1)
         }
         self._method_names: dict[int, dict[str, list[int]]] = {}
+        self._field_names: dict[int, dict[str, list[int]]] = {}
 
     @property
     def types(self) -> range:
@@ -99,6 +115,7 @@ class Module:
                 name = f"{self.full_name(self.enclosing[type_])}/{name}"
             elif namespace:
                 name = f"{self.metadata.string(namespace)}.{name}"
+            self._name_length.spend(len(name))
             self._full_names[type_] = name
         return name
 
@@ -109,6 +126,35 @@ class Module:
     def fields(self, type_: int) -> range:
         """Fields of a type."""
         return range(self._field_starts[type_ - 1], self._field_starts[type_])
+
+    def type_ref_name(self, row: int) -> str:
+        """Full name in a TypeRef, nested ones behind a slash."""
+        *nested, outermost = self._enclosing_refs(row)
+        _, name, namespace = self.metadata.row(TypeRefRow, outermost)
+        text = self.metadata.string(name)
+        names = [f"{self.metadata.string(namespace)}.{text}" if namespace else text]
+        inner = (self.metadata.row(TypeRefRow, n).name for n in reversed(nested))
+        names += map(self.metadata.string, inner)
+        return "/".join(names)
+
+    def type_ref_scope(self, row: int) -> str:
+        """Simple name of the assembly that a TypeRef points into."""
+        scope = self.metadata.row(TypeRefRow, self._enclosing_refs(row)[-1]).resolution_scope
+        table, parent = RESOLUTION_SCOPE.split(scope)
+        if table is Table.ASSEMBLY_REF:
+            return self.metadata.string(self.metadata.row(AssemblyRefRow, parent).name)
+        return self.name
+
+    def _enclosing_refs(self, row: int) -> list[int]:
+        """A TypeRef and those that it is nested in, the outermost last."""
+        rows = [row]
+        while len(rows) <= MAX_NESTING:
+            scope = self.metadata.row(TypeRefRow, rows[-1]).resolution_scope
+            table, parent = RESOLUTION_SCOPE.split(scope)
+            if table is not Table.TYPE_REF or not parent:
+                return rows
+            rows.append(parent)
+        raise MalformedImage(f"type reference {row} is nested in more than {MAX_NESTING} others")
 
     @cached_property
     def forwarders(self) -> dict[str, str]:
@@ -141,12 +187,19 @@ class Module:
             self._method_names[type_] = names
         return names.get(name, [])
 
+    def fields_named(self, type_: int, name: str) -> list[int]:
+        """Fields of a type with that name."""
+        names = self._field_names.get(type_)
+        if names is None:
+            names = {}
+            for field in self.fields(type_):
+                names.setdefault(self.field_name(field), []).append(field)
+            self._field_names[type_] = names
+        return names.get(name, [])
+
     def parameters(self, method: int) -> range:
         """Rows of Param of a method (II.22.33); the one with sequence 0 is its result."""
-        rows = self.metadata.rows(MethodDefRow)
-        last = method == len(rows)
-        end = self.metadata.count(Table.PARAM) + 1 if last else rows[method].param_list
-        return range(rows[method - 1].param_list, end)
+        return range(self._parameter_starts[method - 1], self._parameter_starts[method])
 
     def attributes_of(self, table: Table, row: int) -> list[int]:
         """Rows of CustomAttribute on something."""
@@ -192,6 +245,24 @@ class Module:
         return int.from_bytes(rva, "little"), int.from_bytes(size, "little")
 
 
+@contextmanager
+def damage_is_malformed() -> Iterator[None]:
+    """Turn what reading a damaged assembly can end in to :class:`MalformedImage`.
+
+    Rows refer to rows, and whoever follows them relies on what a compiler writes: a number of a row
+    that does not exist is an IndexError somewhere, text that is none a UnicodeError.
+    """
+    try:
+        yield
+    except DotnetHostError:
+        raise
+    except (
+        *(ValueError, LookupError, ArithmeticError, TypeError),
+        *(RecursionError, AssertionError, struct.error),
+    ) as error:
+        raise MalformedImage(f"an assembly is damaged: {type(error).__name__}: {error}") from error
+
+
 def _grouped(pairs: Iterable[tuple[int, _Value]]) -> dict[int, list[_Value]]:
     groups: dict[int, list[_Value]] = {}
     for key, value in pairs:
@@ -199,9 +270,29 @@ def _grouped(pairs: Iterable[tuple[int, _Value]]) -> dict[int, list[_Value]]:
     return groups
 
 
+def _starts(lists: Iterable[int], count: int) -> list[int]:
+    """First members of the owners in a table, and where the last one's end (II.22.37)."""
+    starts = [*lists, count + 1]
+    if starts[0] < 1 or any(start > end for start, end in pairwise(starts)):
+        raise MalformedImage("members in the metadata are not in the order of their owners")
+    return starts
+
+
+def _check_nesting(enclosing: Mapping[int, int], count: int) -> None:
+    """Refuse types that are nested in each other, in what there is not, or in too many."""
+    for type_, outer in enclosing.items():
+        depth = 0
+        around: int | None = outer
+        while around is not None:
+            depth += 1
+            if not (0 < around <= count and 0 < type_ <= count) or depth > MAX_NESTING:
+                raise MalformedImage(f"type {type_} cannot be nested in type {outer}")
+            around = enclosing.get(around)
+
+
 def _owners(starts: list[int]) -> list[int]:
     """Owner of each row, by row number; index 0 is nobody's."""
-    owners = [0]
+    owners = [0] * starts[0]
     for owner, (start, end) in enumerate(pairwise(starts), 1):
         owners += [owner] * (end - start)
     return owners

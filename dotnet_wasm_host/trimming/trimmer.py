@@ -12,6 +12,7 @@ from dotnet_wasm_host.trimming.descriptors import kept_by, parse_xml
 from dotnet_wasm_host.trimming.formatting import method_text
 from dotnet_wasm_host.trimming.keeping import keep
 from dotnet_wasm_host.trimming.marking import Marker
+from dotnet_wasm_host.trimming.module import damage_is_malformed
 from dotnet_wasm_host.trimming.roots import mark_guest_attributes, mark_root, mark_runtime_needs
 from dotnet_wasm_host.trimming.sweeping import Sweeper
 from dotnet_wasm_host.trimming.world import World
@@ -174,6 +175,16 @@ def trim(
     options = options or TrimOptions()
     tell = progress or (lambda _: None)
     features = {**BASE_FEATURES, **options.features}
+    with damage_is_malformed():
+        return _trim(assemblies, options, features, tell)
+
+
+def _trim(
+    assemblies: Mapping[str, bytes],
+    options: TrimOptions,
+    features: Mapping[str, bool],
+    tell: Callable[[str], object],
+) -> TrimmedSet:
     world = World(assemblies, frozenset(options.roots))
     substitutions = [(what, parse_xml(text, what)) for what, text in options.substitutions]
     constants = Constants(world, features, substitutions)
@@ -248,7 +259,7 @@ def _has_marked_types(world: World, marker: Marker, module: Module) -> bool:
 def _references_of_roots(world: World) -> set[tuple[str, str]]:
     """Assembly and full name of every type that a root refers to, where it says that it is."""
     return {
-        (world.type_ref_scope(module, row), world.type_ref_name(module, row))
+        (module.type_ref_scope(row), world.type_ref_name(module, row))
         for module in world.modules
         if module.is_root
         for row in range(1, module.metadata.count(Table.TYPE_REF) + 1)

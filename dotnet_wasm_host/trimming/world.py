@@ -6,9 +6,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.ecma335.binary import MalformedImage
+from dotnet_wasm_host.ecma335.binary import Allowance, BinaryView, MalformedImage
 from dotnet_wasm_host.ecma335.rows import (
-    AssemblyRefRow,
     FieldRow,
     InterfaceImplRow,
     MemberRefRow,
@@ -16,12 +15,13 @@ from dotnet_wasm_host.ecma335.rows import (
     MethodSpecRow,
     StandAloneSigRow,
     TypeDefRow,
-    TypeRefRow,
     TypeSpecRow,
 )
 from dotnet_wasm_host.ecma335.signatures import (
+    FIELD,
     FUNCTION,
     INSTANCE,
+    KIND_MASK,
     MODIFIED,
     TYPE,
     UNKNOWN,
@@ -34,7 +34,6 @@ from dotnet_wasm_host.ecma335.signatures import (
 from dotnet_wasm_host.ecma335.tables import (
     MEMBER_REF_PARENT,
     METHOD_DEF_OR_REF,
-    RESOLUTION_SCOPE,
     TYPE_DEF_OR_REF,
     Table,
 )
@@ -58,6 +57,12 @@ VISIBLE = frozenset({PUBLIC, NESTED_PUBLIC, NESTED_FAMILY, NESTED_FAMILY_OR_ASSE
 #: Identities are a module's index above a row number of at most 24 bits (II.22).
 ROW_BITS = 24
 ROW_MASK = (1 << ROW_BITS) - 1
+#: Assemblies that say of a type that it is in the next one; .NET's own facades need two.
+MAX_FORWARDS = 16
+#: Base classes of base classes.
+MAX_BASES = 1000
+#: What an allowance of work is when nobody limits it.
+WITHOUT_LIMIT = 1 << 62
 
 #: II.23.1.16: element type to the type of the core library it stands for.
 PRIMITIVE_NAMES = {
@@ -93,6 +98,7 @@ class Reference:
 class _Caches:
     types: dict[int, Type] = field(default_factory=dict)
     signatures: dict[tuple[int, int], MethodSignature] = field(default_factory=dict)
+    fields: dict[tuple[int, int], Type] = field(default_factory=dict)
     tokens: dict[tuple[int, int], Reference] = field(default_factory=dict)
     interfaces: dict[int, list[tuple[int, tuple[Type, ...]]]] = field(default_factory=dict)
     bases: dict[int, tuple[int, tuple[Type, ...]] | None] = field(default_factory=dict)
@@ -109,6 +115,7 @@ class World:
     def __init__(self, assemblies: Mapping[str, bytes], roots: frozenset[str]) -> None:
         self._assemblies = assemblies
         self._roots = roots
+        self._work = Allowance("look-ups", WITHOUT_LIMIT)
         self._by_name: dict[str, Module | None] = {}
         self._caches = _Caches()
         self.modules: list[Module] = []
@@ -140,13 +147,21 @@ class World:
         """An assembly that something referred to already."""
         return self._by_name.get(name)
 
-    def with_assemblies(self, assemblies: Mapping[str, bytes]) -> World:
-        """This world with more assemblies in it, which are its roots; this one stays as it is."""
+    def with_assemblies(self, assemblies: Mapping[str, bytes], work: Allowance) -> World:
+        """This world with more assemblies in it, which are its roots; this one stays as it is.
+
+        Looking things up in the new one spends ``work``.
+        """
         other = copy(self)
-        other._extend(assemblies)  # noqa: SLF001 - a world as well
+        other._extend(assemblies, work)  # noqa: SLF001 - a world as well
         return other
 
-    def _extend(self, assemblies: Mapping[str, bytes]) -> None:
+    def spend(self, units: int) -> None:
+        """Take from what looking things up may cost. MalformedImage if nothing is left."""
+        self._work.spend(units)
+
+    def _extend(self, assemblies: Mapping[str, bytes], work: Allowance) -> None:
+        self._work = work
         self._assemblies = {**self._assemblies, **assemblies}
         self._roots = frozenset(assemblies)
         self._by_name = {n: m for n, m in self._by_name.items() if n not in assemblies and m}
@@ -168,19 +183,17 @@ class World:
         return module.index << ROW_BITS | row
 
     def type_named(self, module: Module, name: str) -> int | None:
-        """A type by its full name, here or where it is forwarded to."""
-        row = module.by_name.get(name)
-        if row is not None:
-            return self.identity(module, row)
-        return self._forwarded(module, name)
-
-    def _forwarded(self, module: Module, name: str) -> int | None:
-        """II.22.14: types that live in another assembly now."""
-        target = module.forwarders.get(name.partition("/")[0])
-        if target is None:
-            return None
-        forwarded = self.load(target)
-        return self.type_named(forwarded, name) if forwarded is not None else None
+        """A type by its full name, here or where it is forwarded to (II.22.14)."""
+        place: Module | None = module
+        for _ in range(MAX_FORWARDS):
+            if place is None:
+                return None
+            row = place.by_name.get(name)
+            if row is not None:
+                return self.identity(place, row)
+            target = place.forwarders.get(name.partition("/")[0])
+            place = None if target is None else self.load(target)
+        raise MalformedImage(f"{module.name} forwards {name} from assembly to assembly")
 
     # Types.
 
@@ -232,25 +245,12 @@ class World:
 
     def type_ref_name(self, module: Module, row: int) -> str:
         """Full name in a TypeRef."""
-        scope, name, namespace = module.metadata.row(TypeRefRow, row)
-        table, parent = RESOLUTION_SCOPE.split(scope)
-        text = module.metadata.string(name)
-        if table is Table.TYPE_REF and parent:
-            return f"{self.type_ref_name(module, parent)}/{text}"
-        return f"{module.metadata.string(namespace)}.{text}" if namespace else text
-
-    def type_ref_scope(self, module: Module, row: int) -> str:
-        """Simple name of the assembly a TypeRef points into."""
-        scope = module.metadata.row(TypeRefRow, row).resolution_scope
-        table, parent = RESOLUTION_SCOPE.split(scope)
-        if table is Table.TYPE_REF:
-            return self.type_ref_scope(module, parent)
-        if table is Table.ASSEMBLY_REF:
-            return module.metadata.string(module.metadata.row(AssemblyRefRow, parent).name)
-        return module.name
+        name = module.type_ref_name(row)
+        self._work.spend(len(name))
+        return name
 
     def _resolve_type_ref(self, module: Module, row: int) -> int | None:
-        scope = self.load(self.type_ref_scope(module, row))
+        scope = self.load(module.type_ref_scope(row))
         return self.type_named(scope, self.type_ref_name(module, row)) if scope else None
 
     def _reader(self, module: Module, blob: bytes) -> SignatureReader:
@@ -299,7 +299,12 @@ class World:
         """Base classes, nearest first, with arguments in terms of ``type_``."""
         arguments: tuple[Type, ...] = ()
         base = self.base(type_)
+        depth = 0
         while base is not None:
+            depth += 1
+            if depth > MAX_BASES:
+                raise MalformedImage(f"the base classes of {self.full_name(type_)} have no end")
+            self._work.spend(1)
             identity, own = base
             arguments = tuple(substitute(a, arguments) for a in own)
             yield identity, arguments
@@ -337,6 +342,11 @@ class World:
         """The fields that a type declares."""
         module, row = self.locate(type_)
         return (self.identity(module, field_) for field_ in module.fields(row))
+
+    def fields_named(self, type_: int, name: str) -> Iterator[int]:
+        """Fields of a type itself with that name."""
+        module, row = self.locate(type_)
+        return (self.identity(module, field_) for field_ in module.fields_named(row, name))
 
     # Members.
 
@@ -382,8 +392,13 @@ class World:
     def field_type(self, field_: int) -> Type:
         """The type of a field."""
         module, row = self.locate(field_)
-        blob = module.metadata.blob(module.metadata.row(FieldRow, row).signature)
-        return self._reader(module, blob).field()
+        blob = module.metadata.row(FieldRow, row).signature
+        key = module.index, blob
+        found = self._caches.fields.get(key)
+        if found is None:
+            found = self._reader(module, module.metadata.blob(blob)).field()
+            self._caches.fields[key] = found
+        return found
 
     def locals(self, module: Module, token: int) -> tuple[Type, ...]:
         """Types of the local variables that a StandAloneSig lists."""
@@ -396,9 +411,11 @@ class World:
         """A method of a type itself whose signature, its type arguments put in, is this one."""
         module, row = self.locate(type_)
         for method in module.methods_named(row, name):
-            identity = self.identity(module, method)
-            if substitute_method(self.signature(identity), arguments) == signature:
-                return identity
+            blob = module.metadata.row(MethodDefRow, method).signature
+            self._work.spend(1 + len(module.metadata.blob(blob)))
+            found = self.read_signature(module, blob)
+            if substitute_method(found, arguments) == signature:
+                return self.identity(module, method)
         return None
 
     def method_of(self, module: Module, coded: int) -> Reference:
@@ -438,7 +455,7 @@ class World:
         name = module.metadata.string(name_index)
         owner, definition = self._member_parent(module, parent)
         blob = module.metadata.blob(blob_index)
-        if blob[0] & 0x0F == 0x06:
+        if BinaryView(blob).unsigned(0, 1) & KIND_MASK == FIELD:
             return self._read_field(module, owner, definition, name, blob)
         signature = self.read_signature(module, blob_index)
         target = self._find_inherited(definition, name, signature)
@@ -478,9 +495,8 @@ class World:
         type_ = self._reader(module, blob).field()
         places = [] if definition is None else [(definition, ()), *self.chain(definition)]
         for place, arguments in places:
-            for field_ in self.fields(place):
-                if self.field_name(field_) != name:
-                    continue
+            for field_ in self.fields_named(place, name):
+                self._work.spend(1 + len(blob))
                 if substitute(self.field_type(field_), arguments) == type_:
                     return Reference("field", field_, owner)
         self.unresolved.add(f"field {name} of {module.name}")
