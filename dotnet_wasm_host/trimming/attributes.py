@@ -15,7 +15,8 @@ from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.trimming.module import Module
-    from dotnet_wasm_host.trimming.world import Reference, World
+    from dotnet_wasm_host.trimming.references import Reference
+    from dotnet_wasm_host.trimming.world import World
 
 __all__ = [
     "GUEST_ATTRIBUTES",

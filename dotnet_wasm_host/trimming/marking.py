@@ -45,7 +45,6 @@ from dotnet_wasm_host.trimming.world import (
     METHOD_STATIC,
     METHOD_VIRTUAL,
     TYPE_BEFORE_FIELD_INIT,
-    Reference,
 )
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.trimming.constants import Constants
     from dotnet_wasm_host.trimming.module import Module
+    from dotnet_wasm_host.trimming.references import Reference
     from dotnet_wasm_host.trimming.world import World
 
 __all__ = ["Marker"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from dotnet_wasm_host.ecma335.signatures import Type
     from dotnet_wasm_host.trimming.module import Module
-    from dotnet_wasm_host.trimming.world import Reference
+    from dotnet_wasm_host.trimming.references import Reference
 
 __all__ = ["Marks"]
 

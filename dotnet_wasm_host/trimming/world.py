@@ -38,11 +38,12 @@ from dotnet_wasm_host.ecma335.tables import (
     Table,
 )
 from dotnet_wasm_host.trimming.module import CORE, Module
+from dotnet_wasm_host.trimming.references import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Reference", "World"]
+__all__ = ["World"]
 
 #: II.23.1.10, II.23.1.5, II.23.1.15: flags.
 METHOD_ACCESS, METHOD_PUBLIC, METHOD_FAMILY, METHOD_FAMILY_OR_ASSEMBLY = 0x7, 0x6, 0x4, 0x5
@@ -71,26 +72,6 @@ PRIMITIVE_NAMES = {
     0x0C: "Single", 0x0D: "Double", 0x0E: "String", 0x16: "TypedReference", 0x18: "IntPtr",
     0x19: "UIntPtr", 0x1C: "Object",
 }  # fmt: skip
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a token in a method or attribute means.
-
-    Attributes:
-        kind: ``"type"``, ``"method"``, ``"field"`` or ``"signature"``.
-        target: identity of the method or field; 0 if there is none, as for the methods
-            that the runtime gives to arrays.
-        owner: the type it is looked up on, or the type itself.
-        arguments: type arguments of a generic method.
-    """
-
-    kind: str
-    target: int
-    owner: Type
-    arguments: tuple[Type, ...] = ()
-    signature: MethodSignature | None = None
 
 
 @final
