@@ -20,6 +20,7 @@ __all__ = [
     "Metadata",
     "Table",
     "has_entry_point",
+    "has_public_types",
     "identify",
     "read_compressed",
     "referenced_assemblies",
@@ -31,6 +32,9 @@ _Row = TypeVar("_Row", bound=tuple[int, ...])
 CLI_METADATA = 8
 #: II.25.3.3: offset of the entry point's token in the CLI header.
 CLI_ENTRY_POINT = 20
+#: II.23.1.15: the part of a type's flags that says who sees it, and what it is for everybody.
+TYPE_VISIBILITY = 7
+TYPE_PUBLIC = 1
 #: II.24.2.1: metadata root.
 ROOT_MAGIC = 0x424A5342
 ROOT_VERSION_LENGTH = 12
@@ -87,6 +91,15 @@ def has_entry_point(data: bytes) -> bool:
     image = parse_pe(data) if data[:2] == b"MZ" else parse_webcil(data)
     rva, size = image.cli_header
     return BinaryView(image.at(rva, size)).u32(CLI_ENTRY_POINT) != 0
+
+
+def has_public_types(data: bytes) -> bool:
+    """Whether an assembly defines a type for others: II.23.1.15, visibility Public.
+
+    One that does not only forwards to others, as ``System.Buffers`` does today.
+    """
+    rows = Metadata(data).rows(Table.TYPE_DEF)
+    return any(flags & TYPE_VISIBILITY == TYPE_PUBLIC for flags, *_ in rows)
 
 
 def _metadata(image: Image) -> bytes:

@@ -41,7 +41,7 @@ __all__ = ["ImageBuilder", "ImageParts"]
 
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
-CACHE_FORMAT = 9
+CACHE_FORMAT = 10
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError
 from dotnet_wasm_host.packages.references import PackageLibraries
 from dotnet_wasm_host.programs.directives import error_at, read_files
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
+from dotnet_wasm_host.roslyn.compiler import PROGRAM_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Program", "ProgramSource", "read_program"]
 
+_NAME = re.compile(r"\w[\w.-]*")
+_TAKEN = ("Microsoft.", "MinimalRuntime", "System", "mscorlib", "netstandard")
 #: Text, a ``.cs`` or ``.dll`` file, or file names with their texts.
 ProgramSource = "str | PathLike[str] | Mapping[str, str]"
 
@@ -67,6 +71,7 @@ def read_program(
         MarshallingError: the source or a reference is not what it should be.
     """
     dependencies = _read_references(references)
+    name = PROGRAM_NAME
     if isinstance(source, PathLike):
         path = Path(source)
         content = path.read_bytes()
@@ -78,11 +83,12 @@ def read_program(
                 f"{path} is not C#: expected a .cs or .dll file, or one that begins with '#!'"
             )
         source = {path.name: _decode(path, content)}
+        name = _program_name(path)
     files = read_files(source, CompilerOptions(output=output))
     found = _find_packages([*packages, *files.packages], resolver)
     assembly = CSharpCompiler.load(progress=progress).compile(
         files.texts,
-        assembly_name=files.assembly_name,
+        assembly_name=files.assembly_name or name,
         references=[*{**found.references, **dependencies}.values()],
         options=files.options,
         timeout=timeout,
@@ -122,6 +128,12 @@ def _read_assembly(path: Path, content: bytes) -> Assembly:
         raise AssemblyLoadError(
             path.name, "System.BadImageFormatException", f"{path} is not a .NET assembly: {error}"
         ) from error
+
+
+def _program_name(path: Path) -> str:
+    """The name of the file, unless no assembly can have it or the base library might."""
+    is_free = _NAME.fullmatch(path.stem) and not path.stem.startswith(_TAKEN)
+    return path.stem if is_free else PROGRAM_NAME
 
 
 def _decode(path: Path, content: bytes) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import Assembly, MalformedImage, read_dependencies
-from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
+from dotnet_wasm_host.ecma335.metadata import has_public_types, referenced_assemblies
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import CompilationError, MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.images.image import RuntimeImage
@@ -27,14 +28,17 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.engines.base import Engine
 
-__all__ = ["CSharpCompiler"]
+__all__ = ["PROGRAM_NAME", "CSharpCompiler"]
 
 _FUNCTION = "csharp"
+#: What programs are called that have no name of their own.
+PROGRAM_NAME = "app"
 _LIMITS = Limits(memory_bytes=1024 * MIB, payload_bytes=512 * MIB, result_bytes=512 * MIB)
 #: Characters that Roslyn refuses in an assembly name, or that a file name cannot have.
 _NOT_IN_NAMES = frozenset('\\/:*?"<>|,=')
-#: Facades of other frameworks; every type in them forwards to assemblies that are there.
-_FACADES = frozenset({"mscorlib", "netstandard", "System", "System.Core", "WindowsBase"})
+#: Times that the samples are compiled while the image is made. .NET translates a method that
+#: has run a thousand times anew, optimised; after this often it has done so with most of Roslyn.
+_WARM_UP_ROUNDS = 4
 #: Compiled while the image is made, so that a user's first compile is already warm.
 _WARM_UP = """
 using System; using System.Collections.Generic; using System.Linq; using System.Text;
@@ -124,10 +128,15 @@ class CSharpCompiler:
                 language=options.langversion or "",
                 symbols=options.define,
                 suppressed=tuple(map(diagnostic_id, options.no_warn)),
-                facades=_facades_for(given),
+                framework=self.framework_of(given),
             ),
             timeout=timeout,
         )
+
+    def framework_of(self, references: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
+        """Names of the framework's assemblies that these were built against."""
+        wanted = {name for _, image in references for name in referenced_assemblies(image)}
+        return tuple(sorted(wanted & self._image.assembly_names))
 
     def run(self, request: CompileRequest, *, timeout: float | None = None) -> Assembly:
         """Carry out a request as it is."""
@@ -151,16 +160,37 @@ def _load(engine: Engine) -> CSharpCompiler:
 def _make_image(base: RuntimeImage) -> RuntimeImage:
     store = ArtifactStore.locate()
     roslyn = [store.read(name) for name in store.names("roslyn/")]
-    framework = sorted(base.assembly_names - _FACADES)
     with Runtime(base, limits=_LIMITS) as runtime:
         compiler = store.read("guest/MinimalRuntime.Compiler.dll")
         runtime.load_assembly(_FUNCTION, compiler, dependencies=roslyn)
-        runtime.invoke(_FUNCTION, reference_request(framework))
-        for text in (_WARM_UP, _WARM_UP_ERROR, _WARM_UP_PROGRAM, _WARM_UP):
-            options = CompilerOptions(output="detect")
-            request = CompileRequest("WarmUp", {"WarmUp.cs": text}, flags=options.flags)
-            runtime.invoke(_FUNCTION, request.encode())
+        runtime.invoke(_FUNCTION, reference_request(_framework(store, base.assembly_names)))
+        for _ in range(_WARM_UP_ROUNDS):
+            for text in (_WARM_UP, _WARM_UP_ERROR, _WARM_UP, _WARM_UP_PROGRAM, _WARM_UP_PROGRAM):
+                _warm_up(runtime, text)
         return runtime.snapshot(_FUNCTION)
+
+
+def _warm_up(runtime: Runtime, text: str) -> None:
+    options = CompilerOptions(output="program" if text is _WARM_UP_PROGRAM else "detect")
+    # The compiler keeps what it knows of the references for programs of the usual name.
+    request = CompileRequest(PROGRAM_NAME, {"WarmUp.cs": text}, flags=options.flags)
+    runtime.invoke(_FUNCTION, request.encode())
+
+
+def _framework(store: ArtifactStore, names: frozenset[str]) -> list[str]:
+    """Assemblies that every compilation refers to: those with types, and what these refer to.
+
+    The others only forward to them. Looking into each is a third of a small compilation.
+    """
+    images = {PurePath(path).stem: store.read(path) for path in store.names("framework/")}
+    pending = [name for name in names if name not in images or has_public_types(images[name])]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in names and name not in found:
+            found.add(name)
+            pending += referenced_assemblies(images[name]) if name in images else ()
+    return sorted(found)
 
 
 def _check_sources(source: str | Mapping[str, str]) -> dict[str, str]:
@@ -208,9 +238,3 @@ def _read_references(
         # Satellites, called culture/name, have resources only.
         if name not in shared and "/" not in name
     )
-
-
-def _facades_for(references: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
-    """Facades that an assembly was built against; the compiler knows what they forward to."""
-    wanted = {name for _, image in references for name in referenced_assemblies(image)}
-    return tuple(sorted(wanted & _FACADES))

@@ -52,7 +52,7 @@ class CompileRequest:
         language: C# version as ``/langversion`` has it; ``""`` for C# 12.
         symbols: preprocessor symbols beside TRACE, and DEBUG for code that is not optimised.
         suppressed: ids of diagnostics that are left out.
-        facades: assemblies of the framework that only forward types to others.
+        framework: assemblies of the framework that the references were built against.
     """
 
     assembly_name: str
@@ -63,7 +63,7 @@ class CompileRequest:
     language: str = ""
     symbols: Sequence[str] = ()
     suppressed: Sequence[str] = ()
-    facades: Sequence[str] = ()
+    framework: Sequence[str] = ()
 
     def encode(self) -> bytes:
         """The payload for the compiler."""
@@ -74,7 +74,7 @@ class CompileRequest:
             self.language.encode(),
             *_list(self.symbols),
             *_list(self.suppressed),
-            *_list(self.facades),
+            *_list(self.framework),
             len(self.sources),
         ]
         for file, text in self.sources.items():

@@ -85,7 +85,13 @@ def build_guest(compiler: CSharpCompiler | None = None) -> dict[str, bytes]:
         ]
         if project is not _CONTRACT:
             references.append((_CONTRACT.name, built[_CONTRACT.file]))
-        request = CompileRequest(project.name, _sources(project.folder), references, _STRICT)
+        request = CompileRequest(
+            project.name,
+            _sources(project.folder),
+            references,
+            _STRICT,
+            framework=compiler.framework_of(references),
+        )
         built[project.file] = compiler.run(request).data
     built["contract/MinimalRuntime.dll"] = _build_contract(compiler)
     return built

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.ecma335.metadata import identify
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.ecma335.metadata import Metadata, Table, has_public_types, identify
+from dotnet_wasm_host.roslyn import CompilerOptions
+from dotnet_wasm_host.roslyn.compiler import PROGRAM_NAME, CSharpCompiler
+from dotnet_wasm_host.roslyn.protocol import CompileFlags, CompileRequest
 
 EMPTY = "public class Empty { }"
 ECHO = """
@@ -208,3 +212,50 @@ def test_any_text_compiles_or_is_a_compilation_error(text: str) -> None:
         dwh.compile_csharp(text)
     except dwh.CompilationError as error:
         assert any(d.severity == "error" for d in error.diagnostics)
+
+
+def test_a_program_of_the_usual_name_compiles_to_the_same_bytes_in_every_order() -> None:
+    # Without a PDB, which lists the references.
+    compiler, options = CSharpCompiler.load(), CompilerOptions(pdb=False)
+    library = dwh.compile_csharp("public class L { }", assembly_name="L")
+    program = "class P { public int F(System.Xml.Linq.XElement e) => e.ToString().Length; }"
+    bare = compiler.compile(program, assembly_name=PROGRAM_NAME, options=options)
+    other = compiler.compile(
+        program, assembly_name=PROGRAM_NAME, references=[library], options=options
+    )
+    assert bare.data == other.data
+
+
+@pytest.mark.parametrize(
+    ("name", "has_types"), [("System.Buffers", False), ("System.Linq", True), ("mscorlib", False)]
+)
+def test_assemblies_that_only_forward_have_no_public_types(name: str, has_types: bool) -> None:
+    image = ArtifactStore.locate().read(f"framework/{name}.webcil")
+    assert has_public_types(image) is has_types
+
+
+#: The least that a library needs of its framework.
+CORE = """
+namespace System {
+    public class Object { } public struct Void { } public class ValueType { }
+    public class Enum { } public struct Int32 { } public struct Boolean { } public class String { }
+    public class Attribute { } public enum AttributeTargets { All = 32767 }
+    public class AttributeUsageAttribute : Attribute {
+        public AttributeUsageAttribute(AttributeTargets targets) { }
+        public bool AllowMultiple { get; set; } public bool Inherited { get; set; } } }
+namespace System.Threading.Tasks { public class Task { } }
+"""
+
+
+def test_references_may_be_built_against_assemblies_that_only_forward() -> None:
+    # A framework of its own stands for System.Threading.Tasks, which only forwards in this .NET.
+    compiler = CSharpCompiler.load()
+    flags = CompileFlags.NO_FRAMEWORK | CompileFlags.METADATA_ONLY
+    name = "System.Threading.Tasks"
+    facade = Metadata(ArtifactStore.locate().read(f"framework/{name}.webcil"))
+    key = facade.blob(facade.row(Table.ASSEMBLY, 1)[6])
+    core = compiler.run(CompileRequest(name, {"core.cs": CORE}, (), flags, public_key=key))
+    source = "public class L { public static System.Threading.Tasks.Task T() => null; }"
+    request = CompileRequest("L", {"l.cs": source}, [(name, core.data)], flags)
+    user = compiler.compile("class P { Task G() => L.T(); }", references=[compiler.run(request)])
+    assert user.diagnostics == ()
