@@ -20,7 +20,7 @@ from dotnet_wasm_host.jit.interface import (
     Rejected,
     Statistics,
 )
-from dotnet_wasm_host.jit.ir import Kind
+from dotnet_wasm_host.jit.ir import Access, Kind
 from dotnet_wasm_host.jit.selection.context import SelectionContext
 from dotnet_wasm_host.jit.selection.control import connect_finally
 from dotnet_wasm_host.jit.selection.table import select
@@ -159,11 +159,14 @@ class _Batch:
         )  # fmt: skip
         operations = [select(context, instruction) for instruction in instructions]
         connect_finally(code, operations)
+        taken = [span for op in operations for span in op.ranges if span.access is Access.ADDRESS]
         functions, work = [], Work(self._limits.method_work)
         for entry in entries:
             work.charge(len(operations))
             blocks = find_blocks(operations, entry, self._limits.method_blocks)
-            emitter = FunctionEmitter(blocks, entry, self._helper, self._types.__getitem__, work)
+            emitter = FunctionEmitter(
+                blocks, entry, taken, self._helper, self._types.__getitem__, work
+            )
             if not emitter.repeats and _exits(blocks.values()):
                 continue  # to go in and out again costs more than what is done between
             body = emitter.write_function()

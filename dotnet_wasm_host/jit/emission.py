@@ -2,7 +2,8 @@
 
 ``(frame, locals, call_info, ip) -> displacement``: the interpreter's thunk
 (``MINT_TIER_ENTER_JITERPRETER`` in interp.c); the result is added to ``ip``. Every slot lives in
-the frame, where the interpreter and the collector find it at any time.
+the frame, where the interpreter and the collector find it at any time; those that are read often
+are in registers as well (:mod:`registers`).
 
 Structuring: Ramsey, "Beyond Relooper" (2022). A block that several others jump to forward is
 placed after a WebAssembly block inside of its dominator; a head of a loop becomes a loop. An edge
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.jit.control_flow import Dominators
 from dotnet_wasm_host.jit.interface import CannotCompile
-from dotnet_wasm_host.jit.ir import Kind
+from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
+from dotnet_wasm_host.jit.registers import Registers, moves
 from dotnet_wasm_host.wasm.assembly import (
     BLOCK,
     END,
@@ -31,16 +33,18 @@ from dotnet_wasm_host.wasm.assembly import (
     i32,
     load,
     local_get,
+    local_set,
+    local_tee,
     numeric,
     store,
 )
 from dotnet_wasm_host.wasm.binary import FunctionType, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dotnet_wasm_host.jit.control_flow import Block, Work
-    from dotnet_wasm_host.jit.ir import Operation
+    from dotnet_wasm_host.jit.ir import Operation, Range
 
 __all__ = ["THUNK", "FunctionEmitter"]
 
@@ -59,6 +63,7 @@ class FunctionEmitter:
     Args:
         blocks: what is reached from the entry.
         entry: the block that is entered.
+        taken: ranges of the frame whose address is taken somewhere in the method.
         helper: index of an imported function, by name.
         call_type: index of the type of an indirect call, by name.
         work: what the method may still cost.
@@ -68,10 +73,12 @@ class FunctionEmitter:
         self,
         blocks: Mapping[int, Block],
         entry: int,
+        taken: Sequence[Range],
         helper: Callable[[str], bytes],
         call_type: Callable[[str], int],
         work: Work,
     ) -> None:
+        self._work = work
         self._helper = helper
         self._call_type = call_type
         self.local_types: list[ValueType] = []
@@ -79,9 +86,12 @@ class FunctionEmitter:
         self._entry = entry
         self._temporaries: dict[str, int] = {}
         self._at = entry
+        self._current: Operation | None = None
         self._context: list[tuple[str, int]] = []
         self._dominators = Dominators(entry, {at: b.successors for at, b in blocks.items()}, work)
         self._loops, self._merges = self._classify()
+        self._registers = Registers(blocks, entry, self._repeated(), taken, work)
+        self.local_types += [slot.type for slot in self._registers.chosen]
 
     @property
     def repeats(self) -> bool:
@@ -90,17 +100,40 @@ class FunctionEmitter:
 
     def write_function(self) -> bytes:
         """The function's instructions."""
-        return self._tree(self._entry) + UNREACHABLE
+        return self._reload(self._registers.at_entry) + self._tree(self._entry) + UNREACHABLE
 
     # What operations are written with (ir.Emitter).
 
     def read(self, offset: int, value_type: ValueType) -> bytes:
         """Push a slot."""
+        slot = Slot(offset, value_type)
+        number = self._registers.number(slot)
+        # A rule that reads what it does not say reads memory, which is never stale.
+        if number is not None and self._current is not None and slot in self._current.uses:
+            return local_get(_PARAMETERS + number)
         return local_get(_LOCALS) + load(value_type.name.lower(), offset)
 
     def write(self, offset: int, value_type: ValueType, value: bytes) -> bytes:
         """Set a slot."""
-        return local_get(_LOCALS) + value + store(value_type.name.lower(), offset)
+        slot, current = Slot(offset, value_type), self._current
+        known = current if current is not None and slot in current.defs else None
+        return self._set(slot, value, known)
+
+    def _set(self, slot: Slot, value: bytes, after: Operation | None) -> bytes:
+        """Write a slot, and whatever registers it is in."""
+        number, of = self._registers.number(slot), slot.type.name.lower()
+        if number is not None:
+            value += local_tee(_PARAMETERS + number)
+        code = local_get(_LOCALS) + value + store(of, slot.offset)
+        stale = self._registers.stale(slot.offset, SIZES[slot.type], after)
+        return code + self._reload(other for other in stale if other != slot)
+
+    def _reload(self, slots: Iterable[Slot]) -> bytes:
+        return b"".join(
+            local_get(_LOCALS) + load(slot.type.name.lower(), slot.offset)
+            + local_set(_PARAMETERS + (self._registers.number(slot) or 0))
+            for slot in slots
+        )  # fmt: skip
 
     def address(self, offset: int) -> bytes:
         """Push the address of a place in the frame."""
@@ -195,23 +228,53 @@ class FunctionEmitter:
         return b"".join(code)
 
     def _operation(self, operation: Operation) -> bytes:
-        self._at = operation.at
+        self._at, self._current = operation.at, operation
         if operation.kind is Kind.MOVE:
             return self._move(operation)
         if operation.kind is Kind.ZERO:
             offset, size = operation.operands
-            return self.address(offset) + i32(0) + i32(size) + MEMORY_FILL
-        return operation.emit(self) if operation.emit else b""
+            code = self.address(offset) + i32(0) + i32(size) + MEMORY_FILL
+            return code + self._reload(self._registers.stale(offset, size, operation))
+        code = operation.emit(self) if operation.emit else b""
+        for span in operation.ranges:
+            if span.access in {Access.WRITE, Access.UPDATE}:
+                code += self._reload(self._registers.stale(span.offset, span.size, operation))
+        return code
 
     def _move(self, operation: Operation) -> bytes:
         """Pairs of destination and source, one after the other, as the interpreter does."""
-        of = "i32" if operation.name == "mov.4" else "i64"
-        operands = operation.operands
-        return b"".join(
-            local_get(_LOCALS) + local_get(_LOCALS) + load(of, operands[n + 1])
-            + store(of, operands[n])
-            for n in range(0, len(operands), 2)
-        )  # fmt: skip
+        pairs = list(moves(operation))
+        code = []
+        for to, of, width in pairs:
+            kind = self._registers.type_of_move(to, of, width)
+            number = self._registers.number(Slot(of, kind))
+            value = (
+                local_get(_LOCALS) + load(kind.name.lower(), of)
+                if number is None
+                else local_get(_PARAMETERS + number)
+            )
+            code.append(self._set(Slot(to, kind), value, operation if len(pairs) == 1 else None))
+        return b"".join(code)
+
+    def _repeated(self) -> set[int]:
+        """Blocks that are inside of a loop."""
+        number = self._dominators.number
+        before: dict[int, list[int]] = {}
+        for at, block in self._blocks.items():
+            for target in block.successors:
+                before.setdefault(target, []).append(at)
+        found: set[int] = set()
+        for head in self._loops:
+            body = {head}
+            pending = [at for at in before[head] if number[at] >= number[head]]
+            while pending:
+                at = pending.pop()
+                if at not in body:
+                    self._work.charge(1)
+                    body.add(at)
+                    pending += before.get(at, ())
+            found |= body
+        return found
 
     def _branch(self, at: int, operation: Operation, otherwise: int | None) -> bytes:
         assert operation.condition is not None
