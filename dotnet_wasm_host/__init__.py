@@ -48,6 +48,7 @@ from dotnet_wasm_host.errors import (
     MissingApi,
     RuntimeClosed,
     StackTooSmall,
+    StandaloneBuildError,
     TooManyCalls,
 )
 from dotnet_wasm_host.images.image import FrozenFunction, ImageManifest, RuntimeImage
@@ -68,6 +69,7 @@ from dotnet_wasm_host.runtime.registry import FunctionRegistry, FunctionState, L
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.json_functions import json_function
+    from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.pool.isolation import Isolation
     from dotnet_wasm_host.pool.pool import RuntimePool
     from dotnet_wasm_host.pool.portable import DotnetFunction
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.compiling import compile_csharp
     from dotnet_wasm_host.programs.completed import CompletedProgram, ProgramFailed
     from dotnet_wasm_host.programs.running import run_csharp
+    from dotnet_wasm_host.standalone.building import build_wasm
 
 __version__ = "0.1.0"
 
@@ -131,9 +134,12 @@ __all__ = [
     "RuntimeStats",
     "StackTooSmall",
     "StagedFunction",
+    "StandaloneBuildError",
+    "StandaloneModule",
     "SystemClock",
     "TooManyCalls",
     "WasiOptions",
+    "build_wasm",
     "capability_assembly",
     "compile_csharp",
     "json_function",
@@ -152,6 +158,8 @@ _LAZY = {
     "compile_csharp": "dotnet_wasm_host.programs.compiling",
     "run_csharp": "dotnet_wasm_host.programs.running",
     "json_function": "dotnet_wasm_host.imports.json_functions",
+    "StandaloneModule": "dotnet_wasm_host.linking.module",
+    "build_wasm": "dotnet_wasm_host.standalone.building",
 }
 
 

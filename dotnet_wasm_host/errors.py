@@ -22,6 +22,7 @@
      |- HostFunctionMissing   (LookupError)
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
+    |- StandaloneBuildError  (ValueError)
      |- HttpPolicyError       (PermissionError)
      |- ExtraNotInstalled     (ImportError)
      |- StackTooSmall
@@ -72,6 +73,7 @@ __all__ = [
     "MissingApi",
     "RuntimeClosed",
     "StackTooSmall",
+    "StandaloneBuildError",
     "TooManyCalls",
 ]
 
@@ -102,6 +104,10 @@ class DescriptorError(DotnetHostError, ValueError):
 
 class EngineUnavailable(DotnetHostError, ImportError):
     """The WebAssembly engine is not installed or does not exist for this Python."""
+
+
+class StandaloneBuildError(DotnetHostError, ValueError):
+    """What was asked for cannot be a standalone module; nothing was written."""
 
 
 class ExtraNotInstalled(DotnetHostError, ImportError):

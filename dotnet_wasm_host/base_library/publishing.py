@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, final
@@ -28,7 +28,15 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.trimming import TrimReport
 
-__all__ = ["Publication", "PublishedFunction", "open_published", "publish", "published_api"]
+__all__ = [
+    "Publication",
+    "PublishedFunction",
+    "TrimmedForFunction",
+    "open_published",
+    "publish",
+    "published_api",
+    "trim_for_function",
+]
 
 #: Describes the function in a published folder.
 DESCRIPTION_NAME = "function.json"
@@ -85,6 +93,51 @@ class Publication:
         return sum(self.files.values())
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class TrimmedForFunction:
+    """.NET as much of it as a function reaches, and the function.
+
+    Attributes:
+        trimmed: what is left, the function, its dependencies and the sample of the warm-up
+            among it.
+        own: simple name to content of the function's assembly, which is the first, and of its
+            dependencies.
+        unresolved: what dependencies refer to and nobody has; code that uses it throws.
+    """
+
+    trimmed: TrimmedSet = field(repr=False)
+    own: Mapping[str, bytes] = field(repr=False)
+    unresolved: tuple[str, ...]
+
+    def library(self) -> dict[str, bytes]:
+        """File name to content of what the function needs beside its own assemblies."""
+        return self.trimmed.files(without=(WARM_UP, *self.own))
+
+
+def trim_for_function(
+    function: bytes,
+    *,
+    function_id: str,
+    dependencies: tuple[bytes, ...] = (),
+    features: Mapping[str, bool] | None = None,
+    descriptors: tuple[tuple[str, str | bytes], ...] = (),
+    strict: bool = False,
+    progress: Callable[[str], object] | None = None,
+) -> TrimmedForFunction:
+    """Trim .NET for a function; arguments and errors are those of :func:`publish`."""
+    try:
+        own = {identify(content).name: content for content in (function, *dependencies)}
+    except MalformedImage as error:
+        raise AssemblyLoadError(
+            function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
+        ) from error
+    trimmed = _trim(ArtifactStore.locate(), own, features or {}, descriptors, progress)
+    function_name, *dependency_names = own
+    _refuse_unresolved(function_id, _unresolved(trimmed, own if strict else (function_name,)))
+    return TrimmedForFunction(trimmed, own, _unresolved(trimmed, dependency_names))
+
+
 def publish(
     function: bytes,
     folder: Path,
@@ -118,17 +171,17 @@ def publish(
         ArtifactError: the folder has something else in it, or cannot be written.
     """
     store = ArtifactStore.locate()
-    try:
-        own = {identify(content).name: content for content in (function, *dependencies)}
-    except MalformedImage as error:
-        raise AssemblyLoadError(
-            function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
-        ) from error
     _refuse_other_files(folder)
-    trimmed = _trim(store, own, features or {}, descriptors, progress)
-    function_name, *dependency_names = own
-    _refuse_unresolved(function_id, _unresolved(trimmed, own if strict else (function_name,)))
-    unresolved = _unresolved(trimmed, dependency_names)
+    result = trim_for_function(
+        function,
+        function_id=function_id,
+        dependencies=dependencies,
+        features=features,
+        descriptors=descriptors,
+        strict=strict,
+        progress=progress,
+    )
+    trimmed, own = result.trimmed, result.own
     data = SMALL_DATA if (features or {}).get(NO_TIME_ZONES, True) else DATA
     files = {name: store.read(name) for name in (CODE, data, *store.names(LICENSES))}
     for name, content in trimmed.assemblies.items():
@@ -141,7 +194,7 @@ def publish(
     files[DESCRIPTION_NAME] = _describe(function_id, handler_type, own)
     _write(store, folder, files)
     sizes = {name: len(content) for name, content in files.items() if not _is_aside(name)}
-    return Publication(folder, MappingProxyType(sizes), trimmed.report, unresolved)
+    return Publication(folder, MappingProxyType(sizes), trimmed.report, result.unresolved)
 
 
 def _is_aside(name: str) -> bool:

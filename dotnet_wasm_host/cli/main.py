@@ -9,6 +9,7 @@ import typer
 
 from dotnet_wasm_host import __version__
 from dotnet_wasm_host.cli import (
+    building,
     compiling,
     images,
     information,
@@ -37,6 +38,8 @@ app.command()(running.run)
 app.command(name="compile")(compiling.compile_sources)
 app.command()(compiling.contract)
 app.command(name="publish")(publishing.publish_function)
+app.command()(building.build)
+app.command()(building.inspect)
 app.command()(serving.serve)
 app.command()(information.info)
 app.command()(sizes.sizes)

@@ -173,6 +173,9 @@ class Engine(Protocol):
     def compile(self, wasm: bytes) -> CompiledModule:
         """Compile a module. ValueError if it is not valid WebAssembly."""
 
+    def validate(self, wasm: bytes) -> None:
+        """ValueError if a module is not valid WebAssembly. Compiles nothing."""
+
     def load(self, path: Path) -> CompiledModule:
         """Map a file of :meth:`CompiledModule.serialize`.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.imports.host import Host
 
-__all__ = ["ENTRIES_EVERYWHERE", "boot", "find_methods"]
+__all__ = ["ENTRIES_EVERYWHERE", "boot", "find_methods", "runtime_properties"]
 
 #: Options of the runtime with which every method begins with an instruction that counts how often
 #: it runs and that can be pointed at compiled code. The base is ``jiterpreter-opts.def``.
@@ -53,7 +53,7 @@ def boot(
     for option in options:
         _set_option(host, option)
     places = {name: _add_assembly(host, name, content) for name, content in assemblies}
-    properties = {**PROPERTIES, _NO_TIME_ZONES: str(not with_time_zones).lower()}
+    properties = runtime_properties(with_time_zones=with_time_zones)
     keys, values = list(properties), list(properties.values())
     host.call(
         "mono_wasm_load_runtime",
@@ -62,6 +62,11 @@ def boot(
     # The first round of background work starts the finalizer, which has no thread of its own.
     host.call("mono_background_exec")
     return places
+
+
+def runtime_properties(*, with_time_zones: bool) -> dict[str, str]:
+    """What the runtime is told when it starts. Without time zones every zone is UTC."""
+    return {**PROPERTIES, _NO_TIME_ZONES: str(not with_time_zones).lower()}
 
 
 def find_methods(

@@ -192,7 +192,8 @@ class ImageBuilder:
     def _build(self, name: str, assemblies: Mapping[str, bytes], data: str) -> ImageParts:
         code = self.code()
         with self.step(f"booting .NET {self.store.manifest.dotnet_version} once"):
-            guest, places = self._boot(code, assemblies, data)
+            guest, places = self._boot(code, assemblies, data, WasiOptions())
+            self._warm_up(guest, assemblies, WARM_UP)
         try:
             with self.step("freezing its memory into an image"):
                 manifest = self._manifest(name, assemblies)
@@ -205,12 +206,28 @@ class ImageBuilder:
         finally:
             guest.close()
 
+    def boot_guest(
+        self, assemblies: Mapping[str, bytes], data: str, wasi: WasiOptions, *, trimmed: bool
+    ) -> Guest:
+        """A guest that was booted and warmed, for those who freeze it in their own way.
+
+        Args:
+            assemblies: as for :meth:`image_of`.
+            data: name of the data module that it boots on.
+            wasi: what it sees of the world meanwhile.
+            trimmed: the assemblies were trimmed for a function, so only the first sample runs.
+                Otherwise all do that wait for nothing: what waits depends on the time it takes.
+        """
+        guest, _ = self._boot(self.code(), assemblies, data, wasi)
+        self._warm_up(guest, assemblies, WARM_UP[:1] if trimmed else WARM_UP[:2])
+        return guest
+
     def _boot(
-        self, code: CompiledModule, assemblies: Mapping[str, bytes], data: str
+        self, code: CompiledModule, assemblies: Mapping[str, bytes], data: str, wasi: WasiOptions
     ) -> tuple[Guest, dict[str, int]]:
         memory = self.engine.compile(self.store.read(data))
         instance = self.engine.instantiate(code, memory, memory_limit=MAX_MEMORY_BYTES)
-        host = Host(instance, _BUILD_LIMITS, WasiOptions())
+        host = Host(instance, _BUILD_LIMITS, wasi)
         options = ENTRIES_EVERYWHERE if self._method_entries else ()
         places = boot(host, assemblies.items(), with_time_zones=data == DATA, options=options)
         host.set_arguments([])
@@ -224,13 +241,17 @@ class ImageBuilder:
         limit = MAX_MEMORY_BYTES
         guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
         guest.initialize()
-        self._warm_up(guest, assemblies)
         return guest, places
 
-    def _warm_up(self, guest: Guest, assemblies: Container[str]) -> None:
+    def _warm_up(
+        self,
+        guest: Guest,
+        assemblies: Container[str],
+        samples: Sequence[tuple[str, str, tuple[bytes, ...]]],
+    ) -> None:
         """Run every path a function's life takes, so that instances start with them warm."""
         available = set(self.store.names("guest/"))
-        for sample, needed, payloads in WARM_UP:
+        for sample, needed, payloads in samples:
             # A published function's store has the samples that its image can run.
             if f"guest/{sample}.dll" not in available or (needed and needed not in assemblies):
                 continue

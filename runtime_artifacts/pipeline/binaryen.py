@@ -1,7 +1,7 @@
-"""Optimise modules with binaryen's ``wasm-opt``.
+"""Optimise and merge modules with binaryen's ``wasm-opt`` and ``wasm-merge``.
 
-It comes from the npm package ``binaryen``, a build of it for Node.js in one file. This is the
-one program of an upstream package that runs during a build; the lock file pins it by hash like
+They come from the npm package ``binaryen``, a build of it for Node.js in one file each. These are
+the programs of an upstream package that run during a build; the lock file pins them by hash like
 everything else. Optimising the runtime takes half a minute, so results are kept in the cache.
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm.binary import PREAMBLE
@@ -18,69 +20,108 @@ from runtime_artifacts.pipeline import fetch
 from runtime_artifacts.pipeline.node import node_command
 from runtime_artifacts.pipeline.progress import step
 
-__all__ = ["FLAGS", "PACKAGE", "optimise"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["FLAGS", "PACKAGE", "PRUNE_FLAGS", "merge", "optimise"]
 
 PACKAGE = "binaryen"
-_PROGRAM = "bin/wasm-opt"
 #: What the native module uses. ``--all-features`` would write a module that engines refuse.
-FLAGS = (
+_FEATURES = (
     "--enable-simd",
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-sign-ext",
     "--enable-nontrapping-float-to-int",
     "--enable-mutable-globals",
+)
+FLAGS = (
+    *_FEATURES,
     # For speed: -Oz is 20 kB smaller, equal after compression, and fib takes 7 % longer.
     "-O3",
 )
+#: Nothing but what no export reaches is taken out.
+PRUNE_FLAGS = (*_FEATURES, "--remove-unused-module-elements")
+#: One memory is left in the end.
+_MERGE_FLAGS = (*_FEATURES, "--enable-multimemory")
 #: Seconds; a busy machine needs some forty.
 _TIMEOUT = 1800
 
 
-def optimise(module: bytes, tarball: Path, cache: Path) -> bytes:
-    """``module``, optimised with :data:`FLAGS`, from ``cache`` if it was before.
+def optimise(module: bytes, tarball: Path, cache: Path, flags: Sequence[str] = FLAGS) -> bytes:
+    """``module``, optimised with ``flags``, from ``cache`` if it was before.
 
     ``tarball`` is the package's, verified.
     """
-    key = hashlib.sha256()
-    for part in (fetch.integrity(tarball).encode(), " ".join(FLAGS).encode(), module):
-        key.update(hashlib.sha256(part).digest())
-    path = cache / f"wasm-opt-{key.hexdigest()[:32]}.bin"
-    found = _read_cached(path)
-    if found is None:
-        with step("optimising the native module"):
-            found = _run(module, tarball)
-        _write_cached(path, found)
-    return found
+    program = _Program("wasm-opt", tarball, cache)
+    return program.run({"in.wasm": module}, flags, ["in.wasm"], "optimising a module")
 
 
-def _run(module: bytes, tarball: Path) -> bytes:
-    program = fetch.read_members(tarball, _PROGRAM.__eq__).get(_PROGRAM)
-    if program is None:
-        raise ArtifactError(f"{PACKAGE} has no file {_PROGRAM}")
-    with tempfile.TemporaryDirectory(prefix="wasm-opt-") as folder:
-        # The package says "CommonJS" in a package.json beside it; the suffix says it as well.
-        script, source, target = (Path(folder) / n for n in ("wasm-opt.cjs", "in.wasm", "out.wasm"))
-        script.write_bytes(program)
-        source.write_bytes(module)
-        command = [*node_command(), str(script), *FLAGS, str(source), "-o", str(target)]
-        try:
-            done = subprocess.run(  # noqa: S603 - a pinned program on files of our own
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=_TIMEOUT,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ArtifactError(f"wasm-opt could not run: {error}") from error
-        result = target.read_bytes() if target.is_file() else b""
-    if done.returncode or not result.startswith(PREAMBLE):
-        said = done.stdout.decode(errors="replace").strip()[-2000:]
-        raise ArtifactError(f"wasm-opt failed (exit code {done.returncode}): {said}")
-    return result
+def merge(modules: Mapping[str, bytes], tarball: Path, cache: Path) -> bytes:
+    """One module of several; each imports what others export under their name in ``modules``."""
+    files = {f"{name}.wasm": module for name, module in modules.items()}
+    named = [part for name in modules for part in (f"{name}.wasm", name)]
+    program = _Program("wasm-merge", tarball, cache)
+    return program.run(files, [*_MERGE_FLAGS, *named], [], "linking the standalone module")
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program of the package, whose results are kept."""
+
+    name: str
+    tarball: Path
+    cache: Path
+
+    def run(
+        self,
+        files: Mapping[str, bytes],
+        arguments: Sequence[str],
+        inputs: Sequence[str],
+        what: str,
+    ) -> bytes:
+        """What it makes of ``files`` with ``arguments``, and ``inputs`` behind them."""
+        key = hashlib.sha256()
+        parts = (fetch.integrity(self.tarball).encode(), " ".join(arguments).encode())
+        for part in (*parts, *files.values()):
+            key.update(hashlib.sha256(part).digest())
+        path = self.cache / f"{self.name}-{key.hexdigest()[:32]}.bin"
+        found = _read_cached(path)
+        if found is None:
+            with step(what):
+                found = self._run(files, [*arguments, *inputs])
+            _write_cached(path, found)
+        return found
+
+    def _run(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
+        member = f"bin/{self.name}"
+        program = fetch.read_members(self.tarball, member.__eq__).get(member)
+        if program is None:
+            raise ArtifactError(f"{PACKAGE} has no file {member}")
+        with tempfile.TemporaryDirectory(prefix=f"{self.name}-") as folder:
+            # The package says "CommonJS" in a package.json beside it; the suffix says it as well.
+            script, target = (Path(folder) / n for n in (f"{self.name}.cjs", "out.wasm"))
+            script.write_bytes(program)
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            command = [*node_command(), str(script), *arguments, "-o", str(target)]
+            try:
+                done = subprocess.run(  # noqa: S603 - a pinned program on files of our own
+                    command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    timeout=_TIMEOUT,
+                    check=False,
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise ArtifactError(f"{self.name} could not run: {error}") from error
+            result = target.read_bytes() if target.is_file() else b""
+        if done.returncode or not result.startswith(PREAMBLE):
+            said = done.stdout.decode(errors="replace").strip()[-2000:]
+            raise ArtifactError(f"{self.name} failed (exit code {done.returncode}): {said}")
+        return result
 
 
 def _read_cached(path: Path) -> bytes | None:

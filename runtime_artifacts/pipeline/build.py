@@ -28,6 +28,7 @@ from runtime_artifacts.pipeline import (
     native_cut,
     native_data,
     native_module,
+    standalone_template,
     time_zones,
     upstream,
 )
@@ -75,6 +76,11 @@ class Sources:
     def guest(self) -> Path:
         """The built C# side."""
         return self.root / "guest" / "bin"
+
+    @property
+    def adapter(self) -> Path:
+        """The compiled adapter of standalone modules."""
+        return self.root / "adapter" / "adapter.wasm"
 
     @property
     def images_file(self) -> Path:
@@ -135,7 +141,11 @@ def up_to_date(sources: Sources, stamp: str) -> bool:
 
 def inputs_fingerprint(sources: Sources) -> str:
     """Hash of all that decides what dist holds: pins, contracts, guest, licences and code."""
-    inputs = {"lock": sources.lock_file, "images": sources.images_file}
+    inputs = {
+        "lock": sources.lock_file,
+        "images": sources.images_file,
+        "adapter": sources.adapter,
+    }
     modules = (wasm, manifest_module, metadata, tables, webcil, facts, boot)
     package = (str(module.__file__) for module in modules)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
@@ -184,6 +194,9 @@ def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:
     code = binaryen.optimise(halves.code, sources.fetch(binaryen.PACKAGE), sources.cache)
     return {
         CODE: code,
+        standalone_template.NAME: standalone_template.link(
+            code, sources.adapter.read_bytes(), sources.fetch(binaryen.PACKAGE), sources.cache
+        ),
         "dotnet.data.wasm": data,
         "dotnet.data.utc.wasm": small_data,
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.errors import ArtifactError
-from runtime_artifacts.pipeline import fetch, native_module, upstream
+from runtime_artifacts.pipeline import adapter, fetch, native_module, upstream
 from runtime_artifacts.pipeline.build import Sources, build
 from runtime_artifacts.pipeline.progress import note
 
@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("verify", help="check every file of runtime_artifacts/dist")
     guest_parser = commands.add_parser("guest", help="compile the guest's C# into guest/bin")
     guest_parser.add_argument("--check", action="store_true", help="only say what is stale")
+    commands.add_parser("adapter", help="compile the adapter's C into adapter/adapter.wasm")
     commands.add_parser("describe", help="print the contract of the fetched native module")
     return parser
 
@@ -58,6 +59,9 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
         note(f"{len(files)} files, {sum(file.size for file in files):,} bytes, all intact")
     elif options.command == "guest":
         _build_guest(sources, check=options.check)
+    elif options.command == "adapter":
+        sources.adapter.write_bytes(adapter.compile_adapter())
+        build(sources)
     elif options.command == "describe":
         runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
         sys.stdout.write(native_module.describe(runtime.native, runtime.script).text)

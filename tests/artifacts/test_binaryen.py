@@ -11,7 +11,7 @@ from dotnet_wasm_host.wasm.module import Module
 from runtime_artifacts.pipeline import binaryen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from runtime_artifacts.pipeline.build import Sources
 
@@ -42,16 +42,18 @@ def test_a_module_is_optimised_and_remembered(
     assert isinstance(function, wasmtime.Func)
     assert function(store) == 42
     (kept,) = tmp_path.iterdir()
-    again = binaryen._run(MODULE, tarball)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    again = binaryen.optimise(MODULE, tarball, elsewhere)
     assert again == first
 
     runs: list[bytes] = []
 
-    def run(module: bytes, _: Path) -> bytes:
-        runs.append(module)
+    def run(_: object, files: Mapping[str, bytes], __: Sequence[str]) -> bytes:
+        runs.extend(files.values())
         return first
 
-    monkeypatch.setattr(binaryen, "_run", run)
+    monkeypatch.setattr(binaryen._Program, "_run", run)
     assert binaryen.optimise(MODULE, tarball, tmp_path) == first
     assert not runs
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")

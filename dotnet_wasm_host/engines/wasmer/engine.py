@@ -121,6 +121,11 @@ class WasmerEngine:
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
+    def validate(self, wasm: bytes) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.validate`."""
+        if not wasmer.Module.validate(self.store, wasm):
+            raise ValueError("not a valid WebAssembly module")
+
     def load(self, path: Path) -> WasmerCode | WasmerMemoryModule:
         """Map a file of ``serialize``, which the caller verified. ValueError if it is none."""
         with path.open("rb") as file:

@@ -156,6 +156,7 @@ _PROTOTYPES: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("wasm_engine_delete", None, (c_void_p,)),
     ("wasmtime_engine_increment_epoch", None, (c_void_p,)),
     ("wasmtime_module_new", c_void_p, (c_void_p, c_char_p, c_size_t, c_void_p)),
+    ("wasmtime_module_validate", c_void_p, (c_void_p, c_char_p, c_size_t)),
     ("wasmtime_module_deserialize_file", c_void_p, (c_void_p, c_char_p, c_void_p)),
     ("wasmtime_module_serialize", c_void_p, (c_void_p, POINTER(ByteVector))),
     ("wasmtime_module_imports", None, (c_void_p, POINTER(PointerVector))),

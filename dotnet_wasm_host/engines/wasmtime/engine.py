@@ -79,6 +79,14 @@ class WasmtimeEngine:
         except NativeError as error:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
+    def validate(self, wasm: bytes) -> None:
+        """See :meth:`dotnet_wasm_host.engines.base.Engine.validate`."""
+        api = self._native.api
+        try:
+            api.check(api.wasmtime_module_validate(self._native.pointer, wasm, len(wasm)))
+        except NativeError as error:
+            raise ValueError(f"not a valid WebAssembly module: {error}") from error
+
     def load(self, path: Path) -> WasmtimeModule:
         """Map a file of ``serialize``, which the caller verified. ValueError if it is none."""
         try:

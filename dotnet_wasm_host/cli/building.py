@@ -1,0 +1,177 @@
+"""``build`` and ``inspect``: one WebAssembly file with .NET inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dotnet_wasm_host.cli.console import print_json, progress
+from dotnet_wasm_host.cli.function_files import Dependencies, Handler, read_file
+from dotnet_wasm_host.linking.module import StandaloneModule
+from dotnet_wasm_host.standalone.building import build_wasm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dotnet_wasm_host.linking.description import Description
+
+__all__ = ["build", "inspect"]
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def _size(text: str) -> int:
+    """A number of bytes: ``128M``, ``3000000``."""
+    digits = text.rstrip("kKmMgG")
+    unit = _UNITS.get(text[len(digits) :].lower())
+    if unit is None or not digits.isdecimal():
+        raise typer.BadParameter(f"expected a size like 3000000 or 128M, found {text!r}")
+    return int(digits) * unit
+
+
+def build(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A .cs source file or a .dll; without it, the base layer for functions that its "
+            "host loads.",
+            exists=True,
+        ),
+    ] = None,
+    dependency: Dependencies = None,
+    handler: Handler = None,
+    function_id: Annotated[
+        str | None, typer.Option(help="Id of the function; by default the file's name.")
+    ] = None,
+    target: Annotated[
+        str,
+        typer.Option(
+            help="library: exports for a host; command: run by WASI hosts; extism: a plugin."
+        ),
+    ] = "library",
+    image: Annotated[
+        str, typer.Option(help="A built-in image; auto is .NET trimmed for the function.")
+    ] = "auto",
+    wasi: Annotated[
+        str, typer.Option(help="original: ten functions of WASI at most; full: files, too.")
+    ] = "original",
+    boot: Annotated[
+        str, typer.Option(help="inside: starts at once; at-start: half the size.")
+    ] = "inside",
+    layout: Annotated[
+        str, typer.Option(help="sparse: small; dense: wasmtime maps it copy-on-write.")
+    ] = "sparse",
+    js_log: Annotated[
+        bool, typer.Option("--js-log", help="What .NET prints goes to env.js_log.")
+    ] = False,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(parser=_size, metavar="SIZE", help="What memory may grow to, as 128M."),
+    ] = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option(parser=_size, metavar="SIZE", help="The largest file of use, as 3M."),
+    ] = None,
+    descriptor: Annotated[
+        list[Path] | None,
+        typer.Option(help="An ILLink descriptor file that keeps more; repeatable."),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
+) -> None:
+    """Write one WebAssembly file with a function and the .NET it needs, for any host."""
+    try:
+        module = build_wasm(
+            file,
+            function_id=function_id,
+            handler_type=handler,
+            dependencies=dependency or [],
+            target=target,  # type: ignore[arg-type] # checked there, as the next ones
+            image=image,
+            wasi=wasi,  # type: ignore[arg-type]
+            boot=boot,  # type: ignore[arg-type]
+            layout=layout,  # type: ignore[arg-type]
+            js_log=js_log,
+            max_memory_bytes=max_memory,
+            max_bytes=max_size,
+            descriptors=tuple((str(path), read_file(path)) for path in descriptor or []),
+            progress=progress,
+        )
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        raise typer.BadParameter(str(error)) from error
+    module.save(output)
+    if json_:
+        print_json({"file": str(output), **_report(module)})
+        return
+    typer.echo(f"{output}: {len(module.data):,} bytes, imports {', '.join(module.imports)}")
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A WebAssembly file.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
+) -> None:
+    """Show what is in a WebAssembly file that build wrote, or in any other."""
+    try:
+        module = StandaloneModule.parse(read_file(file))
+    except ValueError as error:
+        raise typer.BadParameter(f"{file}: {error}") from error
+    if json_:
+        print_json(_report(module))
+        return
+    typer.echo(f"{file}: {len(module.data):,} bytes\n")
+    if module.description is not None:
+        _describe(module.description)
+    _show("imports", module.imports)
+    _show("exports", module.exports)
+    _show("sections, bytes", (f"{size:12,}  {name}" for name, size in module.sizes.items()))
+
+
+def _describe(found: Description) -> None:
+    typer.echo(
+        f".NET {found.dotnet_version}, written by dotnet_wasm_host {found.package_version}: "
+        f"target {found.target}, wasi {found.wasi}, boot {found.boot}, image {found.image}\n"
+    )
+    _show(
+        "functions, with SHA-256",
+        (
+            f"{f.function_id}: {f.assembly_name}, SHA-256 {f.assembly_sha256}"
+            for f in found.functions
+        ),
+    )
+    sizes = sorted(found.assemblies.items(), key=lambda item: -item[1])
+    _show("assemblies, bytes", (f"{size:12,}  {name}" for name, size in sizes))
+
+
+def _show(title: str, lines: Iterable[str]) -> None:
+    typer.echo(f"{title}:")
+    for line in lines:
+        typer.echo(f"  {line}")
+    typer.echo()
+
+
+def _report(module: StandaloneModule) -> dict[str, object]:
+    found = module.description
+    return {
+        "imports": list(module.imports),
+        "exports": list(module.exports),
+        "sizes": dict(module.sizes),
+        "inside": None
+        if found is None
+        else {
+            "dotnet_version": found.dotnet_version,
+            "package_version": found.package_version,
+            "target": found.target,
+            "wasi": found.wasi,
+            "boot": found.boot,
+            "image": found.image,
+            "functions": [
+                {"id": f.function_id, "assembly": f.assembly_name, "sha256": f.assembly_sha256}
+                for f in found.functions
+            ],
+            "assemblies": dict(found.assemblies),
+        },
+    }

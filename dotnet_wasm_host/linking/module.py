@@ -1,0 +1,65 @@
+"""A standalone module as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.linking.description import read_description
+from dotnet_wasm_host.wasm.binary import PREAMBLE, MalformedModule
+from dotnet_wasm_host.wasm.module import Module, SectionId
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from dotnet_wasm_host.linking.description import Description
+
+__all__ = ["StandaloneModule"]
+
+
+@dataclass(frozen=True, slots=True)
+class StandaloneModule:
+    """One WebAssembly file with .NET inside.
+
+    Attributes:
+        data: the file's content.
+        imports: what its host must give, as ``"module.name"``.
+        exports: names of what it offers.
+        sizes: bytes by section (``"code"``, ``"data"``, ...), and ``"total"``.
+        description: what is inside; ``None`` if this library did not write the file.
+    """
+
+    data: bytes = field(repr=False)
+    imports: tuple[str, ...]
+    exports: tuple[str, ...]
+    sizes: Mapping[str, int]
+    description: Description | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, data: bytes) -> StandaloneModule:
+        """Read a file. ValueError if it is no WebAssembly module."""
+        try:
+            module = Module.parse(data)
+            sizes = dict[str, int]()
+            for section, body in module.sections:
+                name = SectionId(section).name.lower()
+                sizes[name] = sizes.get(name, 0) + len(body)
+            return cls(
+                data,
+                tuple(f"{item.module}.{item.name}" for item in module.imports()),
+                tuple(export.name for export in module.exports()),
+                MappingProxyType({**sizes, "total": len(data)}),
+                read_description(module),
+            )
+        except MalformedModule as error:
+            found = "a module" if data.startswith(PREAMBLE) else "no WebAssembly"
+            raise ValueError(
+                f"expected a WebAssembly module, found {found} ({error}); name another file"
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file."""
+        Path(path).write_bytes(self.data)

@@ -1,0 +1,220 @@
+"""Put a function and the .NET it needs into one WebAssembly file."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, get_args
+
+from dotnet_wasm_host import abi
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.assembly import Assembly
+from dotnet_wasm_host.base_library.configurations import DATA, IMAGE_NAMES
+from dotnet_wasm_host.engines import get_engine
+from dotnet_wasm_host.guest.function_source import read_source
+from dotnet_wasm_host.guest.loading import load_function
+from dotnet_wasm_host.images.boot import runtime_properties
+from dotnet_wasm_host.images.builder import ImageBuilder
+from dotnet_wasm_host.images.progress import announce
+from dotnet_wasm_host.images.standalone import LoadedEntry, booted_memory
+from dotnet_wasm_host.linking.description import Description
+from dotnet_wasm_host.linking.memory import Assemblies, Function
+from dotnet_wasm_host.linking.options import Boot, ModuleOptions, require_one_of
+from dotnet_wasm_host.linking.template import NAME
+from dotnet_wasm_host.linking.writing import check_functions, write_module
+from dotnet_wasm_host.standalone.fixed_world import fixed_world
+from dotnet_wasm_host.standalone.functions import GivenFunction, read_function
+from dotnet_wasm_host.standalone.libraries import (
+    AUTO,
+    BASE_LAYER,
+    Library,
+    image_library,
+    trimmed_library,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dotnet_wasm_host.assembly import DependencySource
+    from dotnet_wasm_host.guest.function_source import FunctionSource as LoadSource
+    from dotnet_wasm_host.linking.memory import BootedMemory
+    from dotnet_wasm_host.linking.module import StandaloneModule
+    from dotnet_wasm_host.linking.options import SegmentLayout, Target, Wasi
+    from dotnet_wasm_host.standalone.functions import FunctionSource
+
+__all__ = ["build_wasm"]
+
+
+def build_wasm(
+    function: FunctionSource | None = None,
+    *,
+    function_id: str | None = None,
+    handler_type: str | None = None,
+    dependencies: DependencySource = (),
+    target: Target = "library",
+    image: str = AUTO,
+    wasi: Wasi = "original",
+    boot: Boot = "inside",
+    layout: SegmentLayout = "sparse",
+    js_log: bool = False,
+    max_memory_bytes: int | None = None,
+    max_bytes: int | None = None,
+    features: Mapping[str, bool] | None = None,
+    descriptors: tuple[tuple[str, str | bytes], ...] = (),
+    progress: Callable[[str], object] | None = None,
+) -> StandaloneModule:
+    """Make one WebAssembly file with .NET inside, for any host that has WASI preview 1.
+
+    The same input gives the same bytes.
+
+    >>> import dotnet_wasm_host as dwh
+    >>> dwh.build_wasm(Path("greet.cs")).save("greet.wasm")
+
+    Args:
+        function: C# text, a :class:`~pathlib.Path` of a ``.cs`` or ``.dll`` file, file names with
+            their texts, or an assembly. Without it the file is the base layer: its host loads
+            functions.
+        function_id: the function's id; by default the file's stem, else its assembly's name.
+        handler_type: full name of the handler, if there are several.
+        dependencies: assemblies that the function brings: a file, a folder, a ``.nupkg``, or a
+            list of these and of assemblies as values.
+        target: ``"library"`` has the exports of the original TypeScript host's module,
+            ``"command"`` is run: a function on standard input and output, or a program with its
+            ``Main``; ``"extism"`` is an Extism plugin.
+        image: ``"auto"`` for what the function reaches, or the name of a built-in image, which
+            also runs what a host loads later.
+        wasi: ``"original"`` imports no more of WASI than the original host gives; ``"full"`` has
+            files.
+        boot: ``"inside"`` carries the memory of a booted .NET and starts at once;
+            ``"at-start"`` is about half as large and boots when it is started.
+        layout: ``"sparse"`` leaves zeros out; ``"dense"`` writes memory as one segment, which
+            wasmtime maps copy-on-write.
+        js_log: what .NET prints goes to ``env.js_log(pointer, length)``.
+        max_memory_bytes: what linear memory may grow to, 1 MiB..2 GiB.
+        max_bytes: the largest file that is of use.
+        features: feature switches, as ``dotnet-wasm-host publish`` has them.
+        descriptors: name and XML of ILLink descriptors that keep what the function reaches by
+            reflection alone.
+        progress: told what takes longer than a moment.
+
+    Raises:
+        StandaloneBuildError: no host could run it: it needs a host function, a network or
+            JavaScript; or the function does not fit the target.
+        CompilationError: the source has errors.
+        AssemblyLoadError, HandlerNotFound: .NET refuses it, or it uses what is not there.
+        LimitExceeded: it does not fit ``max_memory_bytes`` or ``max_bytes``.
+        ValueError: an option is none of its values.
+    """
+    options = ModuleOptions(target, wasi, layout, js_log, max_memory_bytes, max_bytes)
+    require_one_of("boot", boot, get_args(Boot))
+    require_one_of("image", image, (AUTO, *IMAGE_NAMES))
+    progress = progress or announce
+    given = None
+    if function is not None:
+        given = read_function(
+            function,
+            dependencies,
+            function_id=function_id,
+            handler_type=handler_type,
+            target=target,
+            progress=progress,
+        )
+    check_functions([given.function_id] if given is not None else [], options)
+    if given is None or image != AUTO:
+        library = image_library(BASE_LAYER if image == AUTO else image, given, progress)
+    else:
+        library = trimmed_library(given, features or {}, descriptors, progress)
+    source = _source(given, library) if given else None
+    booted = _boot(given, source, library, progress)
+    start = booted if boot == "inside" else _assemblies(booted, given, source, library)
+    module = write_module(
+        ArtifactStore.locate().read(NAME),
+        start,
+        options,
+        _describe(start, library, options, boot),
+        is_program=given is not None and given.program is not None,
+    )
+    get_engine("wasmtime").validate(module.data)
+    return module
+
+
+def _source(given: GivenFunction, library: Library) -> LoadSource:
+    dependencies = [Assembly(name, content) for name, content in given.dependencies.items()]
+    source = read_source(
+        given.function_id,
+        given.assembly,
+        dependencies,
+        given.handler_type or None,
+        library.names,
+    )
+    if library.image == AUTO:  # the trimmer has looked
+        return source
+    return source.resolved(given.function_id, library.names)
+
+
+def _boot(
+    given: GivenFunction | None,
+    source: LoadSource | None,
+    library: Library,
+    progress: Callable[[str], object],
+) -> BootedMemory:
+    """.NET booted, with the function loaded. Who boots at the start wants to know that it can."""
+    builder = ImageBuilder(get_engine(None), progress)
+    with builder.step("booting .NET once"):
+        guest = builder.boot_guest(
+            library.files, library.data, fixed_world(), trimmed=library.image == AUTO
+        )
+    try:
+        loaded = []
+        if given is not None and source is not None:
+            report = load_function(
+                guest, given.function_id, source.image, source.dependencies, source.handler_type
+            )
+            digest = hashlib.sha256(source.image).hexdigest()
+            function = Function(given.function_id, report.assembly_name, digest)
+            loaded.append(LoadedEntry(function, report.handle))
+        return booted_memory(guest, loaded)
+    finally:
+        guest.close()
+
+
+def _assemblies(
+    booted: BootedMemory,
+    given: GivenFunction | None,
+    source: LoadSource | None,
+    library: Library,
+) -> Assemblies:
+    requests = []
+    if given is not None and source is not None:
+        requests.append(
+            abi.pack_load(
+                given.function_id.encode(),
+                source.handler_type.encode(),
+                source.image,
+                source.dependencies,
+            )
+        )
+    return Assemblies(
+        files=library.files,
+        properties=runtime_properties(with_time_zones=library.data == DATA),
+        data=ArtifactStore.locate().read(library.data),
+        functions=booted.functions,
+        requests=requests,
+    )
+
+
+def _describe(
+    start: BootedMemory | Assemblies, library: Library, options: ModuleOptions, boot: Boot
+) -> Description:
+    # The package gathers what its rooms offer; it is not there yet while they are imported.
+    from dotnet_wasm_host import __version__  # noqa: PLC0415
+
+    return Description(
+        dotnet_version=ArtifactStore.locate().manifest.dotnet_version,
+        package_version=__version__,
+        target=options.target,
+        wasi=options.wasi,
+        boot=boot,
+        image=library.image,
+        assemblies={name: len(content) for name, content in library.files.items()},
+        functions=start.functions,
+    )

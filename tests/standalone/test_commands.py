@@ -1,0 +1,66 @@
+"""``dotnet-wasm-host build`` and ``inspect``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from tests.cli.test_commands import FAIL, GREET, Command
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    return Command(tmp_path_factory.mktemp("build"))
+
+
+def test_build_writes_a_file_that_inspect_reads(command: Command) -> None:
+    greet = command.write("greet.cs", GREET)
+    done = command("build", greet, "-o", "greet.wasm", "--boot", "at-start", "--max-size", "3M")
+    assert done.returncode == 0, done.stderr
+    module = dwh.StandaloneModule.parse((command.folder / "greet.wasm").read_bytes())
+    assert f"{len(module.data):,} bytes".encode() in done.stdout
+    shown = command("inspect", "greet.wasm")
+    assert shown.returncode == 0, shown.stderr
+    for text in (
+        b".NET 10.",
+        b"  greet: ",
+        b"wasi_snapshot_preview1.fd_write",
+        b"load_assembly",
+        b"System.Private.CoreLib.wasm",
+        b"  data",
+        b"boot at-start, image auto",
+    ):
+        assert text in shown.stdout
+    report = json.loads(command("inspect", "greet.wasm", "--json").stdout)
+    assert report["inside"]["functions"][0]["id"] == "greet"
+    assert report["sizes"]["total"] == len(module.data)
+    assert report["imports"] == list(module.imports)
+
+
+def test_what_cannot_be_built_is_not_written(command: Command) -> None:
+    fail = command.write("fail.cs", FAIL)
+    for options, code, message in (
+        (("--max-size", "1M"), 1, b"at most 1,048,576 bytes"),
+        (("--max-size", "much"), 2, b"expected a size like"),
+        (("--target", "page"), 2, b"expected target to be one of"),
+        (("--target", "extism", "--function-id", "memory"), 1, b"expected another id"),
+    ):
+        done = command("build", fail, "-o", "no.wasm", *options)
+        assert done.returncode == code, done.stderr
+        assert message in b" ".join(done.stderr.replace("\u2502".encode(), b"").split())
+        assert not (command.folder / "no.wasm").exists()
+
+
+def test_inspect_refuses_what_is_no_module(command: Command) -> None:
+    text = command.write("text.wasm", "no module")
+    done = command("inspect", text)
+    assert done.returncode == 2
+    assert b"found no WebAssembly" in done.stderr
+
+
+def test_inspect_reads_modules_of_others(command: Command) -> None:
+    (command.folder / "other.wasm").write_bytes(b"\0asm\1\0\0\0")
+    done = command("inspect", "other.wasm", "--json")
+    assert json.loads(done.stdout)["inside"] is None
