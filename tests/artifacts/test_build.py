@@ -35,9 +35,9 @@ def clone(sources: Sources, root: Path) -> Sources:
     for package in fetch.read_lock(sources.lock_file):
         path = fetch.fetch(package, sources.cache)
         (copied.cache / path.name).symlink_to(path)
-    for path in sources.cache.glob("wasm-opt-*"):
+    for path in sources.cache.glob("wasm-*-*"):
         (copied.cache / path.name).symlink_to(path)
-    for name in ("images", "licenses", "native_builds"):
+    for name in ("adapter", "images", "licenses", "native_builds"):
         shutil.copytree(sources.root / name, root / name)
     shutil.copytree(sources.guest, copied.guest)
     return copied
