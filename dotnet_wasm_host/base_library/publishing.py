@@ -32,6 +32,7 @@ __all__ = [
     "Publication",
     "PublishedFunction",
     "TrimmedForFunction",
+    "is_publication",
     "open_published",
     "publish",
     "published_api",
@@ -294,6 +295,11 @@ def _clear(folder: Path) -> None:
     (folder / MANIFEST_NAME).unlink()
     for name in old.names():
         (folder / name).unlink(missing_ok=True)
+
+
+def is_publication(path: Path) -> bool:
+    """Whether a path is a folder that :func:`publish` wrote."""
+    return (path / DESCRIPTION_NAME).is_file() and (path / MANIFEST_NAME).is_file()
 
 
 def open_published(folder: Path) -> tuple[ArtifactStore, PublishedFunction]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from dotnet_wasm_host.base_library.publishing import is_publication
 from dotnet_wasm_host.cli.console import ProgramExit, progress, running
 from dotnet_wasm_host.cli.function_files import (
     Dependencies,
-    FunctionFile,
     Handler,
     read_file,
 )
@@ -26,8 +26,14 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.programs.program import Program
+    from dotnet_wasm_host.runtime.registry import LoadedFunction
 
 __all__ = ["demo", "run"]
+
+ProgramFile = Annotated[
+    Path,
+    typer.Argument(help="A .cs or .dll file, or a folder that was published.", exists=True),
+]
 
 _DEMO = """\
 using System;
@@ -82,7 +88,7 @@ def _timed(what: str, started: float) -> None:
 
 
 def run(
-    file: FunctionFile,
+    file: ProgramFile,
     args: Annotated[
         list[str] | None, typer.Argument(help="Arguments of a program, after '--'.")
     ] = None,
@@ -93,8 +99,11 @@ def run(
     dependency: Dependencies = None,
     handler: Handler = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds the call may take.")] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say on stderr what was found.")
+    ] = False,
 ) -> None:
-    """Run a program or a function.
+    """Run a program or a function: C# source, an assembly, or a folder that was published.
 
     A program (top-level statements, Main) has the terminal: its output, errors and exit code
     are those of this command. A function's payload is what is piped in, its result goes to
@@ -102,26 +111,66 @@ def run(
     """
     if payload is not None and payload_file is not None:
         raise typer.BadParameter("give --payload or --payload-file, not both")
+    call = _Call(tuple(args or ()), payload, payload_file, Limits(timeout=timeout))
+    if is_publication(file):
+        _say(verbose, f"{file}: a function published with its own .NET")
+        _run_published(file, handler, call)
+        return
     given = read_program(file, dependency or [], output="detect", progress=progress)
     RuntimeImage.load(progress=progress)
-    limits = Limits(timeout=timeout)
     if given.has_entry_point and handler is None:
+        _say(verbose, f"{file}: the program {given.assembly.name}")
         if payload is not None or payload_file is not None:
             raise typer.BadParameter(f"{file} is a program and has no payload; pipe its input in")
-        raise ProgramExit(_run_program(given, tuple(args or ()), limits))
-    if args:
+        raise ProgramExit(_run_program(given, call.args, call.limits))
+    with Runtime(limits=call.limits, wasi=_aside()) as runtime:
+        function = runtime.load_assembly(
+            file.stem,
+            given.assembly,
+            dependencies=given.dependencies.values(),
+            handler_type=handler,
+        )
+        _say(verbose, f"{file}: the handler {function.handler_type}")
+        _invoke(function, call)
+
+
+class _Call(NamedTuple):
+    """How something is called, as far as it can be called that way."""
+
+    args: tuple[str, ...]
+    payload: str | None
+    payload_file: Path | None
+    limits: Limits
+
+
+def _aside() -> WasiOptions:
+    """What a function prints goes to stderr; its result has stdout."""
+    return WasiOptions(stdout=sys.stderr.buffer, stderr=sys.stderr.buffer)
+
+
+def _say(verbose: bool, what: str) -> None:
+    """On a terminal without being asked: there it is in nobody's way."""
+    if verbose or sys.stderr.isatty():
+        progress(what)
+
+
+def _run_published(folder: Path, handler: str | None, call: _Call) -> None:
+    if handler is not None:
+        raise typer.BadParameter(f"{folder} was published with its handler; leave --handler out")
+    image = RuntimeImage.open(folder)
+    with Runtime(image, limits=call.limits, wasi=_aside()) as runtime:
+        (function,) = runtime.functions.values()
+        _invoke(function, call)
+
+
+def _invoke(function: LoadedFunction, call: _Call) -> None:
+    if call.args:
         raise typer.BadParameter(
-            f"{file} is a function and takes no arguments; give it a --payload"
+            f"{function.handler_type} is a handler and takes no arguments; give it a --payload"
         )
-    data = _read_payload(payload, payload_file)
-    wasi = WasiOptions(stdout=sys.stderr.buffer, stderr=sys.stderr.buffer)
-    with Runtime(limits=limits, wasi=wasi) as runtime:
-        dependencies = given.dependencies.values()
-        runtime.load_assembly(
-            file.stem, given.assembly, dependencies=dependencies, handler_type=handler
-        )
-        with running():
-            result = runtime.invoke(file.stem, data)
+    data = _read_payload(call.payload, call.payload_file)
+    with running():
+        result = function.invoke(data)
     sys.stdout.buffer.write(result)
     sys.stdout.buffer.flush()
     if sys.stdout.isatty() and result and not result.endswith(b"\n"):

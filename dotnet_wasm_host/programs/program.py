@@ -13,6 +13,7 @@ from dotnet_wasm_host.ecma335.metadata import has_entry_point
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError
 from dotnet_wasm_host.packages.references import PackageLibraries
 from dotnet_wasm_host.programs.directives import error_at, read_files
+from dotnet_wasm_host.programs.folders import is_build_output, main_assembly
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.roslyn.compiler import PROGRAM_NAME
 
@@ -57,7 +58,8 @@ def read_program(
     """A program from source text, a ``.cs`` file, a ``.dll`` file, or several files' texts.
 
     Args:
-        source: text is C#; a path is a :class:`~pathlib.Path`.
+        source: text is C#; a path is a :class:`~pathlib.Path`, also of a folder that ``dotnet
+            publish`` wrote. What the SDK put beside a DLL belongs to the program.
         references: what the program uses.
         output: ``"detect"`` if it may be a library with a handler as well.
         timeout: seconds the compilation may take.
@@ -74,10 +76,15 @@ def read_program(
     name = PROGRAM_NAME
     if isinstance(source, PathLike):
         path = Path(source)
+        if path.is_dir():
+            path = main_assembly(path)
         content = path.read_bytes()
         if path.suffix.lower() == ".dll" or content[:2] == b"MZ":
-            _, libraries = _find_packages(packages, resolver)
-            return Program(_read_assembly(path, content), {**libraries, **dependencies})
+            own = _read_assembly(path, content)
+            brought = _find_packages(packages, resolver).libraries
+            known = {**brought, **_read_beside(path), **dependencies}
+            known.pop(own.name, None)
+            return Program(own, known)
         if path.suffix.lower() != ".cs" and content[:2] != b"#!":
             raise MarshallingError(
                 f"{path} is not C#: expected a .cs or .dll file, or one that begins with '#!'"
@@ -103,6 +110,11 @@ def _read_references(references: DependencySource) -> dict[str, bytes]:
         raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
     except OSError as error:
         raise MarshallingError(f"a reference cannot be read: {error}") from error
+
+
+def _read_beside(path: Path) -> dict[str, bytes]:
+    """What the SDK put beside the assembly of a project."""
+    return _read_references(path.parent) if is_build_output(path) else {}
 
 
 def _find_packages(

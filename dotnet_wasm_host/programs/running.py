@@ -77,8 +77,8 @@ def run_csharp(
     'Hello, Ada\n'
 
     Args:
-        program: C# text, a :class:`~pathlib.Path` of a ``.cs`` or ``.dll`` file, or file names
-            with their texts.
+        program: C# text, a :class:`~pathlib.Path` of a ``.cs`` or ``.dll`` file or of a folder
+            that ``dotnet publish`` wrote, or file names with their texts.
         args: what ``Main`` is given.
         input: what ``Console.In`` reads; nothing by default.
         encoding: how text becomes bytes and back; ``None`` for bytes.

@@ -176,6 +176,24 @@ def test_what_is_not_csharp_is_said(command: Command) -> None:
     assert b"takes no arguments" in done.stderr
 
 
+def test_run_takes_published_folders_and_says_what_it_found(command: Command) -> None:
+    done = command("publish", command.write("greet.cs", GREET), "-o", "out")
+    assert done.returncode == 0, done.stderr
+    done = command("run", "out", "--verbose", stdin=b"you")
+    assert (done.returncode, done.stdout) == (0, b"Hello, you"), done.stderr
+    assert b"out: a function published with its own .NET" in done.stderr
+    assert b"greeting" in done.stderr
+    assert command("run", "out", "--", "argument").returncode == 122
+    assert command("run", "out", "--handler", "Greeter").returncode == 122
+
+    source = command.write("app.cs", PROGRAM)
+    done = command("run", "-v", source, "--", "a")
+    assert (done.returncode, done.stdout) == (9, b"a \n")
+    assert b"app.cs: the program app" in done.stderr
+    assert b"app.cs:" not in command("run", source).stderr
+    assert b"greet.cs: the handler Greeter" in command("run", "-v", "greet.cs").stderr
+
+
 def test_version(command: Command) -> None:
     assert command("--version").stdout.decode() == f"dotnet-wasm-host {dwh.__version__}\n"
     assert b"Commands" in command().stdout
