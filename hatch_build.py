@@ -32,9 +32,9 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
         # A build front end runs this file by path, so the checkout is not importable yet.
         sys.path.insert(0, str(root))
         try:
-            from dotnet_wasm_host.artifacts.store import MANIFEST_NAME  # noqa: PLC0415
-            from runtime_artifacts.pipeline.build import Sources, build  # noqa: PLC0415
-            from runtime_artifacts.pipeline.sbom import (  # noqa: PLC0415
+            from dotnet_wasm_host.artifacts.store import MANIFEST_NAME
+            from runtime_artifacts.pipeline.build import Sources, build
+            from runtime_artifacts.pipeline.sbom import (
                 SBOM_NAME,
                 bill_of_materials,
             )

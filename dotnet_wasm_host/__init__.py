@@ -17,6 +17,7 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
         runtime.unload_assembly("greet")
 """
 
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.assembly import Assembly, Diagnostic
@@ -167,9 +168,7 @@ def __getattr__(name: str) -> object:
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - needed here only
-
-    value = getattr(import_module(module), name)
+    value = getattr(_import_module(module), name)
     globals()[name] = value
     return value
 

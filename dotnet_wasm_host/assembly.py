@@ -141,7 +141,7 @@ def _of_path(path: Path) -> Iterator[tuple[bytes, str]]:
             if _is_managed(content):
                 yield content, str(file)
     elif path.suffix.lower() == ".nupkg":
-        from dotnet_wasm_host.packages.archive import read_libraries  # noqa: PLC0415 - seldom needed
+        from dotnet_wasm_host.packages.archive import read_libraries
 
         for name, content in read_libraries(path.read_bytes(), str(path)).items():
             yield content, f"{path}/{name}"

@@ -142,7 +142,7 @@ class ImageCache:
             self._replace(path.with_suffix(".ok"), _stamp(path, digest).encode())
 
     def _replace(self, path: Path, content: bytes) -> None:
-        import tempfile  # noqa: PLC0415 - slow to import, needed where something is built
+        import tempfile
 
         descriptor, temporary = tempfile.mkstemp(dir=self.root, suffix=".tmp")
         try:
@@ -165,7 +165,7 @@ def default_folder() -> Path:
             return Path(caches, NAME)
         if not caches and home.startswith("/"):
             return Path(home, ".cache", NAME)
-    import platformdirs  # noqa: PLC0415
+    import platformdirs
 
     return Path(platformdirs.user_cache_dir(NAME))
 

@@ -69,7 +69,7 @@ class ArtifactStore:
     @cached_property
     def manifest(self) -> Manifest:
         """What is in the folder. ArtifactError if the manifest is damaged."""
-        from dotnet_wasm_host.artifacts.manifest import Manifest  # noqa: PLC0415 - see locate
+        from dotnet_wasm_host.artifacts.manifest import Manifest
 
         try:
             return Manifest.parse(self._data, str(self.root / MANIFEST_NAME))

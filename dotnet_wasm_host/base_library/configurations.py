@@ -81,7 +81,7 @@ class Configuration:
     ) -> dict[str, bytes]:
         """File name to content of the image's assemblies; takes seconds."""
         # Slow to import, and needed where an image is made.
-        from dotnet_wasm_host.trimming import TrimOptions, trim  # noqa: PLC0415
+        from dotnet_wasm_host.trimming import TrimOptions, trim
 
         roots = (CONTRACT, *self.guest, *self.samples)
         available = _available(store, roots)

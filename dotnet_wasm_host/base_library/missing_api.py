@@ -234,7 +234,7 @@ class MissingApiAdvice:
 
     def _api(self) -> ApiSurface:
         if self._surface is None:
-            from dotnet_wasm_host.trimming.api_surface import ApiSurface  # noqa: PLC0415 - slow
+            from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
             paths = ArtifactStore.locate().names("framework/")
             base_library = {Path(path).stem for path in paths}

@@ -148,7 +148,7 @@ def _assemblies(store: ArtifactStore, configuration: Configuration | None) -> di
 @cache
 def _compressed(data: bytes) -> int:
     try:
-        import brotli  # noqa: PLC0415 - of the extra, for this command
+        import brotli
     except ImportError:
         raise DotnetHostError(
             "measuring compressed sizes needs brotli: pip install 'dotnet-wasm-host[sizes]'"

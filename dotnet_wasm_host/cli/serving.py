@@ -34,7 +34,7 @@ def serve(*, token_file: Path | None, **values: Any) -> None:
     DOTNET_WASM_HOST_SERVE_WAITING. Values of repeatable options are separated by spaces there.
     """
     try:
-        from dotnet_wasm_host.worker.serving import serve as run  # noqa: PLC0415 - an extra
+        from dotnet_wasm_host.worker.serving import serve as run
     except ModuleNotFoundError as error:
         raise typer.BadParameter(
             f"{error.name} is not installed; run: pip install 'dotnet-wasm-host[worker]'"

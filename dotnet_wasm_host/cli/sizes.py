@@ -35,7 +35,7 @@ def sizes(
     ] = False,
 ) -> None:
     """Show what must be shipped to run each image: raw, with brotli, and by component."""
-    from dotnet_wasm_host.base_library.sizes import measure  # noqa: PLC0415 - imports the trimmer
+    from dotnet_wasm_host.base_library.sizes import measure
 
     names = images or [name for name in IMAGE_NAMES if name != FULL]
     unknown = [name for name in names if name not in IMAGE_NAMES]
@@ -44,7 +44,7 @@ def sizes(
     store = ArtifactStore.locate()
     found = {name: measure(store, name, progress) for name in names}
     if treemap is not None:
-        from dotnet_wasm_host.cli.treemap import treemap as draw  # noqa: PLC0415 - seldom asked
+        from dotnet_wasm_host.cli.treemap import treemap as draw
 
         captions = [f"{s.compressed_bytes / 1e6:.2f} MB compressed" for s in found.values()]
         picture = draw([size.content for size in found.values()], captions)
@@ -60,8 +60,8 @@ def sizes(
 
 
 def _print_trees(found: dict[str, ImageSize]) -> None:
-    from rich import print as rich_print  # noqa: PLC0415 - slow to import, seldom needed
-    from rich.tree import Tree  # noqa: PLC0415
+    from rich import print as rich_print
+    from rich.tree import Tree
 
     for name, size in found.items():
         tree = Tree(

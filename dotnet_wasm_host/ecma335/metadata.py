@@ -171,7 +171,7 @@ class Metadata:
         if isinstance(table, Table):
             return self._tables.rows(table)
         # Making the classes takes 10 ms, which a start without a trimmer need not wait for.
-        from dotnet_wasm_host.ecma335.rows import read_rows  # noqa: PLC0415
+        from dotnet_wasm_host.ecma335.rows import read_rows
 
         return read_rows(table, self._tables.rows)
 

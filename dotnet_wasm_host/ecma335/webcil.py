@@ -106,8 +106,8 @@ def unwrap(wasm: bytes) -> bytes:
     if wasm.startswith(MAGIC):
         return wasm
     # Needed where artifacts are made; reading an assembly's name must not import it.
-    from dotnet_wasm_host.wasm.binary import MalformedModule  # noqa: PLC0415
-    from dotnet_wasm_host.wasm.module import Module  # noqa: PLC0415
+    from dotnet_wasm_host.wasm.binary import MalformedModule
+    from dotnet_wasm_host.wasm.module import Module
 
     try:
         segments = Module.parse(wasm).passive_segments()

@@ -48,7 +48,7 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
 
 @cache
 def _wasmtime(stack_bytes: int) -> Engine:
-    from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine  # noqa: PLC0415
+    from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 
     return WasmtimeEngine(stack_bytes=stack_bytes)
 
@@ -63,7 +63,7 @@ def _wasmer() -> Engine:
             "use engine='wasmtime', the default, or CPython 3.10"
         )
     try:
-        from dotnet_wasm_host.engines.wasmer.engine import WasmerEngine  # noqa: PLC0415
+        from dotnet_wasm_host.engines.wasmer.engine import WasmerEngine
     except ImportError as error:
         raise EngineUnavailable(
             f"wasmer cannot be imported ({error}); run: pip install 'dotnet-wasm-host[wasmer]'"

@@ -77,7 +77,7 @@ class HttpAccess:
     def rules(self) -> Rules:
         """The policy, applied."""
         if self._rules is None:
-            from dotnet_wasm_host.fetch.rules import Rules  # noqa: PLC0415 - with the client
+            from dotnet_wasm_host.fetch.rules import Rules
 
             self._rules = Rules(self.policy)
         return self._rules
@@ -153,7 +153,7 @@ class HttpAccess:
     def tls(self) -> ssl.SSLContext:
         """Whom connections trust."""
         if self._tls is None:
-            import httpx  # noqa: PLC0415 - nobody pays for it who makes no request
+            import httpx
 
             tls = self.policy.tls
             self._tls = tls if tls is not None else httpx.create_ssl_context(trust_env=False)
@@ -195,7 +195,7 @@ async def close_client(client: httpx.AsyncClient) -> None:
 def descriptor_limit() -> int:
     """How many descriptors the process may have open; 1,024 where it cannot be asked."""
     try:
-        import resource  # noqa: PLC0415 - Windows has none
+        import resource
     except ImportError:
         return 1024
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -186,7 +186,7 @@ class Exchange:
         self._chunks = decoded(chunks, coding) if coding in DECODED else chunks
 
     def _request(self, client: httpx.AsyncClient, outgoing: Outgoing) -> httpx.Request:
-        import httpx  # noqa: PLC0415 - the client has imported it
+        import httpx
 
         try:
             url = httpx.URL(outgoing.url)
@@ -319,8 +319,8 @@ class Exchange:
 
 
 def _sentence(error: Exception, where: str, max_redirects: int) -> Exception:
-    import httpcore  # noqa: PLC0415 - the client has imported them
-    import httpx  # noqa: PLC0415
+    import httpcore
+    import httpx
 
     said = str(error).rstrip(".") or type(error).__name__
     if isinstance(error, httpx.TooManyRedirects):

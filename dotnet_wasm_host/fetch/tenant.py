@@ -107,11 +107,11 @@ class HttpTenant:
 
     def _make_client(self) -> httpx.AsyncClient:
         # Nobody pays for httpx who makes no request.
-        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
+        from http.cookiejar import CookieJar, DefaultCookiePolicy
 
-        import httpx  # noqa: PLC0415
+        import httpx
 
-        from dotnet_wasm_host.fetch.transport import (  # noqa: PLC0415
+        from dotnet_wasm_host.fetch.transport import (
             CheckedTransport,
             system_resolver,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
-import weakref
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host import abi
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
     from dotnet_wasm_host.guest.deadlines import Deadlines
     from dotnet_wasm_host.guest.error_translator import ErrorTranslator
+    from dotnet_wasm_host.guest.running_function import RunningFunction
     from dotnet_wasm_host.imports.host import Host
 
 __all__ = ["Guest"]
@@ -70,6 +70,7 @@ class Guest:
         self,
         host: Host,
         layout: GuestLayout,
+        running: RunningFunction,
         *,
         payload_limit: int,
         result_limit: int,
@@ -82,7 +83,8 @@ class Guest:
         self.broken: bool = False
         self.pending: dict[int, PendingCall] = {}
         self.abandoned: int = 0
-        self.function_ids: dict[int, str] = {}
+        self._running = running
+        self.function_ids: dict[int, str] = running.ids
         self._last_cause: BaseException | None = None
         self._deadlines: Deadlines | None = None
         self._grace = grace
@@ -99,10 +101,6 @@ class Guest:
             for name in ("Invoke",)
         }
         self._invoke = self._entries["Invoke"]
-        # What belongs to the host must not keep the guest alive.
-        proxy: Guest = weakref.proxy(self)
-        host.calls.guest = proxy
-        host.speaker = lambda: proxy.running_function
         self._bind_frame()
 
     def _bind_frame(self) -> None:
@@ -287,7 +285,7 @@ class Guest:
     def watch(self, call: PendingCall) -> None:
         """Heed the deadline of a call."""
         if self._deadlines is None:
-            from dotnet_wasm_host.guest.deadlines import Deadlines  # noqa: PLC0415 - often unused
+            from dotnet_wasm_host.guest.deadlines import Deadlines
 
             self._deadlines = Deadlines()
         self._deadlines.watch(call)
@@ -311,7 +309,7 @@ class Guest:
         take = self.host.arrivals.take
         try:
             while (action := take()) is not None:
-                action()
+                action(self)
             self._run_due()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
             raise self._broke(error) from None
@@ -348,12 +346,6 @@ class Guest:
         """The call that runs, or ran last; for blame."""
         call_id, _, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
         return self.pending.get(call_id)
-
-    @property
-    def running_function(self) -> str | None:
-        """Id of the function that runs, or ran last."""
-        _, handle, _ = abi.CONTEXT.unpack_from(self._frame, abi.FRAME.size)
-        return self.function_ids.get(handle)
 
     def _heed_deadlines(self, deadlines: Deadlines) -> None:
         now = time.monotonic()
@@ -452,7 +444,7 @@ class Guest:
     @property
     def errors(self) -> ErrorTranslator:
         """Makes Python errors of what the guest reports."""
-        from dotnet_wasm_host.guest.error_translator import ErrorTranslator  # noqa: PLC0415 - most never fail
+        from dotnet_wasm_host.guest.error_translator import ErrorTranslator
 
         return ErrorTranslator(self.host, self._advice, self.needs)
 
@@ -460,7 +452,7 @@ class Guest:
         if isinstance(error, StackTooSmall):
             return error  # the guest was not entered
         self.broken = True
-        return self.errors.of_death(error, self.running_function)
+        return self.errors.of_death(error, self._running())
 
     def lied(self, error: DotnetHostError) -> DotnetHostError:
         """``error``, after noting that the guest broke its contract and must be replaced."""

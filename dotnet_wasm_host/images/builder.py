@@ -25,6 +25,7 @@ from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.guest.layout import BUFFER_SIZE, ENTRY_POINTS, GuestLayout
 from dotnet_wasm_host.guest.loading import load_function, unload_function
 from dotnet_wasm_host.guest.pending import PendingCall
+from dotnet_wasm_host.guest.running_function import RunningFunction
 from dotnet_wasm_host.images.boot import ENTRIES_EVERYWHERE, PROPERTIES, boot, find_methods
 from dotnet_wasm_host.images.state import ImageManifest, ImageState, freeze
 from dotnet_wasm_host.imports.host import Host
@@ -239,7 +240,8 @@ class ImageBuilder:
             buffer=host.call("malloc", BUFFER_SIZE),
         )
         limit = MAX_MEMORY_BYTES
-        guest = Guest(host, layout, payload_limit=limit, result_limit=limit)
+        running = RunningFunction(instance.memory, layout.frame)
+        guest = Guest(host, layout, running, payload_limit=limit, result_limit=limit)
         guest.initialize()
         return guest, places
 

@@ -8,7 +8,6 @@ write to them.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -17,40 +16,31 @@ import threading
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, final
 
-from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.base_library.configurations import IMAGE_NAMES, PUBLISHED, TRIMMED_IMAGES
-from dotnet_wasm_host.base_library.library import BaseLibrary
+from dotnet_wasm_host.base_library.configurations import IMAGE_NAMES
 from dotnet_wasm_host.engines import get_engine
-from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
-from dotnet_wasm_host.guest.function_source import FunctionSource, read_source
-from dotnet_wasm_host.guest.guest import Guest
-from dotnet_wasm_host.guest.loading import load_function
+from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.images.builder import ImageBuilder, ImageParts
+from dotnet_wasm_host.images.frozen import FrozenRuntime
 from dotnet_wasm_host.images.progress import announce
 from dotnet_wasm_host.images.state import (
     FrozenFunction,
     ImageManifest,
     ImageState,
     check_memory_module,
-    freeze,
-    memory_module,
 )
-from dotnet_wasm_host.imports.host import Host
-from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions, compiles_methods
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, compiles_methods
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from dotnet_wasm_host.assembly import AssemblyPath
-    from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
-    from dotnet_wasm_host.engines.base import Engine, LinearMemory
-    from dotnet_wasm_host.trimming.api_surface import ApiSurface
+    from dotnet_wasm_host.engines.base import Engine
 
     Progress = Callable[[str], object]
 
-__all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage"]
+__all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage", "derive_image", "frozen_of"]
 
 #: Format of the file that :meth:`RuntimeImage.save` writes.
 FILE_FORMAT = 4
@@ -69,24 +59,18 @@ class RuntimeImage(Uncopyable):
     before the freeze have the same values in all of them.
     """
 
-    def __init__(self, name: str, engine: Engine, parts: ImageParts) -> None:
-        self.name = name
-        self.engine = engine
-        self.parts = parts
-        self._advice: MissingApiAdvice | None = None
-        #: Assemblies that the image lacks; None if it has them all.
-        self.base_library: BaseLibrary | None = None
-        if self.manifest.configuration in TRIMMED_IMAGES:
-            from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice  # noqa: PLC0415 - for these
+    def __init__(self, frozen: FrozenRuntime) -> None:
+        self._frozen = frozen
 
-            self._advice = MissingApiAdvice(self.manifest.configuration, self.assemblies)
-            self.base_library = BaseLibrary(ArtifactStore.locate(), self.assembly_names)
-        #: What there is for functions that were not published with the image.
-        self.api: ApiSurface | None = None
-        if self.manifest.configuration == PUBLISHED:
-            from dotnet_wasm_host.base_library.publishing import published_api  # noqa: PLC0415 - for these
+    @property
+    def name(self) -> str:
+        """The name it was loaded, made or saved with."""
+        return self._frozen.name
 
-            self.api = published_api(name, self.assemblies)
+    @property
+    def engine(self) -> Engine:
+        """The engine that runs its instances."""
+        return self._frozen.engine
 
     @classmethod
     def load(
@@ -117,12 +101,7 @@ class RuntimeImage(Uncopyable):
     @property
     def manifest(self) -> ImageManifest:
         """What the image is made of."""
-        return self.parts.state.manifest
-
-    @property
-    def assembly_names(self) -> frozenset[str]:
-        """Simple names of the assemblies that all functions share."""
-        return frozenset(name.rpartition(".")[0] for name in self.manifest.assemblies)
+        return self._frozen.manifest
 
     def assemblies(self) -> dict[str, bytes]:
         """Simple name to content of the assemblies that all functions share.
@@ -130,125 +109,28 @@ class RuntimeImage(Uncopyable):
         Raises:
             ArtifactError: linear memory does not have them; the image is damaged.
         """
-        instance = self.engine.instantiate(
-            self.parts.code, self.parts.memory, memory_limit=MAX_MEMORY_BYTES
-        )
-        try:
-            return dict(self._read_assemblies(instance.memory))
-        finally:
-            instance.close()
-
-    def _read_assemblies(self, memory: LinearMemory) -> Iterator[tuple[str, bytes]]:
-        manifest = self.manifest
-        for file, place in self.parts.state.places.items():
-            size = manifest.assemblies.get(file, 0)
-            inside = 0 < place <= place + size <= memory.size
-            content = ctypes.string_at(memory.address + place, size) if inside else b""
-            if hashlib.sha256(content).hexdigest() != manifest.hashes.get(file):
-                raise ArtifactError(f"image {self.name!r} does not have {file} where it should be")
-            yield file.rpartition(".")[0], content
-
-    def require(self, assembly: str, wanted_by: str) -> None:
-        """AssemblyLoadError if an assembly of the base library is not in the image."""
-        if self._advice is not None and assembly not in self.assembly_names:
-            from dotnet_wasm_host.base_library.missing_api import ApiReference  # noqa: PLC0415 - see above
-
-            found_in = self._advice.image_with([ApiReference(assembly)])
-            needs = missing_api_sentence(assembly, self._advice.image, found_in)
-            raise AssemblyLoadError(wanted_by, "System.IO.FileNotFoundException", f"it {needs}")
+        return self._frozen.assemblies()
 
     @property
     def functions(self) -> Sequence[FrozenFunction]:
         """The functions loaded inside."""
-        return self.parts.state.functions
-
-    @property
-    def method_entries(self) -> bool:
-        """Whether its methods can be compiled: loaded with ``jit="auto"``, or made of such one."""
-        return self.parts.state.method_entries
+        return self._frozen.parts.state.functions
 
     @property
     def capabilities(self) -> tuple[str, ...]:
         """Names of the capabilities loaded inside."""
-        return self.parts.state.capabilities
-
-    def start(
-        self,
-        limits: Limits,
-        wasi: WasiOptions,
-        lock: threading.RLock | None = None,
-        services: HostServices | None = None,
-    ) -> Guest:
-        """A fresh guest, every use of which ``lock`` guards. For the runtime."""
-        parts = self.parts
-        instance = self.engine.instantiate(
-            parts.code, parts.memory, memory_limit=limits.memory_bytes
-        )
-        instance.set_globals(parts.state.globals)
-        host = Host(instance, limits, wasi, lock, services or HostServices(), parts.state.interop)
-        if wasi.files or wasi.directories:
-            host.filesystem  # noqa: B018 - what cannot be there is an error here and now
-        host.renew()
-        guest = Guest(
-            host,
-            parts.state.layout,
-            payload_limit=limits.payload_bytes,
-            result_limit=limits.result_bytes,
-            grace=limits.cancellation_grace,
-            advice=self._advice,
-        )
-        if parts.state.has_work:
-            host.mono.resume()
-        guest.function_ids.update((f.handle, f.function_id) for f in parts.state.functions)
-        return guest
-
-    def freeze(
-        self,
-        guest: Guest,
-        functions: Sequence[FrozenFunction],
-        capabilities: tuple[str, ...],
-        name: str | None = None,
-        hot_methods: tuple[int, ...] = (),
-    ) -> RuntimeImage:
-        """An image of ``guest``, which was started from this one and is at rest."""
-        origin = self.parts.state._replace(hot_methods=hot_methods)
-        module, state = freeze(guest, functions, capabilities, origin)
-        memory = self.engine.compile(module)
-        parts = ImageParts(self.parts.code, memory, state)
-        return RuntimeImage(name or self.name, self.engine, parts)
-
-    def derive(
-        self,
-        name: str,
-        make: Callable[[RuntimeImage], RuntimeImage],
-        *,
-        progress: Progress | None = None,
-    ) -> RuntimeImage:
-        """An image that ``make`` makes of this one, from the cache if it is there already.
-
-        For images that are a fixed function of the installed artifacts; ``name`` is the key.
-        """
-        builder = ImageBuilder(
-            self.engine, progress or announce, method_entries=self.method_entries
-        )
-
-        def make_parts() -> ImageParts:
-            with builder.step(f"making image {name!r}"):
-                return make(self).parts
-
-        parts = builder.cached(f"{self.name}-{name}", make_parts)
-        return RuntimeImage(name, self.engine, parts)
+        return self._frozen.parts.state.capabilities
 
     def save(self, path: AssemblyPath) -> None:
         """Write the image to a file that :meth:`open` reads on any machine and engine."""
-        module = self._memory_module()
+        module = self._frozen.memory_module()
         description = {
             "format": FILE_FORMAT,
             "name": self.name,
             "memory_sha256": hashlib.sha256(module).hexdigest(),
-            "state": self.parts.state.to_json(),
+            "state": self._frozen.parts.state.to_json(),
         }
-        import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+        import zipfile
 
         target = Path(path)
         temporary = target.with_name(f".{target.name}.tmp")
@@ -280,20 +162,20 @@ class RuntimeImage(Uncopyable):
                 f"({state.code_sha256[:12]}, here {builder.code_sha256[:12]}); make it again with "
                 "this version of dotnet_wasm_host"
             )
-        return cls(name, chosen, builder.opened(module, state))
+        return cls(FrozenRuntime(name, chosen, builder.opened(module, state)))
 
     @classmethod
     def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
         # Slow to import, seldom needed.
-        from dotnet_wasm_host.base_library.publishing import open_published  # noqa: PLC0415
+        from dotnet_wasm_host.base_library.publishing import open_published
 
         store, function = open_published(folder)
         builder = ImageBuilder(engine, announce, store)
         name = function.function_id
 
         def load_function() -> ImageParts:
-            base = cls(name, engine, builder.image_of_store())
-            return base._with_function(
+            base = FrozenRuntime(name, engine, builder.image_of_store())
+            return base.with_function(
                 name,
                 read_source(
                     name,
@@ -304,29 +186,7 @@ class RuntimeImage(Uncopyable):
                 ),
             )
 
-        return cls(name, engine, builder.cached("published", load_function))
-
-    def _with_function(self, function_id: str, source: FunctionSource) -> ImageParts:
-        # Below the runtime: nobody calls this guest, so it needs no limits and no replacement.
-        guest = self.start(Limits(), WasiOptions())
-        try:
-            report = load_function(
-                guest, function_id, source.image, source.dependencies, source.handler_type
-            )
-            guest.rest()
-            function = FrozenFunction.of(function_id, source, report)
-            return self.freeze(guest, [function], ()).parts
-        finally:
-            guest.close()
-
-    def _memory_module(self) -> bytes:
-        # Engines keep machine code, not modules; a pristine instance has the same content.
-        instance = self.engine.instantiate(
-            self.parts.code, self.parts.memory, memory_limit=MAX_MEMORY_BYTES
-        )
-        content = ctypes.string_at(instance.memory.address, instance.memory.size)
-        instance.close()
-        return memory_module(content)
+        return cls(FrozenRuntime(name, engine, builder.cached("published", load_function)))
 
     def __repr__(self) -> str:
         return (
@@ -335,13 +195,42 @@ class RuntimeImage(Uncopyable):
         )
 
 
+def frozen_of(image: RuntimeImage) -> FrozenRuntime:
+    """What an image is made of, which its users need not see."""
+    return image._frozen  # noqa: SLF001 - this is the door
+
+
+def derive_image(
+    base: RuntimeImage,
+    name: str,
+    make: Callable[[RuntimeImage], RuntimeImage],
+    *,
+    progress: Progress | None = None,
+) -> RuntimeImage:
+    """An image that ``make`` makes of ``base``, from the cache if it is there already.
+
+    For images that are a fixed function of the installed artifacts; ``name`` is the key.
+    """
+    frozen = frozen_of(base)
+    builder = ImageBuilder(
+        frozen.engine, progress or announce, method_entries=frozen.method_entries
+    )
+
+    def make_parts() -> ImageParts:
+        with builder.step(f"making image {name!r}"):
+            return frozen_of(make(base)).parts
+
+    parts = builder.cached(f"{base.name}-{name}", make_parts)
+    return RuntimeImage(FrozenRuntime(name, frozen.engine, parts))
+
+
 def read_image_file(path: AssemblyPath | IO[bytes]) -> tuple[str, bytes, ImageState]:
     """Name, memory module and state of a file that :meth:`RuntimeImage.save` wrote.
 
     ArtifactError for anything else.
     """
-    import zipfile  # noqa: PLC0415 - slow to import, seldom needed
-    import zlib  # noqa: PLC0415 - likewise
+    import zipfile
+    import zlib
 
     # What zipfile and json raise for files of hostile people.
     refusals = (
@@ -389,7 +278,8 @@ class _LoadedImages:
                 image = self._images.get(key)
                 if image is None:
                     builder = ImageBuilder(engine, progress, method_entries=method_entries)
-                    image = self._images[key] = RuntimeImage(name, engine, builder.image(name))
+                    frozen = FrozenRuntime(name, engine, builder.image(name))
+                    image = self._images[key] = RuntimeImage(frozen)
         return image
 
 

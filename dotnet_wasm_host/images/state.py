@@ -213,7 +213,7 @@ def freeze(
 
 def memory_module(content: bytes) -> bytes:
     """A module that is a linear memory with this content."""
-    from dotnet_wasm_host.wasm import module as wasm  # noqa: PLC0415 - needed where an image is made
+    from dotnet_wasm_host.wasm import module as wasm
 
     # One dense segment: engines map such an image copy-on-write, and copy a sparse one.
     segment = wasm.DataSegment(0, content.rstrip(b"\0"))
@@ -222,7 +222,7 @@ def memory_module(content: bytes) -> bytes:
 
 def check_memory_module(module: bytes) -> None:
     """ValueError unless the module is one that :func:`memory_module` could have made."""
-    from dotnet_wasm_host.wasm import module as wasm  # noqa: PLC0415 - needed where a file is opened
+    from dotnet_wasm_host.wasm import module as wasm
 
     sections = [section for section, _ in wasm.Module.parse(module).sections]
     if sections != [wasm.SectionId.MEMORY, wasm.SectionId.EXPORT, wasm.SectionId.DATA]:

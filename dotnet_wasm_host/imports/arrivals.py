@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Arrivals"]
+__all__ = ["Arrivals", "GuestEnd"]
+
+
+class GuestEnd(Protocol):
+    """The guest, as actions see it."""
+
+    def end_host_call(self, number: int, error: int, output: bytes, *, cancelled: bool) -> None:
+        """Tell it that a host function that it began has ended."""
+
+
+if TYPE_CHECKING:
+    #: Something to do on the guest's thread.
+    Action = Callable[[GuestEnd], object]
 
 
 @final
@@ -25,10 +37,10 @@ class Arrivals:
     __slots__ = ("_actions", "_wake")
 
     def __init__(self, wake: Callable[[], object] | None = None) -> None:
-        self._actions: deque[Callable[[], object]] | None = deque()
+        self._actions: deque[Action] | None = deque()
         self._wake = wake
 
-    def post(self, action: Callable[[], object]) -> None:
+    def post(self, action: Action) -> None:
         """Have ``action`` done on the guest's thread; dropped if the guest is gone."""
         actions = self._actions
         if actions is None:
@@ -41,7 +53,7 @@ class Arrivals:
         if self._wake is not None:
             self._wake()
 
-    def take(self) -> Callable[[], object] | None:
+    def take(self) -> Action | None:
         """The next action, or ``None``."""
         return self._actions.popleft() if self._actions else None
 

@@ -6,7 +6,7 @@ import contextlib
 import weakref
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import MemoryAccessError, RuntimeClosed
+from dotnet_wasm_host.errors import GuestOutOfMemory, MemoryAccessError, RuntimeClosed
 from dotnet_wasm_host.imports.arrivals import Arrivals
 from dotnet_wasm_host.imports.cxx_exceptions import CxxException, CxxExceptions
 from dotnet_wasm_host.imports.emscripten import Clocks, Heap
@@ -35,6 +35,10 @@ _NO_SERVICES = HostServices()
 _NOTHING_BOUND = InteropState()
 
 
+def _nobody() -> None:
+    return None
+
+
 @final
 class Host:
     """The host's side of one instance: its memory, its files, its imports.
@@ -46,9 +50,7 @@ class Host:
         mono: what the runtime has scheduled.
         output: what the present call has printed.
         arrivals: what other threads have brought for the guest.
-        guard: carries out ``malloc`` and ``free`` for users of ``memory``, if there is one.
         calls: calls of host functions.
-        speaker: id of the function that runs, for log records; set by the guest.
     """
 
     def __init__(
@@ -59,6 +61,9 @@ class Host:
         lock: threading.RLock | None = None,
         services: HostServices = _NO_SERVICES,
         interop: InteropState = _NOTHING_BOUND,
+        *,
+        speaker: Callable[[], str | None] = _nobody,
+        guard: Callable[[str, int], int | None] | None = None,
     ) -> None:
         self._instance: Instance | None = instance
         self._options = wasi
@@ -85,14 +90,14 @@ class Host:
         self._files: FileSystem | None = None
         self._deferred: Mapping[str, HostFunction] | None = None
         self.output: CallOutput = CallOutput(limits.output_bytes, self.work)
-        self.guard: Callable[[str, int], int | None] | None = None
+        self._guard = guard
         self.heap: Heap = Heap(instance.memory, limits.memory_bytes)
         self.mono: Mono = Mono(caller, self.output)
         self.arrivals: Arrivals = Arrivals(services.wake)
         self.calls: HostCalls = HostCalls(
             instance.memory, services.functions, self.arrivals, self.work
         )
-        self.speaker: Callable[[], str | None] = _nobody
+        self._speaker = speaker
         self._services = services
         self._interop_state = interop
         self._interop: Interop | None = None
@@ -114,14 +119,13 @@ class Host:
     def filesystem(self) -> FileSystem:
         """The guest's files and streams, made when they are first needed."""
         if self._files is None:
-            host = self._proxy
-            from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
+            from dotnet_wasm_host.imports import operating_system
 
             self._files = operating_system.make_filesystem(
                 self._options,
                 self._limits,
                 self.output,
-                lambda: host.speaker(),  # noqa: PLW0108
+                self._speaker,
             )
         return self._files
 
@@ -129,7 +133,7 @@ class Host:
     def interop(self) -> Interop:
         """What ``[JSImport]`` reaches, made when it is first needed."""
         if self._interop is None:
-            from dotnet_wasm_host.imports.javascript.interop import Interop  # noqa: PLC0415 - often unused
+            from dotnet_wasm_host.imports.javascript.interop import Interop
 
             self._interop = Interop(
                 self._caller, self._services.javascript, self.arrivals, self._interop_state
@@ -156,7 +160,7 @@ class Host:
             Gate(
                 self.mono,
                 self.calls,
-                GuestLog(caller, self.output, lambda: host.speaker()),  # noqa: PLW0108
+                GuestLog(caller, self.output, self._speaker),
                 lambda *arguments: host.interop.invoke_import(*arguments),  # noqa: PLW0108
             ),
             self.mono,
@@ -171,7 +175,7 @@ class Host:
     def deferred_functions(self) -> Mapping[str, HostFunction]:
         """Operating system and interop, made when the guest first calls one of them."""
         if self._deferred is None:
-            from dotnet_wasm_host.imports import operating_system  # noqa: PLC0415 - often unused
+            from dotnet_wasm_host.imports import operating_system
 
             system = operating_system.system_functions(self._caller, self.filesystem, self._options)
             self._deferred = {**system, **self.interop.functions()}
@@ -195,35 +199,46 @@ class Host:
 
     def heap_call(self, export: str, argument: int) -> int:
         """``malloc`` or ``free`` for a user of the memory; 0 if it fails."""
-        if self.guard is None:
+        if self._guard is None:
             return self.call(export, argument)
-        return self.guard(export, argument) or 0
+        return self._guard(export, argument) or 0
 
     def renew(self) -> None:
         """Give an instance of an image what the image cannot hold: environment, arguments."""
         for name, value in self._options.env.items():
-            with (
-                self.memory.allocate_bytes(name.encode() + b"\0") as key,
-                self.memory.allocate_bytes(value.encode() + b"\0") as text,
-            ):
-                self.call("mono_wasm_setenv", key.ptr, text.ptr)
+            key, text = self._place(name), self._place(value)
+            self.call("mono_wasm_setenv", key, text)
+            self.call("free", key)
+            self.call("free", text)
         if self._options.args:
             self.set_arguments(self._options.args)
 
     def set_arguments(self, arguments: Sequence[str]) -> None:
         """What ``Environment.GetCommandLineArgs`` gives after the program's name."""
         arguments = ("dotnet", *arguments)
-        # The runtime keeps the pointers, so these are never freed.
-        pointers = []
-        for argument in arguments:
-            data = argument.encode() + b"\0"
-            pointer = self.call("malloc", len(data))
-            self.memory.write(pointer, data)
-            pointers.append(pointer)
-        array = self.call("malloc", 4 * len(pointers))
+        # The guest keeps the pointers, so these are never freed.
+        pointers = [self._place(argument) for argument in arguments]
+        array = self._allocate(4 * len(pointers))
         for index, pointer in enumerate(pointers):
             self.memory.write_u32(array + 4 * index, pointer)
         self.call("mono_wasm_set_main_args", len(arguments), array)
+
+    def _place(self, text: str) -> int:
+        """Address of a copy in the guest's heap, with NUL behind it."""
+        data = text.encode() + b"\0"
+        pointer = self._allocate(len(data))
+        self.memory.write(pointer, data)
+        return pointer
+
+    def _allocate(self, size: int) -> int:
+        """Without the guard: there is no guest yet."""
+        pointer = self.call("malloc", size)
+        if pointer == 0:
+            raise GuestOutOfMemory(
+                f"expected room for {size} bytes of arguments and environment in the guest's "
+                "heap, found none; give it more memory or less of these"
+            )
+        return pointer
 
     def close(self) -> None:
         """Write out what the guest printed last and let the instance go."""
@@ -243,10 +258,6 @@ class Host:
             if self._instance is not None:
                 self._instance.close()
                 self._instance = None
-
-
-def _nobody() -> None:
-    return None
 
 
 @final

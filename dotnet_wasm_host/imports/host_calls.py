@@ -9,7 +9,7 @@ import ctypes
 import struct
 from concurrent.futures import CancelledError, Future
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol, final
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.abi import pack_fields
 from dotnet_wasm_host.errors import HostFunctionMissing, MemoryAccessError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.engines.base import LinearMemory
-    from dotnet_wasm_host.imports.arrivals import Arrivals
+    from dotnet_wasm_host.imports.arrivals import Arrivals, GuestEnd
     from dotnet_wasm_host.imports.host_work import HostWork
 
 __all__ = ["HostCalls"]
@@ -51,13 +51,6 @@ class _Status(IntEnum):
     BEGUN = 2
 
 
-class GuestEnd(Protocol):
-    """Who tells the guest that a call has ended."""
-
-    def end_host_call(self, number: int, error: int, output: bytes, *, cancelled: bool) -> None:
-        """Call the guest."""
-
-
 @final
 class HostCalls:
     """The calls of one instance.
@@ -67,9 +60,6 @@ class HostCalls:
         functions: what it may call.
         arrivals: where calls that ended on other threads wait for the guest's.
         work: what it costs.
-
-    Attributes:
-        guest: set by the guest; a weak reference.
     """
 
     def __init__(
@@ -93,7 +83,6 @@ class HostCalls:
         self._errors: dict[int, tuple[BaseException, int]] = {}
         self._last_error = 0
         self._running: dict[int, tuple[Future[Any], int]] = {}
-        self.guest: GuestEnd | None = None
 
     def call(self, address: int) -> None:
         """Call a function and write its result, or what it raised, into the guest's memory."""
@@ -127,7 +116,9 @@ class HostCalls:
         self.cancel(call_id)  # one whose number the guest has used again
         self._running[call_id] = future, size
         arrivals, text = self._arrivals, _text(name)
-        future.add_done_callback(lambda done: arrivals.post(lambda: self._end(call_id, done, text)))
+        future.add_done_callback(
+            lambda done: arrivals.post(lambda guest: self._end(guest, call_id, done, text))
+        )
 
     def cancel(self, call_id: int) -> None:
         """The guest no longer waits for a call."""
@@ -162,9 +153,9 @@ class HostCalls:
         for future, _ in running.values():
             future.cancel()
 
-    def _end(self, call_id: int, future: Future[Any], name: str) -> None:
+    def _end(self, guest: GuestEnd, call_id: int, future: Future[Any], name: str) -> None:
         begun, size = self._running.get(call_id, _NOTHING)
-        if begun is not future or self.guest is None:
+        if begun is not future:
             return
         del self._running[call_id]
         self._work.drop(size)
@@ -179,7 +170,7 @@ class HostCalls:
             error, output = unfit, b""
         if error is not None:
             number, output = self._keep(error, size)
-        self.guest.end_host_call(call_id, number, output, cancelled=cancelled)
+        guest.end_host_call(call_id, number, output, cancelled=cancelled)
 
     def _read(self, address: int) -> tuple[bytes, bytes, int, int, int]:
         view = self._memory()

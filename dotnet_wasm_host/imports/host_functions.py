@@ -114,7 +114,7 @@ class HostFunctions:
         return result
 
     def _run_coroutine(self, coroutine: Coroutine[Any, Any, object]) -> Future[Any]:
-        import asyncio  # noqa: PLC0415 - slow to import, often unused
+        import asyncio
 
         loop = self._caller_loop
         if loop is None or not loop.is_running():
@@ -122,7 +122,7 @@ class HostFunctions:
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
 
     def _loop(self) -> asyncio.AbstractEventLoop:
-        import asyncio  # noqa: PLC0415 - slow to import, often unused
+        import asyncio
 
         with self._lock:
             if self._own_loop is None:
@@ -135,7 +135,7 @@ class HostFunctions:
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._threads is None:
-                from concurrent.futures import (  # noqa: PLC0415 - slow to import, often unused
+                from concurrent.futures import (
                     ThreadPoolExecutor,
                 )
 
@@ -181,7 +181,7 @@ async def _await(awaitable: Awaitable[object]) -> object:
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-    import asyncio  # noqa: PLC0415 - slow to import, often unused
+    import asyncio
 
     asyncio.set_event_loop(loop)
     try:

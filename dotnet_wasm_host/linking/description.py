@@ -49,7 +49,7 @@ class Description:
     @classmethod
     def from_json(cls, data: Any) -> Description:  # noqa: ANN401 - whatever JSON holds
         """Read what :func:`own_section` wrote. ValueError if it is something else."""
-        from dotnet_wasm_host.linking.memory import Function  # noqa: PLC0415 - for files that are read
+        from dotnet_wasm_host.linking.memory import Function
 
         try:
             if data["format"] != _FORMAT:

@@ -53,7 +53,7 @@ class PackageFile:
         self._check_entries()
 
     def _open(self, content: bytes) -> ZipFile:
-        import zipfile  # noqa: PLC0415 - slow to import, seldom needed
+        import zipfile
 
         try:
             return zipfile.ZipFile(io.BytesIO(content))
@@ -86,7 +86,7 @@ class PackageFile:
 
     def read(self, name: str) -> bytes:
         """Content of an entry, never more than the archive says it has."""
-        import zipfile  # noqa: PLC0415 - see above
+        import zipfile
 
         size = self._sizes[name]
         try:

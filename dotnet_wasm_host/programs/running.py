@@ -22,7 +22,7 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
     RuntimeClosed,
 )
-from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage, derive_image
 from dotnet_wasm_host.options import Limits, WasiOptions
 from dotnet_wasm_host.programs.completed import CompletedProgram
 from dotnet_wasm_host.programs.program import Program, read_program
@@ -185,7 +185,7 @@ def _runner() -> Assembly:
 
 @cache
 def _image(engine: Engine) -> RuntimeImage:
-    return RuntimeImage.load("full", engine=engine).derive("program", _make_image)
+    return derive_image(RuntimeImage.load("full", engine=engine), "program", _make_image)
 
 
 def _make_image(base: RuntimeImage) -> RuntimeImage:

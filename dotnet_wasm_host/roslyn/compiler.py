@@ -12,7 +12,7 @@ from dotnet_wasm_host.assembly import Assembly, MalformedImage, read_dependencie
 from dotnet_wasm_host.ecma335.metadata import has_public_types, referenced_assemblies
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import CompilationError, MarshallingError, MarshallingTypeError
-from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage, derive_image, frozen_of
 from dotnet_wasm_host.options import MIB, Limits
 from dotnet_wasm_host.roslyn.options import CompilerOptions, diagnostic_id
 from dotnet_wasm_host.roslyn.protocol import (
@@ -88,9 +88,8 @@ class CSharpCompiler:
         """The compiler, built and cached on first use."""
         chosen = get_engine(engine)
         if progress is not None:
-            RuntimeImage.load("full", engine=chosen, progress=progress).derive(
-                _FUNCTION, _make_image, progress=progress
-            )
+            base = RuntimeImage.load("full", engine=chosen, progress=progress)
+            derive_image(base, _FUNCTION, _make_image, progress=progress)
         return _load(chosen)
 
     def compile(
@@ -118,7 +117,7 @@ class CSharpCompiler:
         """
         sources = _check_sources(source)
         options = options or CompilerOptions()
-        given = _read_references(references, self._image.assembly_names)
+        given = _read_references(references, frozen_of(self._image).assembly_names)
         return self.run(
             CompileRequest(
                 assembly_name=_check_name(assembly_name) or _default_name(sources),
@@ -136,7 +135,7 @@ class CSharpCompiler:
     def framework_of(self, references: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
         """Names of the framework's assemblies that these were built against."""
         wanted = {name for _, image in references for name in referenced_assemblies(image)}
-        return tuple(sorted(wanted & self._image.assembly_names))
+        return tuple(sorted(wanted & frozen_of(self._image).assembly_names))
 
     def run(self, request: CompileRequest, *, timeout: float | None = None) -> Assembly:
         """Carry out a request as it is."""
@@ -154,7 +153,9 @@ class CSharpCompiler:
 
 @cache
 def _load(engine: Engine) -> CSharpCompiler:
-    return CSharpCompiler(RuntimeImage.load("full", engine=engine).derive(_FUNCTION, _make_image))
+    return CSharpCompiler(
+        derive_image(RuntimeImage.load("full", engine=engine), _FUNCTION, _make_image)
+    )
 
 
 def _make_image(base: RuntimeImage) -> RuntimeImage:
@@ -163,7 +164,9 @@ def _make_image(base: RuntimeImage) -> RuntimeImage:
     with Runtime(base, limits=_LIMITS) as runtime:
         compiler = store.read("guest/MinimalRuntime.Compiler.dll")
         runtime.load_assembly(_FUNCTION, compiler, dependencies=roslyn)
-        runtime.invoke(_FUNCTION, reference_request(_framework(store, base.assembly_names)))
+        runtime.invoke(
+            _FUNCTION, reference_request(_framework(store, frozen_of(base).assembly_names))
+        )
         for _ in range(_WARM_UP_ROUNDS):
             for text in (_WARM_UP, _WARM_UP_ERROR, _WARM_UP, _WARM_UP_PROGRAM, _WARM_UP_PROGRAM):
                 _warm_up(runtime, text)

@@ -157,7 +157,7 @@ class Calls:
         if self._timeout is not None:  # each has the deadline
             begun = (self.begin(self._functions.entry(function_id), p, None) for p in payloads)
             return self._waiting.wait_for_all(begun)
-        from dotnet_wasm_host.runtime.batches import batches  # noqa: PLC0415 - not every user
+        from dotnet_wasm_host.runtime.batches import batches
 
         results: list[bytes] = []
         for batch in batches(payloads, self._limits.payload_bytes):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.images.image import RuntimeImage
+    from dotnet_wasm_host.images.frozen import FrozenRuntime
     from dotnet_wasm_host.jit.hot_methods import Translation
     from dotnet_wasm_host.jit.interface import CompiledBatch, MintFacts
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
@@ -71,7 +71,7 @@ class Compilation:
         self.move_in()
 
     @classmethod
-    def of(cls, image: RuntimeImage, current: CurrentGuest, lock: threading.RLock) -> Compilation:
+    def of(cls, image: FrozenRuntime, current: CurrentGuest, lock: threading.RLock) -> Compilation:
         """The compiled code of a guest of ``image``.
 
         Raises:

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import Interruption
     from dotnet_wasm_host.guest.guest import Guest
+    from dotnet_wasm_host.images.frozen import Guard
     from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.runtime.event_count import EventCount
+
+    Start = Callable[[Guard], Guest]
 
 __all__ = ["CurrentGuest", "Tenant"]
 
@@ -40,7 +43,8 @@ class CurrentGuest:
     Not thread-safe but for :meth:`interrupt`: the runtime holds its lock.
 
     Args:
-        start: makes a fresh guest.
+        start: makes a fresh guest; it takes what carries out ``malloc`` and ``free`` for users
+            of the guest's memory.
         limits: how long it may run, and how much it may leave behind.
         event_count: notified for those that wait in a guest that goes away.
 
@@ -59,7 +63,7 @@ class CurrentGuest:
                  "guest", "leaked", "operations", "recycles", "tenants", "unloads",
                  "worn")  # fmt: skip
 
-    def __init__(self, start: Callable[[], Guest], limits: Limits, event_count: EventCount) -> None:
+    def __init__(self, start: Start, limits: Limits, event_count: EventCount) -> None:
         self._start = start
         self._limits = limits
         self._event_count = event_count
@@ -146,10 +150,8 @@ class CurrentGuest:
         self.tenants = ()  # they know this object: nothing should wait for the garbage collector
 
     def _fresh(self) -> Guest:
-        guest = self._start()
         method = weakref.WeakMethod(self._heap_call)
-        guest.host.guard = lambda export, argument: (call := method()) and call(export, argument)
-        return guest
+        return self._start(lambda export, argument: (call := method()) and call(export, argument))
 
     def _heap_call(self, export: str, argument: int) -> int:
         """A user's malloc or free: code of the guest like any other, with the same deadline."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import (
@@ -258,8 +259,6 @@ class Functions(Tenant):
 
     def frozen(self) -> list[FrozenFunction]:
         """All of them, as parts of an image of the present guest."""
-        from dataclasses import replace  # noqa: PLC0415 - slow to import, seldom needed
-
         frozen = []
         for entry in self.entries.values():
             if entry.handle is None:

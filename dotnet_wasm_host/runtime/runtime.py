@@ -12,7 +12,8 @@ from dotnet_wasm_host.base_library.capabilities import BUILT_IN, capability_asse
 from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
-from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage, frozen_of
+from dotnet_wasm_host.imports.host_functions import HostFunctions
 from dotnet_wasm_host.imports.javascript.http import http_access, http_module, http_tenant
 from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import (
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.fetch.tenant import HttpTenant
     from dotnet_wasm_host.guest.function_source import FunctionSource
-    from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
     from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.runtime.compilation import Compilation
@@ -118,40 +118,25 @@ class Runtime(Uncopyable):
         elif engine is not None:
             raise ValueError("the image belongs to its engine already; leave engine out")
         self._image = image
+        self._frozen = frozen_of(image)
         limits = limits if limits is not None else Limits()
         _check_stack(image, limits)
         self._lock = threading.RLock()
         event_count = EventCount()
-        self._own_functions: HostFunctions | None = None
-        lent = None
-        if host_functions is not None:
-            from dotnet_wasm_host.imports.host_functions import HostFunctions  # noqa: PLC0415
-
-            if isinstance(host_functions, HostFunctions):
-                lent = host_functions  # a pool's
-            else:
-                lent = self._own_functions = HostFunctions(host_functions)
-        # A tenant that was given belongs to a pool.
-        self._http = http_access(http) if isinstance(http, HttpPolicy) else None
-        self._tenant = http if not isinstance(http, HttpPolicy) else None
-        if self._http is not None:
-            self._tenant = http_tenant(self._http)
-        services = HostServices(
-            javascript=(http_module(self._tenant),), functions=lent, wake=event_count.notify
-        )
+        services = self._offer(host_functions, http, event_count.notify)
         wasi = wasi if wasi is not None else WasiOptions()
-        start = partial(image.start, limits, wasi, self._lock, services)
+        start = partial(self._frozen.start, limits, wasi, self._lock, services)
         self._current = CurrentGuest(start, limits, event_count)
-        loader = Loader(self._current, image.base_library)
+        loader = Loader(self._current, self._frozen.base_library)
         self._functions = Functions(self._current, loader, limits, self._lifetime)
         self._capabilities = Capabilities(self._current, loader, image.capabilities)
         self._current.tenants = (self._functions, self._capabilities)
         self._compilation: Compilation | None = None
-        if compiles and image.method_entries:
+        if compiles and self._frozen.method_entries:
             # Nobody who leaves it off pays for it.
-            from dotnet_wasm_host.runtime.compilation import Compilation  # noqa: PLC0415
+            from dotnet_wasm_host.runtime.compilation import Compilation
 
-            self._compilation = Compilation.of(image, self._current, self._lock)
+            self._compilation = Compilation.of(self._frozen, self._current, self._lock)
             self._current.tenants = (self._compilation, *self._current.tenants)
         self._waiting = WaitingCalls(self._current, limits, self._lock, event_count)
         self._calls = Calls(self._current, self._functions, self._waiting, limits)
@@ -164,6 +149,27 @@ class Runtime(Uncopyable):
             self._functions.add_frozen(frozen, self._invoke_generation)
         self._lifetime.closed = False
         _forks.watch(self, Runtime._after_fork_in_child)
+
+    def _offer(
+        self,
+        host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None,
+        http: HttpPolicy | HttpTenant | None,
+        wake: Callable[[], object],
+    ) -> HostServices:
+        """What every guest may call; what was made for it here is closed with the runtime."""
+        self._own_functions: HostFunctions | None = None
+        lent = None
+        if host_functions is not None:
+            if isinstance(host_functions, HostFunctions):
+                lent = host_functions  # a pool's
+            else:
+                lent = self._own_functions = HostFunctions(host_functions)
+        # A tenant that was given belongs to a pool.
+        self._http = http_access(http) if isinstance(http, HttpPolicy) else None
+        self._tenant = http if not isinstance(http, HttpPolicy) else None
+        if self._http is not None:
+            self._tenant = http_tenant(self._http)
+        return HostServices(javascript=(http_module(self._tenant),), functions=lent, wake=wake)
 
     # ---------------------------------------------------------------- functions
 
@@ -198,10 +204,10 @@ class Runtime(Uncopyable):
         """
         check_name(function_id)
         source = read_source(
-            function_id, assembly, dependencies, handler_type, self._image.assembly_names
+            function_id, assembly, dependencies, handler_type, self._frozen.assembly_names
         )
-        if self._image.api is not None:
-            self._image.api.require(function_id, source.assemblies())
+        if self._frozen.api is not None:
+            self._frozen.api.require(function_id, source.assemblies())
         with self._entered():
             source = self._resolved(function_id, source)
             return self._functions.load(function_id, source, self._invoke_generation)
@@ -209,11 +215,11 @@ class Runtime(Uncopyable):
     def _resolved(self, function_id: str, source: FunctionSource) -> FunctionSource:
         brought = self._capabilities.assembly_names()
         # What a published image has was asked above, by type.
-        if brought is None or self._image.api is not None:
+        if brought is None or self._frozen.api is not None:
             return source
-        library = self._image.base_library
+        library = self._frozen.base_library
         lacking = library.names if library is not None else frozenset[str]()
-        return source.resolved(function_id, self._image.assembly_names | lacking | brought)
+        return source.resolved(function_id, self._frozen.assembly_names | lacking | brought)
 
     def invoke(
         self,
@@ -317,8 +323,8 @@ class Runtime(Uncopyable):
         check_name(name, "capability name")
         if assembly is None:
             assembly = capability_assembly(name)
-            self._image.require(BUILT_IN[name][1], name)
-        source = read_source(name, assembly, dependencies, None, self._image.assembly_names)
+            self._frozen.require(BUILT_IN[name][1], name)
+        source = read_source(name, assembly, dependencies, None, self._frozen.assembly_names)
         with self._entered():
             self._capabilities.load(name, source)
 
@@ -362,11 +368,13 @@ class Runtime(Uncopyable):
                 )
             self._current.run(lambda guest: guest.rest())
             functions = self._functions.frozen()
-            freeze = partial(self._image.freeze, self._current.guest, functions, self.capabilities)
+            freeze = partial(
+                self._frozen.freeze, self._current.guest, functions, self.capabilities, name
+            )
             if self._compilation is None:
-                return freeze(name)
+                return RuntimeImage(freeze())
             with self._compilation.unlinked() as hot:
-                return freeze(name, hot)
+                return RuntimeImage(freeze(hot))
 
     def compile_hot_methods(self) -> JitReport:
         """Compile now what has run often, and wait for it. Does nothing with ``jit="off"``.

@@ -110,7 +110,7 @@ class WaitingCalls:
         call.unwanted = True
         guest = self._current.present
         if guest is not None:
-            guest.host.arrivals.post(lambda: guest.cancel(call))
+            guest.host.arrivals.post(lambda _: guest.cancel(call))
 
     def withdraw_all(self) -> bool:
         """Cancel the tokens of all that wait. False if there are none."""

@@ -206,7 +206,7 @@ def _describe(
     start: BootedMemory | Assemblies, library: Library, options: ModuleOptions, boot: Boot
 ) -> Description:
     # The package gathers what its rooms offer; it is not there yet while they are imported.
-    from dotnet_wasm_host import __version__  # noqa: PLC0415
+    from dotnet_wasm_host import __version__
 
     return Description(
         dotnet_version=ArtifactStore.locate().manifest.dotnet_version,

@@ -53,7 +53,14 @@ _Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES)]
 
 def function_routes(app: FastAPI, context: WorkerContext) -> None:
     """The routes under ``/functions`` but for calls."""
-    service, options, guard = context.service, context.options, context.guard
+    _list_route(app, context)
+    _deploy_route(app, context)
+    _download_route(app, context)
+    _unload_route(app, context)
+
+
+def _list_route(app: FastAPI, context: WorkerContext) -> None:
+    service, guard = context.service, context.guard
 
     @app.get("/functions", tags=TAGS, responses=PROBLEMS)
     async def list_functions(request: Request) -> FunctionList:
@@ -62,6 +69,10 @@ def function_routes(app: FastAPI, context: WorkerContext) -> None:
         await context.ensure_started()
         served = service.functions().values()
         return FunctionList(functions=[describe_served(service, function) for function in served])
+
+
+def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
+    service, options, guard = context.service, context.options, context.guard
 
     @app.put(
         FUNCTION_PATH,
@@ -121,6 +132,10 @@ def function_routes(app: FastAPI, context: WorkerContext) -> None:
             describe(record, options).model_dump(exclude_none=True), 201 if new else 200, headers
         )
 
+
+def _download_route(app: FastAPI, context: WorkerContext) -> None:
+    service, guard = context.service, context.guard
+
     @app.head(
         FUNCTION_PATH,
         tags=TAGS,
@@ -160,6 +175,10 @@ def function_routes(app: FastAPI, context: WorkerContext) -> None:
             return Response(None, 304, headers)
         headers["x-content-type-options"] = "nosniff"
         return Response(stored.assembly, 200, headers, ASSEMBLY_TYPES[0])
+
+
+def _unload_route(app: FastAPI, context: WorkerContext) -> None:
+    service, guard = context.service, context.guard
 
     @app.delete(
         FUNCTION_PATH,

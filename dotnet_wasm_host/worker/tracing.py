@@ -28,7 +28,7 @@ def make_trace() -> Trace | None:
     """
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.trace") is None:
         return None
-    from opentelemetry import propagate, trace  # noqa: PLC0415 - not installed everywhere
+    from opentelemetry import propagate, trace
 
     tracer = trace.get_tracer("dotnet_wasm_host.worker")
     nothing = nullcontext()

@@ -204,7 +204,7 @@ def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:
 
 def _interpreter_facts(contents: Mapping[str, bytes]) -> bytes:
     # Of the build, only this step needs an engine.
-    from runtime_artifacts.pipeline import interpreter_facts  # noqa: PLC0415
+    from runtime_artifacts.pipeline import interpreter_facts
 
     code, data = contents[CODE], contents["dotnet.data.wasm"]
     assemblies = [

@@ -75,7 +75,7 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
 
 def _build_guest(sources: Sources, *, check: bool) -> None:
     # The compiler runs on an engine, which the other commands do without.
-    from runtime_artifacts.pipeline.guest import BIN, build_guest, stale_files  # noqa: PLC0415
+    from runtime_artifacts.pipeline.guest import BIN, build_guest, stale_files
 
     build(sources)
     built = build_guest()

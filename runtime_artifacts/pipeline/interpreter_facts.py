@@ -17,6 +17,7 @@ from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.guest.layout import BUFFER_SIZE, ENTRY_POINTS, GuestLayout
 from dotnet_wasm_host.guest.loading import load_function, unload_function
+from dotnet_wasm_host.guest.running_function import RunningFunction
 from dotnet_wasm_host.images.boot import ENTRIES_EVERYWHERE, boot, find_methods
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
@@ -167,7 +168,8 @@ def _run_something(host: Host, assemblies: Iterable[tuple[str, bytes]], sample: 
     boot(host, assemblies, options=(*ENTRIES_EVERYWHERE, _ASK_AT_ONCE))
     methods = find_methods(host, "MinimalRuntime", "MinimalRuntime", "EntryPoints", ENTRY_POINTS)
     layout = GuestLayout(methods, host.call("malloc", FRAME_SIZE), host.call("malloc", BUFFER_SIZE))
-    guest = Guest(host, layout, payload_limit=BUFFER_SIZE, result_limit=BUFFER_SIZE)
+    running = RunningFunction(host.instance.memory, layout.frame)
+    guest = Guest(host, layout, running, payload_limit=BUFFER_SIZE, result_limit=BUFFER_SIZE)
     guest.initialize()
     report = load_function(guest, _SAMPLE, sample, (), "")
     for _ in range(_CALLS):

@@ -19,6 +19,8 @@ from dotnet_wasm_host.base_library.missing_api import (
 )
 from dotnet_wasm_host.ecma335.metadata import Metadata
 from dotnet_wasm_host.ecma335.rows import CustomAttributeRow, MemberRefRow, TypeDefRow, TypeRefRow
+from dotnet_wasm_host.images.frozen import FrozenRuntime
+from dotnet_wasm_host.images.image import frozen_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -212,16 +214,17 @@ def test_what_is_added_may_lack_something_too(load: Load, compiled: CompiledSour
 def test_an_image_has_its_assemblies_in_memory(load: Load) -> None:
     image = load("minimal")
     assemblies = image.assemblies()
-    assert assemblies.keys() == image.assembly_names
+    assert assemblies.keys() == frozen_of(image).assembly_names
     sizes = {name.rpartition(".")[0]: size for name, size in image.manifest.assemblies.items()}
     assert {name: len(content) for name, content in assemblies.items()} == sizes
 
 
 def test_an_image_whose_state_lies_about_its_memory_is_refused(load: Load) -> None:
     image = load("minimal")
-    places = dict.fromkeys(image.parts.state.places, (1 << 31) - 8)
-    state = image.parts.state._replace(places=places)
-    liar = dwh.RuntimeImage("minimal", image.engine, image.parts._replace(state=state))
+    parts = frozen_of(image).parts
+    places = dict.fromkeys(parts.state.places, (1 << 31) - 8)
+    parts = parts._replace(state=parts.state._replace(places=places))
+    liar = dwh.RuntimeImage(FrozenRuntime("minimal", image.engine, parts))
     with pytest.raises(dwh.ArtifactError, match=r"does not have \S+ where it should be"):
         liar.assemblies()
 
@@ -283,7 +286,7 @@ def test_the_base_library_is_added_when_a_function_asks(
 ) -> None:
     function = compiled(SHELL % 'System.Xml.Linq.XElement.Parse("<a><b/></a>").FirstNode')
     with dwh.Runtime(load("common")) as runtime:
-        assert "System.Private.Xml.Linq" not in runtime.image.assembly_names
+        assert "System.Private.Xml.Linq" not in frozen_of(runtime.image).assembly_names
         for function_id in ("f", "g"):
             runtime.load_assembly(function_id, function)
             assert runtime.invoke(function_id) == b"<b />"
@@ -293,7 +296,7 @@ def test_the_base_library_is_added_when_a_function_asks(
     with dwh.Runtime(load("common")) as runtime:
         runtime.load_assembly("f", frozen)
         image = runtime.snapshot()
-    assert "System.Private.Xml.Linq" in image.assembly_names
+    assert "System.Private.Xml.Linq" in frozen_of(image).assembly_names
     with dwh.Runtime(image) as runtime:
         assert runtime.invoke("f") == b"<c />"
         runtime.load_assembly("g", function)

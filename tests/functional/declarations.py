@@ -31,6 +31,7 @@ from dotnet_wasm_host.guest.error_translator import ErrorTranslator
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.guest.loading import load_capability as guest_load_capability
 from dotnet_wasm_host.guest.loading import load_function
+from dotnet_wasm_host.images.frozen import FrozenRuntime
 from dotnet_wasm_host.runtime import loading
 
 #: How reasons of skips begin.
@@ -171,9 +172,9 @@ def _judge_calls(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
 
 
 def _judge_capabilities(declarations: Declarations, patch: pytest.MonkeyPatch) -> None:
-    require = dwh.RuntimeImage.require
+    require = FrozenRuntime.require
 
-    def require_or_skip(self: dwh.RuntimeImage, assembly: str, wanted_by: str) -> None:
+    def require_or_skip(self: FrozenRuntime, assembly: str, wanted_by: str) -> None:
         try:
             require(self, assembly, wanted_by)
         except dwh.AssemblyLoadError:
@@ -181,4 +182,4 @@ def _judge_capabilities(declarations: Declarations, patch: pytest.MonkeyPatch) -
                 raise
             skip(assembly)
 
-    patch.setattr(dwh.RuntimeImage, "require", require_or_skip)
+    patch.setattr(FrozenRuntime, "require", require_or_skip)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.images.image import frozen_of
 from dotnet_wasm_host.jit import hot_methods
 from dotnet_wasm_host.options import compiles_methods
 
@@ -72,7 +73,7 @@ def test_nothing_is_compiled_where_it_is_off(loops: dwh.Assembly) -> None:
             runtime.invoke("loops")
         assert runtime.compile_hot_methods() == dwh.JitReport()
         assert runtime.stats().jit == dwh.JitStats()
-        assert not runtime.image.method_entries
+        assert not frozen_of(runtime.image).method_entries
 
 
 def test_a_loop_in_compiled_code_has_a_deadline(runtime: dwh.Runtime, expected: bytes) -> None:
@@ -102,7 +103,7 @@ def test_an_exception_in_compiled_code_is_the_interpreters(
 def test_a_snapshot_starts_interpreted_or_compiled(runtime: dwh.Runtime, expected: bytes) -> None:
     warm(runtime)
     image = runtime.snapshot()
-    assert image.parts.state.hot_methods
+    assert frozen_of(image).parts.state.hot_methods
     assert runtime.invoke("loops") == expected
     with dwh.Runtime(image, jit="off") as interpreted:
         assert interpreted.invoke("loops") == expected

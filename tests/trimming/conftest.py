@@ -8,6 +8,7 @@ import pytest
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.images.builder import ImageBuilder
+from dotnet_wasm_host.images.frozen import FrozenRuntime
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.trimming.trimmer import TrimmedSet, TrimOptions, trim
 
@@ -40,7 +41,8 @@ def image_of(trimmed: TrimmedSet, *, without: tuple[str, ...] = ()) -> RuntimeIm
     """An image of a trimmed set, without the functions that are roots of it."""
     files = trimmed.files(without=[WARM_UP, *without])
     engine = get_engine(None)
-    return RuntimeImage("trimmed", engine, ImageBuilder(engine, print).image_of("trimmed", files))
+    parts = ImageBuilder(engine, print).image_of("trimmed", files)
+    return RuntimeImage(FrozenRuntime("trimmed", engine, parts))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.images.frozen import FrozenRuntime
+from dotnet_wasm_host.images.image import frozen_of
 from dotnet_wasm_host.trimming.api_surface import ApiSurface
 from dotnet_wasm_host.trimming.trimmer import TrimmedSet
 
@@ -55,8 +57,9 @@ def test_what_is_missing_is_named_before_the_function_runs(
 ) -> None:
     usings, attribute, body, dotnet_type, name = CASES[case]
     function = compiled(FUNCTION.format(usings=usings, attribute=attribute, body=body))
-    image = dwh.RuntimeImage("minimal", minimal_image.engine, minimal_image.parts)
-    image.api = surface
+    frozen = FrozenRuntime("minimal", minimal_image.engine, frozen_of(minimal_image).parts)
+    frozen.api = surface
+    image = dwh.RuntimeImage(frozen)
     with dwh.Runtime(image) as runtime:
         with pytest.raises(dwh.AssemblyLoadError, match=name) as refused:
             runtime.load_assembly("f", function)

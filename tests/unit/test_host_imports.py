@@ -9,6 +9,7 @@ import pytest
 from dotnet_wasm_host import Limits, Runtime, RuntimeImage, WasiOptions
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.images.image import frozen_of
 from dotnet_wasm_host.wasm.binary import ExternKind
 from dotnet_wasm_host.wasm.module import Module
 
@@ -23,7 +24,7 @@ def imported_functions() -> list[str]:
 
 @pytest.fixture(scope="module")
 def host() -> Host:
-    return RuntimeImage.load().start(Limits(), WasiOptions()).host
+    return frozen_of(RuntimeImage.load()).start(Limits(), WasiOptions()).host
 
 
 def test_the_published_module_has_85_imports_and_all_are_provided(host: Host) -> None:

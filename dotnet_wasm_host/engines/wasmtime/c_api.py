@@ -388,7 +388,7 @@ def _content(vector: ByteVector) -> bytes:
 
 def explain(reason: object) -> str:
     """Why wasmtime cannot be used, and which versions can be."""
-    from importlib import metadata  # noqa: PLC0415 - slow to import, only for errors
+    from importlib import metadata
 
     try:
         found = metadata.version("wasmtime")

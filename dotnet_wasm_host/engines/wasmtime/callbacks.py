@@ -58,7 +58,7 @@ def enter_quietly(function: F) -> F:
     handler raises, KeyboardInterrupt for example, would be printed and dropped by ctypes.
     """
     if sys.version_info >= (3, 11) and isinstance(function, FunctionType):
-        from opcode import opmap  # noqa: PLC0415 - older versions need none of this
+        from opcode import opmap
 
         code = bytearray(function.__code__.co_code)
         entry = next(i for i in range(0, len(code), 2) if code[i] == opmap["RESUME"])

@@ -58,7 +58,7 @@ class WasmtimeEngine:
     @property
     def version(self) -> str:
         """Version of the wasmtime package."""
-        from importlib import metadata  # noqa: PLC0415 - slow to import, seldom asked
+        from importlib import metadata
 
         return metadata.version("wasmtime")
 

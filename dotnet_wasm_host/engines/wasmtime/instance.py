@@ -75,7 +75,7 @@ class WasmtimeInstance(EngineInstance):
     @property
     @override
     def code_linker(self) -> CodeLinker | None:
-        from dotnet_wasm_host.engines.wasmtime.code_linker import (  # noqa: PLC0415 - seldom used
+        from dotnet_wasm_host.engines.wasmtime.code_linker import (
             WasmtimeCodeLinker,
         )
 

@@ -48,14 +48,14 @@ _NO_POLICY = (
 def http_access(policy: HttpPolicy) -> HttpAccess:
     """What carries out requests. ExtraNotInstalled without httpx."""
     # asyncio is a third of what importing the whole package costs.
-    from dotnet_wasm_host.fetch.access import HttpAccess  # noqa: PLC0415
+    from dotnet_wasm_host.fetch.access import HttpAccess
 
     return HttpAccess(policy)
 
 
 def http_tenant(access: HttpAccess) -> HttpTenant:
     """The only tenant of an access."""
-    from dotnet_wasm_host.fetch.tenant import HttpTenant  # noqa: PLC0415 - as above
+    from dotnet_wasm_host.fetch.tenant import HttpTenant
 
     return HttpTenant(access)
 
@@ -138,7 +138,7 @@ class _Functions:
         if access is None:
             raise JsError(_NO_POLICY)
         # httpx is imported with the first request.
-        from dotnet_wasm_host.fetch.exchange import Exchange, Outgoing  # noqa: PLC0415
+        from dotnet_wasm_host.fetch.exchange import Exchange, Outgoing
 
         url, header_names, header_values, option_names, option_values = request
         options = dict(zip(option_names, option_values, strict=True))
@@ -288,7 +288,7 @@ def _let_go(access: HttpTenant, exchange: Exchange, started: weakref.WeakSet[Fut
 
 async def _said(work: Coroutine[Any, Any, T]) -> T:
     """What managed code is to read when it fails."""
-    from dotnet_wasm_host.fetch.exchange import HttpFailure  # noqa: PLC0415 - it is running
+    from dotnet_wasm_host.fetch.exchange import HttpFailure
 
     try:
         return await work
@@ -297,7 +297,7 @@ async def _said(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _written(exchange: Exchange, data: bytes | None) -> None:
-    from dotnet_wasm_host.fetch.exchange import HttpFailure  # noqa: PLC0415 - it is running
+    from dotnet_wasm_host.fetch.exchange import HttpFailure
 
     try:
         await exchange.write(data)

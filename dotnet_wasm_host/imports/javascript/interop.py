@@ -215,7 +215,7 @@ class Interop(ImportGroup):
         self._unwanted.add(handle)
         future.cancel()
         self._arrivals.post(
-            lambda: self._settle(handle, JsError("Error: OperationCanceledException"))
+            lambda _: self._settle(handle, JsError("Error: OperationCanceledException"))
         )
 
     def release_object(self, handle: int) -> None:
@@ -263,7 +263,7 @@ class Interop(ImportGroup):
         self._slots.write_promise(slot, handle)
         arrivals, inner = self._arrivals, signature.inner
         result.add_done_callback(
-            lambda future: arrivals.post(lambda: self._end(handle, future, inner))
+            lambda future: arrivals.post(lambda _: self._end(handle, future, inner))
         )
 
     def _end(self, handle: int, future: Future[Any], inner: int) -> None:
