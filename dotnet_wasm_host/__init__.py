@@ -50,6 +50,7 @@ from dotnet_wasm_host.errors import (
     RuntimeClosed,
     StackTooSmall,
     StandaloneBuildError,
+    ThreadOccupied,
     TooManyCalls,
 )
 from dotnet_wasm_host.images.image import FrozenFunction, ImageManifest, RuntimeImage
@@ -138,6 +139,7 @@ __all__ = [
     "StandaloneBuildError",
     "StandaloneModule",
     "SystemClock",
+    "ThreadOccupied",
     "TooManyCalls",
     "WasiOptions",
     "build_wasm",

@@ -26,6 +26,7 @@
      |- HttpPolicyError       (PermissionError)
      |- ExtraNotInstalled     (ImportError)
      |- StackTooSmall
+     |- ThreadOccupied
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
@@ -74,6 +75,7 @@ __all__ = [
     "RuntimeClosed",
     "StackTooSmall",
     "StandaloneBuildError",
+    "ThreadOccupied",
     "TooManyCalls",
 ]
 
@@ -338,6 +340,23 @@ class StackTooSmall(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.stack_bytes, self.needed_bytes)
+
+
+class ThreadOccupied(DotnetHostError):
+    """Another greenlet of the calling thread is inside of a guest.
+
+    Greenlets share a thread and its stack. gevent's take turns; others are refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected no other greenlet of this thread to be inside of a guest, found one that "
+            "switched in a host function; let one call end before the next begins, or run them in "
+            "threads of the operating system"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), ()
 
 
 class GuestOutOfMemory(DotnetHostError, MemoryError):

@@ -76,14 +76,12 @@ class EngineInstance(ABC):
         closed: calls are refused.
         deadline: ``time.monotonic()`` at which the guest is stopped.
         interruptions: what it is to ask itself when it looks up.
-        pending: what a host function raised, on its way through the guest's frames.
     """
 
     def __init__(self) -> None:
         self.closed: bool = False
         self.deadline: float = math.inf
         self.interruptions: deque[Interruption] = deque()
-        self.pending: BaseException | None = None
         #: The functions behind the imports, in their order; empty until one is called.
         self.functions: Sequence[HostFunction] = ()
         self._provide: Callable[[], Mapping[str, HostFunction]] | None = None

@@ -1,21 +1,46 @@
-"""Threads that run guests: how much stack they have, and whether there are any."""
+"""Threads of the operating system that run guests: how much stack they have, which there are.
+
+gevent and eventlet replace what :mod:`threading` and :mod:`_thread` offer by greenlets, which take
+turns in one thread. An engine's work is bound to real threads: while a guest runs, no greenlet
+gets a turn.
+"""
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import sys
-import threading
 from ctypes import byref, c_size_t, c_void_p
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-__all__ = ["any_thread_is_in", "stack_size"]
+__all__ = [
+    "ThreadLocal", "allocate_lock", "any_thread_is_in", "current_thread", "is_below", "stack_size",
+    "start_thread",
+]  # fmt: skip
 
 #: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere.
 _ATTRIBUTES_SIZE = 256
+
+
+def _unpatched(name: str) -> Any:  # noqa: ANN401 - a function or a class
+    """What :mod:`_thread` offers as ``name``, whatever was put in its place before this import."""
+    monkey, patcher = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    if monkey is not None:
+        return monkey.get_original("_thread", name)
+    return getattr(_thread if patcher is None else patcher.original("_thread"), name)
+
+
+allocate_lock = _unpatched("allocate_lock")
+current_thread: Callable[[], int] = _unpatched("get_ident")
+start_thread: Callable[[Callable[[], object], tuple[()]], int] = _unpatched("start_new_thread")
+if TYPE_CHECKING:
+    ThreadLocal = _thread._local  # noqa: SLF001 - threading.local before anybody replaces it
+else:
+    ThreadLocal = _unpatched("_local")
 
 
 def stack_size() -> int | None:
@@ -59,11 +84,24 @@ def _windows() -> int:
 def any_thread_is_in(*functions: Callable[..., object] | CodeType) -> bool:
     """Whether a thread other than this one is inside of a Python function. Slow; for exits."""
     codes = [getattr(function, "__code__", function) for function in functions]
-    own = threading.get_ident()
+    own = current_thread()
     for ident, top in sys._current_frames().items():  # noqa: SLF001 - its documented name
         frame: FrameType | None = top if ident != own else None
         while frame is not None:
             if frame.f_code in codes:
                 return True
             frame = frame.f_back
+    return False
+
+
+def is_below(code: CodeType, presence: object) -> bool:
+    """Whether the caller's stack has a frame of ``code`` whose ``self`` is of ``presence``.
+
+    That is so for what was called from there, and not so for another greenlet of the thread.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - its documented name
+    while frame is not None:
+        if frame.f_code is code and frame.f_locals["self"].presence is presence:
+            return True
+        frame = frame.f_back
     return False

@@ -17,6 +17,7 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
     MemoryAccessError,
     StackTooSmall,
+    ThreadOccupied,
 )
 from dotnet_wasm_host.guest.layout import BUFFER_SIZE, GuestLayout
 from dotnet_wasm_host.guest.library_use import LibraryUse
@@ -449,7 +450,7 @@ class Guest:
         return ErrorTranslator(self.host, self._advice, self.needs)
 
     def _broke(self, error: BaseException) -> BaseException:
-        if isinstance(error, StackTooSmall):
+        if isinstance(error, (StackTooSmall, ThreadOccupied)):
             return error  # the guest was not entered
         self.broken = True
         return self.errors.of_death(error, self._running())

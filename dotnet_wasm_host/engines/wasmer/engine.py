@@ -262,6 +262,8 @@ class WasmerInstance(EngineInstance):
         self._marks = engine.marks
         self._present = engine.marks.present
         self._stack = engine.stack
+        #: What a host function raised, on its way through the guest's frames.
+        self.pending: BaseException | None = None
         self._thread = engine.marks.move(())
         self._engine = engine
         self._code = code

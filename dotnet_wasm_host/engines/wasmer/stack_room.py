@@ -9,9 +9,10 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-import threading
 from ctypes import byref, c_size_t, c_uint64, c_void_p
 from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.engines.threads import ThreadLocal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ _CONTEXT_SIZE, _ATTRIBUTES_SIZE = 8192, 256
 
 
 @final
-class StackRoom(threading.local):
+class StackRoom(ThreadLocal):
     """Each thread's own.
 
     Attributes:

@@ -16,11 +16,11 @@ the mark is where it is expected is established for each class before any is eve
 from __future__ import annotations
 
 import ctypes
-import threading
 from typing import TYPE_CHECKING, Any, final
 
 import wasmer
 
+from dotnet_wasm_host.engines.threads import ThreadLocal, allocate_lock, start_thread
 from dotnet_wasm_host.errors import EngineUnavailable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PROBE = """(module
   (func (export "function") (result i32) i32.const 42))"""
 
 
-class _Present(threading.local):
+class _Present(ThreadLocal):
     number = 0
 
 
@@ -67,9 +67,17 @@ class ThreadMarks:
         """Check the marks of objects of two threads, then let one use those of the other."""
         wasm = wasmer.wat2wasm(_PROBE)
         theirs: list[Any] = []
-        thread = threading.Thread(target=lambda: theirs.extend(_one_of_each(store, wasm)))
-        thread.start()
-        thread.join()
+        ended = allocate_lock()
+        ended.acquire()
+
+        def make_theirs() -> None:
+            try:
+                theirs.extend(_one_of_each(store, wasm))
+            finally:
+                ended.release()
+
+        start_thread(make_theirs, ())
+        ended.acquire()
         ours = _one_of_each(store, wasm)
         marks = [{_mark(item).value for item in items} for items in (theirs, ours)]
         if not all(len(found) == 1 and 0 < max(found) < 2**32 for found in marks) or (

@@ -28,6 +28,7 @@ from ctypes import (
     c_uint64,
     c_void_p,
 )
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -99,6 +100,7 @@ class Stop(NamedTuple):
         message: of wasmtime.
         trap: a trap, not an error of wasmtime's.
         interrupted: a trap because the deadline was reached.
+        by_callback: what a callback answered with.
         frames: what the guest was doing, the innermost first: index of a function in its module
             and offset in bytes into its body. At most :data:`FRAMES`.
     """
@@ -106,6 +108,7 @@ class Stop(NamedTuple):
     message: str
     trap: bool = False
     interrupted: bool = False
+    by_callback: bool = False
     frames: Sequence[tuple[int, int]] = ()
 
 
@@ -269,6 +272,13 @@ class Api:
             function.restype = result
             function.argtypes = arguments
             setattr(self, name, function)
+        # For arguments that from_param has made: without types to convert them to, they cross
+        # faster.
+        self.call_prepared: Any = library["wasmtime_func_call_unchecked"]
+        self.call_prepared.restype = c_void_p
+        said = b"host function raised"
+        self.new_trap: Callable[[], int] = partial(self.wasmtime_trap_new, said, len(said))
+        self.new_error: Callable[[], int] = partial(self.wasmtime_error_new, b"interrupted")
 
     def __getattr__(self, name: str) -> Any:
         # Here for type checkers: every function that there is, is an attribute.
@@ -299,8 +309,13 @@ class Api:
         self.wasm_frame_vec_delete(byref(frames))
         self.wasm_trap_delete(trap)
         message = self.take(vector).removesuffix(b"\0").decode("utf-8", "replace")
-        interrupted = bool(has_code) and code.value == _INTERRUPT
-        return Stop(message, trap=True, interrupted=interrupted, frames=places)
+        return Stop(
+            message,
+            trap=True,
+            interrupted=bool(has_code) and code.value == _INTERRUPT,
+            by_callback=not has_code,
+            frames=places,
+        )
 
     def take(self, vector: ByteVector) -> bytes:
         """Content of a vector, which is freed."""
@@ -364,20 +379,25 @@ class Api:
 
 
 class Owned:
-    """Owns something native, ``pointer``, and frees it when it goes."""
+    """Owns something native and frees it when it goes.
 
-    __slots__ = ("__weakref__", "_delete", "pointer")
+    Attributes:
+        pointer: to what is owned.
+        delete: frees it; ``None`` once it belongs to somebody else.
+    """
 
-    def __init__(self, pointer: int, delete: Callable[[int], object]) -> None:
+    __slots__ = ("__weakref__", "delete", "pointer")
+
+    def __init__(self, pointer: int, delete: Callable[[int], object] | None) -> None:
         self.pointer: int = pointer
-        self._delete: Callable[[int], object] | None = delete
+        self.delete: Callable[[int], object] | None = delete
 
     def leak(self) -> None:
         """Let it live on, for as long as the process does: it may still be used."""
-        self._delete = None
+        self.delete = None
 
     def __del__(self) -> None:
-        delete = getattr(self, "_delete", None)  # not there if __init__ failed
+        delete = getattr(self, "delete", None)  # not there if __init__ failed
         if delete is not None:
             delete(self.pointer)
 

@@ -1,12 +1,19 @@
 """Functions that wasmtime calls: host functions, and the look at interruptions.
 
 No Python exception crosses a guest's frames. A callback keeps what its function raised in the
-instance (:attr:`~dotnet_wasm_host.engines.instance.EngineInstance.pending`), answers with a trap
-that unwinds the guest, and whoever called the guest raises what was kept.
+instance's :class:`~.active.Presence`, answers with a trap that unwinds the guest, and whoever
+called the guest raises what was kept.
 
-ctypes drops what a callback raises itself and gives C a result that nobody wrote. So the handler of
-a callback calls no Python function, and :func:`require_depth` makes sure, before a guest is
-entered, that the recursion limit has room for the callback's frame and for what the handler calls.
+ctypes drops what a callback raises itself and gives C a result that nobody wrote. So nothing can be
+raised in a callback outside of its ``try``:
+
+* The recursion limit has room for its frame and for what it calls: :func:`require_depth`, before a
+  guest is entered.
+* Signals and exceptions that other threads send are not looked at before its ``try``
+  (:func:`make_opaque`). Behind it nothing is called, and Python looks only at calls and at loops.
+  (But where a signal has ended a call inside of this one before its answer was replaced.)
+* Functions that trace, profile or monitor do not see its frame: :func:`make_opaque` where Python
+  has a flag for that, else :mod:`.tracing`.
 """
 
 from __future__ import annotations
@@ -16,13 +23,17 @@ import struct
 import sys
 import threading
 import time
+from contextlib import suppress
 from ctypes import c_uint64
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dotnet_wasm_host.engines.threads import current_thread
+from dotnet_wasm_host.engines.wasmtime import tracing
 from dotnet_wasm_host.engines.wasmtime.c_api import VAL_RAW_SIZE
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.engines.wasmtime.tracing import getprofile, gettrace
+from dotnet_wasm_host.errors import LimitExceeded, RuntimeClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,12 +43,10 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.wasmtime.c_api import Api, Signature
     from dotnet_wasm_host.engines.wasmtime.watch import Watch
 
-__all__ = ["dispatcher", "enter_quietly", "host_callback", "look_up_callback", "require_depth"]
+__all__ = ["dispatcher", "host_callback", "look_up_callback", "make_opaque", "require_depth"]
 
 _FORMATS = {"i32": "I", "i64": "q", "f32": "f", "f64": "d"}
 _RESULTS = {"i32": struct.Struct("<I"), "i64": struct.Struct("<q"), "f64": struct.Struct("<d")}
-_TRAP_MESSAGE = b"host function raised"
-_ERROR_MESSAGE = b"interrupted"
 #: How often a guest that runs lets Python handle signals, in seconds. Only the main thread does.
 _SIGNAL_PERIOD = 0.05
 #: How often it does in other threads, which only matters if the main thread calls it later on.
@@ -48,10 +57,12 @@ F = TypeVar("F", bound="Callable[..., object]")
 
 #: Argument of RESUME "after a yield from" (:mod:`dis`): signals are not looked at.
 _AFTER_YIELD_FROM = 2
+#: CO_NO_MONITORING_EVENTS of CPython's Include/cpython/code.h, since 3.12.
+_NO_MONITORING_EVENTS = 0x2000000
 
 
-def enter_quietly(function: F) -> F:
-    """Have Python handle no signal at the very entry of ``function``, only in its body.
+def make_opaque(function: F) -> F:
+    """Have Python do nothing else at the entry and at the end of ``function``, only in its body.
 
     Since Python 3.11 a signal that came while C code ran is handled by the first instruction of
     the next Python function, ``RESUME``. In a callback of C that is before any ``try``: what the
@@ -63,7 +74,10 @@ def enter_quietly(function: F) -> F:
         code = bytearray(function.__code__.co_code)
         entry = next(i for i in range(0, len(code), 2) if code[i] == opmap["RESUME"])
         code[entry + 1] = _AFTER_YIELD_FROM
-        function.__code__ = function.__code__.replace(co_code=bytes(code))
+        flags = function.__code__.co_flags
+        if sys.version_info >= (3, 12):
+            flags |= _NO_MONITORING_EVENTS
+        function.__code__ = function.__code__.replace(co_code=bytes(code), co_flags=flags)
     return function
 
 
@@ -86,45 +100,75 @@ def dispatcher(active: Active, index: int) -> HostFunction:
     """The host function of an import: it calls the function that the active instance has for it."""
 
     def call_host(*arguments: Number) -> Number | None:
-        instance = active.instance
-        if instance is None:
+        presence = active.presence
+        instance = None if presence is None else presence()
+        if presence is None or instance is None:
             raise RuntimeClosed("a guest function ran outside of any call")
-        return (instance.functions or instance.provide_functions())[index](*arguments)
+        functions = instance.functions or instance.provide_functions()
+        outer, presence.busy = presence.busy, True
+        try:
+            if tracing.NEEDED and presence.tracing is not None:
+                tracing.put_back(presence)
+            return functions[index](*arguments)
+        finally:
+            presence.busy = outer
+            if presence.left is not None and not outer:
+                presence.leave_host()
+            if tracing.NEEDED and (gettrace() or getprofile()):
+                tracing.put_aside(presence)
 
-    return call_host
+    return make_opaque(call_host)
 
 
 def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., Any]:
     """What wasmtime calls when the epoch of a guest that runs is over."""
+    new_error = api.new_error
 
-    def look_up(_context: int, _data: int, delta: int, _kind: int) -> int | None:
+    def look_up() -> None:
+        presence = active.presence
+        instance = None if presence is None else presence()
+        if presence is None or instance is None:
+            return
+        outer, presence.busy = presence.busy, True
+        try:
+            # Python handles its signals on the way; what a handler raises arrives here, too.
+            if tracing.NEEDED and presence.tracing is not None:
+                tracing.put_back(presence)
+            instance.look_up()
+        finally:
+            presence.busy = outer
+            if presence.left is not None and not outer:
+                presence.leave_host()
+            if tracing.NEEDED and (gettrace() or getprofile()):
+                tracing.put_aside(presence)
+        in_main = current_thread() == threading.main_thread().ident
+        period = _SIGNAL_PERIOD if in_main else _IDLE_PERIOD
+        with suppress(LimitExceeded):  # Without a thread nobody interrupts guests.
+            watch.ask(min(instance.deadline, time.monotonic() + period))
+
+    def callback(_context: int, _data: int, delta: int, _kind: int) -> int | None:
         try:
             c_uint64.from_address(delta).value = _NEXT_EPOCH
-            instance = active.instance
-            if instance is None:
-                return None
-            # Python handles its signals on the way; what a handler raises arrives here, too.
-            instance.look_up()
-            in_main = threading.get_ident() == threading.main_thread().ident
-            period = _SIGNAL_PERIOD if in_main else _IDLE_PERIOD
-            watch.ask(min(instance.deadline, time.monotonic() + period))
-        except BaseException as error:  # noqa: BLE001 - the instance keeps it
-            instance = None if active.reference is None else active.reference()
-            if instance is not None:
-                instance.pending = error
-            native: int = api.wasmtime_error_new(_ERROR_MESSAGE)
-            return native
+            look_up()
+        except BaseException as error:  # noqa: BLE001 - whoever called the guest raises it
+            if active.presence is not None:
+                active.presence.pending = error
+            spare = active.error
+            if spare.delete is None:
+                return new_error()
+            spare.delete = None
+            return spare.pointer
         return None
 
-    return enter_quietly(look_up)
+    return make_opaque(callback)
 
 
 def host_callback(
     api: Api, active: Active, signature: Signature, function: HostFunction
 ) -> Callable[..., Any]:
     """What wasmtime calls for an import; arguments and result are ``wasmtime_val_raw_t``."""
-    trap_new = api.wasmtime_trap_new
     layout = struct.Struct("<" + "".join(_padded(_FORMATS[kind]) for kind in signature.params))
+    new_trap = api.new_trap
     size, unpack, string_at = layout.size, layout.unpack, ctypes.string_at
 
     if not signature.results:
@@ -132,15 +176,17 @@ def host_callback(
         def callback(_env: int, _caller: int, values: int, _count: int) -> int | None:
             try:
                 function(*unpack(string_at(values, size)))
-            except BaseException as error:  # noqa: BLE001 - the instance keeps it
-                instance = None if active.reference is None else active.reference()
-                if instance is not None:
-                    instance.pending = error
-                trap: int = trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE))
-                return trap
+            except BaseException as error:  # noqa: BLE001 - whoever called the guest raises it
+                if active.presence is not None:
+                    active.presence.pending = error
+                spare = active.trap
+                if spare.delete is None:
+                    return new_trap()
+                spare.delete = None
+                return spare.pointer
             return None
 
-        return enter_quietly(callback)
+        return make_opaque(callback)
 
     (kind,) = signature.results
     pack, width, i32 = _RESULTS[kind].pack, _RESULTS[kind].size, kind == "i32"
@@ -149,15 +195,17 @@ def host_callback(
         try:
             result: Any = function(*unpack(string_at(values, size)))
             ctypes.memmove(values, pack(int(result or 0) & 0xFFFFFFFF if i32 else result), width)
-        except BaseException as error:  # noqa: BLE001 - the instance keeps it
-            instance = None if active.reference is None else active.reference()
-            if instance is not None:
-                instance.pending = error
-            trap: int = trap_new(_TRAP_MESSAGE, len(_TRAP_MESSAGE))
-            return trap
+        except BaseException as error:  # noqa: BLE001 - whoever called the guest raises it
+            if active.presence is not None:
+                active.presence.pending = error
+            spare = active.trap
+            if spare.delete is None:
+                return new_trap()
+            spare.delete = None
+            return spare.pointer
         return None
 
-    return enter_quietly(callback_with_result)
+    return make_opaque(callback_with_result)
 
 
 def _padded(code: str) -> str:

@@ -6,20 +6,20 @@ wasmtime's Python classes rebuild a function's type and box every value on every
 
 from __future__ import annotations
 
-from ctypes import addressof, c_size_t, c_uint32, c_void_p
+from ctypes import addressof, c_uint32, c_void_p
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from dotnet_wasm_host.engines.wasmtime import tracing
 from dotnet_wasm_host.engines.wasmtime.c_api import VAL_RAW_SIZE, Stop
 from dotnet_wasm_host.engines.wasmtime.callbacks import require_depth
+from dotnet_wasm_host.engines.wasmtime.tracing import getprofile, gettrace
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 
 if TYPE_CHECKING:
-    import weakref
     from collections.abc import Callable, Sequence
 
     from dotnet_wasm_host.engines.base import GuestFunction
-    from dotnet_wasm_host.engines.instance import EngineInstance
-    from dotnet_wasm_host.engines.wasmtime.active import Active
+    from dotnet_wasm_host.engines.wasmtime.active import Active, Presence
     from dotnet_wasm_host.engines.wasmtime.c_api import Extern
     from dotnet_wasm_host.engines.wasmtime.exports import Exports
 
@@ -34,7 +34,7 @@ class Callee(Protocol):
 
     closed: bool
     active: Active
-    reference: weakref.ref[EngineInstance]
+    presence: Presence
     exports: Exports
 
     def failure(self, stop: Stop) -> BaseException:
@@ -79,20 +79,22 @@ class Call:
     """One exported function with its argument array, ready to be entered."""
 
     __slots__ = (
-        "_active", "_api", "_arguments", "_call", "_instance", "_keep", "_reference", "_trap",
+        "_active", "_api", "_arguments", "_call", "_instance", "_keep", "_trap", "presence",
     )  # fmt: skip
 
     def __init__(self, instance: Callee, extern: Extern, values: Any, count: int) -> None:
         self._api = api = instance.exports.api
-        self._call = api.wasmtime_func_call_unchecked
+        self._call = api.call_prepared
         self._instance = instance
-        self._reference = instance.reference
+        self.presence: Presence = instance.presence
         self._active = instance.active
         self._trap = c_void_p()
-        # Objects of their types cross faster than numbers do.
-        self._arguments = (
-            c_void_p(instance.exports.context), c_void_p(addressof(extern.of)),
-            c_void_p(addressof(values)), c_size_t(count), c_void_p(addressof(self._trap)),
+        self._arguments = tuple(
+            c_void_p.from_param(value)
+            for value in (
+                instance.exports.context, addressof(extern.of), addressof(values), count,
+                addressof(self._trap),
+            )
         )  # fmt: skip
         self._keep = (extern, values)
 
@@ -101,21 +103,36 @@ class Call:
         if self._instance.closed:
             raise RuntimeClosed("the instance is closed")
         require_depth()
+        presence = self.presence
+        if tracing.NEEDED and presence.tracing is None and (gettrace() or getprofile()):
+            self._call_untraced()
+            return
         active = self._active
-        if active.reference is self._reference:
+        if active.presence is presence:
             error = self._call(*self._arguments)
         else:
-            outer = active.enter(self._reference)
+            outer = active.enter(presence, _ENTER)
             try:
                 error = self._call(*self._arguments)
             finally:
                 active.leave(outer)
-        if error or self._trap.value:
+        # A pointer is true unless it is NULL.
+        if error or self._trap:  # type: ignore[truthy-bool]
             self._raise(error)
+        if tracing.NEEDED and presence.tracing is not None:
+            tracing.put_back(presence)
+
+    def _call_untraced(self) -> None:
+        tracing.put_aside(self.presence)
+        try:
+            self()
+        finally:
+            tracing.put_back(self.presence)
 
     def _raise(self, error: int | None) -> None:
+        self._active.renew()
         if error:
-            stop = Stop(self._api.error_message(error))
+            stop = Stop(self._api.error_message(error), by_callback=True)
         else:
             # Here no longer, whatever is raised below: the next call finds none.
             trap, self._trap.value = self._trap.value, None
@@ -129,3 +146,6 @@ class Call:
             # The traceback holds this frame; the frame must not hold the exception, or the two
             # keep the instance until the garbage collector finds them.
             del exception
+
+
+_ENTER = Call.__call__.__code__

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 import time
-import weakref
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.instance import OVERRAN, EngineInstance, require_room
+from dotnet_wasm_host.engines.wasmtime.active import Presence
 from dotnet_wasm_host.engines.wasmtime.c_api import NativeError
 from dotnet_wasm_host.engines.wasmtime.calls import bind_function, guest_function
 from dotnet_wasm_host.engines.wasmtime.store import Store, WasmtimeMemory
@@ -41,7 +41,7 @@ class WasmtimeInstance(EngineInstance):
 
     Attributes:
         active: which instance a thread is inside of.
-        reference: this instance, weakly; see :class:`.active.Active`.
+        presence: this instance, weakly; see :class:`.active.Active`.
         exports: of the code module.
         memory: what it runs on.
     """
@@ -51,7 +51,7 @@ class WasmtimeInstance(EngineInstance):
         self._code = code
         self._engine = engine = code.engine
         self.active: Active = engine.active
-        self.reference: weakref.ref[EngineInstance] = weakref.ref(self)
+        self.presence: Presence = Presence(self)
         self._store = Store(engine)
         self.memory: WasmtimeMemory = WasmtimeMemory(
             self._store, _memory(self._store, memory), limit
@@ -127,9 +127,9 @@ class WasmtimeInstance(EngineInstance):
 
     def failure(self, stop: Stop) -> BaseException:
         """What to raise after a call that ended in ``stop``."""
-        pending = self.pending
-        self.pending: BaseException | None = None
-        if pending is not None:
+        pending, self.presence.pending = self.presence.pending, None
+        # One that is left of a call that ended otherwise is not what stopped this one.
+        if pending is not None and stop.by_callback:
             return pending
         if not stop.trap:
             return GuestTrap(stop.message)

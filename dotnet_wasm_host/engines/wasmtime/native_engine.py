@@ -75,7 +75,7 @@ class NativeEngine(Owned):
         api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
         pointer = api.wasm_engine_new_with_config(config)
         super().__init__(pointer, api.wasm_engine_delete)
-        self.active: Active = Active(stack_bytes)
+        self.active: Active = Active(api, stack_bytes)
         self.watch: Watch = Watch(_incrementer(self))
         self.look_up: Any = DeadlineCallback(look_up_callback(api, self.active, self.watch))
         self.callbacks: list[Any] = []
@@ -94,7 +94,7 @@ class NativeEngine(Owned):
     def start_afresh(self) -> None:
         """Make locks and the watch anew, here and in all dependents, in the child of a fork."""
         with contextlib.suppress(StackTooSmall):
-            self.active.reference = None
+            self.active.presence = None
         self.watch.start_afresh()
         for dependent in tuple(self._dependents):
             dependent.start_afresh()

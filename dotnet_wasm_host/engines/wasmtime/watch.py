@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.engines.threads import allocate_lock, start_thread
+from dotnet_wasm_host.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,7 @@ __all__ = ["Watch"]
 #: way out of a look-up misses the first; it would have to be on its way for longer than all of
 #: these to miss them all.
 _ECHOES = (0.003, 0.05, 1.0)
-#: threading.TIMEOUT_MAX is smaller on some platforms; nothing needs to sleep for longer at once.
+#: _thread.TIMEOUT_MAX is smaller on some platforms; nothing needs to sleep for longer at once.
 _LONGEST_WAIT = 3600.0
 
 
@@ -41,40 +43,66 @@ class Watch:
 
     def start_afresh(self) -> None:
         """Forget everything. In the child of a fork: its threads, and what they held, are gone."""
-        self._condition = threading.Condition(threading.Lock())
-        self._thread: threading.Thread | None = None
+        self._lock = allocate_lock()
+        # Released to wake the thread, which takes it again: what a condition of threading does,
+        # with locks that no greenlet library has put others in place of.
+        self._bell = allocate_lock()
+        self._bell.acquire()
+        self._runs = False
         self._due = math.inf
         self.next: float = -math.inf
 
     def ask(self, at: float) -> None:
-        """Have every guest that runs look up at ``at``, or earlier; ``inf`` for no need."""
-        with self._condition:
+        """Have every guest that runs look up at ``at``, or earlier; ``inf`` for no need.
+
+        LimitExceeded if the process can have no thread for it.
+        """
+        with self._lock:
             if at >= self._due:
                 return
+            if not self._runs:
+                self._start()
             self._due = at
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="dotnet_wasm_host watch", daemon=True
-                )
-                self._thread.start()
             if not self.next <= at or self.next == -math.inf:
                 self.next = at
-                self._condition.notify()
+                self._ring()
+
+    def _start(self) -> None:
+        try:
+            start_thread(self._run, ())
+        except RuntimeError as error:
+            raise LimitExceeded(
+                "expected room for one more thread, which watches deadlines, found none "
+                f"({error}); raise the limit of processes and threads (ulimit -u, pids.max)"
+            ) from error
+        self._runs = True
+
+    def _ring(self) -> None:
+        if self._bell.locked():
+            self._bell.release()
 
     def _run(self) -> None:
+        bell = self._bell
         echoes = iter(_ECHOES)
         while True:
-            with self._condition:
-                while (pause := self.next - time.monotonic()) > 0 or self.next == -math.inf:
-                    self._condition.wait(min(pause, _LONGEST_WAIT) if pause > 0 else None)
+            while (pause := self._pause()) != 0:
+                bell.acquire(True, pause)  # noqa: FBT003 - its parameters have no names
+            with self._lock:
                 if self._due <= time.monotonic():
                     echoes = iter(_ECHOES)
                 # Guests that still run ask again when they look up.
                 self._due = self.next = math.inf
             self._wake()
-            with self._condition:
+            with self._lock:
                 echo = next(echoes, None)
                 if echo is not None:
                     self.next = min(self._due, time.monotonic() + echo)
                 elif self._due == math.inf:
                     self.next = -math.inf
+
+    def _pause(self) -> float:
+        """Seconds to the next wake-up; -1 for none until the bell rings."""
+        with self._lock:
+            if self.next == -math.inf:
+                return -1
+            return min(max(self.next - time.monotonic(), 0), _LONGEST_WAIT)
