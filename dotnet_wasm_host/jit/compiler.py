@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.jit.control_flow import Work, find_blocks
-from dotnet_wasm_host.jit.emission import THUNK, FunctionEmitter
+from dotnet_wasm_host.jit.conventions import DIRECT, THUNK, Direct, Thunk, give_up
+from dotnet_wasm_host.jit.emission import FunctionEmitter, Surroundings
 from dotnet_wasm_host.jit.helpers import CALL_TYPES, HELPERS
-from dotnet_wasm_host.jit.instructions import ENTRIES, decode
 from dotnet_wasm_host.jit.interface import (
+    Callee,
     CannotCompile,
     CompiledBatch,
     CompilerLimits,
@@ -20,20 +21,19 @@ from dotnet_wasm_host.jit.interface import (
     Rejected,
     Statistics,
 )
-from dotnet_wasm_host.jit.ir import Access, Kind
-from dotnet_wasm_host.jit.selection.context import SelectionContext
-from dotnet_wasm_host.jit.selection.control import connect_finally
+from dotnet_wasm_host.jit.ir import Kind
+from dotnet_wasm_host.jit.methods import callable_methods, leave_for_call, read_method
 from dotnet_wasm_host.jit.selection.table import select
 from dotnet_wasm_host.jit.view import Words
-from dotnet_wasm_host.wasm.assembly import call
+from dotnet_wasm_host.wasm.assembly import call, call_indirect, i32
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dotnet_wasm_host.jit.control_flow import Block
-    from dotnet_wasm_host.jit.instructions import Instruction
     from dotnet_wasm_host.jit.interface import GuestView, LinkTarget, MintFacts
+    from dotnet_wasm_host.jit.methods import Method
     from dotnet_wasm_host.wasm.binary import ValueType
 
 __all__ = ["compile_batch"]
@@ -59,7 +59,7 @@ def compile_batch(
     *,
     before_method: Callable[[int], object] = int,
 ) -> CompiledBatch:
-    """Compile ``methods`` (addresses of ``InterpMethod``).
+    """Compile ``methods`` (addresses of ``InterpMethod``), and what they call directly.
 
     ``before_method`` is told which method the view is read for from then on.
 
@@ -67,131 +67,189 @@ def compile_batch(
     ``rejected``.
     """
     started = time.perf_counter()
-    batch = _Batch(facts, Words(view), limits or CompilerLimits())
-    for method in dict.fromkeys(methods):
-        before_method(method)
-        batch.add(method)
-    return batch.finish(target, started)
+    batch = _Batch(facts, Words(view), target, limits or CompilerLimits(), before_method)
+    batch.read(dict.fromkeys(methods))
+    batch.write()
+    return batch.finish(started)
 
 
 class _Batch:
     """One module while it is made."""
 
-    def __init__(self, facts: MintFacts, words: Words, limits: CompilerLimits) -> None:
+    def __init__(
+        self,
+        facts: MintFacts,
+        words: Words,
+        target: LinkTarget,
+        limits: CompilerLimits,
+        before_method: Callable[[int], object],
+    ) -> None:
         self._facts = facts
         self._words = words
+        self._target = target
         self._limits = limits
-        self._builder = ModuleBuilder()
-        self._builder.import_memory("env", "memory")
-        self._builder.import_table("env", "__indirect_function_table")
+        self._before_method = before_method
+        self._calls = bool(target.thread_context and target.records)
+        self._builder = builder = ModuleBuilder()
+        builder.import_memory("env", "memory")
+        builder.import_table("env", "__indirect_function_table")
         self._helpers = {
-            name: self._builder.import_function("env", name, kind) for name, kind in HELPERS.items()
+            name: call(builder.import_function("env", name, kind)) for name, kind in HELPERS.items()
         }
-        self._types = {name: self._builder.type(kind) for name, kind in CALL_TYPES.items()}
-        self._functions: list[_Function] = []
+        self._types = {name: builder.type(kind) for name, kind in CALL_TYPES.items()}
+        self._methods: dict[int, Method] = {}
+        self._work: dict[int, Work] = {}
+        self._requested: Mapping[int, object] = {}
+        self._callable: tuple[int, ...] = ()
+        self._callees: dict[int, tuple[Callee, bytes]] = {}
+        self._directs: list[_Function] = []
+        self._thunks: list[_Function] = []
         self._rejected: list[Rejected] = []
         self._unused: list[tuple[int, int]] = []
-        self._methods = 0
         self._bytes = 0
-        self._instructions = 0
         self._exits: Counter[str] = Counter()
 
-    def add(self, method: int) -> None:
-        """Compile a method, or note why not."""
-        try:
-            if self._methods >= self._limits.batch_methods:
-                raise CannotCompile(f"is beyond {self._limits.batch_methods} methods of a batch")
-            functions = self._compile(method)
-            size = sum(len(function.body) for function in functions)
-            if self._bytes + size > self._limits.batch_bytes:
-                raise CannotCompile(f"is beyond {self._limits.batch_bytes} bytes of a batch")
-        except OutOfView:
-            self._rejected.append(Rejected(method, "refers to what is not in memory"))
-        except CannotCompile as error:
-            self._rejected.append(Rejected(method, error.reason, error.opcode))
-        else:
-            self._methods += 1
-            self._bytes += size
-            self._functions += functions
+    def read(self, methods: Mapping[int, object]) -> None:
+        """Decode and select the methods, and those that they call."""
+        self._requested = methods
+        pending = deque(methods)
+        seen = {*methods, *self._target.callees}
+        while pending:
+            address = pending.popleft()
+            if len(self._methods) >= self._limits.batch_methods:
+                self._reject(address, f"is beyond {self._limits.batch_methods} methods of a batch")
+                continue
+            self._before_method(address)
+            try:
+                method = read_method(self._facts, self._words, self._limits, address, select)
+            except OutOfView:
+                self._reject(address, "refers to what is not in memory")
+            except CannotCompile as error:
+                self._reject(address, error.reason, error.opcode)
+            else:
+                self._methods[address] = method
+                if self._calls:
+                    called = [other for other in method.calls.values() if other not in seen]
+                    seen.update(called)
+                    pending.extend(dict.fromkeys(called))
 
-    def finish(self, target: LinkTarget, started: float) -> CompiledBatch:
+    def _reject(self, method: int, reason: str, opcode: str = "") -> None:
+        if method in self._requested:
+            self._rejected.append(Rejected(method, reason, opcode))
+
+    def write(self) -> None:
+        """Write all functions."""
+        known = self._target.callees if self._calls else {}
+        found = callable_methods(self._methods, known) if self._calls else set()
+        for method in self._methods.values():
+            for operation in method.operations:
+                if operation.at in method.calls and method.calls[operation.at] not in {
+                    *found,
+                    *known,
+                }:
+                    leave_for_call(operation)
+        self._callable = tuple(address for address in self._methods if address in found)
+        kind = self._builder.type(DIRECT)
+        self._callees = {
+            address: (callee, i32(callee.slot) + call_indirect(kind))
+            for address, callee in known.items()
+        }
+        giving_up = self._builder.add_function(*give_up(self._target.records))
+        for number, address in enumerate(self._callable):
+            method = self._methods[address]
+            callee = Callee(address, number, method.frame_size, method.result_size)
+            self._callees[address] = (callee, call(giving_up + 1 + number))
+        for address in self._callable:
+            self._directs.append(self._direct(self._methods[address], call(giving_up)))
+        for method in self._methods.values():
+            if method.address in self._requested or method.address in found:
+                self._write_thunks(method)
+
+    def finish(self, started: float) -> CompiledBatch:
         """The batch, for one place of the function table."""
-        indices, entries = [], []
-        for slot, function in enumerate(self._functions):
-            indices.append(self._builder.add_function(THUNK, function.local_types, function.body))
+        builder, entries = self._builder, []
+        indices = [
+            builder.add_function(DIRECT, function.local_types, function.body)
+            for function in self._directs
+        ]
+        for function in self._thunks:
+            slot = len(indices)
+            indices.append(builder.add_function(THUNK, function.local_types, function.body))
             entries.append(Entry(function.method, (function.instruction,), slot))
         if indices:
-            self._builder.add_elements(target.first_slot, indices)
+            builder.add_elements(self._target.first_slot, indices)
+        compiled = {function.method for function in self._thunks}
+        instructions = sum(len(self._methods[address].operations) for address in compiled)
+        for address in compiled:
+            operations = self._methods[address].operations
+            self._exits.update(op.name for op in operations if op.kind is Kind.EXIT)
         seconds = time.perf_counter() - started
-        statistics = Statistics(self._methods, self._instructions, dict(self._exits), seconds)
+        statistics = Statistics(len(compiled), instructions, dict(self._exits), seconds)
         return CompiledBatch(
-            self._builder.emit() if indices else b"", len(indices), tuple(entries), (),
+            builder.emit() if indices else b"", len(indices), tuple(entries),
+            tuple(self._callees[address][0] for address in self._callable),
             tuple(self._rejected), statistics, tuple(self._unused),
         )  # fmt: skip
 
-    def _compile(self, method: int) -> list[_Function]:
-        code, content = self._code(method)
-        instructions = decode(self._facts.opcodes, content)
-        entries = [it.at for it in instructions if it.name in ENTRIES]
-        compiled: set[int] = set()
+    def _direct(self, method: Method, giving_up: bytes) -> _Function:
+        """What compiled code calls; one that cannot be written is given up at once."""
+        convention = Direct(method.code, giving_up)
         try:
-            return self._compile_entries(
-                method, code, instructions, entries[:_MAX_ENTRIES], compiled
-            )
-        finally:
-            self._unused += ((method, code + 2 * at) for at in entries if at not in compiled)
+            found = self._emit(method, 0, convention)
+        except CannotCompile:
+            found = None
+        after = method.operations[1].at
+        return found or _Function(method.address, method.code, (), convention.leave(after))
 
-    def _compile_entries(
-        self,
-        method: int,
-        code: int,
-        instructions: Sequence[Instruction],
-        entries: Sequence[int],
-        compiled: set[int],
-    ) -> list[_Function]:
-        if not entries:
-            raise CannotCompile("has no entry instruction")
-        o = self._facts.offsets
-        context = SelectionContext(
-            self._facts, self._words, code,
-            self._words.u32(method + o.interp_method_data_items),
-            self._words.u32(method + o.interp_method_clause_data_offsets),
-        )  # fmt: skip
-        operations = [select(context, instruction) for instruction in instructions]
-        connect_finally(code, operations)
-        taken = [span for op in operations for span in op.ranges if span.access is Access.ADDRESS]
-        functions, work = [], Work(self._limits.method_work)
-        for entry in entries:
-            work.charge(len(operations))
-            blocks = find_blocks(operations, entry, self._limits.method_blocks)
-            emitter = FunctionEmitter(
-                blocks, entry, taken, self._helper, self._types.__getitem__, work
-            )
-            if not emitter.repeats and _exits(blocks.values()):
-                continue  # to go in and out again costs more than what is done between
-            body = emitter.write_function()
-            functions.append(_Function(method, code + 2 * entry, tuple(emitter.local_types), body))
-        if not functions:
-            raise CannotCompile("is left before it repeats anything")
-        compiled.update((function.instruction - code) // 2 for function in functions)
-        self._instructions += len(operations)
-        self._exits.update(op.name for op in operations if op.kind is Kind.EXIT)
-        return functions
+    def _write_thunks(self, method: Method) -> None:
+        """What the interpreter calls, for each entry that is worth it."""
+        compiled = set()
+        direct = method.address in self._callable
+        reason: CannotCompile | None = None
+        for entry in method.entries[:_MAX_ENTRIES]:
+            begins = direct and entry == 0
+            convention = Thunk(entry, self._target.records if begins else 0)
+            try:
+                found = self._emit(method, entry, convention, needed=begins)
+            except CannotCompile as error:
+                found, reason = None, error
+            if found is None and begins:
+                code = convention.begin() + convention.leave(method.operations[1].at)
+                found = _Function(method.address, method.code, (), code)
+            if found is not None:
+                self._thunks.append(found)
+                compiled.add(entry)
+        self._unused += (
+            (method.address, method.code + 2 * at) for at in method.entries if at not in compiled
+        )
+        if not compiled:
+            if not method.entries:
+                self._reject(method.address, "has no entry instruction")
+            elif reason is not None:
+                self._reject(method.address, reason.reason, reason.opcode)
+            else:
+                self._reject(method.address, "is left before it repeats anything")
 
-    def _helper(self, name: str) -> bytes:
-        return call(self._helpers[name])
-
-    def _code(self, method: int) -> tuple[int, bytes]:
-        """Address and content of a method's code, where it is the code that is executed."""
-        words, o = self._words, self._facts.offsets
-        code = words.pointer(method + o.interp_method_code)
-        jinfo = words.pointer(method + o.interp_method_jinfo)
-        if words.u32(jinfo + o.jit_info_code_start) != code:
-            raise CannotCompile("is not transformed")
-        size = words.u32(jinfo + o.jit_info_code_size)
-        if size > 2 * self._limits.method_units:
-            raise CannotCompile(f"has more than {self._limits.method_units} units of code")
-        return code, words.block(code, size)
+    def _emit(
+        self, method: Method, entry: int, convention: Direct | Thunk, *, needed: bool = True
+    ) -> _Function | None:
+        """A function; none where it is not worth it."""
+        work = self._work.setdefault(method.address, Work(self._limits.method_work))
+        work.charge(len(method.operations))
+        blocks = find_blocks(method.operations, entry, self._limits.method_blocks)
+        stack_end = self._target.thread_context + self._facts.offsets.thread_context_stack_end
+        around = Surroundings(self._helpers, self._types, self._callees, stack_end)
+        emitter = FunctionEmitter(blocks, entry, method.taken, convention, around, work)
+        if not needed and not emitter.repeats and _exits(blocks.values()):
+            return None  # to go in and out again costs more than what is done between
+        body = emitter.write_function()
+        if isinstance(convention, Thunk):
+            body = convention.begin() + body
+        if self._bytes + len(body) > self._limits.batch_bytes:
+            raise CannotCompile(f"is beyond {self._limits.batch_bytes} bytes of a batch")
+        self._bytes += len(body)
+        instruction = method.code + 2 * entry
+        return _Function(method.address, instruction, tuple(emitter.local_types), body)
 
 
 def _exits(blocks: Iterable[Block]) -> bool:

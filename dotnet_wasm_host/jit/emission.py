@@ -1,9 +1,8 @@
 """Writing a method's blocks as one structured WebAssembly function.
 
-``(frame, locals, call_info, ip) -> displacement``: the interpreter's thunk
-(``MINT_TIER_ENTER_JITERPRETER`` in interp.c); the result is added to ``ip``. Every slot lives in
-the frame, where the interpreter and the collector find it at any time; those that are read often
-are in registers as well (:mod:`registers`).
+Every slot lives in the frame, where the interpreter and the collector find it at any time; those
+that are read often are in registers as well (:mod:`registers`). How the function is called,
+returns, and goes back to the interpreter, is its convention (:mod:`conventions`).
 
 Structuring: Ramsey, "Beyond Relooper" (2022). A block that several others jump to forward is
 placed after a WebAssembly block inside of its dominator; a head of a loop becomes a loop. An edge
@@ -12,6 +11,7 @@ that would enter a loop beside its head leaves for the interpreter.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.jit.control_flow import Dominators
@@ -25,7 +25,6 @@ from dotnet_wasm_host.wasm.assembly import (
     IF,
     LOOP,
     MEMORY_FILL,
-    RETURN,
     UNREACHABLE,
     branch,
     branch_if,
@@ -38,22 +37,39 @@ from dotnet_wasm_host.wasm.assembly import (
     numeric,
     store,
 )
-from dotnet_wasm_host.wasm.binary import FunctionType, ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dotnet_wasm_host.jit.control_flow import Block, Work
+    from dotnet_wasm_host.jit.conventions import Convention
+    from dotnet_wasm_host.jit.interface import Callee
     from dotnet_wasm_host.jit.ir import Operation, Range
+    from dotnet_wasm_host.wasm.binary import ValueType
 
-__all__ = ["THUNK", "FunctionEmitter"]
+__all__ = ["FunctionEmitter", "Surroundings"]
 
-#: Frame, its slots, what belongs to a call, the address of the entry instruction.
-THUNK = FunctionType((I32, I32, I32, I32), (I32,))
-_LOCALS = 1
-_PARAMETERS = 4
+#: Bytes of the interpreter's stack that a call leaves alone: its own check is as strict.
+_STACK_MARGIN = 256
 #: Nested constructs of WebAssembly; Python recurses as deeply.
 _MAX_NESTING = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What functions of a module refer to.
+
+    Attributes:
+        helpers: how to call each export of the code module, by name.
+        types: index of the type of each indirect call, by name.
+        callees: what methods are called directly, by address, and how.
+        stack_end: address of the word that says where the interpreter's stack ends.
+    """
+
+    helpers: Mapping[str, bytes]
+    types: Mapping[str, int]
+    callees: Mapping[int, tuple[Callee, bytes]]
+    stack_end: int
 
 
 @final
@@ -64,8 +80,8 @@ class FunctionEmitter:
         blocks: what is reached from the entry.
         entry: the block that is entered.
         taken: ranges of the frame whose address is taken somewhere in the method.
-        helper: index of an imported function, by name.
-        call_type: index of the type of an indirect call, by name.
+        convention: how the function is called.
+        around: what it refers to.
         work: what the method may still cost.
     """
 
@@ -74,13 +90,15 @@ class FunctionEmitter:
         blocks: Mapping[int, Block],
         entry: int,
         taken: Sequence[Range],
-        helper: Callable[[str], bytes],
-        call_type: Callable[[str], int],
+        convention: Convention,
+        around: Surroundings,
         work: Work,
     ) -> None:
         self._work = work
-        self._helper = helper
-        self._call_type = call_type
+        self._convention = convention
+        self._around = around
+        self._slots = local_get(convention.slots)
+        self._first = convention.parameters
         self.local_types: list[ValueType] = []
         self._blocks = blocks
         self._entry = entry
@@ -110,8 +128,8 @@ class FunctionEmitter:
         number = self._registers.number(slot)
         # A rule that reads what it does not say reads memory, which is never stale.
         if number is not None and self._current is not None and slot in self._current.uses:
-            return local_get(_PARAMETERS + number)
-        return local_get(_LOCALS) + load(value_type.name.lower(), offset)
+            return local_get(self._first + number)
+        return self._slots + load(value_type.name.lower(), offset)
 
     def write(self, offset: int, value_type: ValueType, value: bytes) -> bytes:
         """Set a slot."""
@@ -123,26 +141,26 @@ class FunctionEmitter:
         """Write a slot, and whatever registers it is in."""
         number, of = self._registers.number(slot), slot.type.name.lower()
         if number is not None:
-            value += local_tee(_PARAMETERS + number)
-        code = local_get(_LOCALS) + value + store(of, slot.offset)
+            value += local_tee(self._first + number)
+        code = self._slots + value + store(of, slot.offset)
         stale = self._registers.stale(slot.offset, SIZES[slot.type], after)
         return code + self._reload(other for other in stale if other != slot)
 
     def _reload(self, slots: Iterable[Slot]) -> bytes:
         return b"".join(
-            local_get(_LOCALS) + load(slot.type.name.lower(), slot.offset)
-            + local_set(_PARAMETERS + (self._registers.number(slot) or 0))
+            self._slots + load(slot.type.name.lower(), slot.offset)
+            + local_set(self._first + (self._registers.number(slot) or 0))
             for slot in slots
         )  # fmt: skip
 
     def address(self, offset: int) -> bytes:
         """Push the address of a place in the frame."""
-        return local_get(_LOCALS) + i32(offset) + numeric("i32.add")
+        return self._slots + i32(offset) + numeric("i32.add")
 
     def temporary(self, name: str, value_type: ValueType = I32) -> int:
         """A local of the function, by name."""
         if name not in self._temporaries:
-            self._temporaries[name] = _PARAMETERS + len(self.local_types)
+            self._temporaries[name] = self._first + len(self.local_types)
             self.local_types.append(value_type)
         return self._temporaries[name]
 
@@ -156,16 +174,34 @@ class FunctionEmitter:
 
     def helper(self, name: str) -> bytes:
         """Call an export of the code module."""
-        return self._helper(name)
+        return self._around.helpers[name]
 
     def call_type(self, name: str) -> int:
         """Index of a function type for indirect calls."""
-        return self._call_type(name)
+        return self._around.types[name]
+
+    def call(self, method: int, base: int, result: int) -> bytes:
+        """Call a method whose frame begins at ``base``; its result goes to ``result``.
+
+        Where calls nest too deep, or its frame would not fit, the interpreter makes the call.
+        """
+        callee, code = self._around.callees[method]
+        end = self.address(base + callee.frame_size + _STACK_MARGIN)
+        full = end + i32(self._around.stack_end) + load("i32") + numeric("i32.gt_u")
+        exhausted = self._convention.exhausted()
+        condition = exhausted + full + numeric("i32.or") if exhausted else full
+        stale = self._registers.stale(result, callee.result_size, self._current)
+        stale += self._registers.stale(base, callee.frame_size, self._current)
+        return (
+            self.leave_if(condition)
+            + self._convention.depth() + self.address(base) + self.address(result) + code
+            + IF + self.leave() + END + self._reload(dict.fromkeys(stale))
+        )  # fmt: skip
 
     # Structure.
 
     def _leave_at(self, at: int) -> bytes:
-        return i32(2 * (at - self._entry)) + RETURN
+        return self._convention.leave(at)
 
     def _classify(self) -> tuple[set[int], set[int]]:
         number, loops = self._dominators.number, set()
@@ -214,7 +250,9 @@ class FunctionEmitter:
         code = [self._operation(operation) for operation in block.operations]
         last = block.operations[-1]
         self._at = last.at
-        if last.kind in {Kind.RETURN, Kind.EXIT}:
+        if last.kind is Kind.RETURN:
+            code.append(self._convention.finish(last))
+        elif last.kind is Kind.EXIT:
             code.append(self.leave())
         elif last.kind is Kind.JUMP:
             code.append(self._go(at, last.targets[0]))
@@ -249,9 +287,9 @@ class FunctionEmitter:
             kind = self._registers.type_of_move(to, of, width)
             number = self._registers.number(Slot(of, kind))
             value = (
-                local_get(_LOCALS) + load(kind.name.lower(), of)
+                self._slots + load(kind.name.lower(), of)
                 if number is None
-                else local_get(_PARAMETERS + number)
+                else local_get(self._first + number)
             )
             code.append(self._set(Slot(to, kind), value, operation if len(pairs) == 1 else None))
         return b"".join(code)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import struct
 import weakref
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import MemoryAccessError
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.compiler import compile_batch
-from dotnet_wasm_host.jit.interface import CompilerLimits, LinkTarget
+from dotnet_wasm_host.jit.interface import RECORDS_SIZE, CompilerLimits, LinkTarget
+from dotnet_wasm_host.jit.thread_context import find_thread_context
 from dotnet_wasm_host.jit.view import MemoryCopy, RecordingView
 from dotnet_wasm_host.options import JitStats
 
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import CodeLinker, CompiledModule, Engine
     from dotnet_wasm_host.imports.host import Host
-    from dotnet_wasm_host.jit.interface import CompiledBatch, Entry, MintFacts
+    from dotnet_wasm_host.jit.interface import Callee, CompiledBatch, Entry, MintFacts
 
-__all__ = ["HotMethods", "Linked", "Translation"]
+__all__ = ["HotMethods", "Linked", "Taken", "Translation"]
 
 #: Slots of the function table for one guest; entry instructions count them with 16 bits.
 TABLE_SLOTS = 16_384
@@ -39,8 +41,27 @@ _PREPARE = "tier_prepare_jiterpreter"
 _NOP = "tier_nop_jiterpreter"
 #: Opcode, and slot from the first that the interpreter was told.
 _PATCH = struct.Struct("<HH")
+#: ``InterpFrame.parent``, and how many frames are followed to the first.
+_PARENT, _MAX_FRAMES = 0, 4096
+#: How often a method is compiled whose batch was thrown away.
+_MAX_ATTEMPTS = 3
 #: The table that the interpreter takes entries' slots from (``JITERPRETER_TABLE_TRACE``).
 _TRACES = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What is to be compiled.
+
+    Attributes:
+        methods: addresses.
+        memory: a copy of linear memory.
+        target: where the code will be.
+    """
+
+    methods: Sequence[int]
+    memory: bytes
+    target: LinkTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +129,9 @@ class HotMethods:
         self._nop = number[_NOP].to_bytes(2, "little")
         self._table: int | None = None
         self._used_slots = 0
+        self._stack = self._context = self._records = 0
+        self._callees: dict[int, Callee] = {}
+        self._attempts: Counter[int] = Counter()
         self._pending: dict[int, None] = {}
         self._seen: set[tuple[int, int]] = set()
         self._patches: list[_Patch] = []
@@ -123,6 +147,8 @@ class HotMethods:
         offset = self._facts.offsets.interp_frame_imethod
         try:
             method = self._host.memory.read_u32(frame + offset)
+            if not self._stack:
+                self._note_stack(frame)
         except MemoryAccessError:
             return JITERPRETER_TRAINING
         if (method, start) not in self._seen and len(self._seen) < 4 * MAX_PENDING:
@@ -131,6 +157,16 @@ class HotMethods:
                 self._pending[method] = None
                 self.on_noted()
         return JITERPRETER_TRAINING
+
+    def _note_stack(self, frame: int) -> None:
+        """Where the interpreter's stack begins: where its first frame has its slots."""
+        memory = self._host.memory
+        for _ in range(_MAX_FRAMES):
+            parent = memory.read_u32(frame + _PARENT)
+            if not parent:
+                self._stack = memory.read_u32(frame + self._facts.offsets.interp_frame_stack)
+                return
+            frame = parent
 
     @property
     def stats(self) -> JitStats:
@@ -157,28 +193,29 @@ class HotMethods:
         self._pending.clear()
         self._seen.clear()
 
-    def take(self) -> tuple[Sequence[int], bytes, int] | None:
-        """What :meth:`translate` takes: methods, a copy of memory, the first slot.
-
-        ``None`` where nothing waits, or there is no room for more code.
-        """
-        if not self._pending or self._code_bytes >= MAX_CODE_BYTES:
-            self._pending.clear()
+    def take(self) -> Taken | None:
+        """What :meth:`translate` takes. ``None`` where nothing waits, or there is no more room."""
+        methods = [method for method in self._pending if method not in self._callees]
+        self._pending = {}
+        if not methods or self._code_bytes >= MAX_CODE_BYTES:
             return None
-        methods, self._pending = list(self._pending), {}
         memory = self._host.memory
-        return methods, memory.read(0, memory.size), self._first_slot() + self._used_slots
+        first = self._first_slot() + self._used_slots
+        content = memory.read(0, memory.size)
+        if not self._context and self._stack:
+            self._context = find_thread_context(content, self._stack)
+        target = LinkTarget(first, self._context, self._records, dict(self._callees))
+        return Taken(methods, content, target)
 
-    def translate(self, methods: Sequence[int], memory: bytes, first_slot: int) -> Translation:
+    def translate(self, taken: Taken) -> Translation:
         """Compile methods. From any thread: it touches nothing of the guest.
 
         Raises:
             ValueError: the engine refuses the module, which is a defect of the compiler.
         """
-        view = RecordingView(MemoryCopy(memory))
-        target = LinkTarget(first_slot, 0, 0)
+        view = RecordingView(MemoryCopy(taken.memory))
         batch = compile_batch(
-            self._facts, view, target, methods, self._limits, before_method=view.begin
+            self._facts, view, taken.target, taken.methods, self._limits, before_method=view.begin
         )
         module = self._engine.compile(batch.wasm) if batch.wasm else None
         return Translation(batch, module, view.read_for)
@@ -200,6 +237,9 @@ class HotMethods:
         if self._used_slots + batch.slots > TABLE_SLOTS:
             self._rejected += batch.statistics.methods
             return Linked(0, 0)
+        if batch.callees and len(valid) < len(translation.read):
+            # Some method may call one that has changed. The others are compiled another time.
+            return self._try_again(batch, valid)
         self._linker.link(translation.module)
         first = self._used_slots
         self._used_slots += batch.slots
@@ -208,9 +248,21 @@ class HotMethods:
         for entry in batch.entries:
             if entry.method in valid:
                 self._patch(entry, first)
+        table = self._first_slot() + first
+        for callee in batch.callees:
+            self._callees[callee.method] = replace(callee, slot=table + callee.slot)
         self._methods += len(wanted & valid)
         self._discarded += len(wanted - valid)
         return Linked(len(wanted & valid), len(wanted - valid))
+
+    def _try_again(self, batch: CompiledBatch, valid: set[int]) -> Linked:
+        wanted = {entry.method for entry in batch.entries}
+        for method in wanted & valid:
+            self._attempts[method] += 1
+            if self._attempts[method] < _MAX_ATTEMPTS:
+                self._pending[method] = None
+        self._discarded += len(wanted)
+        return Linked(0, len(wanted))
 
     def unlink(self) -> None:
         """Take all patches back, for a copy of memory without the compiled code."""
@@ -232,6 +284,9 @@ class HotMethods:
             self._table = self._linker.grow_table(TABLE_SLOTS)
             last = self._table + TABLE_SLOTS - 1
             self._host.call("mono_jiterp_initialize_table", _TRACES, self._table, last)
+            self._records = self._host.call("malloc", RECORDS_SIZE)
+            if self._records:
+                self._host.memory.write(self._records, bytes(RECORDS_SIZE))
         return self._table
 
     def _unchanged(self, read: dict[int, bytes]) -> bool:

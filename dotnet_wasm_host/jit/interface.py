@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORDS_SIZE",
+    "Callee",
     "CannotCompile",
     "CompiledBatch",
     "CompilerLimits",
@@ -27,12 +28,11 @@ __all__ = [
     "Rejected",
     "Statistics",
     "StructOffsets",
-    "Through",
 ]
 
 #: Bytes of guest memory, zeroed and aligned to 16, that compiled code of one instance needs for
-#: records of frames that it gave up (:mod:`dotnet_wasm_host.jit.deoptimisation`).
-RECORDS_SIZE = 144 * 1024
+#: records of frames that it gave up (:mod:`dotnet_wasm_host.jit.conventions`).
+RECORDS_SIZE = 8 * 1024
 
 
 class OutOfView(ValueError):
@@ -190,13 +190,16 @@ class LinkTarget:
 
     Attributes:
         first_slot: index of the function table at which the batch's functions begin.
-        thread_context: address of the interpreter's ``ThreadContext``.
-        records: address of ``RECORDS_SIZE`` bytes, zeroed once, aligned to 16.
+        thread_context: address of the interpreter's ``ThreadContext``; 0 where it is not known,
+            and compiled code calls nothing.
+        records: address of ``RECORDS_SIZE`` bytes, zeroed once, aligned to 16; or 0, likewise.
+        callees: methods of former batches, by address; their slots are absolute.
     """
 
     first_slot: int
     thread_context: int
     records: int
+    callees: Mapping[int, Callee] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +223,20 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Through:
-    """A variant for calls whose target is found when they are made.
+class Callee:
+    """A method that compiled code calls directly.
 
-    Whoever links the module writes the absolute slot into the method's ``jit_call_info``.
+    Attributes:
+        method: address of its ``InterpMethod``.
+        slot: of its direct function, counted from ``LinkTarget.first_slot`` of its own batch.
+        frame_size: bytes of its frame.
+        result_size: bytes that a return writes at the most.
     """
 
     method: int
     slot: int
+    frame_size: int
+    result_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +278,8 @@ class CompiledBatch:
     wasm: bytes
     slots: int
     entries: tuple[Entry, ...]
-    throughs: tuple[Through, ...]
+    #: Methods that later batches may call directly.
+    callees: tuple[Callee, ...]
     rejected: tuple[Rejected, ...]
     statistics: Statistics
     #: Method and address of entry instructions that stay without compiled code. Whoever links the

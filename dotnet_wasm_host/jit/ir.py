@@ -99,6 +99,9 @@ class Emitter(Protocol):
     def helper(self, name: str) -> bytes:
         """Call an export of the code module."""
 
+    def call(self, method: int, base: int, result: int) -> bytes:
+        """Call a method whose frame begins at ``base``; its result goes to ``result``."""
+
     def call_type(self, name: str) -> int:
         """Index of a function type for indirect calls: ``vector1`` to ``vector3``."""
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.images.frozen import FrozenRuntime
-    from dotnet_wasm_host.jit.hot_methods import Translation
+    from dotnet_wasm_host.jit.hot_methods import Taken, Translation
     from dotnet_wasm_host.jit.interface import CompiledBatch, MintFacts
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 
-    #: Whose methods, which, a copy of memory, the first slot for them.
-    Work = tuple[HotMethods, Sequence[int], bytes, int]
+    #: Whose methods, and which.
+    Work = tuple[HotMethods, Taken]
 
 __all__ = ["Compilation"]
 
@@ -146,7 +146,7 @@ class Compilation:
             self._unloads = self._current.unloads
             hot.forget_pending()
         work = hot.take()
-        return None if work is None else (hot, *work)
+        return None if work is None else (hot, work)
 
     def _begin(self) -> None:
         """A method has been noted. In the middle of a call: only wake a thread."""
@@ -182,11 +182,9 @@ class Compilation:
                 linked = Linked(0, 0) if changed else self._link(hot, translation)
             return linked, translation.batch
 
-    def _translate(
-        self, hot: HotMethods, methods: Sequence[int], memory: bytes, first_slot: int
-    ) -> Translation | None:
+    def _translate(self, hot: HotMethods, taken: Taken) -> Translation | None:
         try:
-            return hot.translate(methods, memory, first_slot)
+            return hot.translate(taken)
         except Exception:  # noqa: BLE001 - the interpreter can do everything
             self._fail()
             return None

@@ -326,11 +326,13 @@ class _Writer:
         name, of = self._draw.choice(self._locals)
         thrown = f"{name} = ({of})Check({self._of('int')} & 63);"
         inner = " ".join([*self._statements(1), thrown])
+        e = self._fresh("e")
         handler = self._draw.choice(
             (
                 f"catch (InvalidOperationException) {{ {self._statement()} }} catch {{ }}",
                 (
-                    f"catch (Exception e) when (e is ArgumentException) {{ {self._statement()} }}"
+                    f"catch (Exception {e}) when ({e} is ArgumentException)"
+                    f" {{ {self._statement()} }}"
                     " catch { small++; }"
                 ),
                 f"catch (Exception) {{ total--; }} finally {{ {self._statement()} }}",

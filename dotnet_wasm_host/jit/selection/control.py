@@ -204,6 +204,16 @@ def _where_to_go_on(code: int, slot: int, back: tuple[int, ...]) -> Emit:
     return condition
 
 
+def _call(context: SelectionContext, it: Instruction) -> Operation:
+    """Result, frame of the callee, data item: a method. It is called directly if it can be."""
+    result, base, item = it.operands
+    method = context.item(item)
+    return Operation(
+        it.at, it.name, operands=it.operands, leaves=True,
+        emit=lambda e: e.call(method, base, result),
+    )  # fmt: skip
+
+
 _INTEGERS = (("i4", "i32"), ("i8", "i64"))
 _FLOATS = (("r4", "f32"), ("r8", "f64"))
 _ORDERS = ("lt", "le", "gt", "ge")
@@ -255,5 +265,6 @@ CONTROL: Mapping[str, Rule] = {
     **dict.fromkeys(("mov.4", "mov.8", "mov.8.2", "mov.8.3", "mov.8.4"), _move),
     "mov.1": move_bytes(1), "mov.2": move_bytes(2),
     "mov.vt": move_bytes(None), "initlocal": _zero, "initlocals": _zero, "ldloca.s": _address_of,
-    "call_handler": _call_finally, "call_handler.s": _call_finally, "endfinally": _end_finally,
+    "call": _call, "call_handler": _call_finally, "call_handler.s": _call_finally,
+    "endfinally": _end_finally,
 }  # fmt: skip

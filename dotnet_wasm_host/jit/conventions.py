@@ -1,0 +1,185 @@
+"""How a compiled function is called, how it returns, and how it is given up.
+
+A *thunk* is what the interpreter calls: ``(frame, locals, call_info, ip) -> displacement``. A
+*direct* function is what compiled code calls: ``(depth, locals, result) -> given up``. Its
+frame is where the interpreter would put it.
+
+Deoptimisation by replay: a direct function that meets what it cannot do notes where it is (a
+*record*) and says so; its callers note their calls and say so, too; the outermost, a thunk, goes
+back to the interpreter at its call. The interpreter makes the calls again, and the first
+instruction of each callee, its entry, takes a record and goes on there. So frames, exceptions and
+stack traces are the interpreter's own. All slots are in the frames by then, arguments included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from dotnet_wasm_host.jit.ir import Kind
+from dotnet_wasm_host.wasm.assembly import (
+    END,
+    I32,
+    IF,
+    MEMORY_COPY,
+    RETURN,
+    i32,
+    i64,
+    load,
+    local_get,
+    local_set,
+    local_tee,
+    numeric,
+    store,
+)
+from dotnet_wasm_host.wasm.binary import FunctionType
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.jit.ir import Operation
+    from dotnet_wasm_host.wasm.binary import ValueType
+
+__all__ = ["DIRECT", "GIVE_UP", "MAX_DEPTH", "THUNK", "Convention", "Direct", "Thunk", "give_up"]
+
+#: Frame, its slots, what belongs to a call, the address of the entry instruction.
+THUNK = FunctionType((I32, I32, I32, I32), (I32,))
+#: How many calls may nest, slots, where the result goes; whether it was given up.
+DIRECT = FunctionType((I32, I32, I32), (I32,))
+GIVE_UP = FunctionType((I32,), (I32,))
+#: Calls of compiled code within compiled code: each takes some of the engine's stack.
+MAX_DEPTH = 1000
+#: Records: how many there are, then the addresses of instructions from here on.
+_FIRST = 16
+
+_NARROW = {
+    "ret.i1": numeric("i32.extend8_s"),
+    "ret.u1": i32(0xFF) + numeric("i32.and"),
+    "ret.i2": numeric("i32.extend16_s"),
+    "ret.u2": i32(0xFFFF) + numeric("i32.and"),
+}
+
+
+class Convention(Protocol):
+    """What emission needs to know of it."""
+
+    @property
+    def parameters(self) -> int:
+        """How many there are; locals follow."""
+
+    @property
+    def slots(self) -> int:
+        """The parameter with the address of the frame's slots."""
+
+    def leave(self, at: int) -> bytes:
+        """Go on in the interpreter at an instruction."""
+
+    def finish(self, operation: Operation) -> bytes:
+        """Return from the method."""
+
+    def depth(self) -> bytes:
+        """Push how many calls may nest in a callee."""
+
+    def exhausted(self) -> bytes:
+        """Push whether none may; empty where some always may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thunk:
+    """Called by the interpreter.
+
+    Attributes:
+        entry: place of the entry instruction.
+        records: address of the records; 0 where no direct function begins here.
+    """
+
+    entry: int
+    records: int = 0
+    parameters: int = 4
+    slots: int = 1
+
+    def leave(self, at: int) -> bytes:
+        """Return how far away the instruction is."""
+        return i32(2 * (at - self.entry)) + RETURN
+
+    def finish(self, operation: Operation) -> bytes:
+        """The interpreter returns: it has the frame."""
+        return self.leave(operation.at)
+
+    def depth(self) -> bytes:
+        """As many as there may be."""
+        return i32(MAX_DEPTH)
+
+    def exhausted(self) -> bytes:
+        """Never."""
+        return b""
+
+    def begin(self) -> bytes:
+        """Go on at a record if there is one; parameter 0 is free for its number."""
+        if not self.records:
+            return b""
+        last = local_get(0) + i32(2) + numeric("i32.shl") + i32(self.records) + numeric("i32.add")
+        return (
+            i32(self.records) + load("i32") + local_tee(0) + IF
+            + i32(self.records) + local_get(0) + i32(1) + numeric("i32.sub") + local_tee(0)
+            + store("i32")
+            + last + load("i32", _FIRST) + local_get(3) + numeric("i32.sub") + RETURN + END
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """Called by compiled code.
+
+    Attributes:
+        code: address of the method's first instruction.
+        give_up: calls the function that makes a record.
+    """
+
+    code: int
+    give_up: bytes
+    parameters: int = 3
+    slots: int = 1
+
+    def leave(self, at: int) -> bytes:
+        """Note where to go on, and say that it is to be done."""
+        return i32(self.code + 2 * at) + self.give_up + RETURN
+
+    def finish(self, operation: Operation) -> bytes:
+        """Write the result, as the interpreter's returns do."""
+        assert operation.kind is Kind.RETURN
+        name, result = operation.name, local_get(2)
+        done = i32(0) + RETURN
+        if name == "ret.void":
+            return done
+        value = operation.operands[0]
+        if name == "ret.vt":
+            place = local_get(self.slots) + i32(value) + numeric("i32.add")
+            return result + place + i32(operation.operands[1]) + MEMORY_COPY + done
+        if name in {"ret.i4.imm", "ret.i8.imm"}:
+            constant = value - 0x10000 if value & 0x8000 else value
+            if name == "ret.i4.imm":
+                return result + i32(constant) + store("i32") + done
+            return result + i64(constant) + store("i64") + done
+        if name in _NARROW:
+            read = local_get(self.slots) + load("i32", value) + _NARROW[name]
+            return result + read + store("i32") + done
+        return result + local_get(self.slots) + load("i64", value) + store("i64") + done
+
+    def depth(self) -> bytes:
+        """One less than in this one."""
+        return local_get(0) + i32(1) + numeric("i32.sub")
+
+    def exhausted(self) -> bytes:
+        """Whether this is the last that may be."""
+        return local_get(0) + numeric("i32.eqz")
+
+
+def give_up(records: int) -> tuple[FunctionType, tuple[ValueType], bytes]:
+    """The function that makes a record of an address and answers 1."""
+    last = local_get(1) + i32(2) + numeric("i32.shl") + i32(records) + numeric("i32.add")
+    code = (
+        i32(records) + load("i32") + local_set(1)
+        + last + local_get(0) + store("i32", _FIRST)
+        + i32(records) + local_get(1) + i32(1) + numeric("i32.add") + store("i32")
+        + i32(1)
+    )  # fmt: skip
+    return GIVE_UP, (I32,), code

@@ -1,0 +1,155 @@
+"""Methods as they are read out of a guest: their code, selected, and what calls need of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.jit.instructions import ENTRIES, decode
+from dotnet_wasm_host.jit.interface import CannotCompile
+from dotnet_wasm_host.jit.ir import Access, Kind
+from dotnet_wasm_host.jit.selection.context import SelectionContext
+from dotnet_wasm_host.jit.selection.control import connect_finally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from dotnet_wasm_host.jit.instructions import Instruction
+    from dotnet_wasm_host.jit.interface import CompilerLimits, MintFacts
+    from dotnet_wasm_host.jit.ir import Operation, Range
+    from dotnet_wasm_host.jit.view import Words
+
+    Select = Callable[[SelectionContext, Instruction], Operation]
+
+__all__ = ["Method", "callable_methods", "leave_for_call", "read_method"]
+
+#: Bytes that a return of a single value writes, whatever its type (``stackval``).
+_SINGLE = 8
+_CALL = "call"
+
+
+@dataclass(slots=True)
+class Method:
+    """A method that may be compiled.
+
+    Attributes:
+        address: of its ``InterpMethod``.
+        code: address of its first instruction.
+        operations: all of them.
+        entries: places of entry instructions, in units.
+        taken: ranges of the frame whose address is taken.
+        frame_size: bytes of its frame, calls left out.
+        result_size: bytes that its returns write to where the caller wants the result.
+        calls: addresses of the methods that it calls, by place.
+    """
+
+    address: int
+    code: int
+    operations: list[Operation]
+    entries: list[int]
+    taken: list[Range]
+    frame_size: int
+    result_size: int
+    calls: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def starts_with_entry(self) -> bool:
+        """Whether the interpreter comes in through compiled code, if there is any."""
+        return bool(self.entries) and self.entries[0] == 0
+
+
+def read_method(
+    facts: MintFacts, words: Words, limits: CompilerLimits, address: int, select: Select
+) -> Method:
+    """Decode and select a method.
+
+    Raises:
+        CannotCompile: it is nothing that can be compiled.
+        OutOfView: it refers to what is not in memory.
+    """
+    o = facts.offsets
+    code, content = _code(facts, words, limits, address)
+    instructions = decode(facts.opcodes, content)
+    context = SelectionContext(
+        facts, words, code,
+        words.u32(address + o.interp_method_data_items),
+        words.u32(address + o.interp_method_clause_data_offsets),
+    )  # fmt: skip
+    operations = [select(context, instruction) for instruction in instructions]
+    connect_finally(code, operations)
+    calls = {
+        op.at: context.item(op.operands[2]) for op in operations if op.name == _CALL and op.emit
+    }
+    return Method(
+        address, code, operations, [it.at for it in instructions if it.name in ENTRIES],
+        [span for op in operations for span in op.ranges if span.access is Access.ADDRESS],
+        words.u32(address + o.interp_method_alloca_size), _result_size(operations), calls,
+    )  # fmt: skip
+
+
+def _code(facts: MintFacts, words: Words, limits: CompilerLimits, method: int) -> tuple[int, bytes]:
+    """Address and content of a method's code, where it is the code that is executed."""
+    o = facts.offsets
+    code = words.pointer(method + o.interp_method_code)
+    jinfo = words.pointer(method + o.interp_method_jinfo)
+    if words.u32(jinfo + o.jit_info_code_start) != code:
+        raise CannotCompile("is not transformed")
+    size = words.u32(jinfo + o.jit_info_code_size)
+    if size > 2 * limits.method_units:
+        raise CannotCompile(f"has more than {limits.method_units} units of code")
+    return code, words.block(code, size)
+
+
+def _result_size(operations: Sequence[Operation]) -> int:
+    """The most that a return writes."""
+    sizes = [
+        op.operands[1] if op.name == "ret.vt" else _SINGLE
+        for op in operations
+        if op.kind is Kind.RETURN and op.name != "ret.void"
+    ]
+    return max(sizes, default=0)
+
+
+def leave_for_call(operation: Operation) -> None:
+    """Let the interpreter make a call."""
+    operation.kind, operation.emit, operation.leaves = Kind.EXIT, None, True
+    operation.uses = operation.defs = operation.ranges = ()
+
+
+def callable_methods(methods: Mapping[int, Method], known: Iterable[int]) -> set[int]:
+    """Methods that compiled code may call directly: the most that call only one another.
+
+    Each begins with an entry instruction, through which the interpreter comes back into it, and
+    returns on some way without an instruction that is not translated.
+    """
+    found = {address for address, method in methods.items() if method.starts_with_entry}
+    known = set(known)
+    changed = True
+    while changed:
+        changed = False
+        for address in sorted(found):
+            if not _returns(methods[address], found | known):
+                found.discard(address)
+                changed = True
+    return found
+
+
+def _returns(method: Method, callees: set[int]) -> bool:
+    """Whether a return is reached from the start without an exit."""
+    following = {a.at: b.at for a, b in zip(method.operations, method.operations[1:], strict=False)}
+    by_place = {op.at: op for op in method.operations}
+    pending, seen = [0], set()
+    while pending:
+        at = pending.pop()
+        op = by_place.get(at)
+        if at in seen or op is None:
+            continue
+        seen.add(at)
+        if op.kind is Kind.RETURN:
+            return True
+        if op.kind is Kind.EXIT or (at in method.calls and method.calls[at] not in callees):
+            continue
+        pending += op.targets
+        if op.kind not in {Kind.JUMP, Kind.SWITCH} and at in following:
+            pending.append(following[at])
+    return False

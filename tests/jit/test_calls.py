@@ -1,0 +1,218 @@
+"""Compiled methods that call one another."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.jit import conventions
+from dotnet_wasm_host.runtime.compilation import Compilation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = """
+using System; using System.Runtime.CompilerServices; using System.Text;
+public sealed class Calls : MinimalRuntime.IFunctionHandler {
+    struct Big { public long A, B; public int C; public double D; }
+    static int Fibonacci(int n) => n < 2 ? n : Fibonacci(n - 1) + Fibonacci(n - 2);
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Divide(int a, int b) => a / b;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Middle(int a, int b) => a < 0 ? a : Divide(a * 3, b) + 1;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Outer(int[] values, int index, int b) {
+        int sum = 0;
+        for (int i = 0; i < 3; i++) sum += Middle(values[(index + i) % values.Length], b);
+        return sum;
+    }
+    static int Deep(int n) { int local = n * 7; return n == 0 ? 0 : Deep(n - 1) + local - n * 6; }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static Big Mix(Big b, int n) { b.A += n; b.B ^= b.A; b.C -= n; b.D *= 0.5; return b; }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static void Bump(ref int a, out long b) { a += 3; b = a * 5L; }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static sbyte Low(int n) => (sbyte)n;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static ushort Short(int n) => (ushort)n;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static float Half(float x) => x * 0.5f;
+    static long total;
+    static int Count(int n) { total++; return n == 0 ? 0 : 1 + Count(n - 1); }
+    static string Counted(int n) {
+        total = 0; int sum = 0;
+        for (int i = 0; i < n; i++) sum += Count(i & 15);
+        return $"{sum} {total}";
+    }
+    static int Forever(int n) { for (;;) { n = n * 3 + Fibonacci(4); if (n == 12345) return n; } }
+    static int Endless(int n) => n == int.MinValue ? 0 : 1 + Endless(n + 1);
+    static string All(int n) {
+        var log = new StringBuilder();
+        int[] values = { 5, -3, 1000, 17 };
+        int sum = 0; long wide = 0; var big = new Big { A = 1, D = 3 }; float half = 1e9f;
+        for (int i = 0; i < n; i++) {
+            sum += Outer(values, i, i % 50 + 1); big = Mix(big, i);
+            Bump(ref sum, out var other); wide ^= other + Low(i) - Short(-i); half = Half(half) + i;
+        }
+        log.Append(sum).Append(' ').Append(wide).Append(' ').Append(big.A ^ big.B).Append(' ')
+           .Append(big.C).Append(' ').Append(BitConverter.DoubleToInt64Bits(big.D)).Append(' ')
+           .Append(BitConverter.SingleToInt32Bits(half)).Append(' ').Append(Fibonacci(15));
+        return log.ToString();
+    }
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var words = Encoding.UTF8.GetString(input).Split(' ');
+        int n = int.Parse(words[1]);
+        return Encoding.UTF8.GetBytes(words[0] switch {
+            "all" => All(n),
+            "throw" => Outer(new[] { 1, 2, 3 }, 0, n).ToString(),
+            "caught" => Caught(n),
+            "count" => Counted(n),
+            "deep" => Deep(n).ToString(),
+            "forever" => Forever(n).ToString(),
+            "endless" => Endless(n).ToString(),
+            _ => "",
+        });
+    }
+    static string Caught(int n) {
+        int caught = 0, sum = 0;
+        for (int i = 0; i < n; i++) {
+            try { sum += Outer(new[] { i, 2 }, i, i % 3); }
+            catch (DivideByZeroException error) { caught += error.StackTrace.Split('\\n').Length; }
+            finally { sum ^= i; }
+        }
+        return $"{sum} {caught}";
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def assembly() -> dwh.Assembly:
+    return dwh.compile_csharp(SOURCE)
+
+
+@pytest.fixture(scope="module")
+def interpreted(assembly: dwh.Assembly) -> Iterator[dwh.Runtime]:
+    with dwh.Runtime(jit="off") as runtime:
+        runtime.load_assembly("calls", assembly)
+        yield runtime
+
+
+@pytest.fixture
+def compiled(assembly: dwh.Assembly, monkeypatch: pytest.MonkeyPatch) -> Iterator[dwh.Runtime]:
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    with dwh.Runtime(jit="auto") as runtime:
+        runtime.load_assembly("calls", assembly)
+        for _ in range(4):
+            runtime.invoke("calls", b"all 9000")
+            runtime.invoke("calls", b"deep 900")
+            runtime.invoke("calls", b"count 900")
+            runtime.invoke("calls", b"caught 900")
+            runtime.compile_hot_methods()
+        yield runtime
+
+
+def callees(runtime: dwh.Runtime) -> int:
+    compilation = runtime._compilation
+    assert compilation is not None
+    assert compilation._hot is not None
+    return len(compilation._hot._callees)
+
+
+def records(runtime: dwh.Runtime) -> int:
+    compilation = runtime._compilation
+    assert compilation is not None
+    assert compilation._hot is not None
+    return runtime.memory.read_u32(compilation._hot._records)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"all 3000",
+        b"count 4000",
+        b"caught 300",
+        b"deep 10",
+        b"deep 999",
+        b"deep 1001",
+        b"deep 3500",
+        b"deep 6000",
+    ],
+)
+def test_results(compiled: dwh.Runtime, interpreted: dwh.Runtime, payload: bytes) -> None:
+    assert callees(compiled) >= 6
+    expected = interpreted.invoke("calls", payload)
+    assert {compiled.invoke("calls", payload) for _ in range(3)} == {expected}
+    assert records(compiled) == 0
+
+
+def test_an_exception_has_the_frames_of_all_callers(
+    compiled: dwh.Runtime, interpreted: dwh.Runtime
+) -> None:
+    errors = []
+    for runtime in (interpreted, compiled, compiled):
+        with pytest.raises(dwh.InvocationError) as caught:
+            runtime.invoke("calls", b"throw 0")
+        errors.append(caught.value)
+    traces = [error.stack_trace for error in errors]
+    assert traces[0] == traces[1] == traces[2]
+    assert re.search(r"Divide.*\n.*Middle.*\n.*Outer", traces[0] or "")
+    assert records(compiled) == 0
+
+
+@pytest.mark.parametrize("depth", [1, 7])
+def test_calls_that_nest_too_deep_are_the_interpreters(
+    assembly: dwh.Assembly,
+    interpreted: dwh.Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    depth: int,
+) -> None:
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    monkeypatch.setattr(conventions, "MAX_DEPTH", depth)
+    with dwh.Runtime(jit="auto") as runtime:
+        runtime.load_assembly("calls", assembly)
+        for _ in range(3):
+            for payload in (b"all 3000", b"deep 700", b"caught 300"):
+                assert runtime.invoke("calls", payload) == interpreted.invoke("calls", payload)
+            runtime.compile_hot_methods()
+        assert callees(runtime) >= 6
+
+
+def test_the_stack_ends_where_it_does_interpreted(
+    compiled: dwh.Runtime, interpreted: dwh.Runtime
+) -> None:
+    found = []
+    for runtime in (interpreted, compiled):
+        with pytest.raises(dwh.DotnetHostError) as caught:
+            runtime.invoke("calls", b"endless 0")
+        found.append(type(caught.value))
+    assert found[0] is found[1]
+    assert compiled.invoke("calls", b"deep 10") == interpreted.invoke("calls", b"deep 10")
+
+
+def test_a_loop_of_calls_has_a_deadline(compiled: dwh.Runtime) -> None:
+    with pytest.raises(dwh.InvocationTimeout):
+        compiled.invoke("calls", b"forever 1", timeout=0.2)
+
+
+def test_a_record_of_another_place_is_found(
+    assembly: dwh.Assembly, interpreted: dwh.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: where a method goes on decides the result."""
+    leave = conventions.Direct.leave
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    monkeypatch.setattr(conventions, "MAX_DEPTH", 3)
+    # Frames that are given up begin again after their entry instruction.
+    monkeypatch.setattr(conventions.Direct, "leave", lambda self, _at: leave(self, 4))
+    expected = interpreted.invoke("calls", b"count 3000")
+    with dwh.Runtime(jit="auto") as runtime:
+        runtime.load_assembly("calls", assembly)
+        found = set()
+        for _ in range(4):
+            found.add(runtime.invoke("calls", b"count 3000"))
+            runtime.compile_hot_methods()
+        assert callees(runtime) > 0
+    assert found != {expected}
