@@ -18,7 +18,8 @@ from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
 from dotnet_wasm_host.assembly import MalformedImage, identify
 from dotnet_wasm_host.base_library.configurations import CODE, DATA, NO_TIME_ZONES, SMALL_DATA
 from dotnet_wasm_host.ecma335.metadata import Metadata
-from dotnet_wasm_host.ecma335.tables import Table
+from dotnet_wasm_host.ecma335.rows import MemberRefRow, TypeRefRow
+from dotnet_wasm_host.ecma335.tables import MEMBER_REF_PARENT, Table
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError
 from dotnet_wasm_host.trimming import TrimmedSet, TrimOptions, trim
 from dotnet_wasm_host.trimming.api_surface import ApiSurface
@@ -49,6 +50,12 @@ DISPATCHER, WARM_UP = "MinimalRuntime", "MinimalRuntime.WarmUp"
 LIBRARIES = ("MinimalRuntime.Http", "MinimalRuntime.Json")
 LICENSES = "licenses/"
 DYNAMIC_CODE = "System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported"
+#: The dispatcher gives the console its input, by name: .NET's build for browsers has none.
+CONSOLE = "System.Console"
+CONSOLE_INPUT = """<linker><assembly fullname="System.Console"><type fullname="System.Console">
+<method name="SetIn" /><property name="In" accessors="get" />
+</type></assembly></linker>"""
+READS_CONSOLE = frozenset({"get_In", "Read", "ReadLine", "ReadKey"})
 #: Namespaces of code that makes code: only with it does dynamic code have to be supported.
 MAKES_CODE = ("System.Reflection.Emit", "System.Linq.Expressions", "Microsoft.CSharp")
 
@@ -215,6 +222,8 @@ def _trim(
         assemblies[name] = store.read(f"guest/{name}.dll")
     assemblies.update(own)
     makes_code = any(_makes_code(content) for content in own.values())
+    if any(_reads_console(content) for content in own.values()):
+        descriptors = (*descriptors, ("console input", CONSOLE_INPUT))
     options = TrimOptions(
         roots=(DISPATCHER, WARM_UP, *own),
         features={DYNAMIC_CODE: makes_code, **features},
@@ -227,6 +236,18 @@ def _makes_code(assembly: bytes) -> bool:
     metadata = Metadata(assembly)
     spaces = {metadata.string(space) for _, _, space in metadata.rows(Table.TYPE_REF)}
     return any(space.startswith(MAKES_CODE) for space in spaces)
+
+
+def _reads_console(assembly: bytes) -> bool:
+    metadata = Metadata(assembly)
+    for member in metadata.rows(MemberRefRow):
+        table, row = MEMBER_REF_PARENT.split(member.parent)
+        if table is Table.TYPE_REF and metadata.string(member.name) in READS_CONSOLE:
+            owner = metadata.row(TypeRefRow, row)
+            name = f"{metadata.string(owner.namespace)}.{metadata.string(owner.name)}"
+            if name == CONSOLE:
+                return True
+    return False
 
 
 def _unresolved(trimmed: TrimmedSet, names: Collection[str]) -> tuple[str, ...]:

@@ -136,6 +136,6 @@ def run_node(
 def node_json(script: Path, *arguments: str) -> Mapping[str, Any]:
     """What a script writes in JSON."""
     done = run_node(script, *arguments)
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -1,0 +1,1 @@
+;(WebAssembly as any).compile = async (module: WebAssembly.Module) => module
