@@ -22,7 +22,12 @@ from dotnet_wasm_host.jit.interface import (
     Statistics,
 )
 from dotnet_wasm_host.jit.ir import Kind
-from dotnet_wasm_host.jit.methods import callable_methods, leave_for_call, read_method
+from dotnet_wasm_host.jit.methods import (
+    callable_methods,
+    leave_for_call,
+    leave_for_found,
+    read_method,
+)
 from dotnet_wasm_host.jit.selection.table import select
 from dotnet_wasm_host.jit.view import Words
 from dotnet_wasm_host.wasm.assembly import call, call_indirect, i32
@@ -97,6 +102,7 @@ class _Batch:
             name: call(builder.import_function("env", name, kind)) for name, kind in HELPERS.items()
         }
         self._types = {name: builder.type(kind) for name, kind in CALL_TYPES.items()}
+        self._types["direct"] = builder.type(DIRECT)
         self._methods: dict[int, Method] = {}
         self._work: dict[int, Work] = {}
         self._requested: Mapping[int, object] = {}
@@ -148,6 +154,8 @@ class _Batch:
                     *known,
                 }:
                     leave_for_call(operation)
+            if not self._calls:
+                leave_for_found(method)
         self._callable = tuple(address for address in self._methods if address in found)
         kind = self._builder.type(DIRECT)
         self._callees = {
@@ -157,7 +165,7 @@ class _Batch:
         giving_up = self._builder.add_function(*give_up(self._target.records))
         for number, address in enumerate(self._callable):
             method = self._methods[address]
-            callee = Callee(address, number, method.frame_size, method.result_size)
+            callee = Callee(address, number, method.frame_size, method.result_size, method.is_found)
             self._callees[address] = (callee, call(giving_up + 1 + number))
         for address in self._callable:
             self._directs.append(self._direct(self._methods[address], call(giving_up)))
@@ -238,7 +246,8 @@ class _Batch:
         work.charge(len(method.operations))
         blocks = find_blocks(method.operations, entry, self._limits.method_blocks)
         stack_end = self._target.thread_context + self._facts.offsets.thread_context_stack_end
-        around = Surroundings(self._helpers, self._types, self._callees, stack_end)
+        found_at = self._facts.offsets.interp_method_jit_call_info
+        around = Surroundings(self._helpers, self._types, self._callees, stack_end, found_at)
         emitter = FunctionEmitter(blocks, entry, method.taken, convention, around, work)
         if not needed and not emitter.repeats and _exits(blocks.values()):
             return None  # to go in and out again costs more than what is done between

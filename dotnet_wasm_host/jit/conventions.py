@@ -38,7 +38,17 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.jit.ir import Operation
     from dotnet_wasm_host.wasm.binary import ValueType
 
-__all__ = ["DIRECT", "GIVE_UP", "MAX_DEPTH", "THUNK", "Convention", "Direct", "Thunk", "give_up"]
+__all__ = [
+    "DIRECT",
+    "GIVE_UP",
+    "MAX_DEPTH",
+    "MAX_FOUND_FRAME",
+    "THUNK",
+    "Convention",
+    "Direct",
+    "Thunk",
+    "give_up",
+]
 
 #: Frame, its slots, what belongs to a call, the address of the entry instruction.
 THUNK = FunctionType((I32, I32, I32, I32), (I32,))
@@ -47,6 +57,8 @@ DIRECT = FunctionType((I32, I32, I32), (I32,))
 GIVE_UP = FunctionType((I32,), (I32,))
 #: Calls of compiled code within compiled code: each takes some of the engine's stack.
 MAX_DEPTH = 1000
+#: Bytes of the frame of a method that is found when it is called.
+MAX_FOUND_FRAME = 4096
 #: Records: how many there are, then the addresses of instructions from here on.
 _FIRST = 16
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.jit.control_flow import Dominators
+from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME
 from dotnet_wasm_host.jit.interface import CannotCompile
 from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
 from dotnet_wasm_host.jit.registers import Registers, moves
@@ -29,6 +30,7 @@ from dotnet_wasm_host.wasm.assembly import (
     branch,
     branch_if,
     branch_table,
+    call_indirect,
     i32,
     load,
     local_get,
@@ -51,6 +53,8 @@ __all__ = ["FunctionEmitter", "Surroundings"]
 
 #: Bytes of the interpreter's stack that a call leaves alone: its own check is as strict.
 _STACK_MARGIN = 256
+#: Everything in a frame from some place on: offsets have 16 bits.
+_REST = 1 << 16
 #: Nested constructs of WebAssembly; Python recurses as deeply.
 _MAX_NESTING = 120
 
@@ -63,13 +67,16 @@ class Surroundings:
         helpers: how to call each export of the code module, by name.
         types: index of the type of each indirect call, by name.
         callees: what methods are called directly, by address, and how.
-        stack_end: address of the word that says where the interpreter's stack ends.
+        stack_end: address of the word that says where the interpreter's stack ends; 0 where it is
+            not known.
+        found_at: offset of the slot in a method whose target is found when it is called.
     """
 
     helpers: Mapping[str, bytes]
     types: Mapping[str, int]
     callees: Mapping[int, tuple[Callee, bytes]]
     stack_end: int
+    found_at: int
 
 
 @final
@@ -186,17 +193,33 @@ class FunctionEmitter:
         Where calls nest too deep, or its frame would not fit, the interpreter makes the call.
         """
         callee, code = self._around.callees[method]
-        end = self.address(base + callee.frame_size + _STACK_MARGIN)
-        full = end + i32(self._around.stack_end) + load("i32") + numeric("i32.gt_u")
-        exhausted = self._convention.exhausted()
-        condition = exhausted + full + numeric("i32.or") if exhausted else full
         stale = self._registers.stale(result, callee.result_size, self._current)
         stale += self._registers.stale(base, callee.frame_size, self._current)
+        room = self._leave_without_room(base, callee.frame_size)
+        return room + self._call(base, result, code) + self._reload(dict.fromkeys(stale))
+
+    def call_found(self, method: bytes, base: int, result: int) -> bytes:
+        """Call the method that ``method`` pushes, by the slot in its ``jit_call_info``."""
+        slot = self.temporary("slot of a method")
+        found = method + load("i32", self._around.found_at) + local_tee(slot)
+        code = local_get(slot) + call_indirect(self._around.types["direct"])
+        stale = self._registers.stale(min(base, result), _REST, self._current)
         return (
-            self.leave_if(condition)
-            + self._convention.depth() + self.address(base) + self.address(result) + code
-            + IF + self.leave() + END + self._reload(dict.fromkeys(stale))
+            self._leave_without_room(base, MAX_FOUND_FRAME)
+            + self.leave_if(found + numeric("i32.eqz"))
+            + self._call(base, result, code) + self._reload(stale)
         )  # fmt: skip
+
+    def _leave_without_room(self, base: int, frame_size: int) -> bytes:
+        """Let the interpreter make a call that nests too deep or whose frame does not fit."""
+        end = self.address(base + frame_size + _STACK_MARGIN)
+        full = end + i32(self._around.stack_end) + load("i32") + numeric("i32.gt_u")
+        exhausted = self._convention.exhausted()
+        return self.leave_if(exhausted + full + numeric("i32.or") if exhausted else full)
+
+    def _call(self, base: int, result: int, code: bytes) -> bytes:
+        arguments = self._convention.depth() + self.address(base) + self.address(result)
+        return arguments + code + IF + self.leave() + END
 
     # Structure.
 
@@ -321,11 +344,11 @@ class FunctionEmitter:
         label = self._label(at, target)
         if label is not None:
             return condition + branch_if(label) + self._go(at, otherwise)
+        if target == otherwise:
+            return condition + b"\x1a" + self._go(at, target)
         self._context.append(("if", -1))
         taken = self._go(at, target)
         self._context.pop()
-        if target == otherwise:
-            return condition + b"\x1a" + taken
         return condition + IF + taken + END + self._go(at, otherwise)
 
     def _switch(self, at: int, operation: Operation) -> bytes:

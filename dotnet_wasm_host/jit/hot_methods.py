@@ -192,6 +192,8 @@ class HotMethods:
         """Something was unloaded: addresses of methods may mean others from now on."""
         self._pending.clear()
         self._seen.clear()
+        # A call of what is there now must not run what was there before.
+        self._callees.clear()
 
     def take(self) -> Taken | None:
         """What :meth:`translate` takes. ``None`` where nothing waits, or there is no more room."""
@@ -251,6 +253,8 @@ class HotMethods:
         table = self._first_slot() + first
         for callee in batch.callees:
             self._callees[callee.method] = replace(callee, slot=table + callee.slot)
+            if callee.is_found:
+                self._let_find(callee.method, table + callee.slot)
         self._methods += len(wanted & valid)
         self._discarded += len(wanted - valid)
         return Linked(len(wanted & valid), len(wanted - valid))
@@ -266,7 +270,8 @@ class HotMethods:
 
     def unlink(self) -> None:
         """Take all patches back, for a copy of memory without the compiled code."""
-        self._exchange((p.address, p.after, p.before) for p in self._patches)
+        # The last first: a method may have been compiled twice.
+        self._exchange((p.address, p.after, p.before) for p in reversed(self._patches))
 
     def relink(self) -> None:
         """Put patches in again after :meth:`unlink`."""
@@ -306,6 +311,14 @@ class HotMethods:
             before = memory.read(address, _PATCH.size)
             memory.write(address, after)
             self._patches.append(_Patch(entry.method, address, before, after))
+
+    def _let_find(self, method: int, slot: int) -> None:
+        """Tell calls whose target is found when they are made of a direct function."""
+        address = method + self._facts.offsets.interp_method_jit_call_info
+        memory, after = self._host.memory, slot.to_bytes(4, "little")
+        before = memory.read(address, 4)
+        memory.write(address, after)
+        self._patches.append(_Patch(method, address, before, after))
 
 
 def _nothing() -> None:

@@ -231,12 +231,15 @@ class Callee:
         slot: of its direct function, counted from ``LinkTarget.first_slot`` of its own batch.
         frame_size: bytes of its frame.
         result_size: bytes that a return writes at the most.
+        is_found: calls whose target is found when they are made may find it, in its
+            ``jit_call_info``.
     """
 
     method: int
     slot: int
     frame_size: int
     result_size: int
+    is_found: bool = False
 
 
 @dataclass(frozen=True, slots=True)

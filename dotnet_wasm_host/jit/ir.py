@@ -102,6 +102,9 @@ class Emitter(Protocol):
     def call(self, method: int, base: int, result: int) -> bytes:
         """Call a method whose frame begins at ``base``; its result goes to ``result``."""
 
+    def call_found(self, method: bytes, base: int, result: int) -> bytes:
+        """The same for a method that ``method`` pushes; one without compiled code leaves."""
+
     def call_type(self, name: str) -> int:
         """Index of a function type for indirect calls: ``vector1`` to ``vector3``."""
 

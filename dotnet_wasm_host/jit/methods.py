@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME
 from dotnet_wasm_host.jit.instructions import ENTRIES, decode
 from dotnet_wasm_host.jit.interface import CannotCompile
 from dotnet_wasm_host.jit.ir import Access, Kind
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
     Select = Callable[[SelectionContext, Instruction], Operation]
 
-__all__ = ["Method", "callable_methods", "leave_for_call", "read_method"]
+__all__ = ["Method", "callable_methods", "leave_for_call", "leave_for_found", "read_method"]
 
 #: Bytes that a return of a single value writes, whatever its type (``stackval``).
 _SINGLE = 8
 _CALL = "call"
+#: In the word of flags of a class (class-internals.h), as it was seen.
+_VALUE_TYPE = 4
+#: Calls whose target is found when they are made.
+_FOUND = frozenset(("callvirt.fast",))
 
 
 @dataclass(slots=True)
@@ -40,6 +45,8 @@ class Method:
         taken: ranges of the frame whose address is taken.
         frame_size: bytes of its frame, calls left out.
         result_size: bytes that its returns write to where the caller wants the result.
+        is_found: it may be called where the target is found: ``this`` is no value type, which
+            would have to be unboxed, and its frame is small.
         calls: addresses of the methods that it calls, by place.
     """
 
@@ -50,6 +57,7 @@ class Method:
     taken: list[Range]
     frame_size: int
     result_size: int
+    is_found: bool
     calls: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -80,10 +88,13 @@ def read_method(
     calls = {
         op.at: context.item(op.operands[2]) for op in operations if op.name == _CALL and op.emit
     }
+    frame_size = words.u32(address + o.interp_method_alloca_size)
+    klass = words.u32(words.u32(address + o.interp_method_method) + o.method_klass)
+    is_found = frame_size <= MAX_FOUND_FRAME and not words.u32(klass + o.class_flags) & _VALUE_TYPE
     return Method(
         address, code, operations, [it.at for it in instructions if it.name in ENTRIES],
         [span for op in operations for span in op.ranges if span.access is Access.ADDRESS],
-        words.u32(address + o.interp_method_alloca_size), _result_size(operations), calls,
+        frame_size, _result_size(operations), is_found, calls,
     )  # fmt: skip
 
 
@@ -108,6 +119,13 @@ def _result_size(operations: Sequence[Operation]) -> int:
         if op.kind is Kind.RETURN and op.name != "ret.void"
     ]
     return max(sizes, default=0)
+
+
+def leave_for_found(method: Method) -> None:
+    """Let the interpreter make all calls whose target is found when they are made."""
+    for operation in method.operations:
+        if operation.name in _FOUND:
+            leave_for_call(operation)
 
 
 def leave_for_call(operation: Operation) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.jit.selection.context import SelectionContext
     from tests.jit.programs import Body
 
-__all__ = ["Comparison", "compare", "forced_exits", "outcomes", "shrink"]
+__all__ = ["Comparison", "ask_early", "compare", "forced_exits", "outcomes", "shrink"]
 
 _ROUNDS = 4
 _TIMEOUT = 120.0
@@ -79,7 +79,7 @@ def _in_the_foreground() -> Iterator[None]:
         yield
 
 
-def _ask_early(runtime: dwh.Runtime) -> None:
+def ask_early(runtime: dwh.Runtime) -> None:
     """Let optimised methods be told of when they have run thrice."""
     host = runtime._current.guest.host
     option = b"--jiterpreter-minimum-trace-hit-count=3\0"
@@ -91,7 +91,7 @@ def outcomes(assembly: dwh.Assembly, *, exits: int | None = None) -> tuple[list[
     """Texts of a program that is compiled more and more, and how many methods were."""
     found: list[str] = []
     with _in_the_foreground(), forced_exits(exits), dwh.Runtime(jit="auto") as runtime:
-        _ask_early(runtime)
+        ask_early(runtime)
         runtime.load_assembly("program", assembly)
         for _ in range(_ROUNDS):
             found.append(runtime.invoke("program", timeout=_TIMEOUT).decode())

@@ -20,7 +20,8 @@ __all__ = ["NOT_HERE", "Writer"]
 #: have it.
 NOT_HERE = frozenset((
     "ret", "ret.void", "ret.i1", "ret.u1", "ret.i2", "ret.u2", "ret.i4.imm", "ret.i8.imm",
-    "ret.vt", "call", "call_handler", "call_handler.s", "endfinally", "tier_prepare_jiterpreter",
+    "ret.vt", "call", "callvirt.fast", "call_handler", "call_handler.s", "endfinally",
+    "tier_prepare_jiterpreter",
     "tier_nop_jiterpreter", "tier_enter_jiterpreter", "tier_monitor_jiterpreter",
     "ldloca.s", "sdb_intr_loc", "sdb_seq_point", "il_seq_point",
     "nop",

@@ -10,6 +10,7 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.jit import conventions
 from dotnet_wasm_host.runtime.compilation import Compilation
+from tests.jit.differential import ask_early
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,38 @@ public sealed class Calls : MinimalRuntime.IFunctionHandler {
     static ushort Short(int n) => (ushort)n;
     [MethodImpl(MethodImplOptions.NoInlining)]
     static float Half(float x) => x * 0.5f;
+    interface IShape { long Area(int n); int Deep(int n); }
+    abstract class Shape : IShape {
+        public virtual long Area(int n) => n; public abstract int Deep(int n);
+        public virtual Big Make(int n) => new Big { A = n, C = 3 };
+    }
+    class Square : Shape {
+        public int Side = 3;
+        public override long Area(int n) => Side * Side + base.Area(n);
+        public override int Deep(int n) => n == 0 ? 0 : 1 + Deep(n - 1);
+        public override Big Make(int n) { var made = base.Make(n); made.B = Side; return made; }
+    }
+    sealed class Cube : Square {
+        public override long Area(int n) => 100 / (n % 9 - 4) + base.Area(n);
+        public override int Deep(int n) { int keep = n * 3; return base.Deep(n) + keep - n * 3; }
+    }
+    struct Dot : IShape {
+        public int X; public long Area(int n) { X += n; return X; }
+        public int Deep(int n) => n + X;
+    }
+    static string Virtual(int n) {
+        IShape[] all = { new Square(), new Cube(), new Dot { X = 5 } }; Shape shape = new Cube();
+        long sum = 0; int thrown = 0;
+        for (int i = 0; i < n; i++) {
+            try {
+                sum += all[i % 3].Area(i) ^ all[(i + 1) % 3].Deep(i & 31);
+                if (i % 5 == 0) shape = i % 2 == 0 ? new Cube() : new Square();
+                sum += shape.Area(i); var made = shape.Make(i); sum ^= made.A + made.B * made.C;
+            }
+            catch (DivideByZeroException e) { thrown += e.StackTrace.Length; }
+        }
+        return $"{sum} {thrown} {shape.Deep(n)}";
+    }
     static long total;
     static int Count(int n) { total++; return n == 0 ? 0 : 1 + Count(n - 1); }
     static string Counted(int n) {
@@ -69,6 +102,7 @@ public sealed class Calls : MinimalRuntime.IFunctionHandler {
             "all" => All(n),
             "throw" => Outer(new[] { 1, 2, 3 }, 0, n).ToString(),
             "caught" => Caught(n),
+            "virtual" => Virtual(n),
             "count" => Counted(n),
             "deep" => Deep(n).ToString(),
             "forever" => Forever(n).ToString(),
@@ -110,6 +144,7 @@ def compiled(assembly: dwh.Assembly, monkeypatch: pytest.MonkeyPatch) -> Iterato
             runtime.invoke("calls", b"all 9000")
             runtime.invoke("calls", b"deep 900")
             runtime.invoke("calls", b"count 900")
+            runtime.invoke("calls", b"virtual 900")
             runtime.invoke("calls", b"caught 900")
             runtime.compile_hot_methods()
         yield runtime
@@ -132,6 +167,8 @@ def records(runtime: dwh.Runtime) -> int:
 @pytest.mark.parametrize(
     "payload",
     [
+        b"virtual 3000",
+        b"virtual 4500",
         b"all 3000",
         b"count 4000",
         b"caught 300",
@@ -216,3 +253,25 @@ def test_a_record_of_another_place_is_found(
             runtime.compile_hot_methods()
         assert callees(runtime) > 0
     assert found != {expected}
+
+
+def test_a_method_that_was_unloaded_is_called_no_more(
+    assembly: dwh.Assembly, interpreted: dwh.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    expected = interpreted.invoke("calls", b"virtual 2000")
+    with dwh.Runtime(jit="auto") as runtime:
+        ask_early(runtime)
+        for _ in range(3):
+            runtime.load_assembly("other", assembly)
+            for _ in range(3):
+                assert runtime.invoke("other", b"virtual 2000") == expected
+                runtime.compile_hot_methods()
+            assert runtime.invoke("other", b"virtual 2000") == expected
+            assert callees(runtime) > 0
+            runtime.unload_assembly("other")
+            runtime.compile_hot_methods()
+        image = runtime.snapshot()
+    with dwh.Runtime(image, jit="off") as after:
+        after.load_assembly("other", assembly)
+        assert after.invoke("other", b"virtual 2000") == expected

@@ -196,6 +196,22 @@ def test_switch(number: int, expected: int) -> None:
     assert (at, slot_i4(frame, 8)) == (25, expected)
 
 
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_branch_to_what_follows_it_inside_of_another(value: int) -> None:
+    code = assemble(
+        START,                            # 0
+        ("brtrue.i4.s", 0, 12),           # 4
+        ("brtrue.i4.s", 8, 3),            # 7: to the next
+        ("ldc.i4.s", 16, 5),              # 10
+        ("brtrue.i4.s", 24, 6),           # 13: to 19
+        ("ldc.i4.s", 16, 6),              # 16
+        ("ret", 16),                      # 19
+    )  # fmt: skip
+    at, frame = run(code, {0: i4(value), 8: i4(1), 24: i4(1)})
+    assert at == 19
+    assert slot_i4(frame, 16) == (6 if value else 5)
+
+
 def test_what_is_not_translated_is_an_exit_and_counted() -> None:
     code = assemble(START, ("ldc.i4.s", 8, 3), ("brtrue.i4.s", 0, -3), ("throw", 8))
     at, frame = run(code, {0: i4(0)})
