@@ -176,3 +176,27 @@ inner.close(); outer.close()
 """,
         "",
     )
+
+
+def test_another_threads_guest_is_not_in_the_way() -> None:
+    """This thread was the last one inside of a guest that another thread is inside of now."""
+    run(
+        """
+import threading
+inside, go_on = threading.Event(), threading.Event()
+def wait(data):
+    inside.set(); go_on.wait(); return data
+first, second = (dwh.Runtime(host_functions={"h": wait}) for _ in range(2))
+for runtime in (second, first):
+    runtime.load_assembly("f", function)
+assert first.invoke("f", b"=") == b"= 1"
+thread = threading.Thread(target=first.invoke, args=("f", b"x"))
+thread.start()
+inside.wait()
+assert second.invoke("f", b"=") == b"= 1"
+go_on.set()
+thread.join()
+first.close(); second.close()
+""",
+        "",
+    )

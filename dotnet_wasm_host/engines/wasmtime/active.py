@@ -8,7 +8,7 @@ import weakref
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.engines.threads import ThreadLocal, is_below, stack_size
+from dotnet_wasm_host.engines.threads import ThreadLocal, current_thread, is_below, stack_size
 from dotnet_wasm_host.engines.wasmtime.c_api import Owned
 from dotnet_wasm_host.errors import StackTooSmall, ThreadOccupied
 
@@ -37,7 +37,8 @@ class Presence(Referent):
     """A weak reference to an instance; each instance has one, so identity tells them apart.
 
     Attributes:
-        busy: the guest has called the host: Python runs, and could switch to another greenlet.
+        busy: in which thread the guest has called the host: Python runs there, and could switch to
+            another greenlet. 0 for none.
         pending: what a callback raised, on its way through the guest's frames.
         tracing: functions that trace and profile, while they are put aside (:mod:`.tracing`).
         left: an event of gevent's that is set when the host returns to the guest.
@@ -47,7 +48,7 @@ class Presence(Referent):
 
     def __init__(self, instance: EngineInstance) -> None:
         super().__init__(instance)  # type: ignore[call-arg]
-        self.busy: bool = False
+        self.busy: int = 0
         self.pending: BaseException | None = None
         self.tracing: tuple[Any, Any] | None = None
         self.left: Any = None
@@ -129,7 +130,9 @@ class Active(ThreadLocal):
         presence = self.presence
         instance = None if presence is None else presence()
         # A guest that was discarded while an exception unwound it is busy for ever.
-        if presence is None or instance is None or instance.closed or not presence.busy:
+        if presence is None or instance is None or instance.closed:
+            return True
+        if presence.busy != current_thread():  # This thread was inside of it before.
             return True
         return is_below(call, presence)
 

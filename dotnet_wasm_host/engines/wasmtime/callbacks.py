@@ -105,7 +105,7 @@ def dispatcher(active: Active, index: int) -> HostFunction:
         if presence is None or instance is None:
             raise RuntimeClosed("a guest function ran outside of any call")
         functions = instance.functions or instance.provide_functions()
-        outer, presence.busy = presence.busy, True
+        outer, presence.busy = presence.busy, current_thread()
         try:
             if tracing.NEEDED and presence.tracing is not None:
                 tracing.put_back(presence)
@@ -129,7 +129,7 @@ def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., An
         instance = None if presence is None else presence()
         if presence is None or instance is None:
             return
-        outer, presence.busy = presence.busy, True
+        outer, presence.busy = presence.busy, current_thread()
         try:
             # Python handles its signals on the way; what a handler raises arrives here, too.
             if tracing.NEEDED and presence.tracing is not None:
