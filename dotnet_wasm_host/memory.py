@@ -34,11 +34,17 @@ _U64, _I64 = struct.Struct("<Q"), struct.Struct("<q")
 _F32, _F64 = struct.Struct("<f"), struct.Struct("<d")
 
 
+#: In formats of PEP 3118: Python objects, pointers, functions; in those of ctypes, strings as well.
+_POINTERS = frozenset("OPXzZ&")
+_COMPLEX = ("Zf", "Zd", "Zg")
+
+
 def buffer_of(data: Buffer, what: str = "data") -> memoryview:
     """A flat byte view of anything with the buffer protocol, without a copy if it is contiguous.
 
     Raises:
-        MarshallingTypeError: ``data`` has no buffer protocol.
+        MarshallingTypeError: ``data`` has no buffer protocol, or holds pointers: Python objects,
+            for example.
     """
     try:
         view = memoryview(data)
@@ -47,10 +53,23 @@ def buffer_of(data: Buffer, what: str = "data") -> memoryview:
             f"{what} must be bytes or another buffer (bytearray, memoryview, array), "
             f"not {type(data).__name__}"
         ) from None
+    if view.format != "B" and _has_pointers(view.format):
+        raise MarshallingTypeError(
+            f"expected {what} that holds values, found a buffer of format {view.format!r}, which "
+            "holds addresses of this process; convert its items to bytes or numbers"
+        )
     if not view.c_contiguous:
         return memoryview(view.tobytes())
     # A zero in the shape makes cast() fail; such a view has no bytes anyway.
     return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+def _has_pointers(buffer_format: str) -> bool:
+    # Between colons are names of fields.
+    kinds = "".join(buffer_format.split(":")[::2])
+    for kind in _COMPLEX:
+        kinds = kinds.replace(kind, "")
+    return not _POINTERS.isdisjoint(kinds)
 
 
 @final

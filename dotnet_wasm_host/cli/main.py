@@ -71,6 +71,12 @@ def main() -> None:
         sys.exit(end.code)
     except DotnetHostError as error:
         sys.exit(_own(report_error(error)))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A path that was given on the command line, most likely.
+        typer.echo(f"Error: {error.filename}: {error.strerror}", err=True)
+        sys.exit(_own(2))
     except SystemExit as end:
         sys.exit(_own(end.code) if isinstance(end.code, int) else end.code)
 

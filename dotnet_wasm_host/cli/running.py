@@ -98,7 +98,9 @@ def run(
     ] = None,
     dependency: Dependencies = None,
     handler: Handler = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds the call may take.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.001, help="Seconds the call may take.")
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Say on stderr what was found.")
     ] = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import time
+from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host import abi
@@ -26,6 +27,7 @@ from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextvars import Context
 
     from typing_extensions import Buffer
 
@@ -307,13 +309,16 @@ class Guest:
         abi.CONTEXT.pack_into(self._frame, abi.FRAME.size, 0, abi.NO_FUNCTION, 0)
         self._heap.refused = False
         self._resume()
-        take = self.host.arrivals.take
+        take, calls = self.host.arrivals.take, self.host.calls
+        calls.context = self._running_context
         try:
             while (action := take()) is not None:
                 action(self)
             self._run_due()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the guest is unwound
             raise self._broke(error) from None
+        finally:
+            calls.context = None
         if self._deadlines is not None:
             self._heed_deadlines(self._deadlines)
         if self._linear.size != self._size:
@@ -341,6 +346,10 @@ class Guest:
         """Tell the guest that a host function it began has ended."""
         request = abi.pack_fields(error, int(cancelled), output)
         self.request("EndHostCall", request, number)
+
+    def _running_context(self) -> Context:
+        call = self.running_call
+        return copy_context() if call is None else call.context.copy()
 
     @property
     def running_call(self) -> PendingCall | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 __all__ = ["PendingCall"]
 
@@ -22,6 +24,7 @@ class PendingCall:
         cancel_at: ``time.monotonic()`` at which its token is cancelled, or ``None``.
         stop_at: when a call that has not ended by then is given up.
         cancelled: its token was cancelled.
+        context: context variables of whoever began it, for host functions that it calls later.
         unwanted: nobody wants its outcome any more; who waits for it is to cancel it.
         outcome: the result, or the error, once there is one.
     """
@@ -30,6 +33,7 @@ class PendingCall:
         "call_id",
         "cancel_at",
         "cancelled",
+        "context",
         "function_id",
         "outcome",
         "stop_at",
@@ -40,6 +44,7 @@ class PendingCall:
     def __init__(self, call_id: int, function_id: str) -> None:
         self.call_id: int = call_id
         self.function_id: str = function_id
+        self.context: Context = copy_context()
         self.timeout: float | None = None
         self.cancel_at: float | None = None
         self.stop_at: float | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.abi import RecordReader
 from dotnet_wasm_host.errors import MemoryAccessError
+from dotnet_wasm_host.imports.base import escape_controls
 from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 
 if TYPE_CHECKING:
@@ -88,10 +89,10 @@ class GuestLog:
             return
         extra["function_id"] = self._speaker()
         record = logger.makeRecord(
-            logger.name, level, "(guest)", 0, "%s", (text,), None, None, extra
+            logger.name, level, "(guest)", 0, "%s", (escape_controls(text),), None, None, extra
         )
         if exception:
-            record.exc_text = exception
+            record.exc_text = escape_controls(exception)
         logger.handle(record)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from concurrent.futures import CancelledError, Future
+from contextvars import copy_context
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, final
 
@@ -17,6 +18,7 @@ from dotnet_wasm_host.imports.host_functions import HostFunctions, as_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextvars import Context
 
     from dotnet_wasm_host.engines.base import LinearMemory
     from dotnet_wasm_host.imports.arrivals import Arrivals, GuestEnd
@@ -60,6 +62,10 @@ class HostCalls:
         functions: what it may call.
         arrivals: where calls that ended on other threads wait for the guest's.
         work: what it costs.
+
+    Attributes:
+        context: gives the context variables of the call that runs, while calls that waited go on;
+            otherwise those of the thread are the call's own.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class HostCalls:
     ) -> None:
         self._linear = linear
         self._work = work
+        self.context: Callable[[], Context] | None = None
         self._address = 0
         self._view = memoryview(b"")
         self._functions = functions
@@ -89,7 +96,10 @@ class HostCalls:
         name, argument, output, capacity, _ = self._read(address)
         try:
             function = self._by_name[name]
-            result = function(argument)
+            if self.context is None:
+                result = function(argument)
+            else:
+                result = self.context().run(function, argument)
             if type(result) is not bytes:
                 result = as_bytes(result, _text(name))
             status, number = _Status.RETURNED, 0
@@ -106,7 +116,8 @@ class HostCalls:
         try:
             function = self._by_name[name]
             assert self._functions is not None
-            future = self._functions.begin(function, argument)
+            context = copy_context() if self.context is None else self.context()
+            future = context.run(self._functions.begin, function, argument)
         except Exception as error:  # noqa: BLE001 - it goes on in the guest
             self._work.drop(size)
             number, record = self._keep(self._plain(error, name), len(argument))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import LimitExceeded, MarshallingTypeError
@@ -73,7 +74,7 @@ class HostFunctions:
             else:
                 # A cancelled call stays in the executor's queue; its argument need not.
                 box = [argument]
-                future = self._executor().submit(self._call, function, box)
+                future = self._executor().submit(copy_context().run, self._call, function, box)
                 future.add_done_callback(lambda _: box.clear())
         except BaseException:
             self._let_go(size)

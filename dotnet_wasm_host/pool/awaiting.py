@@ -7,6 +7,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.pool.begun import BegunCall
@@ -16,6 +17,7 @@ from dotnet_wasm_host.runtime.cancellation import Cancellation
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
+    from contextvars import Context
 
     from typing_extensions import Buffer
 
@@ -97,7 +99,9 @@ class AwaitedCalls:
             begun: BegunCall | None = None
             started = time.perf_counter()
             try:
-                result = calls.run(call.key, None, call.payload, call.timeout, call.cancellation)
+                result = call.context.run(
+                    calls.run, call.key, None, call.payload, call.timeout, call.cancellation
+                )
                 if type(result) is BegunCall:
                     begun = result
                     calls.look_after(begun)
@@ -124,8 +128,8 @@ class AwaitedCalls:
 class _AwaitedCall(Ticket):
     """A call from asyncio, which waits for its place in the queue."""
 
-    __slots__ = ("_begun", "_loop", "_start", "cancellation", "payload", "result", "seconds",
-                 "timeout")  # fmt: skip
+    __slots__ = ("_begun", "_loop", "_start", "cancellation", "context", "payload", "result",
+                 "seconds", "timeout")  # fmt: skip
 
     def __init__(
         self,
@@ -137,6 +141,7 @@ class _AwaitedCall(Ticket):
     ) -> None:
         super().__init__(function_id)
         self.payload = payload
+        self.context: Context = copy_context()
         self.timeout = timeout
         self.seconds = 0.0
         self.cancellation = Cancellation()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from os import cpu_count
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import RuntimeClosed
@@ -15,6 +14,7 @@ from dotnet_wasm_host.imports.host_functions import HostFunctions
 from dotnet_wasm_host.options import Limits, WasiOptions, require_type
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
+from dotnet_wasm_host.pool.cpus import usable_cpus
 from dotnet_wasm_host.pool.deployments import Deployments
 from dotnet_wasm_host.pool.instances import Instances
 from dotnet_wasm_host.pool.isolation import Isolation
@@ -106,7 +106,7 @@ class RuntimePool(Uncopyable):
         self._functions = None if host_functions is None else HostFunctions(host_functions)
         self._http = HttpAccess(http, shared=True) if http is not None else None
         self._tenants = HttpTenants(self._http) if self._http is not None else None
-        self._size = size or cpu_count() or 1
+        self._size = size or usable_cpus()
         self._deploying = threading.Lock()
         self._lifetime = Lifetime("pool")
         self._slots = FairSlots(self._size, max_waiting, max_waiting_per_function)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.options import KIB, MIB, Limits, WasiOptions
+from dotnet_wasm_host.pool.cpus import usable_cpus
 from dotnet_wasm_host.pool.isolation import Isolation
 
 if TYPE_CHECKING:
+    import os
+
     from dotnet_wasm_host.images.image import RuntimeImage
     from dotnet_wasm_host.options import HttpPolicy
 
@@ -28,12 +30,12 @@ def _limits() -> Limits:
 def _places() -> int:
     # A place is a thread. Calls that hang hold theirs until their deadline, so there are more of
     # them than CPUs.
-    return max(16, 4 * (os.cpu_count() or 1))
+    return max(16, 4 * usable_cpus())
 
 
 def _concurrency() -> int:
     # Calls that hang take a CPU each: half of them is left to other functions.
-    return max(1, min(4, (os.cpu_count() or 1) // 2))
+    return max(1, min(4, usable_cpus() // 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ import logging
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Protocol, final
 
+from dotnet_wasm_host.imports.base import escape_controls
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,6 +21,11 @@ LINE_BYTES = 64 * 1024
 # UTF-8 (RFC 3629): bytes 0b10xxxxxx continue a character, and at most three follow a first byte.
 _CONTINUATION_MASK, _CONTINUATION = 0b1100_0000, 0b1000_0000
 _MOST_CONTINUATIONS = 3
+
+
+# How Mono announces an exception that nothing caught, and a frame of its trace.
+_LAST_WORDS, _FRAME = b"[ERROR] FATAL UNHANDLED EXCEPTION: ", b"at "
+_MOST_FRAMES = 10
 
 
 class WriteSink(Protocol):
@@ -37,14 +44,16 @@ class LineLogger:
 
     Lines end with LF or CRLF. Text is UTF-8; what is not becomes U+FFFD. A line longer than
     :data:`LINE_BYTES` becomes several records, cut between characters. The text is the record's
-    only argument, so percent signs mean nothing. A record has ``function_id``, the function that
-    ran when the line ended, or ``None``.
+    only argument, so percent signs mean nothing. Control characters, which a terminal would obey,
+    are escaped as Python would escape them. The trace of an exception that nothing caught, which
+    the runtime prints when it ends itself, is cut after 10 frames. A record has ``function_id``,
+    the function that ran when the line ended, or ``None``.
 
     Args:
         level: ``logging.INFO`` for stdout, ``logging.WARNING`` for stderr.
     """
 
-    __slots__ = ("_is_cut", "_level", "_logger", "_pending", "charge", "speaker")
+    __slots__ = ("_frames", "_is_cut", "_level", "_logger", "_pending", "charge", "speaker")
 
     def __init__(self, level: int) -> None:
         self._logger = logging.getLogger("dotnet_wasm_host.guest")
@@ -52,6 +61,8 @@ class LineLogger:
         self._pending = bytearray()
         # Whether a piece of the pending line has been logged.
         self._is_cut = False
+        # Frames of the runtime's last trace so far; None outside of one.
+        self._frames: int | None = None
         #: Which function runs.
         self.speaker: Callable[[], str | None] = _nobody
         #: Told before each record.
@@ -85,14 +96,27 @@ class LineLogger:
     def _end_line(self) -> None:
         line = bytes(self._pending).removesuffix(b"\r")
         # The end of a line that was cut just before it is no line of its own.
-        if line or not self._is_cut:
+        if (line or not self._is_cut) and not self._leave_out(line):
             self._log(line)
         self._pending.clear()
         self._is_cut = False
 
+    def _leave_out(self, line: bytes) -> bool:
+        """Whether it is one of too many frames of a trace."""
+        if self._frames is None:
+            if line.startswith(_LAST_WORDS):
+                self._frames = 0
+        elif line.startswith(_FRAME):
+            self._frames += 1
+        else:
+            more, self._frames = self._frames - _MOST_FRAMES, None
+            if more > 0:
+                self._log(b"... and %d more frames" % more)
+        return self._frames is not None and self._frames > _MOST_FRAMES
+
     def _log(self, line: bytes) -> None:
         if self._logger.isEnabledFor(self._level):
-            text, speaker = line.decode(errors="replace"), self.speaker()
+            text, speaker = escape_controls(line.decode(errors="replace")), self.speaker()
             self._logger.log(self._level, "%s", text, extra={"function_id": speaker})
 
 
