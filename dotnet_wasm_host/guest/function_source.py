@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from os import PathLike
 from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.assembly import (
@@ -24,6 +26,11 @@ __all__ = ["LEAK_PER_UNLOAD", "FunctionSource", "read_source"]
 #: Linear memory that Mono keeps for an unloaded context besides the copies of its images:
 #: metadata, vtables, interpreter code. Measured over 10,000 cycles (docs/architecture.md).
 LEAK_PER_UNLOAD = 28 * 1024
+
+
+#: What C# has near its beginning, and neither a file name nor an assembly has.
+_SOURCE = re.compile(r"\b(using|namespace|class|record|struct)\s+\w[^\0]*[;{]")
+_LOOKED_AT = 4096
 
 
 class FunctionSource(NamedTuple):
@@ -93,14 +100,30 @@ def read_source(
         raise AssemblyLoadError(function_id, "System.IO.FileLoadException", str(error)) from error
     except MalformedImage as error:
         raise AssemblyLoadError(
-            function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
+            function_id,
+            "System.BadImageFormatException",
+            f"not a .NET assembly: {error}{_hint(assembly)}",
         ) from error
     except OSError as error:
         raise AssemblyLoadError(
-            function_id, "System.IO.FileNotFoundException", f"cannot be read: {error}"
+            function_id,
+            "System.IO.FileNotFoundException",
+            f"cannot be read: {error}{_hint(assembly)}",
         ) from error
     own = tuple((name, content) for name, content in named.items() if name not in shared)
     return FunctionSource(image, own, _check_handler_type(handler_type))
+
+
+def _hint(given: AssemblySource) -> str:
+    """What to do with C# in place of an assembly."""
+    if isinstance(given, (bytes, bytearray)):
+        looks_like_source = bool(_SOURCE.search(bytes(given[:_LOOKED_AT]).decode(errors="replace")))
+    else:
+        text = str(given)[:_LOOKED_AT] if isinstance(given, (str, PathLike)) else ""
+        looks_like_source = text.endswith(".cs") or bool(_SOURCE.search(text))
+    if not looks_like_source:
+        return ""
+    return "; it looks like C#: compile it first, load_assembly(id, compile_csharp(source))"
 
 
 def _check_handler_type(name: str | None) -> str:

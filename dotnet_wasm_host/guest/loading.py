@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.guest.guest import Guest
 
 __all__ = [
+    "SMALLEST_HANDLER",
     "add_base_library",
     "load_capability",
     "load_function",
@@ -26,6 +27,13 @@ __all__ = [
     "unload_function",
 ]
 
+#: What a source needs to be a function, for people who have written something else.
+SMALLEST_HANDLER = (
+    "public class Handler : MinimalRuntime.IFunctionHandler { "
+    "public byte[] Execute(System.ReadOnlySpan<byte> input) => input.ToArray(); }"
+)
+#: How ``HandlerLocator`` says that no class implements the contract.
+_NO_CLASS = "has no class that implements"
 _LOAD_FAILURES = (
     abi.Status.HANDLER_THREW,
     abi.Status.HANDLER_NOT_FOUND,
@@ -121,7 +129,8 @@ def _load_error(guest: Guest, name: str, status: int, record: bytes) -> DotnetHo
         return guest.lied(GuestTrap(f"the guest answered with unknown status {status}"))
     thrown = guest.decode(lambda: abi.decode_error(record))
     if status == abi.Status.HANDLER_NOT_FOUND:
-        return HandlerNotFound(name, thrown.type_name, thrown.message)
+        hint = f"; the smallest is {SMALLEST_HANDLER}" if _NO_CLASS in thrown.message else ""
+        return HandlerNotFound(name, thrown.type_name, thrown.message + hint)
     constructing = status == abi.Status.HANDLER_THREW
     return guest.errors.of_load(name, thrown, constructing=constructing)
 
