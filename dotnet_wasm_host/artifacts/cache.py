@@ -46,8 +46,8 @@ class ImageCache:
         configured = os.environ.get(ENVIRONMENT_VARIABLE)
         if configured == "":
             return None
-        root = Path(configured) if configured else default_folder()
         try:
+            root = Path(configured) if configured else default_folder()
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_private(root)
         except OSError as error:
@@ -156,7 +156,10 @@ class ImageCache:
 
 
 def default_folder() -> Path:
-    """The user's folder for caches, as platformdirs has it."""
+    """The user's folder for caches, as platformdirs has it.
+
+    FileNotFoundError for a user who has none: without a home, and unknown to the system.
+    """
     if sys.platform == "linux":
         # The XDG Base Directory Specification; most new processes need not import platformdirs,
         # which would be a tenth of what they do before their first call.
@@ -167,7 +170,10 @@ def default_folder() -> Path:
             return Path(home, ".cache", NAME)
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir(NAME))
+    try:
+        return Path(platformdirs.user_cache_dir(NAME))
+    except RuntimeError as error:
+        raise FileNotFoundError(f"{error}, or {ENVIRONMENT_VARIABLE}") from error
 
 
 def _stamp(path: Path, digest: str) -> str:

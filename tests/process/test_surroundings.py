@@ -12,9 +12,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.memory import buffer_of
 from dotnet_wasm_host.pool.cpus import usable_cpus
 
@@ -187,3 +189,16 @@ def test_wrong_use_is_one_sentence(arguments: list[str]) -> None:
     assert done.returncode not in {0, 1}
     assert "Traceback" not in done.stderr
     assert "--timeout" in done.stderr or "/no/such/folder" in done.stderr
+
+
+def test_a_user_without_a_home_has_no_cache(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def expand(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    for name in ("HOME", "XDG_CACHE_HOME", "DOTNET_WASM_HOST_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", expand)
+    assert ImageCache.locate() is None
+    assert "images are not cached: could not determine the home directory" in caplog.text
