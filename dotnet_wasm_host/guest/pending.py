@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
+    from types import TracebackType
 
 __all__ = ["PendingCall"]
 
@@ -76,8 +77,20 @@ class PendingCall:
     def fail(self, error: BaseException) -> None:
         """Set the outcome to an error, unless there is one already.
 
-        Its frames so far are those of whoever let the guest go on. They hold this call and the
-        instance, and the outcome holds the error.
+        Its outer frames are those of whoever let the guest go on. They hold this call and the
+        instance, and the outcome holds the error. Those of a host function stay.
         """
         if not self.outcome.done():
-            self.outcome.set_exception(error.with_traceback(None))
+            self.outcome.set_exception(error.with_traceback(_outside(error.__traceback__)))
+
+
+def _outside(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is not of this package."""
+    while traceback is not None and _is_ours(traceback):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _is_ours(traceback: TracebackType) -> bool:
+    module = traceback.tb_frame.f_globals.get("__name__", "")
+    return isinstance(module, str) and module.startswith("dotnet_wasm_host.")

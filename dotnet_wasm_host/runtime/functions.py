@@ -236,6 +236,12 @@ class Functions(Tenant):
         if handle is not None:
             self._loader.unload(entry.source, lambda guest: unload_function(guest, function_id))
 
+    def refuse(self, function_id: str) -> None:
+        """Nothing is loaded under the id: what was to be cannot be."""
+        old = self.entries.get(function_id)
+        if old is not None:
+            self.unload(old)
+
     def drop_all(self) -> None:
         """The runtime is closed, and the guest with it."""
         for function_id in tuple(self.entries):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.base_library.capabilities import BUILT_IN, capability_assembly
-from dotnet_wasm_host.errors import DotnetHostError, RuntimeClosed
+from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError, RuntimeClosed
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage, frozen_of
@@ -209,7 +209,12 @@ class Runtime(Uncopyable):
         if self._frozen.api is not None:
             self._frozen.api.require(function_id, source.assemblies())
         with self._entered():
-            source = self._resolved(function_id, source)
+            try:
+                source = self._resolved(function_id, source)
+            except AssemblyLoadError:
+                # As if .NET had refused it, which it would do at the first call.
+                self._functions.refuse(function_id)
+                raise
             return self._functions.load(function_id, source, self._invoke_generation)
 
     def _resolved(self, function_id: str, source: FunctionSource) -> FunctionSource:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,7 +204,8 @@ def test_the_wheel_carries_what_the_manifest_lists(
     hook_module: ModuleType, store: ArtifactStore
 ) -> None:
     root = Path(__file__).parents[2]
-    hook = hook_module.ArtifactsBuildHook(str(root), {}, None, None, str(root), "wheel")
+    metadata = SimpleNamespace(version="1.2.3")  # what of it the hook reads
+    hook = hook_module.ArtifactsBuildHook(str(root), {}, None, metadata, str(root), "wheel")
     standard: dict[str, Any] = {"force_include": {}}
     hook.initialize("standard", standard)
     packed = {target for _, target in standard["force_include"].items()}
