@@ -34,7 +34,7 @@ def _unpatched(name: str) -> Any:  # noqa: ANN401 - a function or a class
     return getattr(_thread if patcher is None else patcher.original("_thread"), name)
 
 
-allocate_lock = _unpatched("allocate_lock")
+allocate_lock: Callable[[], _thread.LockType] = _unpatched("allocate_lock")
 current_thread: Callable[[], int] = _unpatched("get_ident")
 start_thread: Callable[[Callable[[], object], tuple[()]], int] = _unpatched("start_new_thread")
 if TYPE_CHECKING:

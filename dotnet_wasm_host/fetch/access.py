@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, final
 from weakref import WeakSet
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.fetch.rules import Rules
     from dotnet_wasm_host.options import HttpPolicy
 
-__all__ = ["HttpAccess", "close_client", "descriptor_limit"]
+__all__ = ["HttpAccess", "descriptor_limit"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class HttpAccess:
         self.resolve = resolve
         # For all that tenants count, too. Re-entered where garbage is collected, which ends
         # exchanges; a second lock could be waited for there while this one is held.
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tls: ssl.SSLContext | None = None
@@ -68,6 +69,8 @@ class HttpAccess:
         self._held = self._connections = 0
         #: Of tenants that live. Changed on the loop.
         self.clients: WeakSet[httpx.AsyncClient] = WeakSet()
+        #: They are never cancelled: httpx takes a client that is half closed for closed.
+        self._closings: set[asyncio.Task[Any]] = set()
         # A forked process has neither the thread nor the right to its sockets.
         self._process = os.getpid()
         #: Exchanges that have begun and not ended. Changed on the loop.
@@ -159,6 +162,20 @@ class HttpAccess:
             self._tls = tls if tls is not None else httpx.create_ssl_context(trust_env=False)
         return self._tls
 
+    def close_client(self, client: httpx.AsyncClient) -> None:
+        """Close the connections of a client soon. An access that is closed has closed them."""
+        with suppress(HttpPolicyError):
+            self.submit(self._close_client(client))
+
+    async def _close_client(self, client: httpx.AsyncClient) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._closings.add(task)
+        try:
+            await _close(client)
+        finally:
+            self._closings.discard(task)
+
     def close(self) -> None:
         """End all exchanges, the connections and the thread. Idempotent."""
         with self.lock:
@@ -175,16 +192,16 @@ class HttpAccess:
     async def _shut_down(self) -> None:
         loop = asyncio.get_running_loop()
         others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
+        for task in others - self._closings:
             task.cancel()
         if others:
             await asyncio.wait(others, timeout=5)
         for client in list(self.clients):
-            await close_client(client)
+            await _close(client)
         loop.stop()
 
 
-async def close_client(client: httpx.AsyncClient) -> None:
+async def _close(client: httpx.AsyncClient) -> None:
     """Close the connections of a client. What goes wrong is logged."""
     try:
         await client.aclose()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, final
 from weakref import WeakKeyDictionary
 
 from dotnet_wasm_host.errors import HttpPolicyError
-from dotnet_wasm_host.fetch.access import close_client
 from dotnet_wasm_host.fetch.connections import Connections
 
 if TYPE_CHECKING:
@@ -97,13 +95,13 @@ class HttpTenant:
             self._client = self._make_client()
             self.access.clients.add(self._client)
             # Whoever lets go of the tenant need not close it.
-            weakref.finalize(self, _close_later, self.access, self._client).atexit = False
+            weakref.finalize(self, self.access.close_client, self._client).atexit = False
         return self._client
 
     def leave(self) -> None:
         """A runtime is closed: its connections, if nobody else uses them, too. Idempotent."""
         if not self._lasting and self._client is not None:
-            _close_later(self.access, self._client)
+            self.access.close_client(self._client)
 
     def _make_client(self) -> httpx.AsyncClient:
         # Nobody pays for httpx who makes no request.
@@ -177,9 +175,3 @@ class HeldBytes:
             self._closed = True
             count, self._count = self._count, 0
             self._tenant.free(count)
-
-
-def _close_later(access: HttpAccess, client: httpx.AsyncClient) -> None:
-    # An access that is closed has closed all clients.
-    with suppress(HttpPolicyError):
-        access.submit(close_client(client))

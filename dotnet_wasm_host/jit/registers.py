@@ -69,7 +69,7 @@ class Registers:
         for block in blocks.values():
             for operation in block.operations:
                 self._note(operation)
-        self.chosen = self._choose(blocks, loops)
+        self.chosen: tuple[Slot, ...] = self._choose(blocks, loops)
         self._number = {slot: n for n, slot in enumerate(self.chosen)}
         self._touching = self._by_cell()
         self._live: dict[int, int] = {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -206,11 +207,13 @@ def test_the_wheel_carries_what_the_manifest_lists(
     root = Path(__file__).parents[2]
     metadata = SimpleNamespace(version="1.2.3")  # what of it the hook reads
     hook = hook_module.ArtifactsBuildHook(str(root), {}, None, metadata, str(root), "wheel")
-    standard: dict[str, Any] = {"force_include": {}}
+    standard: dict[str, Any] = {"force_include": {}, "sbom_files": []}
     hook.initialize("standard", standard)
     packed = {target for _, target in standard["force_include"].items()}
     assert packed == {f"dotnet_wasm_host/_artifacts/{n}" for n in (MANIFEST_NAME, *store.names())}
     assert all(Path(source).is_file() for source in standard["force_include"])
+    (bill,) = standard["sbom_files"]
+    assert json.loads(Path(bill).read_bytes())["bomFormat"] == "CycloneDX"
     editable: dict[str, Any] = {"force_include": {}}
     hook.initialize("editable", editable)
     assert not editable["force_include"]

@@ -90,7 +90,8 @@ def test_host_functions_survive_any_arguments(
             for _ in range(CALLS // 4):
                 guest.call(generator.choice(guest.names))
             runtime._current.calling = False
-            assert runtime.stats().recycles == 0
+            # Its code is not asked: its memory has anything by now.
+            assert runtime._current.recycles == 0
             assert runtime.memory.size <= 96 << 20
 
 

@@ -122,7 +122,7 @@ class WasmerEngine:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
     def validate(self, wasm: bytes) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.validate`."""
+        """ValueError if a module is not valid WebAssembly. Compiles nothing."""
         if not wasmer.Module.validate(self.store, wasm):
             raise ValueError("not a valid WebAssembly module")
 

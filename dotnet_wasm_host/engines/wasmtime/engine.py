@@ -80,7 +80,7 @@ class WasmtimeEngine:
             raise ValueError(f"not a valid WebAssembly module: {error}") from error
 
     def validate(self, wasm: bytes) -> None:
-        """See :meth:`dotnet_wasm_host.engines.base.Engine.validate`."""
+        """ValueError if a module is not valid WebAssembly. Compiles nothing."""
         api = self._native.api
         try:
             api.check(api.wasmtime_module_validate(self._native.pointer, wasm, len(wasm)))
