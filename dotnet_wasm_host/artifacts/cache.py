@@ -190,3 +190,12 @@ def _require_private(root: Path) -> None:
         raise PermissionError(f"{root} belongs to another user")
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise PermissionError(f"{root} can be written by other users")
+    for above in root.resolve().parents:
+        mode = above.stat().st_mode
+        # In a folder that is sticky, as /tmp, others cannot rename what is not theirs.
+        if mode & 0o002 and not mode & stat.S_ISVTX:
+            raise PermissionError(
+                f"{root} is inside of {above}, where everybody can put another folder in its "
+                f"place: change the mode of {above}, or set {ENVIRONMENT_VARIABLE} to a private "
+                "folder"
+            )

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, final
 
 from starlette.routing import Route
 
-from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.errors import DotnetHostError, MarshallingError
 from dotnet_wasm_host.worker.bodies import header
-from dotnet_wasm_host.worker.paths import INVOKE_PATH
+from dotnet_wasm_host.worker.paths import INVOKE_PATH, require_utf8
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from dotnet_wasm_host.worker.context import WorkerContext
 
@@ -62,6 +62,14 @@ class InvokeRoute:
             return False
         scope["path_params"] = {"function_id": function_id}
         return True
+
+    def refuse_unless_utf8(self, scope: Scope, app: ASGIApp) -> ASGIApp:
+        """``app``, or what says that the path is not UTF-8."""
+        try:
+            require_utf8(scope)
+        except MarshallingError as error:
+            return self._context.problem(scope, error)
+        return app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call (ASGI 3)."""

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.worker.exchanges import EXCHANGE, Exchange
+from dotnet_wasm_host.worker.paths import REPLACED
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -49,6 +50,8 @@ class Observer:
             await send(message)
 
         app = self._calls if self._calls.is_near(scope) else self._app
+        if REPLACED in scope["path"]:
+            app = self._calls.refuse_unless_utf8(scope, app)
         try:
             await app(scope, receive, observed_send)
         except BaseException as error:

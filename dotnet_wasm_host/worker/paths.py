@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
+from urllib.parse import unquote_to_bytes
 
 from starlette.convertors import Convertor, register_url_convertor
 
-__all__ = ["FUNCTION_PATH", "INVOKE_PATH"]
+from dotnet_wasm_host.errors import MarshallingError
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+__all__ = ["FUNCTION_PATH", "INVOKE_PATH", "REPLACED", "require_utf8"]
+
+#: What servers put for bytes that are not UTF-8; also a character like any other.
+REPLACED = "\ufffd"
 
 
 class _FunctionId(Convertor[str]):
@@ -31,3 +40,13 @@ register_url_convertor("dotnet_resource", _ResourceId())
 
 FUNCTION_PATH = "/functions/{function_id:dotnet_resource}"
 INVOKE_PATH = "/functions/{function_id:dotnet_function}/invoke"
+
+
+def require_utf8(scope: Scope) -> None:
+    """MarshallingError if the path is not UTF-8: two such ids would be one."""
+    try:
+        unquote_to_bytes(scope.get("raw_path") or b"").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MarshallingError(
+            f"the path is not UTF-8 ({error.reason}); encode ids as UTF-8 before '%' escapes"
+        ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -52,6 +53,21 @@ _COLUMNS = (
     "function_id, revision, sha256, size, handler, handler_type, assembly_name, timeout, "
     "concurrency, deployed_at"
 )
+#: Column to its type, and whether it may be NULL.
+_TYPES: dict[str, tuple[type | tuple[type, ...], bool]] = {
+    "function_id": (str, False),
+    "revision": (int, False),
+    "sha256": (str, False),
+    "size": (int, False),
+    "handler": (str, True),
+    "handler_type": (str, False),
+    "assembly_name": (str, False),
+    "timeout": ((int, float), True),
+    "concurrency": (int, True),
+    "deployed_at": (str, False),
+}
+_DAMAGED = (TypeError, ValueError, OverflowError)
+_log = logging.getLogger(__name__)
 
 
 @final
@@ -70,6 +86,8 @@ class SqliteStore(FunctionStore):
         self.path: str = str(path)
         self._lock = threading.Lock()
         self._closed = False
+        self._reported: set[object] = set()
+        self._file: tuple[int, int] | None = None
         if self.path != ":memory:":
             self._create(Path(self.path))
         try:
@@ -80,8 +98,10 @@ class SqliteStore(FunctionStore):
             )
         except sqlite3.Error as error:
             raise StoreError(f"{self.path} cannot be opened: {error}") from error
+        self._connection.text_factory = _text
         try:
             self._prepare()
+            self._file = self._present_file()
         except BaseException:
             self._connection.close()
             raise
@@ -94,8 +114,15 @@ class SqliteStore(FunctionStore):
     def functions(self) -> Mapping[str, FunctionRecord]:
         with self._statements() as sql:
             rows = sql.execute(f"SELECT {_COLUMNS} FROM functions ORDER BY function_id").fetchall()  # noqa: S608
-        records = [_record(row) for row in rows]
-        return {record.function_id: record for record in records}
+        records = {}
+        for row in rows:
+            try:
+                record = _record(row)
+            except _DAMAGED as error:
+                self._report_damage(row, error)
+            else:
+                records[record.function_id] = record
+        return records
 
     @override
     def read(self, function_id: str) -> StoredFunction | None:
@@ -106,7 +133,12 @@ class SqliteStore(FunctionStore):
             ).fetchone()
         if row is None:
             return None
-        record, assembly = _record(row[:-1]), row[-1]
+        try:
+            record, assembly = _record(row[:-1]), bytes(row[-1])
+        except _DAMAGED as error:
+            raise StoreError(
+                f"the row of {function_id!r} in {self.path} is damaged: {error}"
+            ) from None
         if hashlib.sha256(assembly).hexdigest() != record.sha256:
             raise StoreError(f"the assembly of {function_id!r} in {self.path} is damaged")
         return StoredFunction(record, assembly)
@@ -178,6 +210,8 @@ class SqliteStore(FunctionStore):
             sql.execute("PRAGMA journal_mode = WAL")
             # With the default, NORMAL, the last transactions may be lost when the power fails.
             sql.execute("PRAGMA synchronous = FULL")
+            # Every change goes into the file itself at once: whoever moves it moves everything.
+            sql.execute("PRAGMA wal_autocheckpoint = 1")
         with self._transaction() as sql:
             (version,) = sql.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
@@ -189,6 +223,30 @@ class SqliteStore(FunctionStore):
                 for statement in _SCHEMA.split(";"):
                     sql.execute(statement)
                 sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _present_file(self) -> tuple[int, int] | None:
+        """What is at the path now; None for a store without one."""
+        if self.path == ":memory:":
+            return None
+        try:
+            status = Path(self.path).stat()
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be found any more: {error.strerror}") from error
+        return status.st_dev, status.st_ino
+
+    def _require_own_file(self) -> None:
+        """StoreError if the path is not the file that is open: what is written would be lost."""
+        if self._file is not None and self._present_file() != self._file:
+            raise StoreError(
+                f"{self.path} is another file than the one that was opened: put that back, or "
+                "restart the worker to go on with this one"
+            )
+
+    def _report_damage(self, row: tuple[Any, ...], error: Exception) -> None:
+        """Say once that a row cannot be read. The others can."""
+        if row not in self._reported:
+            self._reported.add(row)
+            _log.error("a row of %s is damaged and left out: %r: %s", self.path, row[0], error)
 
     def _counter(self, name: str) -> int:
         with self._statements() as sql:
@@ -208,10 +266,12 @@ class SqliteStore(FunctionStore):
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._statements() as sql:
+            self._require_own_file()
             # IMMEDIATE: what is read inside cannot change before it is written.
             sql.execute("BEGIN IMMEDIATE")
             try:
                 yield sql
+                self._require_own_file()
             except BaseException:
                 if sql.in_transaction:  # SQLite has rolled back itself after some errors
                     sql.execute("ROLLBACK")
@@ -232,7 +292,23 @@ def _sha256(sql: sqlite3.Connection, function_id: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def _text(data: bytes) -> str | bytes:
+    """A TEXT value; as bytes, which no column of text may be, if it is not UTF-8."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data
+
+
 def _record(row: tuple[Any, ...]) -> FunctionRecord:
+    """A row as a value. SQLite keeps any type in any column."""
     values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    for name, (kind, optional) in _TYPES.items():
+        value = values[name]
+        if not (isinstance(value, kind) or (optional and value is None)):
+            raise TypeError(f"{name} is {value!r:.40}")
+    for name in ("timeout", "concurrency"):
+        if values[name] is not None and not values[name] > 0:
+            raise ValueError(f"{name} is {values[name]!r}")
     values["deployed_at"] = datetime.fromisoformat(row[-1]).astimezone(timezone.utc)
     return FunctionRecord(**values)

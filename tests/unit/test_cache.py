@@ -131,6 +131,23 @@ def test_a_folder_that_others_can_write_is_not_used(
     assert "can be written by other users" in caplog.text
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
+@pytest.mark.parametrize(("mode", "used"), [(0o777, False), (0o1777, True), (0o755, True)])
+def test_a_folder_that_others_can_exchange_is_not_used(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: int,
+    used: bool,
+) -> None:
+    above = tmp_path / "shared"
+    (above / "mine").mkdir(parents=True)
+    above.chmod(mode)
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(above / "mine" / "images"))
+    assert (ImageCache.locate() is not None) is used
+    assert used or f"is inside of {above}, where everybody can put" in caplog.text
+
+
 def test_an_empty_setting_turns_the_cache_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
     assert ImageCache.locate() is None

@@ -277,3 +277,19 @@ def test_replacing_under_load_loses_no_call(
             put(client, "f", assembly)
         done = True
         assert set().union(*(c.result() for c in calls)) <= {b"VERSION", b"SECOND"}
+
+
+@pytest.mark.parametrize("path", ["%ff", "a%ffb", "%c3", "%ed%a0%80"])
+def test_ids_that_are_not_utf8_are_refused(shared_client: TestClient, path: str) -> None:
+    for method, end in (("PUT", ""), ("GET", ""), ("DELETE", ""), ("POST", "/invoke")):
+        answer = shared_client.request(method, f"/functions/{path}{end}", content=b"x")
+        problem(answer, 400, "bad-request")
+        assert "UTF-8" in answer.json()["detail"]
+
+
+def test_the_replacement_character_is_one_like_any_other(
+    shared_client: TestClient, echo: dwh.Assembly
+) -> None:
+    assert shared_client.put("/functions/%ef%bf%bd", content=echo.data).status_code == 201
+    assert shared_client.post("/functions/%ef%bf%bd/invoke", content=b"x").content == b"x"
+    assert shared_client.delete("/functions/%ef%bf%bd").status_code == 204

@@ -217,3 +217,59 @@ def test_it_is_a_dictionary_with_conditions(
     assert stored == model
     assert list(stored) == sorted(stored)
     store.close()
+
+
+@pytest.mark.parametrize("moved", ["away", "replaced"])
+def test_a_file_that_is_not_there_any_more_takes_no_changes(
+    store: SqliteStore, path: Path, moved: str
+) -> None:
+    store.put(function("kept", b"1"), ALWAYS, 9)
+    aside = path.with_suffix(".aside")
+    aside.hardlink_to(path)
+    path.unlink()
+    if moved == "replaced":
+        other = SqliteStore(path.with_suffix(".other"))
+        other.close()
+        path.with_suffix(".other").rename(path)
+    for change in (
+        lambda: store.put(function("lost", b"2"), ALWAYS, 9),
+        lambda: store.delete("kept", ALWAYS),
+        store.request_reload,
+    ):
+        with pytest.raises(StoreError, match=r"cannot be found|another file"):
+            change()
+    aside.replace(path)
+    assert set(store.functions()) == {"kept"}
+    store.put(function("kept too", b"3"), ALWAYS, 9)
+    assert set(store.functions()) == {"kept", "kept too"}
+
+
+def test_the_file_alone_has_every_change(store: SqliteStore, path: Path, tmp_path: Path) -> None:
+    store.put(function("kept", b"1"), ALWAYS, 9)
+    moved = SqliteStore(path.rename(tmp_path / "moved"))
+    assert set(moved.functions()) == {"kept"}
+    moved.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "handler = x'00ff'", "timeout = 'abc'", "deployed_at = 5", "deployed_at = 'yesterday'",
+        "revision = 'x'", "sha256 = x'00'", "concurrency = -1", "timeout = -0.5",
+        "handler_type = CAST(x'ff' AS TEXT)", "assembly_name = x'07'",
+    ],
+)  # fmt: skip
+def test_a_damaged_row_is_left_out(
+    store: SqliteStore, path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("bad", "good"):
+        store.put(function(name, b"1"), ALWAYS, 9)
+    with sqlite3.connect(path) as sql:
+        sql.execute(f"UPDATE functions SET {damage} WHERE function_id = 'bad'")
+    for _ in range(3):
+        assert set(store.functions()) == {"good"}
+    assert caplog.text.count("is damaged and left out: 'bad'") == 1
+    with pytest.raises(StoreError, match="'bad'"):
+        store.read("bad")
+    store.put(function("bad", b"2"), ALWAYS, 9)
+    assert set(store.functions()) == {"bad", "good"}
