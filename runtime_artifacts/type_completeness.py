@@ -8,8 +8,10 @@ every symbol whose type is unknown or could be inferred differently by another t
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,8 +27,11 @@ _PACKAGE = "dotnet_wasm_host"
 def main() -> int:
     """Measure, print what is missing, and return the exit code."""
     command = [sys.executable, "-m", "basedpyright", "--verifytypes", _PACKAGE]
+    # It searches the packages of the python on PATH.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(  # noqa: S603 - fixed arguments
         [*command, "--ignoreexternal", "--outputjson"],
+        env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
         check=False,

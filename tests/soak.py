@@ -15,15 +15,16 @@ import logging
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import final
+from typing import Any, final
 from unittest import mock
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.engines.base import HostFunction, Number
 from dotnet_wasm_host.imports.host import Host
-from tests.native_leaks import orphans, private_bytes
+from tests.native_leaks import new_orphans, orphans, private_bytes
 
 PROGRAM = Path(__file__).parent / "functional" / "programs" / "moody.cs"
 CALLS = 100_000
@@ -177,6 +178,7 @@ def with_faults(seed: int) -> Callable[[Host], Mapping[str, HostFunction]]:
 def soak(calls: int, seed: int) -> Soak:
     """Run it all and check what is left."""
     image = dwh.RuntimeImage.load()
+    known: weakref.WeakSet[Any] = weakref.WeakSet(orphans([]))
     assembly = dwh.compile_csharp(PROGRAM.read_text("utf-8"), assembly_name="Moody")
     with mock.patch.object(Host, "functions", with_faults(seed)):
         run = Soak(seed, image, assembly)
@@ -188,7 +190,7 @@ def soak(calls: int, seed: int) -> Soak:
             run.runtime.recycle()
             gc.collect()
             grown = private_bytes() - before
-            left = len(orphans([run.runtime]))
+            left = len(new_orphans([run.runtime], known))
         finally:
             run.close()
     assert left == 0, f"{left} instances are left"

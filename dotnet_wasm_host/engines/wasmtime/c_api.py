@@ -58,6 +58,7 @@ __all__ = [
     "Signature",
     "Stop",
     "Value",
+    "conversion_error",
     "explain",
 ]
 
@@ -317,6 +318,20 @@ class Api:
             frames=places,
         )
 
+    def ended(self, error: int | None, trap: c_void_p) -> Stop:
+        """What a call ended in: an error, or else ``trap``, which is NULL afterwards.
+
+        RecursionError if the stack is too deep to read it.
+        """
+        try:
+            if error:
+                return Stop(self.error_message(error), by_callback=True)
+            # Here no longer, whatever is raised: the next call finds none.
+            of, trap.value = trap.value, None
+            return self.stop(of or 0)
+        except ctypes.ArgumentError as failed:
+            raise conversion_error(failed) from failed
+
     def take(self, vector: ByteVector) -> bytes:
         """Content of a vector, which is freed."""
         content = _content(vector)
@@ -400,6 +415,15 @@ class Owned:
         delete = getattr(self, "delete", None)  # not there if __init__ failed
         if delete is not None:
             delete(self.pointer)
+
+
+def conversion_error(error: ctypes.ArgumentError) -> RecursionError:
+    """What ``error`` is where the arguments are right.
+
+    ctypes calls by its own name what its conversions meet, and that is a stack at the recursion
+    limit.
+    """
+    return RecursionError(str(error))
 
 
 def _content(vector: ByteVector) -> bytes:

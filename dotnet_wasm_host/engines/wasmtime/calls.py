@@ -10,7 +10,7 @@ from ctypes import addressof, c_uint32, c_void_p
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from dotnet_wasm_host.engines.wasmtime import tracing
-from dotnet_wasm_host.engines.wasmtime.c_api import VAL_RAW_SIZE, Stop
+from dotnet_wasm_host.engines.wasmtime.c_api import VAL_RAW_SIZE
 from dotnet_wasm_host.engines.wasmtime.callbacks import require_depth
 from dotnet_wasm_host.engines.wasmtime.tracing import getprofile, gettrace
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import GuestFunction
     from dotnet_wasm_host.engines.wasmtime.active import Active, Presence
-    from dotnet_wasm_host.engines.wasmtime.c_api import Extern
+    from dotnet_wasm_host.engines.wasmtime.c_api import Extern, Stop
     from dotnet_wasm_host.engines.wasmtime.exports import Exports
 
 __all__ = ["Call", "Callee", "bind_function", "guest_function"]
@@ -131,13 +131,7 @@ class Call:
 
     def _raise(self, error: int | None) -> None:
         self._active.renew()
-        if error:
-            stop = Stop(self._api.error_message(error), by_callback=True)
-        else:
-            # Here no longer, whatever is raised below: the next call finds none.
-            trap, self._trap.value = self._trap.value, None
-            stop = self._api.stop(trap or 0)
-        exception = self._instance.failure(stop)
+        exception = self._instance.failure(self._api.ended(error, self._trap))
         try:
             if isinstance(exception, GuestTrap):
                 raise exception from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.process import follow_process
 from dotnet_wasm_host.engines.threads import any_thread_is_in
-from dotnet_wasm_host.engines.wasmtime.c_api import Api, NativeError, explain
+from dotnet_wasm_host.engines.wasmtime.c_api import Api, NativeError, conversion_error, explain
 from dotnet_wasm_host.engines.wasmtime.calls import Call
 from dotnet_wasm_host.engines.wasmtime.instance import WasmtimeInstance
 from dotnet_wasm_host.engines.wasmtime.module import WasmtimeModule
@@ -107,9 +107,7 @@ class WasmtimeEngine:
         try:
             return WasmtimeInstance(code, memory, memory_limit)
         except ArgumentError as error:
-            # The arguments are right; ctypes calls so what its conversions meet: a stack at the
-            # recursion limit.
-            raise RecursionError(str(error)) from error
+            raise conversion_error(error) from error
 
 
 def _api() -> Api:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import addressof, byref, c_size_t, c_void_p
+from ctypes import ArgumentError, addressof, byref, c_size_t, c_void_p
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.wasmtime.c_api import (
@@ -12,6 +12,7 @@ from dotnet_wasm_host.engines.wasmtime.c_api import (
     I32,
     Extern,
     Value,
+    conversion_error,
 )
 
 if TYPE_CHECKING:
@@ -51,9 +52,12 @@ class Exports:
     def get(self, name: str, kind: int) -> Extern:
         """An export of a kind. KeyError if there is none of this name."""
         extern, encoded = Extern(), name.encode()
-        found = self.api.wasmtime_instance_export_get(
-            self.context, byref(self._native), encoded, len(encoded), byref(extern)
-        )
+        try:
+            found = self.api.wasmtime_instance_export_get(
+                self.context, byref(self._native), encoded, len(encoded), byref(extern)
+            )
+        except ArgumentError as error:
+            raise conversion_error(error) from error
         if not found or extern.kind != kind:
             raise KeyError(name)
         return extern
