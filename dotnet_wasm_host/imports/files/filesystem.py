@@ -235,7 +235,8 @@ class FileSystem(Descriptors):
             self._volume.covers.clear()
 
     def __del__(self) -> None:
-        self.close_host()
+        if hasattr(self, "_host_descriptors"):  # not there if __init__ failed
+            self.close_host()
 
     def flush(self) -> None:
         """Flush standard output and standard error, whatever the guest did to descriptors."""
