@@ -4,7 +4,7 @@ import { WASI } from "node:wasi";
 
 const [, , file, id, payload] = process.argv;
 const wasi = new WASI({ version: "preview1", returnOnExit: true });
-const { instance } = await WebAssembly.instantiate(await readFile(file), wasi.getImportObject());
+const { instance } = await WebAssembly.instantiate(await readFile(file), { wasi_snapshot_preview1: wasi.wasiImport });
 wasi.start(instance);
 const { memory, malloc, invoke, free_result } = instance.exports;
 
