@@ -4,7 +4,9 @@ import { WASI } from "node:wasi";
 
 const [, , file, id, payload] = process.argv;
 const wasi = new WASI({ version: "preview1", returnOnExit: true });
-const { instance } = await WebAssembly.instantiate(await readFile(file), { wasi_snapshot_preview1: wasi.wasiImport });
+// Not wasi.getImportObject(): Bun does not have it.
+const imports = { wasi_snapshot_preview1: wasi.wasiImport };
+const { instance } = await WebAssembly.instantiate(await readFile(file), imports);
 wasi.start(instance);
 const { memory, malloc, invoke, free_result } = instance.exports;
 
