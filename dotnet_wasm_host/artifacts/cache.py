@@ -81,6 +81,19 @@ class ImageCache:
         self._replace(self.root / f"{key}.json", json.dumps(entry, indent=1).encode())
         self._prune()
 
+    def note(self, key: str) -> None:
+        """Remember that something was done, until it was not asked for in a while."""
+        with contextlib.suppress(OSError):
+            self._replace(self._note_path(key), b"")
+
+    def is_noted(self, key: str) -> bool:
+        """Whether :meth:`note` was called with a key, by any process."""
+        try:
+            os.utime(self._note_path(key))
+        except OSError:
+            return False
+        return True
+
     def entries(self) -> Iterator[tuple[str, int]]:
         """Key and bytes on disk of every entry."""
         for path in sorted(self.root.glob("*.json")):
@@ -115,6 +128,9 @@ class ImageCache:
 
     def _data_path(self, digest: str) -> Path:
         return self.root / f"{digest[:40]}.bin"
+
+    def _note_path(self, key: str) -> Path:
+        return self.root / f"{key}.ok"
 
     def _verify(self, digest: str, size: int) -> Path:
         path = self._data_path(digest)

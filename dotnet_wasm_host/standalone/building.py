@@ -21,6 +21,7 @@ from dotnet_wasm_host.linking.memory import Assemblies, Function
 from dotnet_wasm_host.linking.options import Boot, ModuleOptions, require_one_of
 from dotnet_wasm_host.linking.template import NAME
 from dotnet_wasm_host.linking.writing import check_functions, write_module
+from dotnet_wasm_host.standalone.compiling import check_compiles
 from dotnet_wasm_host.standalone.fixed_world import fixed_world
 from dotnet_wasm_host.standalone.functions import GivenFunction, read_function
 from dotnet_wasm_host.standalone.libraries import (
@@ -133,7 +134,7 @@ def build_wasm(
         _describe(start, library, options, boot),
         is_program=given is not None and given.program is not None,
     )
-    get_engine("wasmtime").validate(module.data)
+    check_compiles(module.data, progress)
     return module
 
 

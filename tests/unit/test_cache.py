@@ -169,3 +169,13 @@ def test_the_cache_is_where_platformdirs_says(
         else:
             monkeypatch.setenv(name, value)
     assert default_folder() == Path(platformdirs.user_cache_dir("dotnet_wasm_host"))
+
+
+def test_a_note_lasts_until_it_is_cleared(cache: ImageCache) -> None:
+    assert not cache.is_noted("compiled-1")
+    cache.note("compiled-1")
+    assert cache.is_noted("compiled-1")
+    assert not cache.is_noted("compiled-2")
+    assert list(cache.entries()) == []
+    cache.clear()
+    assert not cache.is_noted("compiled-1")
