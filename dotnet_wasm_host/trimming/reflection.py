@@ -36,6 +36,10 @@ ALL_MEMBERS = 0x7FFFFFFF
 
 
 DATA_MEMBERS = PUBLIC_PROPERTIES | PUBLIC_FIELDS | PUBLIC_CONSTRUCTORS
+IMMUTABLE = "System.Collections.Immutable."
+#: The class that makes immutable collections of a type has its name, but for these.
+_MADE_BY_OTHERS = {"IImmutableSet": "ImmutableHashSet"}
+CREATE_RANGE = "CreateRange"
 
 
 def _rows(module: Module, table: Table) -> range:
@@ -209,6 +213,25 @@ class Reflection:
             for type_ in world.definitions(kind):
                 if not world.locate(type_)[0].is_root:
                     self.access(type_, DATA_MEMBERS)
+                    self._keep_factory(type_)
+
+    def _keep_factory(self, type_: int) -> None:
+        """The ``CreateRange`` that serializers look up by name to make immutable collections."""
+        world, marks = self._world, self._marks
+        space, immutable, name = world.full_name(type_).rpartition(IMMUTABLE)
+        name = name.partition("`")[0]
+        if space or not immutable:
+            return
+        name = _MADE_BY_OTHERS.get(name, name.removeprefix("I") if name[1:2] == "I" else name)
+        module, _ = world.locate(type_)
+        factory = world.type_named(module, IMMUTABLE + name)
+        if factory is None:
+            return
+        marks.mark_type(factory)
+        for method in world.methods(factory):
+            one = len(world.signature(method).parameters) == 1
+            if one and world.method_name(method) == CREATE_RANGE:
+                marks.mark_method(method)
 
     def _calls_unbounded_reflection(self, module: Module) -> bool:
         world = self._world
