@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 __all__ = [
-    "ThreadLocal", "allocate_lock", "any_thread_is_in", "current_thread", "is_below", "stack_size",
-    "start_thread",
+    "ThreadLocal", "allocate_lock", "any_thread_is_in", "current_thread", "is_below",
+    "stack_bounds", "stack_size", "start_thread",
 ]  # fmt: skip
 
 #: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere.
@@ -50,21 +50,26 @@ def stack_size() -> int | None:
             return _windows()
         if sys.platform == "darwin":
             return _darwin()
-        return _pthreads()
+        return stack_bounds(ctypes.CDLL(None))[1]
     except (AttributeError, OSError):  # another C library
         return None
 
 
-def _pthreads() -> int | None:
-    library = ctypes.CDLL(None)
+def stack_bounds(library: ctypes.CDLL) -> tuple[int, int]:
+    """Lowest address and size of the calling thread's stack, from the C library of Linux.
+
+    OSError if the thread has none that is known, AttributeError if it is another C library.
+    """
     library.pthread_self.restype = c_void_p
     attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
     if library.pthread_getattr_np(c_void_p(library.pthread_self()), attributes):
-        return None
-    start, size = c_void_p(), c_size_t()
-    failed = library.pthread_attr_getstack(attributes, byref(start), byref(size))
+        raise OSError("the thread has no attributes")
+    low, size = c_void_p(), c_size_t()
+    failed = library.pthread_attr_getstack(attributes, byref(low), byref(size))
     library.pthread_attr_destroy(attributes)
-    return None if failed else size.value
+    if failed:
+        raise OSError("the thread's stack is not known")
+    return low.value or 0, size.value
 
 
 def _darwin() -> int:

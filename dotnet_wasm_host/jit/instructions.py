@@ -9,6 +9,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.jit.interface import CannotCompile
+from dotnet_wasm_host.wasm import to_i32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,5 +72,4 @@ def unsigned32(low: int, high: int) -> int:
 
 def signed32(low: int, high: int) -> int:
     """Two units as a signed number."""
-    value = unsigned32(low, high)
-    return value - (1 << 32) if value >> 31 else value
+    return to_i32(unsigned32(low, high))

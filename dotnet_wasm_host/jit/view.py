@@ -97,8 +97,3 @@ class Words:
                 f"expected a pointer at {address:#x}, found null; leave this method interpreted"
             )
         return found
-
-    def c_string(self, address: int, limit: int = 256) -> bytes:
-        """Bytes up to a zero, ``limit`` at the most."""
-        count = min(limit, self._view.size - address)
-        return self._view.read(address, count).split(b"\0", 1)[0]

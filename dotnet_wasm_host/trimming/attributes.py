@@ -137,9 +137,8 @@ GUEST_ATTRIBUTES = frozenset(
         "System.Runtime.InteropServices.StructLayoutAttribute",
     }
 )
-#: II.23.3: what a blob starts with, the kinds of named arguments, and types of boxed values.
+#: II.23.3: what a blob starts with, and types of boxed values.
 PROLOG = 1
-NAMED_FIELD, NAMED_PROPERTY = 0x53, 0x54
 SYSTEM_TYPE, BOXED, ENUM, NULL_STRING = 0x50, 0x51, 0x55, 0xFF
 _NUMBERS = {
     0x02: "?", 0x03: "H", 0x04: "b", 0x05: "B", 0x06: "h", 0x07: "H", 0x08: "i", 0x09: "I",

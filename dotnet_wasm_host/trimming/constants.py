@@ -34,7 +34,7 @@ GETTER = 0x2
 MAX_CONSTANT_CODE = 64
 BOOLEAN, CHAR, INT32, UINT32 = 0x02, 0x03, 0x08, 0x09
 SMALL_NUMBERS = frozenset(range(BOOLEAN, UINT32 + 1))
-LDC_I8, LDC_R4, LDC_R8, NATIVE_INTS = 0x21, 0x22, 0x23, frozenset({0x18, 0x19})
+LDC_I8, LDC_R4, LDC_R8 = 0x21, 0x22, 0x23
 _WIDE = {0x0A: (LDC_I8, "<q"), 0x0B: (LDC_I8, "<Q"), 0x0C: (LDC_R4, "<f"), 0x0D: (LDC_R8, "<d")}
 _UNKNOWN, _IN_PROGRESS = object(), object()
 

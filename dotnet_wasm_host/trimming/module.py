@@ -13,7 +13,6 @@ from dotnet_wasm_host.ecma335.il import Body, parse_body
 from dotnet_wasm_host.ecma335.metadata import SHARED_BYTES, SHARING, Metadata
 from dotnet_wasm_host.ecma335.rows import (
     AssemblyRefRow,
-    ClassLayoutRow,
     CustomAttributeRow,
     ExportedTypeRow,
     FieldRow,
@@ -91,7 +90,6 @@ class Module:
         self.attributes: dict[int, list[int]] = _grouped(
             (owner, row) for row, (owner, _, _) in enumerate(md.rows(CustomAttributeRow), 1)
         )
-        self.explicit_layouts: set[int] = {row.parent for row in md.rows(ClassLayoutRow)}
         self._full_names: dict[int, str] = {}
         self._name_length = Allowance("names of types", SHARED_BYTES + SHARING * len(data))
         self.by_name: dict[str, int] = {

@@ -9,6 +9,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.wasm import to_i32
 from dotnet_wasm_host.wasm.binary import FunctionType, ValueType, sleb128, uleb128
 
 if TYPE_CHECKING:
@@ -219,8 +220,7 @@ def numeric(*names: str) -> bytes:
 
 def i32(value: int) -> bytes:
     """``i32.const``, of a signed or an unsigned number."""
-    value &= 0xFFFFFFFF
-    return b"\x41" + sleb128(value - (1 << 32) if value >> 31 else value)
+    return b"\x41" + sleb128(to_i32(value & 0xFFFFFFFF))
 
 
 def i64(value: int) -> bytes:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
-from ctypes import byref, c_size_t, c_uint64, c_void_p
+from ctypes import c_uint64, c_void_p
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.engines.threads import ThreadLocal
+from dotnet_wasm_host.engines.threads import ThreadLocal, stack_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,8 @@ __all__ = ["StackRoom"]
 _STACK_POINTER_AT = {"x86_64": 160, "aarch64": 432}
 #: Python's thousand frames of recursion, and what a user's stream or clock does.
 _RESERVE = 1024 * 1024
-#: ``ucontext_t`` has 968 bytes on x86-64 and 4,560 on arm64; ``pthread_attr_t`` 56 and 64.
-_CONTEXT_SIZE, _ATTRIBUTES_SIZE = 8192, 256
+#: ``ucontext_t`` has 968 bytes on x86-64 and 4,560 on arm64.
+_CONTEXT_SIZE = 8192
 
 
 @final
@@ -49,7 +49,7 @@ class StackRoom(ThreadLocal):
         # Without giving up the GIL: that would cost more than the call.
         library = ctypes.PyDLL(None)
         try:
-            low, size = _bounds(library)
+            low, size = stack_bounds(library)
             get_context = library.getcontext
         except (AttributeError, OSError):  # another C library
             return
@@ -69,17 +69,3 @@ class StackRoom(ThreadLocal):
 
 def _unknown() -> int:
     return sys.maxsize
-
-
-def _bounds(library: ctypes.PyDLL) -> tuple[int, int]:
-    """Lowest address and size of the thread's stack."""
-    library.pthread_self.restype = c_void_p
-    attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
-    if library.pthread_getattr_np(c_void_p(library.pthread_self()), attributes):
-        raise OSError("the thread has no attributes")
-    low, size = c_void_p(), c_size_t()
-    failed = library.pthread_attr_getstack(attributes, byref(low), byref(size))
-    library.pthread_attr_destroy(attributes)
-    if failed:
-        raise OSError("the thread's stack is not known")
-    return low.value or 0, size.value
