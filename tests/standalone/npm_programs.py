@@ -42,3 +42,13 @@ def esbuild(folder: Path) -> Path:
 def workerd(folder: Path) -> Path:
     """Cloudflare's runtime of Workers."""
     return npm_program("@cloudflare/workerd-linux-64", "bin/workerd", folder)
+
+
+def deno(folder: Path) -> Path:
+    """Deno, for systems with the GNU C library."""
+    return npm_program("@deno/linux-x64-glibc", "deno", folder)
+
+
+def bun(folder: Path) -> Path:
+    """Bun, for CPUs without AVX2, too."""
+    return npm_program("@oven/bun-linux-x64-baseline", "bin/bun", folder)

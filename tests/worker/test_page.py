@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,16 +10,14 @@ import httpx2
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.worker import create_app
+from tests.chromium import chromium, console
 from tests.worker.test_operation import wait_until
-
-#: Set where the browser must be there, as .ci/run does: then its absence is a failure.
-REQUIRED = "DOTNET_WASM_HOST_REQUIRE_CHROMIUM"
 
 
 @pytest.fixture
@@ -39,23 +35,8 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        message = "the page was NOT tested: install the Debian packages chromium, chromium-driver"
-        if os.environ.get(REQUIRED):
-            pytest.fail(message)
-        pytest.skip(message)
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-        "--window-size=1280,900", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = Chrome(options, ChromeService(driver))
-    yield browser
-    browser.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
 
 
 def cells(browser: Chrome) -> list[list[str]]:
@@ -106,9 +87,9 @@ def test_a_person_sees_functions_and_calls_them(
     wait_until(lambda: cells(browser)[1][2:4] == ["3", "1"])
     assert "orders" in text(browser, "legend")
     wait_until(lambda: browser.execute_script(PAINTED) > 10)
-    log = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
+    log = [said for level, said in console(browser) if level == "SEVERE"]
     # The failed call was answered with 500, which browsers write down; nothing else went wrong.
-    assert [entry for entry in log if "status of 500" not in entry["message"]] == []
+    assert [said for said in log if "status of 500" not in said] == []
     assert browser.save_screenshot(str(tmp_path / "page.png"))
 
 
