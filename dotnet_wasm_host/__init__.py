@@ -57,6 +57,7 @@ from dotnet_wasm_host.images.image import FrozenFunction, ImageManifest, Runtime
 from dotnet_wasm_host.memory import Block, Memory
 from dotnet_wasm_host.options import (
     Clock,
+    CompileOptions,
     HttpPolicy,
     JitReport,
     JitStats,
@@ -68,6 +69,7 @@ from dotnet_wasm_host.options import (
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.runtime.cancellation import Cancellation
 from dotnet_wasm_host.runtime.registry import FunctionRegistry, FunctionState, LoadedFunction
+from dotnet_wasm_host.runtime.source_compiler import reach as _reach
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.json_functions import json_function
@@ -92,6 +94,7 @@ __all__ = [
     "Cancellation",
     "Clock",
     "CompilationError",
+    "CompileOptions",
     "CompletedProgram",
     "DescriptorError",
     "Diagnostic",
@@ -164,6 +167,10 @@ _LAZY = {
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",
 }
+
+
+# Runtime.load_csharp compiles with what stands above it.
+_reach(lambda: _import_module("dotnet_wasm_host.programs.compiling").compile_function)
 
 
 def __getattr__(name: str) -> object:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike, urandom
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from dotnet_wasm_host.wasm import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from ssl import SSLContext
 
 __all__ = [
     "Clock",
+    "CompileOptions",
     "HttpPolicy",
     "JitReport",
     "JitStats",
@@ -27,6 +28,7 @@ __all__ = [
     "WasiOptions",
     "compiles_methods",
     "require_type",
+    "with_output",
 ]
 
 KIB = 1024
@@ -186,8 +188,25 @@ class SystemClock:
         return time.monotonic()
 
 
-#: Where guest output goes: a binary stream, or ``"logging"`` for one log record a line.
-OutputSink = IO[bytes] | Literal["logging"]
+class CompileOptions(TypedDict, total=False):
+    """What ``Runtime.load_csharp`` hands on to the compiler: options of ``compile_csharp``."""
+
+    assembly_name: str | None
+    optimize: bool
+    nullable: bool
+    implicit_usings: bool
+    pdb: bool
+    define: Iterable[str]
+    langversion: str | None
+    unsafe: bool
+    checked: bool
+    warnings_as_errors: bool
+    timeout: float | None
+
+
+#: Where guest output goes: a binary stream, Python's own streams, log records, or nowhere.
+OutputSink = IO[bytes] | Literal["inherit", "logging", "discard"]
+_OUTPUT_NAMES = ("inherit", "logging", "discard")
 #: A directory of the host: a path (read-only), or a path and whether it is read-only.
 HostDirectory = str | PathLike[str] | tuple[str | PathLike[str], bool]
 
@@ -200,8 +219,10 @@ class WasiOptions:
         args: ``Environment.GetCommandLineArgs()`` after the program name.
         env: environment variables; none are inherited.
         stdin: what ``Console.In`` reads; ``b""`` is an empty stream.
-        stdout, stderr: ``"logging"`` (logger ``dotnet_wasm_host.guest``, one record a line:
-            INFO and WARNING) or a binary stream that is written to and never closed.
+        stdout, stderr: ``"inherit"`` (``sys.stdout`` and ``sys.stderr`` as they are when something
+            is printed), ``"logging"`` (logger ``dotnet_wasm_host.guest``, one record a line: INFO
+            and WARNING), ``"discard"``, or a binary stream that is written to and never closed.
+            By default a :class:`~dotnet_wasm_host.Runtime` inherits, and pools log.
         files: files of the in-memory file system, absolute guest path to content.
         directories: directories of the host that the guest sees, absolute guest path to a host
             path, or to a host path and whether it is read-only. A bare path is read-only. What
@@ -213,14 +234,16 @@ class WasiOptions:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     stdin: bytes | IO[bytes] = b""
-    stdout: OutputSink = "logging"
-    stderr: OutputSink = "logging"
+    stdout: OutputSink | None = None
+    stderr: OutputSink | None = None
     files: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
     directories: Mapping[str, HostDirectory] = field(default_factory=lambda: MappingProxyType({}))
     clock: Clock = field(default_factory=SystemClock)
     random: Callable[[int], bytes] = urandom
 
     def __post_init__(self) -> None:
+        for name in ("stdout", "stderr"):
+            _check_sink(name, getattr(self, name))
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key or "\0" in value:
                 raise ValueError(
@@ -241,6 +264,23 @@ class WasiOptions:
                     f"directory {path!r}: give an absolute guest path such as '/data', not '/'"
                 )
             host_directory(directory)
+
+
+def _check_sink(name: str, sink: object) -> None:
+    if sink is None or sink in _OUTPUT_NAMES or hasattr(sink, "write"):
+        return
+    known = ", ".join(map(repr, _OUTPUT_NAMES))
+    raise ValueError(f"{name} is {sink!r}; give a binary stream or one of {known}")
+
+
+def with_output(wasi: WasiOptions | None, sink: OutputSink) -> WasiOptions:
+    """``wasi``, or the default, with an end for the streams that were given none."""
+    wasi = wasi if wasi is not None else WasiOptions()
+    return replace(
+        wasi,
+        stdout=sink if wasi.stdout is None else wasi.stdout,
+        stderr=sink if wasi.stderr is None else wasi.stderr,
+    )
 
 
 def _is_absolute(path: str) -> bool:

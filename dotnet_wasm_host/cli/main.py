@@ -29,7 +29,6 @@ app: typer.Typer = typer.Typer(
     help="Run C# functions in real .NET 10, sandboxed in WebAssembly, with no .NET installed.",
     epilog=EXIT_CODES,
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -66,7 +65,7 @@ def options(
 def main() -> None:
     """Entry point: typed errors become a sentence on stderr and an exit code."""
     try:
-        app()
+        app(prog_name="dotnet-wasm-host")
     except ProgramExit as end:
         sys.exit(end.code)
     except DotnetHostError as error:

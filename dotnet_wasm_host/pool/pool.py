@@ -11,7 +11,7 @@ from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.fetch.tenant import HttpTenants
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.options import Limits, WasiOptions, require_type
+from dotnet_wasm_host.options import Limits, WasiOptions, require_type, with_output
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
 from dotnet_wasm_host.pool.cpus import usable_cpus
@@ -102,7 +102,7 @@ class RuntimePool(Uncopyable):
         self._isolation = isolation
         # The pool counts the crashes of a function, wherever they happen.
         self._limits = replace(limits, crash_limit=None)
-        self._wasi = wasi
+        self._wasi = with_output(wasi, "logging")
         self._functions = None if host_functions is None else HostFunctions(host_functions)
         self._http = HttpAccess(http, shared=True) if http is not None else None
         self._tenants = HttpTenants(self._http) if self._http is not None else None

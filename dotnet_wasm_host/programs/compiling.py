@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import MarshallingTypeError
+from dotnet_wasm_host.programs.program import read_references
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
+from dotnet_wasm_host.runtime.source_compiler import CompiledSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dotnet_wasm_host.assembly import Assembly, DependencySource
+    from typing_extensions import Unpack
 
-__all__ = ["compile_csharp"]
+    from dotnet_wasm_host.assembly import Assembly, DependencySource
+    from dotnet_wasm_host.options import CompileOptions
+
+__all__ = ["compile_csharp", "compile_function"]
 
 
 def compile_csharp(
@@ -74,6 +79,17 @@ def compile_csharp(
     return CSharpCompiler.load().compile(
         source, assembly_name=assembly_name, references=references, options=options, timeout=timeout
     )
+
+
+def compile_function(
+    source: str | Mapping[str, str],
+    *,
+    references: DependencySource = (),
+    **options: Unpack[CompileOptions],
+) -> CompiledSource:
+    """Compile a function, and read what it is to be loaded with: its references."""
+    given = tuple(read_references(references).values())
+    return CompiledSource(compile_csharp(source, references=given, **options), given)
 
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.packages.references import PackageReference, PackageResolver
     from dotnet_wasm_host.roslyn.options import OutputKind
 
-__all__ = ["Program", "ProgramSource", "read_program"]
+__all__ = ["Program", "ProgramSource", "read_program", "read_references"]
 
 _NAME = re.compile(r"\w[\w.-]*")
 _TAKEN = ("Microsoft.", "MinimalRuntime", "System", "mscorlib", "netstandard")
@@ -72,7 +72,7 @@ def read_program(
         AssemblyLoadError: the file is neither C# nor a .NET assembly.
         MarshallingError: the source or a reference is not what it should be.
     """
-    dependencies = _read_references(references)
+    dependencies = read_references(references)
     name = PROGRAM_NAME
     if isinstance(source, PathLike):
         path = Path(source)
@@ -103,7 +103,8 @@ def read_program(
     return Program(assembly, {**found.libraries, **dependencies})
 
 
-def _read_references(references: DependencySource) -> dict[str, bytes]:
+def read_references(references: DependencySource) -> dict[str, bytes]:
+    """References by simple name. MarshallingError for what is none."""
     try:
         return read_dependencies(references)
     except MalformedImage as error:
@@ -114,7 +115,7 @@ def _read_references(references: DependencySource) -> dict[str, bytes]:
 
 def _read_beside(path: Path) -> dict[str, bytes]:
     """What the SDK put beside the assembly of a project."""
-    return _read_references(path.parent) if is_build_output(path) else {}
+    return read_references(path.parent) if is_build_output(path) else {}
 
 
 def _find_packages(

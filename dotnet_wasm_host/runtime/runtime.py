@@ -13,11 +13,7 @@ from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError, RuntimeC
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage, frozen_of
-from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.imports.javascript.http import http_access, http_module, http_tenant
-from dotnet_wasm_host.imports.services import HostServices
 from dotnet_wasm_host.options import (
-    HttpPolicy,
     JitReport,
     JitStats,
     Limits,
@@ -25,6 +21,7 @@ from dotnet_wasm_host.options import (
     WasiOptions,
     compiles_methods,
     require_type,
+    with_output,
 )
 from dotnet_wasm_host.runtime.call_port import CallPort
 from dotnet_wasm_host.runtime.calls import Calls
@@ -33,6 +30,7 @@ from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 from dotnet_wasm_host.runtime.event_count import EventCount
 from dotnet_wasm_host.runtime.forks import Forks
 from dotnet_wasm_host.runtime.functions import Functions
+from dotnet_wasm_host.runtime.lent_services import LentServices
 from dotnet_wasm_host.runtime.lifetime import Lifetime
 from dotnet_wasm_host.runtime.loading import Loader
 from dotnet_wasm_host.runtime.registry import (
@@ -41,13 +39,14 @@ from dotnet_wasm_host.runtime.registry import (
     LoadedFunction,
     check_name,
 )
+from dotnet_wasm_host.runtime.source_compiler import compile_source
 from dotnet_wasm_host.runtime.waiting import WaitingCalls
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer, Self, Unpack
 
     from dotnet_wasm_host.assembly import (
         AssemblySource,
@@ -56,7 +55,9 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.fetch.tenant import HttpTenant
     from dotnet_wasm_host.guest.function_source import FunctionSource
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.memory import Memory
+    from dotnet_wasm_host.options import CompileOptions, HttpPolicy
     from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.runtime.compilation import Compilation
 
@@ -123,9 +124,9 @@ class Runtime(Uncopyable):
         _check_stack(image, limits)
         self._lock = threading.RLock()
         event_count = EventCount()
-        services = self._offer(host_functions, http, event_count.notify)
-        wasi = wasi if wasi is not None else WasiOptions()
-        start = partial(self._frozen.start, limits, wasi, self._lock, services)
+        self._services = LentServices(host_functions, http, event_count.notify)
+        wasi = with_output(wasi, "inherit")
+        start = partial(self._frozen.start, limits, wasi, self._lock, self._services.offered)
         self._current = CurrentGuest(start, limits, event_count)
         loader = Loader(self._current, self._frozen.base_library)
         self._functions = Functions(self._current, loader, limits, self._lifetime)
@@ -149,27 +150,6 @@ class Runtime(Uncopyable):
             self._functions.add_frozen(frozen, self._invoke_generation)
         self._lifetime.closed = False
         _forks.watch(self, Runtime._after_fork_in_child)
-
-    def _offer(
-        self,
-        host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None,
-        http: HttpPolicy | HttpTenant | None,
-        wake: Callable[[], object],
-    ) -> HostServices:
-        """What every guest may call; what was made for it here is closed with the runtime."""
-        self._own_functions: HostFunctions | None = None
-        lent = None
-        if host_functions is not None:
-            if isinstance(host_functions, HostFunctions):
-                lent = host_functions  # a pool's
-            else:
-                lent = self._own_functions = HostFunctions(host_functions)
-        # A tenant that was given belongs to a pool.
-        self._http = http_access(http) if isinstance(http, HttpPolicy) else None
-        self._tenant = http if not isinstance(http, HttpPolicy) else None
-        if self._http is not None:
-            self._tenant = http_tenant(self._http)
-        return HostServices(javascript=(http_module(self._tenant),), functions=lent, wake=wake)
 
     # ---------------------------------------------------------------- functions
 
@@ -216,6 +196,42 @@ class Runtime(Uncopyable):
                 self._functions.refuse(function_id)
                 raise
             return self._functions.load(function_id, source, self._invoke_generation)
+
+    def load_csharp(
+        self,
+        source: str | Mapping[str, str],
+        *,
+        function_id: str | None = None,
+        handler_type: str | None = None,
+        references: DependencySource = (),
+        **options: Unpack[CompileOptions],
+    ) -> LoadedFunction:
+        """Compile C# as :func:`~dotnet_wasm_host.compile_csharp` does, and load what it gives.
+
+        Args:
+            source: one file's text, or file names with their texts.
+            function_id: the id to load it under; by default the name of its assembly, which is
+                the same for the same source.
+            handler_type: full name of the handler, if there are several.
+            references: assemblies that the source uses. They are loaded with the function.
+            options: of ``compile_csharp``.
+
+        Raises:
+            CompilationError: the source has errors; what is loaded stays.
+            InvocationTimeout: compiling took longer than ``timeout``.
+            MarshallingError: a source, reference or option is not what it should be.
+            AssemblyLoadError, HandlerNotFound, LimitExceeded: as from :meth:`load_assembly`.
+        """
+        if function_id is not None:
+            check_name(function_id)
+        self._lifetime.require_open()
+        compiled = compile_source(source, references=references, **options)
+        return self.load_assembly(
+            compiled.assembly.name if function_id is None else function_id,
+            compiled.assembly,
+            dependencies=compiled.dependencies,
+            handler_type=handler_type,
+        )
 
     def _resolved(self, function_id: str, source: FunctionSource) -> FunctionSource:
         brought = self._capabilities.assembly_names()
@@ -431,12 +447,7 @@ class Runtime(Uncopyable):
     def _free(self) -> None:
         self._lifetime.closed = True
         self._current.close(RuntimeClosed("the runtime was closed while the call waited"))
-        if self._own_functions is not None:
-            self._own_functions.close()
-        if self._http is not None:
-            self._http.close()
-        elif self._tenant is not None:
-            self._tenant.leave()
+        self._services.close()
 
     def _after_fork_in_child(self) -> None:
         """Refuse calls from now on. The memory of the parent's guest stays untouched."""

@@ -96,7 +96,8 @@ def test_the_budget_ends_a_call_without_a_deadline(
     image: dwh.RuntimeImage, worker: dwh.Assembly, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "dotnet_wasm_host.guest")
-    with dwh.Runtime(image, limits=dwh.Limits(host_work=4 * MIB)) as runtime:
+    logged = dwh.WasiOptions(stdout="logging")
+    with dwh.Runtime(image, limits=dwh.Limits(host_work=4 * MIB), wasi=logged) as runtime:
         runtime.load_assembly("f", worker, handler_type="HostWork")
         for command in (b"lines 2000", b"strings 100000 50"):
             with pytest.raises(dwh.LimitExceeded, match="host_work") as caught:

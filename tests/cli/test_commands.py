@@ -286,3 +286,17 @@ def test_bench_measures_this_machine(command: Command) -> None:
     }
     assert all(value > 0 for value in seconds.values())
     assert seconds["warm echo of 100 B"] < seconds["warm echo of 1 MB"]
+
+
+def test_shells_complete_commands_and_options(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_DOTNET_WASM_HOST_COMPLETE", "complete_bash")
+    for words, position, expected in (
+        ("dotnet-wasm-host ru", 1, b"run"),
+        ("dotnet-wasm-host images cl", 2, b"clear"),
+        ("dotnet-wasm-host compile --ref", 2, b"--reference"),
+    ):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(position))
+        assert command().stdout.split() == [expected]

@@ -19,7 +19,9 @@ LOGGER = "dotnet_wasm_host.guest"
 
 @pytest.fixture(scope="module")
 def speaking(image: dwh.RuntimeImage, programs: Programs) -> Iterator[dwh.Runtime]:
-    with dwh.Runtime(image, limits=dwh.Limits(output_bytes=1_000_000)) as runtime:
+    logged = dwh.WasiOptions(stdout="logging", stderr="logging")
+    limits = dwh.Limits(output_bytes=1_000_000)
+    with dwh.Runtime(image, limits=limits, wasi=logged) as runtime:
         runtime.load_assembly("speaker", programs["calling"], handler_type="Programs.Speaking")
         yield runtime
 

@@ -11,7 +11,7 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.runtime import runtime as runtime_module
+from dotnet_wasm_host.runtime import lent_services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,9 +131,10 @@ def runtime(
         own = lambda _: {"test.upper": str.upper}  # noqa: E731
         return HostServices(javascript=(*javascript, own), **others)
 
-    monkeypatch.setattr(runtime_module, "HostServices", offering)
+    monkeypatch.setattr(lent_services, "HostServices", offering)
     policy = dwh.HttpPolicy(allowed_hosts=("127.0.0.1",), allow_private_addresses=True)
-    with dwh.Runtime(image, http=policy) as runtime:
+    logged = dwh.WasiOptions(stdout="logging")
+    with dwh.Runtime(image, http=policy, wasi=logged) as runtime:
         runtime.load_assembly("f", honest, handler_type="Honest")
         runtime.load_assembly("sender", honest, handler_type="Sender")
         yield runtime
@@ -179,7 +180,7 @@ def test_stats_say_what_the_host_did(runtime: dwh.Runtime) -> None:
 
 def test_a_call_that_waits_has_one_budget(image: dwh.RuntimeImage, honest: dwh.Assembly) -> None:
     limits = dwh.Limits(host_work=10 * 100 * 4096, timeout=60)
-    with dwh.Runtime(image, limits=limits) as runtime:
+    with dwh.Runtime(image, limits=limits, wasi=dwh.WasiOptions(stdout="logging")) as runtime:
         runtime.load_assembly("chatter", honest, handler_type="Chatter")
         # Each call has its own ...
         for _ in range(3):

@@ -12,7 +12,7 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.imports.javascript.js_objects import InGuest, JsError, JsObject, MemoryView
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.runtime import runtime as runtime_module
+from dotnet_wasm_host.runtime import lent_services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -91,7 +91,7 @@ def js(monkeypatch: pytest.MonkeyPatch) -> Host:
     def offering(*, javascript: tuple[JsModule, ...] = (), **others: Any) -> HostServices:
         return HostServices(javascript=(*javascript, host), **others)
 
-    monkeypatch.setattr(runtime_module, "HostServices", offering)
+    monkeypatch.setattr(lent_services, "HostServices", offering)
     return host
 
 
@@ -194,7 +194,7 @@ def test_an_image_asks_the_new_host_for_its_functions(
 ) -> None:
     ask(loaded, "Values", "scalars")
     snapshot = loaded.snapshot()
-    monkeypatch.setattr(runtime_module, "HostServices", HostServices)
+    monkeypatch.setattr(lent_services, "HostServices", HostServices)
     with dwh.Runtime(snapshot) as bare:
         with pytest.raises(dwh.InvocationError, match=r"'test\.scalars' is a JavaScript function"):
             ask(bare, "Values", "scalars")

@@ -27,7 +27,8 @@ def tell(programs: Programs, image: dwh.RuntimeImage) -> Iterator[Callable[..., 
     runtimes = []
 
     def begin(handler: str, question: object = None, **options: Any) -> Any:
-        runtime = dwh.Runtime(image, wasi=dwh.WasiOptions(**options))
+        logged = {"stdout": "logging", "stderr": "logging"}
+        runtime = dwh.Runtime(image, wasi=dwh.WasiOptions(**{**logged, **options}))
         runtimes.append(runtime)
         runtime.load_assembly("f", programs["world"], handler_type=f"Programs.{handler}")
         return json.loads(runtime.invoke("f", json.dumps(question).encode(), timeout=30))
@@ -188,7 +189,7 @@ def test_an_unfinished_line_is_logged_when_the_runtime_closes(
     programs: Programs, image: dwh.RuntimeImage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, GUEST_LOGGER)
-    with dwh.Runtime(image) as runtime:
+    with dwh.Runtime(image, wasi=dwh.WasiOptions(stdout="logging")) as runtime:
         runtime.load_assembly("f", programs["world"], handler_type="Programs.Printer")
         runtime.invoke("f", b'[["out", "no end"]]')
         assert caplog.messages == []

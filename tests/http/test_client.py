@@ -266,7 +266,7 @@ def test_nothing_is_left_of_requests_that_are_over(
     fetcher: Callable[..., Fetcher], server: Server
 ) -> None:
     fetch = fetcher(max_connections=5)
-    access = fetch.runtime._http
+    access = fetch.runtime._services._http
     assert access is not None
     small, slow = f"{server.url}/bytes?size=90000", server.url + "/slow?seconds=3"
     for _ in range(5):

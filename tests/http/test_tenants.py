@@ -221,7 +221,7 @@ def test_bodies_that_are_nowhere_are_not_counted(
 ) -> None:
     with dwh.Runtime(image, http=POLICY) as runtime:
         runtime.load_assembly("liar", compiled(LIAR))
-        access = runtime._http
+        access = runtime._services._http
         assert access is not None
         for pointer, length in (
             (-16, 268_435_000), (-16, -2_000_000_000), (1024, -1), (-1, 2), (0, 2**31 - 1),

@@ -88,14 +88,14 @@ def test_context_variables_of_tasks_reach_host_functions(way: str) -> None:
 
 def test_a_terminal_obeys_no_guest(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "dotnet_wasm_host.guest")
-    with dwh.Runtime() as runtime:
+    with dwh.Runtime(wasi=dwh.WasiOptions(stdout="logging", stderr="logging")) as runtime:
         runtime.load_assembly("f", dwh.compile_csharp(SOURCE))
         runtime.invoke("f", b"print")
         assert caplog.messages == ["\\x1b[2J\\x9b31m\ta\\u202eb\\x00"]
 
 
 def test_a_stack_overflow_is_no_flood(caplog: pytest.LogCaptureFixture) -> None:
-    with dwh.Runtime() as runtime:
+    with dwh.Runtime(wasi=dwh.WasiOptions(stdout="logging", stderr="logging")) as runtime:
         runtime.load_assembly("f", dwh.compile_csharp(SOURCE))
         with pytest.raises(dwh.GuestTerminated, match="StackOverflow"):
             runtime.invoke("f", b"overflow")

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from typing_extensions import Self
 
 from dotnet_wasm_host.imports.files.console import (
     LINE_BYTES,
+    InheritedSink,
     InputSource,
     LineLogger,
     StreamSink,
@@ -200,10 +203,73 @@ def test_what_a_stream_raises_is_not_touched() -> None:
 
 
 def test_the_sink_of_an_option() -> None:
-    assert isinstance(open_sink("logging", logging.INFO), LineLogger)
+    assert isinstance(open_sink("logging", "stdout"), LineLogger)
+    assert isinstance(open_sink("inherit", "stdout"), InheritedSink)
     stream = io.BytesIO()
-    open_sink(stream, logging.INFO).write(b"x")
+    open_sink(stream, "stdout").write(b"x")
     assert stream.getvalue() == b"x"
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_what_is_inherited_is_printed_wherever_python_prints(
+    monkeypatch: pytest.MonkeyPatch, name: Literal["stdout", "stderr"]
+) -> None:
+    sink = InheritedSink(name)
+    for _ in range(2):
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, name, stream)
+        for piece in (b"Gr\xc3", b"\xbc\xc3\x9fe", b"\x1b[2J\xff\n", b"\xe2\x82"):
+            sink.write(piece)
+        assert stream.getvalue() == "Grüße\x1b[2J\ufffd\n"
+        sink.flush()
+        assert stream.getvalue().endswith("\n\ufffd")
+    monkeypatch.setattr(sys, name, None)
+    sink.write(b"nobody hears it")
+
+
+def test_a_terminal_does_not_obey_what_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        flushed = 0
+
+        def isatty(self) -> bool:
+            return True
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    InheritedSink("stdout").write(b"\x1b[2J\tname: \r\n")
+    assert terminal.getvalue() == "\\x1b[2J\tname: \n"
+    assert terminal.flushed == 1
+
+
+def test_what_a_stream_cannot_encode_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    stream = io.TextIOWrapper(content, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    InheritedSink("stdout").write("né\n".encode())
+    stream.flush()
+    assert content.getvalue() == b"n\\xe9\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_an_inherited_trace_is_cut(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    sink = InheritedSink("stderr")
+    frames = b"".join(b"at H.R (int) %d\n" % number for number in range(1000))
+    sink.write(b"before\n")
+    sink.write(b"[ERROR] FATAL UNHANDLED EXCEPTION: ")
+    said = b"Overflow\n" + frames + b"\nafter\n"
+    for start in range(0, len(said), size):
+        sink.write(said[start : start + size])
+    sink.flush()
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["before", "[ERROR] FATAL UNHANDLED EXCEPTION: Overflow"]
+    assert lines[2:] == [
+        *(f"at H.R (int) {number}" for number in range(10)), "... and 990 more frames", "", "after"
+    ]  # fmt: skip
 
 
 def test_input_from_bytes() -> None:

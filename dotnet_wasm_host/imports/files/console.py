@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
+import sys
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Protocol, final
+from typing import IO, TYPE_CHECKING, Literal, Protocol, final
 
 from dotnet_wasm_host.imports.base import escape_controls
 
@@ -13,7 +15,15 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.options import OutputSink
 
-__all__ = ["LINE_BYTES", "InputSource", "LineLogger", "StreamSink", "WriteSink", "open_sink"]
+__all__ = [
+    "LINE_BYTES",
+    "InheritedSink",
+    "InputSource",
+    "LineLogger",
+    "StreamSink",
+    "WriteSink",
+    "open_sink",
+]
 
 #: Longest piece of a line that becomes one log record.
 LINE_BYTES = 64 * 1024
@@ -26,6 +36,7 @@ _MOST_CONTINUATIONS = 3
 # How Mono announces an exception that nothing caught, and a frame of its trace.
 _LAST_WORDS, _FRAME = b"[ERROR] FATAL UNHANDLED EXCEPTION: ", b"at "
 _MOST_FRAMES = 10
+_LEVELS = {"stdout": logging.INFO, "stderr": logging.WARNING}
 
 
 class WriteSink(Protocol):
@@ -36,6 +47,34 @@ class WriteSink(Protocol):
 
     def flush(self) -> object:
         """Hand on what is held back."""
+
+
+@final
+class LongTraces:
+    """Cuts what the runtime prints of a stack when it ends itself after 10 frames."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self) -> None:
+        # Frames of the last trace so far; None outside of one.
+        self._frames: int | None = None
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the next line may be part of a trace."""
+        return self._frames is not None
+
+    def shorten(self, line: bytes) -> list[bytes]:
+        """What to print for a line: itself, nothing, or first how many frames were left out."""
+        if self._frames is None:
+            if line.startswith(_LAST_WORDS):
+                self._frames = 0
+            return [line]
+        if line.startswith(_FRAME):
+            self._frames += 1
+            return [line] if self._frames <= _MOST_FRAMES else []
+        more, self._frames = self._frames - _MOST_FRAMES, None
+        return [b"... and %d more frames" % more, line] if more > 0 else [line]
 
 
 @final
@@ -53,7 +92,7 @@ class LineLogger:
         level: ``logging.INFO`` for stdout, ``logging.WARNING`` for stderr.
     """
 
-    __slots__ = ("_frames", "_is_cut", "_level", "_logger", "_pending", "charge", "speaker")
+    __slots__ = ("_is_cut", "_level", "_logger", "_pending", "_traces", "charge", "speaker")
 
     def __init__(self, level: int) -> None:
         self._logger = logging.getLogger("dotnet_wasm_host.guest")
@@ -61,8 +100,7 @@ class LineLogger:
         self._pending = bytearray()
         # Whether a piece of the pending line has been logged.
         self._is_cut = False
-        # Frames of the runtime's last trace so far; None outside of one.
-        self._frames: int | None = None
+        self._traces = LongTraces()
         #: Which function runs.
         self.speaker: Callable[[], str | None] = _nobody
         #: Told before each record.
@@ -96,23 +134,11 @@ class LineLogger:
     def _end_line(self) -> None:
         line = bytes(self._pending).removesuffix(b"\r")
         # The end of a line that was cut just before it is no line of its own.
-        if (line or not self._is_cut) and not self._leave_out(line):
-            self._log(line)
+        if line or not self._is_cut:
+            for text in self._traces.shorten(line):
+                self._log(text)
         self._pending.clear()
         self._is_cut = False
-
-    def _leave_out(self, line: bytes) -> bool:
-        """Whether it is one of too many frames of a trace."""
-        if self._frames is None:
-            if line.startswith(_LAST_WORDS):
-                self._frames = 0
-        elif line.startswith(_FRAME):
-            self._frames += 1
-        else:
-            more, self._frames = self._frames - _MOST_FRAMES, None
-            if more > 0:
-                self._log(b"... and %d more frames" % more)
-        return self._frames is not None and self._frames > _MOST_FRAMES
 
     def _log(self, line: bytes) -> None:
         if self._logger.isEnabledFor(self._level):
@@ -160,6 +186,74 @@ class StreamSink:
 
 
 @final
+class InheritedSink:
+    """Prints as ``print()`` does: to what ``sys.stdout`` or ``sys.stderr`` is at that moment.
+
+    Text is UTF-8; what is not becomes U+FFFD. What the stream cannot encode is escaped, and on a
+    terminal control characters are, which it would obey. A long trace of the runtime is cut as in
+    the log. What the stream raises goes through the guest to whoever called it.
+    """
+
+    __slots__ = ("_decoder", "_line", "_name", "_traces")
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._traces = LongTraces()
+        # A line that is held back because it may be too much of a trace.
+        self._line = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """Print it, but for characters that have not wholly come."""
+        if self._line or self._traces.is_inside or data.startswith(_LAST_WORDS):
+            data = self._without_long_traces(data)
+        self._print(self._decoder.decode(data))
+
+    def flush(self) -> None:
+        """Print what is held back."""
+        self._print(self._decoder.decode(bytes(self._line), final=True))
+        self._line.clear()
+
+    def _without_long_traces(self, data: bytes) -> bytes:
+        self._line += data
+        lines = self._line.split(b"\n")
+        self._line = lines.pop()
+        shown = [text + b"\n" for line in lines for text in self._traces.shorten(bytes(line))]
+        if not self._traces.is_inside and not self._line.startswith(_LAST_WORDS):
+            shown.append(bytes(self._line))
+            self._line.clear()
+        return b"".join(shown)
+
+    def _print(self, text: str) -> None:
+        stream: IO[str] | None = getattr(sys, self._name)
+        if stream is None or not text:  # a process without a console
+            return
+        is_terminal = getattr(stream, "isatty", bool)()
+        if is_terminal:
+            text = escape_controls(text.replace("\r\n", "\n"))
+        try:
+            stream.write(text)
+        except UnicodeEncodeError as error:
+            encoded = text.encode(error.encoding, errors="backslashreplace")
+            stream.write(encoded.decode(error.encoding))
+        if is_terminal:
+            stream.flush()
+
+
+@final
+class DiscardingSink:
+    """Prints nothing."""
+
+    __slots__ = ()
+
+    def write(self, data: bytes) -> None:
+        """Leave it out."""
+
+    def flush(self) -> None:
+        """There is nothing."""
+
+
+@final
 class InputSource:
     """What the guest reads as its standard input."""
 
@@ -187,6 +281,10 @@ class InputSource:
         return bytes(data)
 
 
-def open_sink(sink: OutputSink, level: int) -> WriteSink:
-    """The sink that ``WasiOptions.stdout`` or ``stderr`` asks for."""
-    return LineLogger(level) if sink == "logging" else StreamSink(sink)
+def open_sink(sink: OutputSink | None, name: Literal["stdout", "stderr"]) -> WriteSink:
+    """The sink that ``WasiOptions.stdout`` or ``stderr`` asks for; logging without an answer."""
+    if sink is None or sink == "logging":
+        return LineLogger(_LEVELS[name])
+    if sink == "inherit":
+        return InheritedSink(name)
+    return DiscardingSink() if sink == "discard" else StreamSink(sink)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import stat
 from typing import TYPE_CHECKING, final
 
@@ -56,8 +55,8 @@ class HostEnds:
         self.clock = options.clock
         self.random = options.random
         self.stdin = InputSource(options.stdin)
-        self.stdout = open_sink(options.stdout, logging.INFO)
-        self.stderr = open_sink(options.stderr, logging.WARNING)
+        self.stdout = open_sink(options.stdout, "stdout")
+        self.stderr = open_sink(options.stderr, "stderr")
 
     def now(self) -> int:
         """Nanoseconds since the epoch, on the guest's clock."""
