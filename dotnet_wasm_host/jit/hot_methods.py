@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import MemoryAccessError
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
-from dotnet_wasm_host.jit.compiler import compile_batch
-from dotnet_wasm_host.jit.interface import RECORDS_SIZE, CompilerLimits, LinkTarget
+from dotnet_wasm_host.jit.interface import RECORDS_SIZE, LinkTarget
 from dotnet_wasm_host.jit.thread_context import find_thread_context
-from dotnet_wasm_host.jit.view import MemoryCopy, RecordingView
+from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.options import JitStats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dotnet_wasm_host.engines.base import CodeLinker, CompiledModule, Engine
+    from dotnet_wasm_host.engines.base import CodeLinker
     from dotnet_wasm_host.imports.host import Host
     from dotnet_wasm_host.jit.interface import Callee, CompiledBatch, Entry, MintFacts
+    from dotnet_wasm_host.jit.translation import Translation
 
-__all__ = ["HotMethods", "Linked", "Taken", "Translation"]
+__all__ = ["HotMethods", "Linked"]
 
 #: Slots of the function table for one guest; entry instructions count them with 16 bits.
 TABLE_SLOTS = 16_384
@@ -50,36 +50,6 @@ _TRACES = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What is to be compiled.
-
-    Attributes:
-        methods: addresses.
-        memory: a copy of linear memory.
-        target: where the code will be.
-    """
-
-    methods: Sequence[int]
-    memory: bytes
-    target: LinkTarget
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """A batch that is compiled and not linked.
-
-    Attributes:
-        batch: what the compiler gave.
-        module: machine code, ``None`` where there is none.
-        read: address to content of all that was read for each method.
-    """
-
-    batch: CompiledBatch
-    module: CompiledModule | None
-    read: dict[int, dict[int, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
 class Linked:
     """What linking a translation gave: methods, and methods that had changed meanwhile."""
 
@@ -97,32 +67,21 @@ class _Patch:
 
 @final
 class HotMethods:
-    """Not thread-safe but for :meth:`translate`: the runtime holds its lock.
+    """Not thread-safe: the runtime holds its lock.
 
     Args:
         host: the instance. Its owner keeps it.
         linker: adds code to the instance.
-        engine: compiles for it.
         facts: of the code module that runs in it.
-        limits: of each batch.
 
     Attributes:
         on_noted: called when a method has been noted, in the middle of a call.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        linker: CodeLinker,
-        engine: Engine,
-        facts: MintFacts,
-        limits: CompilerLimits,
-    ) -> None:
+    def __init__(self, host: Host, linker: CodeLinker, facts: MintFacts) -> None:
         self._host: Host = weakref.proxy(host)  # which refers to this object
         self._linker = linker
-        self._engine = engine
         self._facts = facts
-        self._limits = limits
         number = {op.name: n for n, op in enumerate(facts.opcodes)}
         self._enter = number[_ENTER]
         self._prepare = number[_PREPARE].to_bytes(2, "little")
@@ -195,10 +154,15 @@ class HotMethods:
         # A call of what is there now must not run what was there before.
         self._callees.clear()
 
-    def take(self) -> Taken | None:
-        """What :meth:`translate` takes. ``None`` where nothing waits, or there is no more room."""
-        methods = [method for method in self._pending if method not in self._callees]
-        self._pending = {}
+    def take(self, limit: int = MAX_PENDING) -> Taken | None:
+        """What is to be compiled, at most ``limit`` methods; what they call is not counted.
+
+        ``None`` where nothing waits, or there is no more room.
+        """
+        waiting = [method for method in self._pending if method not in self._callees]
+        # The rest of a batch is for what these call.
+        methods = waiting[:limit]
+        self._pending = dict.fromkeys(waiting[limit:])
         if not methods or self._code_bytes >= MAX_CODE_BYTES:
             return None
         memory = self._host.memory
@@ -208,19 +172,6 @@ class HotMethods:
             self._context = find_thread_context(content, self._stack)
         target = LinkTarget(first, self._context, self._records, dict(self._callees))
         return Taken(methods, content, target)
-
-    def translate(self, taken: Taken) -> Translation:
-        """Compile methods. From any thread: it touches nothing of the guest.
-
-        Raises:
-            ValueError: the engine refuses the module, which is a defect of the compiler.
-        """
-        view = RecordingView(MemoryCopy(taken.memory))
-        batch = compile_batch(
-            self._facts, view, taken.target, taken.methods, self._limits, before_method=view.begin
-        )
-        module = self._engine.compile(batch.wasm) if batch.wasm else None
-        return Translation(batch, module, view.read_for)
 
     def link(self, translation: Translation) -> Linked:
         """Give methods their compiled code. No code of the guest may run.

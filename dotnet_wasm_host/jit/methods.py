@@ -9,6 +9,7 @@ from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME
 from dotnet_wasm_host.jit.instructions import ENTRIES, decode
 from dotnet_wasm_host.jit.interface import CannotCompile
 from dotnet_wasm_host.jit.ir import Access, Kind
+from dotnet_wasm_host.jit.registers import moves
 from dotnet_wasm_host.jit.selection.context import SelectionContext
 from dotnet_wasm_host.jit.selection.control import connect_finally
 
@@ -27,6 +28,8 @@ __all__ = ["Method", "callable_methods", "leave_for_call", "leave_for_found", "r
 #: Bytes that a return of a single value writes, whatever its type (``stackval``).
 _SINGLE = 8
 _CALL = "call"
+#: Bytes of ``this``.
+_THIS_SIZE = 4
 #: In the word of flags of a class (class-internals.h), as it was seen.
 _VALUE_TYPE = 4
 #: Calls whose target is found when they are made.
@@ -46,7 +49,7 @@ class Method:
         frame_size: bytes of its frame, calls left out.
         result_size: bytes that its returns write to where the caller wants the result.
         is_found: it may be called where the target is found: ``this`` is no value type, which
-            would have to be unboxed, and its frame is small.
+            would have to be unboxed, nothing else is ever written there, and its frame is small.
         calls: addresses of the methods that it calls, by place.
     """
 
@@ -90,7 +93,11 @@ def read_method(
     }
     frame_size = words.u32(address + o.interp_method_alloca_size)
     klass = words.u32(words.u32(address + o.interp_method_method) + o.method_klass)
-    is_found = frame_size <= MAX_FOUND_FRAME and not words.u32(klass + o.class_flags) & _VALUE_TYPE
+    is_found = (
+        frame_size <= MAX_FOUND_FRAME
+        and not words.u32(klass + o.class_flags) & _VALUE_TYPE
+        and not any(map(_writes_this, operations))
+    )
     return Method(
         address, code, operations, [it.at for it in instructions if it.name in ENTRIES],
         [span for op in operations for span in op.ranges if span.access is Access.ADDRESS],
@@ -109,6 +116,23 @@ def _code(facts: MintFacts, words: Words, limits: CompilerLimits, method: int) -
     if size > 2 * limits.method_units:
         raise CannotCompile(f"has more than {limits.method_units} units of code")
     return code, words.block(code, size)
+
+
+def _writes_this(operation: Operation) -> bool:
+    """Whether an operation may write to the first slot of the frame.
+
+    A caller that finds its target there makes its call again where the callee is given up
+    (:mod:`conventions`), and would find another one then.
+    """
+    if operation.kind is Kind.ZERO:
+        return operation.operands[0] < _THIS_SIZE
+    return (
+        any(slot.offset < _THIS_SIZE for slot in operation.defs)
+        or any(to < _THIS_SIZE for to, _, _ in moves(operation))
+        or any(
+            span.offset < _THIS_SIZE and span.access is not Access.READ for span in operation.ranges
+        )
+    )
 
 
 def _result_size(operations: Sequence[Operation]) -> int:

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
@@ -15,6 +16,7 @@ from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.jit.facts import load_facts
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
+from dotnet_wasm_host.jit.translation import translate
 from dotnet_wasm_host.options import JitReport, JitStats
 
 if TYPE_CHECKING:
@@ -22,12 +24,9 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.images.frozen import FrozenRuntime
-    from dotnet_wasm_host.jit.hot_methods import Taken, Translation
     from dotnet_wasm_host.jit.interface import CompiledBatch, MintFacts
+    from dotnet_wasm_host.jit.translation import Taken, Translation
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
-
-    #: Whose methods, and which.
-    Work = tuple[HotMethods, Taken]
 
 __all__ = ["Compilation"]
 
@@ -36,6 +35,8 @@ _log = logging.getLogger("dotnet_wasm_host.jit")
 _GATHER = 0.05
 #: Batches in the background are small: other threads wait while Python translates.
 _BACKGROUND_LIMITS = CompilerLimits(batch_methods=64)
+#: Methods of a batch that were noted; the others are called by these.
+_BATCH = 24
 
 
 @final
@@ -48,7 +49,15 @@ class Compilation:
         facts: of the code module that runs in it.
         lock: the runtime's.
         expected: methods that ran often before the image was made.
+
+    Attributes:
+        one_at_a_time: held while a batch is compiled; taken before the runtime's lock.
     """
+
+    __slots__ = (
+        "__weakref__", "_current", "_engine", "_expected", "_facts", "_failed", "_hot", "_lock",
+        "_unloads", "_worker", "one_at_a_time",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -62,7 +71,7 @@ class Compilation:
         self._engine = engine
         self._facts = facts
         self._lock = lock
-        self._one_at_a_time = threading.Lock()  # taken before the runtime's
+        self.one_at_a_time: threading.Lock = threading.Lock()
         self._expected = expected
         self._unloads = 0
         self._failed = False
@@ -91,7 +100,7 @@ class Compilation:
         linker = host.instance.code_linker
         if linker is None or self._failed:
             return
-        hot = HotMethods(host, linker, self._engine, self._facts, _BACKGROUND_LIMITS)
+        hot = HotMethods(host, linker, self._facts)
         method = weakref.WeakMethod(self._begin)
         hot.on_noted = lambda: (begin := method()) and begin()
         self._hot = hot
@@ -108,7 +117,7 @@ class Compilation:
         methods = code = 0
         rejected: Counter[str] = Counter()
         exits: Counter[str] = Counter()
-        while (done := self.compile_a_batch()) is not None:
+        while (done := _compile_a_batch(weakref.ref(self))) is not None:
             linked, batch = done
             methods += linked.methods
             code += len(batch.wasm)
@@ -136,18 +145,6 @@ class Compilation:
         finally:
             self._hot.relink()
 
-    def _take(self) -> Work | None:
-        """What is to be compiled in the present guest, ``None`` if there is nothing."""
-        hot = self._hot
-        if hot is None or self._failed or self._current.present is None:
-            return None
-        if self._unloads != self._current.unloads:
-            # Addresses of methods may mean others now; those that still run are noted again.
-            self._unloads = self._current.unloads
-            hot.forget_pending()
-        work = hot.take()
-        return None if work is None else (hot, work)
-
     def _begin(self) -> None:
         """A method has been noted. In the middle of a call: only wake a thread."""
         worker = self._worker
@@ -158,55 +155,82 @@ class Compilation:
         )
         self._worker.start()
 
-    def compile_a_batch(self) -> tuple[Linked, CompiledBatch] | None:
-        """Compile what waits. The runtime's lock is held for the ends only.
-
-        ``None`` if there is nothing to do.
-        """
-        with self._one_at_a_time:
-            with self._lock:
-                work = self._take()
-            if work is None:
+    def take(self) -> _Task | None:
+        """What is to be compiled now, ``None`` if there is nothing. Without the runtime's lock."""
+        with self._lock:
+            hot = self._hot
+            if hot is None or self._failed or self._current.present is None:
                 return None
-            hot, translation = work[0], self._translate(*work)
-            if translation is None:
-                return None
-            with self._lock:
-                current = self._current
-                # A guest that was replaced meanwhile has another object, a closed one none.
-                changed = (
-                    self._hot is not hot
-                    or current.present is None
-                    or self._unloads != current.unloads
-                )
-                linked = Linked(0, 0) if changed else self._link(hot, translation)
-            return linked, translation.batch
+            if self._unloads != self._current.unloads:
+                # Addresses of methods may mean others now; those that still run are noted again.
+                self._unloads = self._current.unloads
+                hot.forget_pending()
+            taken = hot.take(_BATCH)
+            return (
+                None if taken is None else _Task(self._facts, self._engine, weakref.ref(hot), taken)
+            )
 
-    def _translate(self, hot: HotMethods, taken: Taken) -> Translation | None:
-        try:
-            return hot.translate(taken)
-        except Exception:  # noqa: BLE001 - the interpreter can do everything
-            self._fail()
-            return None
+    def link(self, task: _Task, translation: Translation) -> Linked:
+        """Give methods their code, if they are still there. Without the runtime's lock."""
+        with self._lock:
+            hot = task.hot()
+            # A guest that was replaced meanwhile has another object, a closed one none.
+            if hot is None or self._hot is not hot or self._unloads != self._current.unloads:
+                return Linked(0, 0)
+            try:
+                return hot.link(translation)
+            except (ValueError, DotnetHostError):
+                self.fail()
+                return Linked(0, 0)
 
-    def _link(self, hot: HotMethods, translation: Translation) -> Linked:
-        try:
-            return hot.link(translation)
-        except (ValueError, DotnetHostError):
-            self._fail()
-            return Linked(0, 0)
-
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """Everything that is not compiled by now stays interpreted."""
         if not self._failed:
             self._failed = True
             _log.warning("methods stay interpreted: the compiler failed", exc_info=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is to be compiled; no instance is kept by it."""
+
+    facts: MintFacts
+    engine: Engine
+    hot: weakref.ref[HotMethods]
+    taken: Taken
+
+
+def _compile_a_batch(reference: weakref.ref[Compilation]) -> tuple[Linked, CompiledBatch] | None:
+    """Compile what waits, ``None`` if there is nothing to do.
+
+    Neither the runtime nor its instance is kept meanwhile: what is forgotten or replaced goes.
+    """
+    compilation = reference()
+    if compilation is None:
+        return None
+    one_at_a_time = compilation.one_at_a_time
+    del compilation
+    with one_at_a_time:
+        compilation = reference()
+        task = None if compilation is None else compilation.take()
+        del compilation
+        if task is None:
+            return None
+        try:
+            translation = translate(task.facts, task.engine, task.taken, _BACKGROUND_LIMITS)
+        except Exception:  # noqa: BLE001 - the interpreter can do everything
+            compilation = reference()
+            if compilation is not None:
+                compilation.fail()
+            return None
+        compilation = reference()
+        if compilation is None:
+            return None
+        return compilation.link(task, translation), translation.batch
+
+
 def _compile_in_background(reference: weakref.ref[Compilation]) -> None:
     more = True
     while more:
         time.sleep(_GATHER)
-        compilation = reference()
-        more = compilation is not None and compilation.compile_a_batch() is not None
-        del compilation  # a runtime that is forgotten goes between two batches
+        more = _compile_a_batch(reference) is not None

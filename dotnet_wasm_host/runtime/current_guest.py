@@ -145,6 +145,8 @@ class CurrentGuest:
 
     def close(self, error: DotnetHostError) -> None:
         """Let the guest go for good; ``error`` is what those get that wait in it."""
+        for tenant in self.tenants:
+            tenant.evicted()
         self._let_go(self.guest, error)
         del self.guest  # a closed runtime may be kept, its tens of megabytes not
         self.tenants = ()  # they know this object: nothing should wait for the garbage collector

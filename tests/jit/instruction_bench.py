@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, final
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.facts import load_facts
 from dotnet_wasm_host.jit.hot_methods import TABLE_SLOTS
@@ -204,7 +205,7 @@ class InstructionBench:
         methods = [_SYNTHETIC + _STRIDE * n for n in range(len(cases))]
         batch = compile_batch(facts, view, LinkTarget(first + self._next_slot, 0, 0), methods)
         if batch.wasm:
-            self._hot._linker.link(self._hot._engine.compile(batch.wasm))
+            self._hot._linker.link(get_engine().compile(batch.wasm))
         slots = {
             (entry.method - _SYNTHETIC) // _STRIDE: self._next_slot + entry.slot
             for entry in batch.entries

@@ -275,3 +275,62 @@ def test_a_method_that_was_unloaded_is_called_no_more(
     with dwh.Runtime(image, jit="off") as after:
         after.load_assembly("other", assembly)
         assert after.invoke("other", b"virtual 2000") == expected
+
+
+#: The test makes ``this`` of ``other`` where it is set, which C# does not let one do.
+REPLACED = """
+using System; using System.Runtime.CompilerServices; using System.Text;
+public sealed class Replaced : MinimalRuntime.IFunctionHandler {
+    abstract class Node { public int Value = 7; public abstract int Step(Node other, int n); }
+    sealed class Decoy : Node {
+        public static Node Shared = new Decoy();
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public override int Step(Node other, int n) { return -1 - n / 7; }
+    }
+    sealed class Real : Node {
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        public override int Step(Node other, int n) {
+            int sum = 0;
+            for (int i = 0; i < 3; i++) { sum += Value; other = Decoy.Shared; sum += 90 / (n - i); }
+            return sum;
+        }
+    }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Call(Node node, Node other, int n) => node.Step(other, n) + 1;
+    static string Run(int n) {
+        Node real = new Real(), decoy = new Decoy();
+        long sum = 0; int thrown = 0;
+        for (int i = 0; i < n; i++) {
+            try { sum += Call(real, decoy, i % 11) + Call(i % 2 == 0 ? decoy : real, real, i % 3); }
+            catch (DivideByZeroException e) { thrown += e.StackTrace.Contains("Decoy") ? 9999 : 1; }
+        }
+        return $"{sum} {thrown}";
+    }
+    public byte[] Execute(ReadOnlySpan<byte> input) =>
+        Encoding.UTF8.GetBytes(Run(int.Parse(Encoding.UTF8.GetString(input))));
+}
+"""
+
+
+def test_this_is_replaced_before_a_callee_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual call that is made again finds its target in a slot that its callee has written."""
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    made = dwh.compile_csharp(REPLACED)
+    # ldsfld, starg.s
+    patched, count = re.subn(rb"(\x7e..\x00\x04\x10)\x01", b"\\1\x00", made.data, flags=re.DOTALL)
+    assert count == 1
+    assembly = dwh.Assembly(made.name, patched)
+    with dwh.Runtime(jit="off") as runtime:
+        runtime.load_assembly("replaced", assembly)
+        expected = runtime.invoke("replaced", b"3000")
+    with dwh.Runtime(jit="auto") as runtime:
+        ask_early(runtime)
+        runtime.load_assembly("replaced", assembly)
+        found = set()
+        for _ in range(4):
+            found.add(runtime.invoke("replaced", b"3000"))
+            runtime.compile_hot_methods()
+        found.add(runtime.invoke("replaced", b"3000"))
+        assert callees(runtime) >= 2
+        assert records(runtime) == 0
+    assert found == {expected}

@@ -12,8 +12,8 @@ import dotnet_wasm_host as dwh
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.facts import load_facts
-from dotnet_wasm_host.jit.hot_methods import Taken
 from dotnet_wasm_host.jit.interface import CompilerLimits
+from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.jit.view import MemoryCopy
 from dotnet_wasm_host.runtime.compilation import Compilation
 from tests.jit.differential import ask_early

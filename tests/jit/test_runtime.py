@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.images.image import frozen_of
-from dotnet_wasm_host.jit import hot_methods
+from dotnet_wasm_host.jit import translation
 from dotnet_wasm_host.options import compiles_methods
+from dotnet_wasm_host.runtime import compilation
+from tests.jit.differential import ask_early
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,15 +121,15 @@ def test_a_snapshot_starts_interpreted_or_compiled(runtime: dwh.Runtime, expecte
 def test_what_has_changed_while_it_was_compiled_is_not_linked(
     runtime: dwh.Runtime, monkeypatch: pytest.MonkeyPatch, expected: bytes
 ) -> None:
-    translate = hot_methods.HotMethods.translate
+    translate = translation.translate
 
-    def change(self: hot_methods.HotMethods, *work: object) -> hot_methods.Translation:
-        found = translate(self, *work)  # type: ignore[arg-type]
+    def change(*work: object) -> translation.Translation:
+        found = translate(*work)  # type: ignore[arg-type]
         for read in found.read.values():
             read[0x100000] = b"what was there before"
         return found
 
-    monkeypatch.setattr(hot_methods.HotMethods, "translate", change)
+    monkeypatch.setattr(compilation, "translate", change)
     assert {runtime.invoke("loops") for _ in range(5)} == {expected}
     runtime.compile_hot_methods()
     stats = runtime.stats().jit
@@ -142,7 +146,7 @@ def test_a_failure_falls_back_and_is_logged_once(
     def fail(*_: object) -> None:
         raise KeyError("a defect of the compiler")
 
-    monkeypatch.setattr(hot_methods, "compile_batch", fail)
+    monkeypatch.setattr(translation, "compile_batch", fail)
     with caplog.at_level(logging.WARNING, "dotnet_wasm_host.jit"):
         for _ in range(3):
             assert {runtime.invoke("loops") for _ in range(5)} == {expected}
@@ -151,6 +155,25 @@ def test_a_failure_falls_back_and_is_logged_once(
     assert [record.message for record in caplog.records] == [
         "methods stay interpreted: the compiler failed"
     ]
+
+
+def test_what_is_too_much_for_a_batch_is_compiled_in_the_next(
+    loops: dwh.Assembly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation.Compilation, "_begin", lambda _: None)
+    monkeypatch.setattr(compilation, "_BATCH", 3)
+    with dwh.Runtime(jit="auto") as runtime:
+        ask_early(runtime)
+        runtime.load_assembly("loops", loops)
+        for _ in range(5):
+            runtime.invoke("loops")
+        waiting = runtime.stats().jit.pending
+        report = runtime.compile_hot_methods()
+        stats = runtime.stats().jit
+    assert waiting > 6
+    assert stats.pending == 0
+    assert stats.methods + stats.rejected >= waiting
+    assert not [reason for reason in report.rejected if "of a batch" in reason]
 
 
 def test_unloading_while_methods_wait(runtime: dwh.Runtime, loops: dwh.Assembly) -> None:
@@ -173,6 +196,40 @@ def test_a_runtime_is_closed_while_it_compiles(loops: dwh.Assembly) -> None:
         if thread.name == "dotnet-jit":
             thread.join(10)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("how", ["replaced", "closed", "forgotten"])
+def test_an_instance_goes_while_its_methods_are_compiled(
+    loops: dwh.Assembly, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """At once: without the garbage collector, and whatever the compiling thread does."""
+    translate, begun, go_on = translation.translate, threading.Event(), threading.Event()
+
+    def wait(*work: object) -> translation.Translation:
+        begun.set()
+        assert go_on.wait(60)
+        return translate(*work)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compilation, "translate", wait)
+    gc.disable()
+    try:
+        runtime = dwh.Runtime(jit="auto")
+        runtime.load_assembly("loops", loops)
+        while not begun.is_set():
+            runtime.invoke("loops")
+        gone = weakref.ref(runtime._current.guest.host.instance)
+        if how == "replaced":
+            runtime.recycle()
+        else:
+            runtime.close()
+        if how == "forgotten":
+            del runtime
+        assert gone() is None
+        if how == "replaced":
+            runtime.close()
+    finally:
+        go_on.set()
+        gc.enable()
 
 
 @pytest.mark.parametrize("value", ["auto", "off"])
