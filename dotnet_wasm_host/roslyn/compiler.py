@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
 
 __all__ = ["PROGRAM_NAME", "CSharpCompiler"]
 
@@ -100,6 +101,7 @@ class CSharpCompiler:
         references: DependencySource = (),
         options: CompilerOptions | None = None,
         timeout: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Assembly:
         """Compile one file's text, or file names with their texts, into an assembly.
 
@@ -109,9 +111,11 @@ class CSharpCompiler:
             references: assemblies the source uses; those of the base library are left out.
             options: how.
             timeout: seconds it may take.
+            cancellation: stops it from another thread.
 
         Raises:
             CompilationError: the source has errors.
+            InvocationCancelled: it was stopped.
             InvocationTimeout: it took longer.
             MarshallingError: a source, name or reference is not what it should be.
         """
@@ -130,6 +134,7 @@ class CSharpCompiler:
                 framework=self.framework_of(given),
             ),
             timeout=timeout,
+            cancellation=cancellation,
         )
 
     def framework_of(self, references: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
@@ -137,14 +142,20 @@ class CSharpCompiler:
         wanted = {name for _, image in references for name in referenced_assemblies(image)}
         return tuple(sorted(wanted & frozen_of(self._image).assembly_names))
 
-    def run(self, request: CompileRequest, *, timeout: float | None = None) -> Assembly:
+    def run(
+        self,
+        request: CompileRequest,
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Assembly:
         """Carry out a request as it is."""
         try:
             payload = request.encode()
         except UnicodeEncodeError as error:
             raise MarshallingError(f"the source cannot be UTF-8: {error.reason}") from None
         with Runtime(self._image, limits=_LIMITS) as runtime:
-            result = runtime.invoke(_FUNCTION, payload, timeout=timeout)
+            result = runtime.invoke(_FUNCTION, payload, timeout=timeout, cancellation=cancellation)
         answer = CompileAnswer.decode(result)
         if not answer.success:
             raise CompilationError(answer.diagnostics)

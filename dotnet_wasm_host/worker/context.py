@@ -21,10 +21,16 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.service import FunctionService
 
-__all__ = ["WorkerContext"]
+__all__ = ["WorkerContext", "client_of"]
 
 #: Refused calls that wait for their answer at the same time.
 MOST_PAUSED = 1000
+
+
+def client_of(scope: Scope) -> str:
+    """The address that a request came from; behind a proxy, what the server made of its headers."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 @final

@@ -9,8 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar, final
 
-from dotnet_wasm_host.errors import RuntimeClosed, TooManyCalls
+from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.runtime.registry import check_name
+from dotnet_wasm_host.worker.fair_turns import FairTurns
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction
 
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Deployer"]
 
 T = TypeVar("T")
-#: Deploys at the same time, and those that wait for their turn.
+#: Assemblies that are loaded and checked at the same time.
 DEPLOY_THREADS = 2
-DEPLOYS_WAITING = 16
 
 
 @final
@@ -57,19 +57,23 @@ class Deployer:
         self._threads = ThreadPoolExecutor(
             DEPLOY_THREADS, "dotnet_wasm_host deploy", yield_to_event_loop
         )
-        self._pending = 0
+        #: Removing a function runs none of its code, so it waits for nobody's.
+        self._removing = ThreadPoolExecutor(1, "dotnet_wasm_host remove", yield_to_event_loop)
+        self._turns = FairTurns(DEPLOY_THREADS, "deploys")
         self._closed = False
 
     def close(self) -> None:
         """Refuse new deploys, and wait for those that are under way."""
         self._closed = True
         self._threads.shutdown()
+        self._removing.shutdown()
 
     async def deploy(
         self,
         function_id: str,
-        make_assembly: Callable[[], bytes],
+        assembly: bytes,
         *,
+        client: str = "",
         handler: str | None = None,
         timeout: float | None = None,
         concurrency: int | None = None,
@@ -82,7 +86,6 @@ class Deployer:
         self._check(function_id, timeout, concurrency)
 
         def work() -> tuple[FunctionRecord, bool]:
-            assembly = make_assembly()
             record = FunctionRecord(
                 function_id, 0, hashlib.sha256(assembly).hexdigest(), len(assembly), handler, "",
                 "", timeout, concurrency, datetime.now(timezone.utc),
@@ -91,7 +94,7 @@ class Deployer:
 
         outcome = "success"
         try:
-            return await self._in_thread(work)
+            return await self._load(client, function_id, work)
         except BaseException as error:
             outcome = type(error).__name__
             raise
@@ -107,7 +110,9 @@ class Deployer:
                 self._served.unload(function_id)
                 return existed
 
-        return await self._in_thread(work)
+        self._require_open()
+        task = asyncio.get_running_loop().run_in_executor(self._removing, work)
+        return await asyncio.shield(task)
 
     def _check(self, function_id: str, timeout: float | None, concurrency: int | None) -> None:
         check_name(function_id)
@@ -135,18 +140,25 @@ class Deployer:
                     self._follower.wake()
         return record, new
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._closed:
-            raise RuntimeClosed("the worker is shutting down")
-        if self._pending >= DEPLOY_THREADS + DEPLOYS_WAITING:
-            raise TooManyCalls(f"{self._pending} deploys are under way")
-        self._pending += 1
-        task = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        task.add_done_callback(self._done)
+    async def _load(self, client: str, function_id: str, work: Callable[[], T]) -> T:
+        """Do ``work`` in a thread when it is its turn."""
+        self._require_open()
+        await self._turns.take(client, function_id)
+        try:
+            self._require_open()
+            task = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except BaseException:
+            self._turns.give_back()
+            raise
+        task.add_done_callback(self._loaded)
         # A caller who leaves does not leave a deploy half-done.
         return await asyncio.shield(task)
 
-    def _done(self, task: asyncio.Future[T]) -> None:
-        self._pending -= 1
+    def _loaded(self, task: asyncio.Future[T]) -> None:
+        self._turns.give_back()
         if not task.cancelled():
             task.exception()  # whoever asked may be gone
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RuntimeClosed("the worker is shutting down")

@@ -1,7 +1,6 @@
 """Functions as resources: deploy, download, list and unload them."""
 
 import base64
-from collections.abc import Callable
 from email.utils import format_datetime
 from enum import Enum
 from typing import Annotated
@@ -11,9 +10,8 @@ from fastapi import FastAPI, Header, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.errors import MarshallingError
-from dotnet_wasm_host.programs.compiling import compile_csharp
 from dotnet_wasm_host.runtime.registry import MAX_ID_BYTES
-from dotnet_wasm_host.worker.context import WorkerContext
+from dotnet_wasm_host.worker.context import WorkerContext, client_of
 from dotnet_wasm_host.worker.descriptions import (
     FunctionDescription,
     FunctionList,
@@ -112,12 +110,13 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
         await context.ensure_started()
         request.scope[EXCHANGE].function = function_id
         condition = _condition(if_match, if_none_match)
-        read = _reader(request.headers.get("content-type"))
+        is_source = _is_source(request.headers.get("content-type"))
         body = await context.body(request.scope, request.receive, options.assembly_bytes)
         with body as content:
             record, new = await service.deploy(
                 function_id,
-                lambda: read(content),
+                await _compile(context, request, content) if is_source else content,
+                client=client_of(request.scope),
                 handler=handler,
                 timeout=timeout,
                 concurrency=concurrency,
@@ -125,9 +124,7 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
             )
         headers = _version_headers(record)
         if new:
-            headers["location"] = (
-                f"{request.scope.get('root_path', '')}/functions/{quote(function_id, safe='')}"
-            )
+            headers["location"] = _location(request, function_id)
         return JSONResponse(  # type: ignore[return-value] # with headers, which a model has not
             describe(record, options).model_dump(exclude_none=True), 201 if new else 200, headers
         )
@@ -199,24 +196,29 @@ def _unload_route(app: FastAPI, context: WorkerContext) -> None:
             await service.read(function_id)  # raises what a missing function is
 
 
-def _reader(content_type: str | None) -> Callable[[bytes], bytes]:
+def _is_source(content_type: str | None) -> bool:
     media_type = (content_type or ASSEMBLY_TYPES[0]).partition(";")[0].strip().lower()
     if media_type in ASSEMBLY_TYPES:
-        return bytes
+        return False
     if media_type in SOURCE_TYPES:
-        return _compile
+        return True
     raise UnsupportedType(
         f"{media_type!r} is not supported; send an assembly as {ASSEMBLY_TYPES[0]} or C# source "
         f"as {SOURCE_TYPES[0]}"
     )
 
 
-def _compile(source: bytes) -> bytes:
-    try:
-        text = source.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MarshallingError(f"the source is not UTF-8: {error.reason}") from None
-    return compile_csharp(text).data
+def _location(request: Request, function_id: str) -> str:
+    return f"{request.scope.get('root_path', '')}/functions/{quote(function_id, safe='')}"
+
+
+async def _compile(context: WorkerContext, request: Request, source: bytes) -> bytes:
+    return await context.service.compile(
+        source,
+        request.receive,
+        client=client_of(request.scope),
+        function_id=request.path_params["function_id"],
+    )
 
 
 def _condition(if_match: str | None, if_none_match: str | None) -> Condition:

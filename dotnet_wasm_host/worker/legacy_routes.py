@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.worker.context import client_of
 from dotnet_wasm_host.worker.number_arrays import LARGE, read_request, write_answer
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def legacy_routes(app: FastAPI, context: WorkerContext) -> None:
             await context.ensure_started()
             with await context.body(scope, request.receive, options.json_bytes) as content:
                 function_id, assembly = await _read(content, "assembly", options.assembly_bytes)
-                await service.deploy(function_id, lambda: assembly)
+                await service.deploy(function_id, assembly, client=client_of(scope))
         except DotnetHostError as error:
             return context.legacy_failure(scope, error)
         return JSONResponse({"success": True})

@@ -21,6 +21,9 @@ __all__ = ["SHORTEST_TOKEN", "WorkerOptions"]
 SHORTEST_TOKEN = 16
 #: Bodies up to this size are not counted against ``buffered_bytes``: a connection costs as much.
 SMALL_BODY = 64 * KIB
+_POSITIVE = (
+    "places", "concurrency", "functions", "poll_seconds", "body_seconds", "compile_seconds",
+)  # fmt: skip
 
 
 def _limits() -> Limits:
@@ -67,6 +70,7 @@ class WorkerOptions:
         assembly_bytes: largest assembly or source text that can be deployed.
         buffered_bytes: size of all larger request bodies held at the same time; more get 503.
         body_seconds: time a request's body may take to arrive.
+        compile_seconds: time that a C# source may take to compile.
         functions: most functions that can be deployed.
         labelled_functions: functions with a label of their own in the metrics; those deployed
             later share one.
@@ -92,6 +96,7 @@ class WorkerOptions:
     assembly_bytes: int = 32 * MIB
     buffered_bytes: int = 256 * MIB
     body_seconds: float = 30.0
+    compile_seconds: float = 10.0
     functions: int = 1000
     labelled_functions: int = 100
     poll_seconds: float = 0.2
@@ -107,7 +112,7 @@ class WorkerOptions:
             raise ValueError("the token has characters that an HTTP header cannot carry")
         if self.token_for_calls and self.token is None:
             raise ValueError("token_for_calls needs a token")
-        for name in ("places", "concurrency", "functions", "poll_seconds", "body_seconds"):
+        for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above zero")
 

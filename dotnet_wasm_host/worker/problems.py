@@ -33,6 +33,7 @@ from dotnet_wasm_host.errors import (
     TooManyCalls,
 )
 from dotnet_wasm_host.worker.bodies import BodyTimeout, BodyTooLarge, Disconnected, TooManyBodies
+from dotnet_wasm_host.worker.compilations import CompilationTooLong
 from dotnet_wasm_host.worker.security import Forbidden, Unauthorized
 from dotnet_wasm_host.worker.store import PreconditionFailed, StoreError, TooManyFunctions
 
@@ -64,6 +65,7 @@ _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (GuestTrap, 500, "function-trapped", "The function crashed its runtime"),
     (TooManyCalls, 429, "too-many-calls", "Too many calls"),
     (CompilationError, 422, "compilation-failed", "The C# source does not compile"),
+    (CompilationTooLong, 422, "compilation-too-long", "The C# source takes too long to compile"),
     (HandlerNotFound, 422, "handler-not-found", "The assembly has no handler"),
     (AssemblyLoadError, 422, "assembly-not-loadable", "The assembly cannot be loaded"),
     (MarshallingError, 400, "bad-request", "The request cannot be understood"),

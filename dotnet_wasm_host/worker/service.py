@@ -7,7 +7,10 @@ import threading
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.runtime.registry import check_name
 from dotnet_wasm_host.worker.call_dispatcher import CallDispatcher
+from dotnet_wasm_host.worker.cancel_on_disconnect import cancel_on_disconnect
+from dotnet_wasm_host.worker.compilations import Compilations
 from dotnet_wasm_host.worker.deployer import Deployer
 from dotnet_wasm_host.worker.served_functions import ServedFunctions
 from dotnet_wasm_host.worker.store import Condition
@@ -32,8 +35,9 @@ class FunctionService:
     """Deploys into a store, serves from a pool, and keeps the pool at what the store says.
 
     It puts the parts together: :class:`ServedFunctions` has the pool, :class:`StoreFollower`
-    brings deploys of other processes, :class:`Deployer` makes deploys, :class:`CallDispatcher`
-    calls. Thread-safe; ``invoke``, ``deploy`` and ``remove`` belong to the event loop.
+    brings deploys of other processes, :class:`Compilations` compiles sources, :class:`Deployer`
+    makes deploys, :class:`CallDispatcher` calls. Thread-safe; ``invoke``, ``compile``, ``deploy``
+    and ``remove`` belong to the event loop.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class FunctionService:
         self._calls = CallDispatcher(
             options, self._served, self._follower, metrics, may_inline=not reaches_host
         )
+        self._compilations = Compilations(options.compile_seconds)
         self._starting = threading.Lock()
         self._closed = False
 
@@ -91,6 +96,7 @@ class FunctionService:
             self._closed = True
         self._calls.close()
         self._follower.stop()
+        self._compilations.close()
         self._deployer.close()
         self._served.close()
         self.store.close()
@@ -127,11 +133,36 @@ class FunctionService:
         """Calls that run and that wait."""
         return self._served.load_of(function_id)
 
+    async def compile(
+        self, source: bytes, receive: Receive, *, client: str, function_id: str
+    ) -> bytes:
+        """The assembly of a C# source, as long as its client waits for it.
+
+        Args:
+            source: UTF-8.
+            receive: what an ASGI server gives with the request.
+            client: who asks; clients take turns.
+            function_id: what it is for.
+
+        Raises:
+            CompilationError, CompilationTooLong, MarshallingError: it cannot be compiled.
+            Disconnected: the client left, and its compilation has ended.
+            TooManyCalls: too many sources wait.
+        """
+        check_name(function_id)
+        try:
+            with cancel_on_disconnect(receive):
+                return await self._compilations.compile(source, client, function_id)
+        except BaseException as error:
+            self.metrics.deployed(type(error).__name__)
+            raise
+
     async def deploy(
         self,
         function_id: str,
-        make_assembly: Callable[[], bytes],
+        assembly: bytes,
         *,
+        client: str = "",
         handler: str | None = None,
         timeout: float | None = None,
         concurrency: int | None = None,
@@ -141,14 +172,15 @@ class FunctionService:
 
         Args:
             function_id: its id.
-            make_assembly: gives the assembly; called in another thread, so it may compile.
+            assembly: what to load.
+            client: who asks; clients take turns.
             handler: full name of the handler type.
             timeout: seconds its calls may take, at most those of the worker's limits.
             concurrency: its calls at the same time, at most the worker's.
             condition: version that it replaces.
 
         Raises:
-            AssemblyLoadError, CompilationError, MarshallingError: it cannot be loaded.
+            AssemblyLoadError, MarshallingError: it cannot be loaded.
             PreconditionFailed: the condition does not hold.
             TooManyCalls: too many deploys wait.
             TooManyFunctions: as many are deployed as may be.
@@ -156,7 +188,8 @@ class FunctionService:
         """
         return await self._deployer.deploy(
             function_id,
-            make_assembly,
+            assembly,
+            client=client,
             handler=handler,
             timeout=timeout,
             concurrency=concurrency,

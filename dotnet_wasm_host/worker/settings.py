@@ -108,6 +108,9 @@ class ServeSettings:
         min=1,
     )
     body_seconds: float = _option("body_seconds", "Seconds a request's body may take to arrive.")
+    compile_seconds: float = _option(
+        "compile_seconds", "Seconds that a C# source may take to compile."
+    )
     functions: int = _option("functions", "Most functions that can be deployed.", min=1)
     labelled_functions: int = _option(
         "labelled_functions", "Functions with a label of their own in the metrics.", min=0

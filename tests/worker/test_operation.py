@@ -447,7 +447,7 @@ def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
     service.start()
 
     async def main() -> None:
-        await service.deploy("f", lambda: echo.data)
+        await service.deploy("f", echo.data)
         running = asyncio.create_task(service.invoke("f", b"sleep 300"))
         await asyncio.sleep(0.1)
         closing = asyncio.create_task(asyncio.to_thread(service.close))
@@ -456,7 +456,7 @@ def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
         with pytest.raises(dwh.RuntimeClosed):
             await service.invoke("f", b"x")
         with pytest.raises(dwh.RuntimeClosed):
-            await service.deploy("f", lambda: echo.data)
+            await service.deploy("f", echo.data)
 
     asyncio.run(main())
     service.close()
