@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import LinearMemory
 
-__all__ = ["Block", "Memory", "buffer_of"]
+__all__ = ["Block", "Memory", "buffer_of", "bytes_at"]
 
 _U8, _I8 = struct.Struct("<B"), struct.Struct("<b")
 _U16, _I16 = struct.Struct("<H"), struct.Struct("<h")
@@ -62,6 +62,23 @@ def buffer_of(data: Buffer, what: str = "data") -> memoryview:
         return memoryview(view.tobytes())
     # A zero in the shape makes cast() fail; such a view has no bytes anyway.
     return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+#: Include/pybuffer.h.
+_PYBUF_WRITE = 0x200
+_memory_view = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
+    ("PyMemoryView_FromMemory", ctypes.pythonapi)
+)
+
+
+def bytes_at(address: int, size: int) -> memoryview:
+    """The bytes at an address of this process, writable. Somebody else keeps them there.
+
+    An array of ctypes would be of a type of its own for each size, and a type is a circle that
+    only the garbage collector takes apart.
+    """
+    view: memoryview = _memory_view(address, size, _PYBUF_WRITE)
+    return view
 
 
 def _has_pointers(buffer_format: str) -> bool:
@@ -152,6 +169,11 @@ class Memory(Uncopyable):
         with self._lock:
             return ctypes.string_at(self._check_bulk(ptr, length), length)
 
+    def require(self, ptr: int, length: int) -> None:
+        """MemoryAccessError unless there are ``length`` bytes at ``ptr``."""
+        with self._lock:
+            self._check_bulk(ptr, length)
+
     def view(self, ptr: int, length: int) -> memoryview:
         """The guest's own bytes, writable, without a copy.
 
@@ -170,8 +192,7 @@ class Memory(Uncopyable):
         with self._lock:
             address = self._check_bulk(ptr, source.nbytes)
             if source.nbytes:
-                target = (ctypes.c_ubyte * source.nbytes).from_address(address)
-                memoryview(target).cast("B")[:] = source
+                bytes_at(address, source.nbytes)[:] = source
 
     def read_struct(self, layout: struct.Struct, ptr: int) -> tuple[Any, ...]:
         """Unpack ``layout`` at ``ptr``. Give the struct ``<`` order: the guest is little-endian."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, final
 
 from dotnet_wasm_host.errors import HttpPolicyError
 from dotnet_wasm_host.fetch.decoding import DECODED, decoded
@@ -129,12 +129,9 @@ class Exchange:
         self._begin()
         try:
             await self._timed(self._send(outgoing))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it goes on
             await self.close()
-            failure = self._failure(error)
-            if failure is error:
-                raise
-            raise failure from error
+            self._fail(error)
         finally:
             if self._body is not None:
                 self._body.end()
@@ -149,11 +146,8 @@ class Exchange:
             raise HttpFailure("the request has no body to write to")
         try:
             await self._timed(self._body.write(data))
-        except Exception as error:
-            failure = self._failure(error)
-            if failure is error:
-                raise
-            raise failure from error
+        except Exception as error:  # noqa: BLE001 - it goes on as a sentence
+            self._fail(error)
 
     def _begin(self) -> None:
         if self._closed:
@@ -234,13 +228,10 @@ class Exchange:
                 raise HttpFailure("the request was aborted")
             self._received += len(chunk)
             self._check_received(self._received)
-        except BaseException as error:
-            failure = self._failure(error)
-            self._broken = self._broken or str(failure)
+        except BaseException as error:  # noqa: BLE001 - it goes on
+            self._broken = self._broken or str(self._failure(error))
             await self.close()
-            if failure is error:
-                raise
-            raise failure from error
+            self._fail(error)
         if not chunk:
             self._complete = True
             await self.close()
@@ -303,6 +294,16 @@ class Exchange:
             return await work
         left = self._deadline - asyncio.get_running_loop().time()
         return await asyncio.wait_for(work, max(left, 0.001))
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        failure = self._failure(error)
+        try:
+            if failure is error:
+                raise error
+            raise failure from error
+        finally:
+            # Its frames hold this one: without a circle it goes when nobody wants it any more.
+            del failure, error
 
     def _failure(self, error: BaseException) -> BaseException:
         """The error as a sentence; what is no failure of the exchange as it is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import time
 from contextvars import copy_context
@@ -23,7 +22,7 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.guest.layout import BUFFER_SIZE, GuestLayout
 from dotnet_wasm_host.guest.library_use import LibraryUse
 from dotnet_wasm_host.guest.pending import PendingCall
-from dotnet_wasm_host.memory import buffer_of
+from dotnet_wasm_host.memory import buffer_of, bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +87,8 @@ class Guest:
         self.abandoned: int = 0
         self._running = running
         self.function_ids: dict[int, str] = running.ids
-        self._last_cause: BaseException | None = None
+        # One or none, taken by pop(): its frames lead to those here, which must not hold it.
+        self._cause: list[BaseException | None] = []
         self._deadlines: Deadlines | None = None
         self._grace = grace
         self._advice = advice
@@ -112,8 +112,7 @@ class Guest:
             raise ArtifactError("the image's frame or buffer is not inside its memory")
         self._size = self._linear.size
         # One view of everything: slices of it copy faster than ctypes does, bounds included.
-        linear = (ctypes.c_ubyte * self._size).from_address(self._linear.address)
-        self._view = memoryview(linear).cast("B")
+        self._view = bytes_at(self._linear.address, self._size)
         self._frame = self._view[self.layout.frame : self.layout.frame + abi.FRAME_SIZE]
         self._buffer_view = self._view[self.layout.buffer : self.layout.buffer + BUFFER_SIZE]
 
@@ -169,10 +168,10 @@ class Guest:
             call = self.pending[call_id] = PendingCall(call_id, function_id)
             return call
         record = self._output(output, length)
-        cause = self._host_error()
+        self._cause[:] = [self._host_error()]
         self._free(block)
         self._run_background_work()
-        raise self.invocation_error(function_id, status, record, cause)
+        raise self.invocation_error(function_id, status, record, self._cause.pop())
 
     def invoke_many(
         self, function_id: str, handle: int, payloads: Sequence[bytes]
@@ -186,7 +185,7 @@ class Guest:
         completed, status, output = self.request("InvokeMany", request, handle)
         if status != abi.Status.OK:
             before = [b""] * min(max(completed, 0), len(payloads) - 1)
-            return before, self.invocation_error(function_id, status, output, self._last_cause)
+            return before, self.invocation_error(function_id, status, output, self._cause.pop())
         results = self.decode(lambda: abi.unpack_results(output))
         if not 0 < len(results) <= len(payloads):
             raise self.lied(GuestTrap(f"{len(results)} results for {len(payloads)} payloads"))
@@ -223,6 +222,7 @@ class Guest:
 
     def close(self) -> None:
         """Let the instance go."""
+        self._cause.clear()
         self.host.close()
 
     # ---------------------------------------------------------------- frames
@@ -247,7 +247,7 @@ class Guest:
             self._bind_frame()
         out_handle, _, _, status, output, length = _unpack_frame(self._frame)
         answer = self._output(output, length)
-        self._last_cause = None if status == _OK else self._host_error()
+        self._cause[:] = () if status == _OK else (self._host_error(),)
         self._free(block)
         self._run_background_work()
         return out_handle, status, answer

@@ -74,6 +74,21 @@ class PendingCall:
         else:
             self.outcome.set_result(result)
 
+    def take(self) -> bytes:
+        """The outcome, as soon as there is one; an error is taken out, and asked for only once.
+
+        Its frames are those of whoever waits for this call and holds it. If it held the error,
+        the two would keep the instance until the garbage collector finds them.
+        """
+        error = self.outcome.exception()
+        if error is None:
+            return self.outcome.result()
+        self.outcome = _TAKEN
+        try:
+            raise error
+        finally:
+            del error
+
     def fail(self, error: BaseException) -> None:
         """Set the outcome to an error, unless there is one already.
 
@@ -82,6 +97,11 @@ class PendingCall:
         """
         if not self.outcome.done():
             self.outcome.set_exception(error.with_traceback(_outside(error.__traceback__)))
+
+
+#: What a call has instead of an outcome that was taken.
+_TAKEN: Future[bytes] = Future()
+_TAKEN.set_result(b"")
 
 
 def _outside(traceback: TracebackType | None) -> TracebackType | None:

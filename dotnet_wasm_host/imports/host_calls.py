@@ -5,7 +5,6 @@ The C# half is ``runtime_artifacts/guest/MinimalRuntime/HostCalls.cs``; the two 
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.abi import pack_fields
 from dotnet_wasm_host.errors import HostFunctionMissing, MemoryAccessError
 from dotnet_wasm_host.imports.host_functions import HostFunctions, as_bytes
+from dotnet_wasm_host.memory import bytes_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -104,8 +104,9 @@ class HostCalls:
                 result = as_bytes(result, _text(name))
             status, number = _Status.RETURNED, 0
         except Exception as error:  # noqa: BLE001 - it goes on in the guest
-            plain = self._plain(error, name)
-            status, number, result = _Status.RAISED, *self._keep(plain, len(argument))
+            # Without a name here: its frames lead to this one.
+            kept = self._keep(self._plain(error, name), len(argument))
+            status, number, result = _Status.RAISED, *kept
         self._answer(address, output, capacity, status, number, result)
 
     def begin(self, address: int) -> None:
@@ -213,8 +214,7 @@ class HostCalls:
         linear = self._linear
         if linear.address != self._address or linear.size != len(self._view):
             self._address = linear.address
-            whole = (ctypes.c_ubyte * linear.size).from_address(linear.address)
-            self._view = memoryview(whole).cast("B")
+            self._view = bytes_at(linear.address, linear.size)
         return self._view
 
     def _plain(self, error: Exception, name: bytes) -> Exception:

@@ -32,9 +32,9 @@ class BegunCall(Covered):
         """Its outcome. An interruption of the waiting thread cancels the call."""
         try:
             if cancellation is None:
-                return self.call.outcome.result()
+                return self.call.take()
             with cancellation.covering(self):
-                return self.call.outcome.result()
+                return self.call.take()
         except BaseException:
             if not self.call.outcome.done():
                 self.withdraw()

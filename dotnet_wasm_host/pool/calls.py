@@ -175,11 +175,11 @@ class Calls:
 
     def look_after(self, begun: BegunCall) -> None:
         """Have a call attended to that waits; hold on to the caller's place if there are many."""
-        outcome = begun.call.outcome
+        outcome, deployment = begun.call.outcome, begun.deployment
         with self._lock:
             self.pending += 1
             many = self.pending > self._max_pending
-        outcome.add_done_callback(lambda ended: self._ended(begun.deployment, ended))
+        outcome.add_done_callback(lambda ended: self._ended(deployment, ended))
         self._instances.attend(begun.runtime)
         if many:
             wait([outcome])

@@ -67,7 +67,7 @@ class WaitingCalls:
                     self._event_count.wait(seen, None if due is None else max(0.0, due))
                 finally:
                     self._lock.acquire()
-            return call.outcome.result()
+            return call.take()
         except BaseException:
             if not call.outcome.done():
                 self._current.run(

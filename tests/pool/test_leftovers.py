@@ -6,12 +6,14 @@ import asyncio
 import gc
 import time
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.imports.host import Host
+from tests.garbage import no_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +35,7 @@ public sealed class Waiting : MinimalRuntime.IAsyncFunctionHandler {
         if (input.Length == 0) while (true) { }
         if (input.Length == 1) Environment.Exit(3);
         if (input.Length == 2) throw new InvalidOperationException("x");
+        if (input.Length == 4) return [];
         await Task.Delay(-1, CancellationToken.None);
         return [];
     }
@@ -62,6 +65,52 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[Host]]]:
         yield made
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("isolation", dwh.Isolation)
+@pytest.mark.parametrize("payload", [b"", b"1"])
+def test_failed_calls_leave_no_garbage(
+    image: dwh.RuntimeImage, assembly: dwh.Assembly, isolation: dwh.Isolation, payload: bytes
+) -> None:
+    limits = dwh.Limits(timeout=0.05, crash_limit=None)
+    with dwh.RuntimePool(size=1, image=image, limits=limits, isolation=isolation) as pool:
+        pool.load_assembly("f", assembly, handler_type="Dying")
+
+        def fail() -> None:
+            for _ in range(2):
+                with pytest.raises(dwh.DotnetHostError):
+                    pool.invoke("f", payload)
+
+        fail()
+        with no_garbage():
+            fail()
+
+
+@pytest.mark.parametrize(
+    ("handler", "payload"),
+    [("Dying", b""), ("Dying", b"1"), ("Waiting", b""), ("Waiting", b"1"), ("Waiting", b"22"),
+     ("Waiting", b"333"), ("Waiting", b"4444")],
+)  # fmt: skip
+def test_awaited_calls_leave_no_garbage(
+    image: dwh.RuntimeImage, assembly: dwh.Assembly, handler: str, payload: bytes
+) -> None:
+    """Neither those that fail nor one that does not."""
+    limits = dwh.Limits(timeout=0.05, cancellation_grace=0.05, crash_limit=None)
+    with dwh.RuntimePool(size=1, image=image, limits=limits) as pool:
+        pool.load_assembly("f", assembly, handler_type=handler)
+
+        async def fail() -> None:
+            for _ in range(2):
+                with suppress(dwh.DotnetHostError):
+                    await pool.invoke_async("f", payload)
+            await asyncio.sleep(0.05)  # a thread of the pool may be about to let go
+
+        async def main() -> None:
+            await fail()
+            with no_garbage():
+                await fail()
+
+        asyncio.run(main())
 
 
 @pytest.mark.parametrize("awaited", [True, False])

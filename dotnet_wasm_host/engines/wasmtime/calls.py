@@ -7,6 +7,7 @@ wasmtime's Python classes rebuild a function's type and box every value on every
 from __future__ import annotations
 
 from ctypes import addressof, c_uint32, c_void_p
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from dotnet_wasm_host.engines.wasmtime import tracing
@@ -16,6 +17,7 @@ from dotnet_wasm_host.engines.wasmtime.tracing import getprofile, gettrace
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 
 if TYPE_CHECKING:
+    import ctypes
     from collections.abc import Callable, Sequence
 
     from dotnet_wasm_host.engines.base import GuestFunction
@@ -41,6 +43,12 @@ class Callee(Protocol):
         """What to raise after a call that ended in ``stop``."""
 
 
+@cache
+def _array_type(length: int) -> type[ctypes.Array[c_uint32]]:
+    """A type is a circle of objects: one that is made anew waits for the garbage collector."""
+    return c_uint32 * length
+
+
 def guest_function(instance: Callee, name: str) -> GuestFunction:
     """A callable for an exported function. KeyError if there is none of this name."""
     extern, signature = instance.exports.function(name)
@@ -48,7 +56,7 @@ def guest_function(instance: Callee, name: str) -> GuestFunction:
     if kinds - {"i32"}:
         raise KeyError(f"{name}: only i32 crosses this seam, not {sorted(kinds)}")
     count, has_result = len(signature.params), bool(signature.results)
-    values = (c_uint32 * (_STRIDE * max(count, 1)))()
+    values = _array_type(_STRIDE * max(count, 1))()
     call = Call(instance, extern, values, max(count, int(has_result)))
 
     def call_guest(*arguments: int) -> int:
@@ -68,7 +76,7 @@ def bind_function(instance: Callee, name: str, arguments: Sequence[int]) -> Call
     if signature.results:
         # A result would overwrite the preset arguments.
         raise TypeError(f"{name} has a result and cannot be bound")
-    values = (c_uint32 * (_STRIDE * max(len(arguments), 1)))()
+    values = _array_type(_STRIDE * max(len(arguments), 1))()
     for index, argument in enumerate(arguments):
         values[_STRIDE * index] = argument
     return Call(instance, extern, values, len(arguments)).__call__

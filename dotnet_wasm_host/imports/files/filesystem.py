@@ -237,6 +237,9 @@ class FileSystem(Descriptors):
     def __del__(self) -> None:
         if hasattr(self, "_host_descriptors"):  # not there if __init__ failed
             self.close_host()
+        if hasattr(self, "_volume"):
+            # Its nodes know it, too: without this their content would wait for the collector.
+            self._volume.nodes.clear()
 
     def flush(self) -> None:
         """Flush standard output and standard error, whatever the guest did to descriptors."""

@@ -78,11 +78,11 @@ class Mappings:
         if block == 0:
             raise FileSystemError(Errno.ENOMEM)
         memory = self._caller.memory
-        view = memory.view(block, size)
+        memory.require(block, size)
         data = node.read(offset, length)
-        view[: len(data)] = data
+        memory.write(block, data)
         # Behind the end of the file a mapping reads as zeros.
-        view[len(data) :] = bytes(size - len(data))
+        memory.write(block + len(data), bytes(size - len(data)))
         memory.write_i32(allocated, 1)
         memory.write_u32(address, block)
         if writes_back:

@@ -173,17 +173,17 @@ class _Functions:
         if access is None:
             raise JsError(_NO_POLICY)
         # What is no memory of the guest's ends here, before it is counted.
-        size = self._caller.memory.view(pointer, length).nbytes
+        self._caller.memory.require(pointer, length)
         try:
-            access.hold(size)
+            access.hold(length)
         except HttpPolicyError as error:
             raise JsError(str(error)) from error
         try:
-            work = start(self._caller.memory.read(pointer, size))
+            work = start(self._caller.memory.read(pointer, length))
         except BaseException:
-            access.free(size)
+            access.free(length)
             raise
-        work.add_done_callback(lambda _: access.free(size))
+        work.add_done_callback(lambda _: access.free(length))
         return work
 
     def _write(self, controller: Controller, data: bytes | None) -> Future[None]:

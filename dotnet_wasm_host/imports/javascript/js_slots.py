@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import IntEnum
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from dotnet_wasm_host.errors import MarshallingError
 from dotnet_wasm_host.imports.host_work import ITEM
@@ -144,26 +144,6 @@ class Slots:
         self._handles = handles
         self._work = caller.work
         self._held = 0
-        self._readers: dict[int, Callable[[int], object]] = {
-            _T.BOOLEAN: self._read_boolean,
-            _T.INT52: self._read_int52,
-            _T.STRING: self._read_string,
-            _T.JS_OBJECT: self._read_js_object,
-            _T.EXCEPTION: self._read_error,
-            _T.JS_EXCEPTION: self._read_error,
-            _T.DATE_TIME: self._read_time,
-            _T.DATE_TIME_OFFSET: self._read_time,
-            _T.SPAN: self._read_view,
-        }
-        self._writers: dict[int, Callable[[int, object], None]] = {
-            _T.STRING: self._write_string,
-            _T.BOOLEAN: self._write_boolean,
-            _T.INT52: self._write_int52,
-            _T.JS_OBJECT: self._write_js_object,
-            _T.OBJECT: self._write_any,
-            _T.DATE_TIME: self._write_time,
-            _T.DATE_TIME_OFFSET: self._write_time,
-        }
 
     # ---------------------------------------------------------------- reading
 
@@ -194,10 +174,10 @@ class Slots:
             return self._caller.memory.read_struct(layout, address)[0]
         if kind == _T.ARRAY and depth < _MOST_DEEP:
             return self._read_array(address, depth)
-        read = self._readers.get(kind)
+        read = self._READERS.get(kind)
         if read is None:
             raise JsError(f"NotSupportedException: a {_name(kind)} cannot be handed to the host")
-        return read(address)
+        return read(self, address)
 
     def _read_boolean(self, address: int) -> bool:
         return self._caller.memory.read_u8(address) != 0
@@ -218,7 +198,7 @@ class Slots:
         memory = self._caller.memory
         text = memory.read_u32(address)
         length = memory.read_u32(text + _STRING_LENGTH_OFFSET)
-        memory.view(text + _STRING_CHARS_OFFSET, 2 * length)  # a length that cannot be ends here
+        memory.require(text + _STRING_CHARS_OFFSET, 2 * length)  # a length that cannot be ends here
         # Python takes four bytes for a character if one of them needs more than two.
         self._hold(4 * length + _VALUE_BYTES)
         data = memory.read(text + _STRING_CHARS_OFFSET, 2 * length)
@@ -238,11 +218,11 @@ class Slots:
         try:
             if element in _ELEMENTS:
                 layout = struct.Struct(f"<{length}{_ELEMENTS[element]}")
-                memory.view(buffer, layout.size)  # a length that cannot be is an error here
+                memory.require(buffer, layout.size)  # a length that cannot be is an error here
                 self._hold(length * (1 if element == _T.BYTE else _VALUE_BYTES))
                 data = memory.read(buffer, layout.size)
                 return data if element == _T.BYTE else list(layout.unpack(data))
-            memory.view(buffer, length * SLOT_SIZE)  # a length that cannot be is an error here
+            memory.require(buffer, length * SLOT_SIZE)  # a length that cannot be is an error here
             self._hold(length * _VALUE_BYTES)
             return [self.read(buffer + i * SLOT_SIZE, depth + 1) for i in range(length)]
         finally:
@@ -264,8 +244,8 @@ class Slots:
             kind = inner
         if value is None or kind in _NOTHING:
             self._set_type(address, _T.NONE)
-        elif kind in self._writers:
-            self._writers[kind](address, value)
+        elif kind in self._WRITERS:
+            self._WRITERS[kind](self, address, value)
         elif kind in _INTEGERS and isinstance(value, int):
             self._caller.memory.write_struct(_INTEGERS[kind], address, value)
             self._set_type(address, kind)
@@ -380,6 +360,28 @@ class Slots:
         if pointer == 0:
             raise MarshallingError(f"linear memory has no room for an array of {size} bytes")
         return pointer
+
+    # Functions, not methods of an object: they would refer to it, and it to them.
+    _READERS: ClassVar[dict[int, Callable[[Slots, int], object]]] = {
+        _T.BOOLEAN: _read_boolean,
+        _T.INT52: _read_int52,
+        _T.STRING: _read_string,
+        _T.JS_OBJECT: _read_js_object,
+        _T.EXCEPTION: _read_error,
+        _T.JS_EXCEPTION: _read_error,
+        _T.DATE_TIME: _read_time,
+        _T.DATE_TIME_OFFSET: _read_time,
+        _T.SPAN: _read_view,
+    }
+    _WRITERS: ClassVar[dict[int, Callable[[Slots, int, object], None]]] = {
+        _T.STRING: _write_string,
+        _T.BOOLEAN: _write_boolean,
+        _T.INT52: _write_int52,
+        _T.JS_OBJECT: _write_js_object,
+        _T.OBJECT: _write_any,
+        _T.DATE_TIME: _write_time,
+        _T.DATE_TIME_OFFSET: _write_time,
+    }
 
 
 def message_of(error: BaseException) -> str:
