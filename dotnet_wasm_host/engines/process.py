@@ -1,17 +1,21 @@
-"""What happens to the process, and what it means for an engine: forks, and its end."""
+"""What happens to the process, and what it means for guests: forks, its end, its limits."""
 
 from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Protocol
 
+if sys.platform != "win32":
+    import resource
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Follower", "follow_process", "wait_for_guests"]
+__all__ = ["Follower", "descriptor_limit", "follow_process", "wait_for_guests"]
 
 #: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
 EXIT_PATIENCE = 2.0
@@ -60,3 +64,11 @@ def wait_for_guests(run: Callable[[], bool], alert: Callable[[], object] | None 
         if alert is not None:
             alert()
         time.sleep(_PAUSE)
+
+
+def descriptor_limit() -> int:
+    """How many descriptors the process may have open; 1,024 where it cannot be asked."""
+    if sys.platform == "win32":
+        return 1024
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft

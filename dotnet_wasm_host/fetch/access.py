@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, final
 from weakref import WeakSet
 
+from dotnet_wasm_host.engines.process import descriptor_limit
 from dotnet_wasm_host.errors import ExtraNotInstalled, HttpPolicyError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.fetch.rules import Rules
     from dotnet_wasm_host.options import HttpPolicy
 
-__all__ = ["HttpAccess", "descriptor_limit"]
+__all__ = ["HttpAccess"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -207,16 +208,6 @@ async def _close(client: httpx.AsyncClient) -> None:
         await client.aclose()
     except Exception:  # noqa: BLE001 - logged; the connections go with the loop
         _log.debug("closing connections failed", exc_info=True)
-
-
-def descriptor_limit() -> int:
-    """How many descriptors the process may have open; 1,024 where it cannot be asked."""
-    try:
-        import resource
-    except ImportError:
-        return 1024
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

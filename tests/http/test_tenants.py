@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.fetch.access import HttpAccess, descriptor_limit
+from dotnet_wasm_host.engines.process import descriptor_limit
+from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.fetch.connections import Connections
 from dotnet_wasm_host.fetch.tenant import HttpTenant
 

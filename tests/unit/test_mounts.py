@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dotnet_wasm_host.imports.files import descriptors as guest
+from dotnet_wasm_host.imports.files import host_files
 from dotnet_wasm_host.imports.files.filesystem import FileSystem
-from dotnet_wasm_host.imports.files.host_files import MAX_HOST_DESCRIPTORS
 from dotnet_wasm_host.imports.files.mounts import HAS_OPENAT
 from dotnet_wasm_host.imports.files.nodes import EXECUTE, READ, WRITE, FileNode
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
@@ -618,12 +618,42 @@ def test_descriptors_go_with_the_last_reference(shared: Path) -> None:
         gc.enable()
 
 
-def test_a_guest_cannot_use_up_the_hosts_descriptors(fs: FileSystem) -> None:
-    with fails(Errno.ENFILE):
-        for _ in range(MAX_HOST_DESCRIPTORS):
+def hoard(fs: FileSystem) -> int:
+    """Open a file as often as may be."""
+    for count in range(100_000):
+        try:
             fs.open(b"/m/a.txt", 0)
+        except FileSystemError as error:
+            assert error.errno is Errno.ENFILE
+            return count
+    pytest.fail("there is no end")
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Descriptors that guests can still open."""
+    used = len(host_files._held_by_guests)
+    monkeypatch.setattr(host_files, "descriptor_limit", lambda: 2 * (used + 300))
+    return 300
+
+
+def test_a_guest_cannot_use_up_the_hosts_descriptors(fs: FileSystem, room: int) -> None:
+    assert room * 0.4 < hoard(fs) <= room / 2
     fs.close(3)
     fs.open(b"/m/a.txt", 0)
+
+
+def test_guests_that_keep_what_they_open_leave_something_to_others(shared: Path, room: int) -> None:
+    options = WasiOptions(directories={"/m": shared})
+    guests = [FileSystem(options, Limits()) for _ in range(4)]
+    counts = [hoard(guest) for guest in guests[:3]]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) < room
+    assert hoard(guests[3]) > room / 20
+    for former in guests[:3]:
+        former.close_host()
+    assert room * 0.4 < hoard(guests[3]) + room / 20
+    guests[3].close_host()
 
 
 @pytest.mark.parametrize("flags", [guest.O_RDONLY, guest.O_RDWR])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, final
 from weakref import WeakSet
 
+from dotnet_wasm_host.engines.process import descriptor_limit
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
 
 if TYPE_CHECKING:
@@ -17,15 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HAS_PROC",
-    "MAX_HOST_DESCRIPTORS",
     "HostDescriptor",
     "HostDescriptors",
     "host_call",
 ]
-
-#: Most descriptors of the host that one instance holds: open files, and every directory between
-#: the mounted one and one that is in use.
-MAX_HOST_DESCRIPTORS = 512
 
 #: Whether a file can be named by its descriptor, for what O_PATH descriptors are not good for
 #: (Linux, proc_pid_fd(5)).
@@ -58,6 +54,12 @@ def _errno_of(error: OSError) -> Errno:
     return Errno.__members__.get(name, Errno.EIO)
 
 
+#: Numbers of the descriptors that all guests of this process hold: open files, and every directory
+#: between a mounted one and one that is in use. Half of what the process may open is for them; the
+#: rest is for connections, requests and files of its own.
+_held_by_guests: set[int] = set()
+
+
 @final
 class HostDescriptor:
     """A descriptor that is closed with its last reference, or with all others."""
@@ -66,6 +68,7 @@ class HostDescriptor:
 
     def __init__(self, number: int) -> None:
         self.number: int = number
+        _held_by_guests.add(number)
 
     def fileno(self) -> int:
         """The number; -1, which every call refuses, after :meth:`close`."""
@@ -75,6 +78,8 @@ class HostDescriptor:
         """Close it. Idempotent."""
         number, self.number = self.number, -1
         if number >= 0:
+            # Before it is closed: another thread may get the same number right after.
+            _held_by_guests.discard(number)
             # The descriptor is gone whatever close() reports (Linux, close(2)).
             with suppress(OSError):
                 os.close(number)
@@ -85,7 +90,12 @@ class HostDescriptor:
 
 @final
 class HostDescriptors:
-    """All descriptors of one instance."""
+    """All descriptors of one instance.
+
+    An instance may open another as long as it holds fewer than are left to all: one that keeps
+    what it opens gets half of them, the next half of the rest, and there is always room for others
+    (Choudhury and Hahne, Dynamic Queue Length Thresholds, 1998).
+    """
 
     __slots__ = ("_closed", "_held")
 
@@ -96,10 +106,10 @@ class HostDescriptors:
     def open(
         self, path: bytes, flags: int, mode: int = 0, *, at: int | None = None
     ) -> HostDescriptor:
-        """``openat``. OSError of the host; ENFILE at :data:`MAX_HOST_DESCRIPTORS`."""
+        """``openat``. OSError of the host; ENFILE if the instance holds as many as it may."""
         if self._closed:
             raise OSError(errno.EBADF, "the instance is closed")
-        if len(self._held) >= MAX_HOST_DESCRIPTORS:
+        if len(self._held) >= descriptor_limit() // 2 - len(_held_by_guests):
             raise OSError(errno.ENFILE, "the instance holds as many descriptors as it may")
         descriptor = HostDescriptor(os.open(path, flags, mode, dir_fd=at))
         self._held.add(descriptor)
