@@ -74,6 +74,9 @@ from dotnet_wasm_host.runtime.source_compiler import reach as _reach
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.json_functions import json_function
     from dotnet_wasm_host.linking.module import StandaloneModule
+    from dotnet_wasm_host.nuget.resolving import ResolvedPackages, resolve_packages
+    from dotnet_wasm_host.nuget.source import PackageSource
+    from dotnet_wasm_host.packages.errors import PackageError
     from dotnet_wasm_host.pool.isolation import Isolation
     from dotnet_wasm_host.pool.pool import RuntimePool
     from dotnet_wasm_host.pool.portable import DotnetFunction
@@ -130,8 +133,11 @@ __all__ = [
     "Memory",
     "MemoryAccessError",
     "MissingApi",
+    "PackageError",
+    "PackageSource",
     "PoolStats",
     "ProgramFailed",
+    "ResolvedPackages",
     "Runtime",
     "RuntimeClosed",
     "RuntimeImage",
@@ -149,6 +155,7 @@ __all__ = [
     "capability_assembly",
     "compile_csharp",
     "json_function",
+    "resolve_packages",
     "run_csharp",
 ]
 
@@ -156,13 +163,17 @@ __all__ = [
 _LAZY = {
     "DotnetFunction": "dotnet_wasm_host.pool.portable",
     "Isolation": "dotnet_wasm_host.pool.isolation",
+    "PackageError": "dotnet_wasm_host.packages.errors",
+    "PackageSource": "dotnet_wasm_host.nuget.source",
     "PoolStats": "dotnet_wasm_host.pool.stats",
+    "ResolvedPackages": "dotnet_wasm_host.nuget.resolving",
     "RuntimePool": "dotnet_wasm_host.pool.pool",
     "StagedFunction": "dotnet_wasm_host.pool.staging",
     "CompletedProgram": "dotnet_wasm_host.programs.completed",
     "ProgramFailed": "dotnet_wasm_host.programs.completed",
     "compile_csharp": "dotnet_wasm_host.programs.compiling",
     "run_csharp": "dotnet_wasm_host.programs.running",
+    "resolve_packages": "dotnet_wasm_host.nuget.resolving",
     "json_function": "dotnet_wasm_host.imports.json_functions",
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",

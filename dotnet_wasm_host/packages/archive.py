@@ -7,26 +7,29 @@ frameworks in SDK-style projects".
 from __future__ import annotations
 
 import io
+import lzma
 import re
 import zlib
 from typing import TYPE_CHECKING, final
+from urllib.parse import unquote
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from zipfile import ZipFile
+    from zipfile import ZipFile, ZipInfo
 
 __all__ = ["FRAMEWORKS", "PackageFile", "nearest_framework", "read_libraries"]
 
 #: Target frameworks whose libraries run on .NET 10, the nearest first. Those of .NET Framework
-#: come last: they are what NuGet falls back to (``AssetTargetFallback``).
+#: come last, in the order in which NuGet falls back to them (``AssetTargetFallback``).
 FRAMEWORKS = (
     *(f"net{version}.0" for version in range(10, 4, -1)),
     *(f"netcoreapp{version}" for version in ("3.1", "3.0", "2.2", "2.1", "2.0", "1.1", "1.0")),
     *(f"netstandard{version}" for version in ("2.1", "2.0", "1.6", "1.5", "1.4", "1.3", "1.2")),
     *("netstandard1.1", "netstandard1.0"),
-    *("net481", "net48", "net472", "net471", "net47", "net462", "net461"),
+    *("net461", "net46", "net452", "net451", "net45", "net403", "net40", "net35", "net20"),
+    *("net462", "net47", "net471", "net472", "net48", "net481"),
 )
 #: The largest package file, and what its entries may hold together once they are unpacked.
 MAX_PACKAGE_BYTES = 256 << 20
@@ -49,7 +52,7 @@ class PackageFile:
         if len(content) > MAX_PACKAGE_BYTES:
             raise self._damaged(f"it has {len(content)} bytes; {MAX_PACKAGE_BYTES} is the most")
         self._archive = self._open(content)
-        self._sizes: dict[str, int] = {}
+        self._entries: dict[str, ZipInfo] = {}
         self._check_entries()
 
     def _open(self, content: bytes) -> ZipFile:
@@ -65,36 +68,43 @@ class PackageFile:
         if len(entries) > MAX_ENTRIES:
             raise self._damaged(f"it has {len(entries)} entries; {MAX_ENTRIES} is the most")
         seen: dict[str, str] = {}
+        total = 0
         for entry in entries:
-            name = entry.filename
+            # The Open Packaging Conventions escape names as URIs do: lib/portable-net45%2Bwin8.
+            name = unquote(entry.filename, errors="replace")
             parts = name.replace("\\", "/").split("/")
             if "\\" in name or name.startswith("/") or ":" in name or {"..", "."} & set(parts):
                 raise self._damaged(f"entry {name[:80]!r} leads out of the package")
-            if entry.flag_bits & 1:
-                raise self._damaged(f"entry {name[:80]!r} is encrypted")
-            if seen.setdefault(name.casefold(), name) != name or name in self._sizes:
+            if "\0" in name or entry.flag_bits & 1:
+                raise self._damaged(f"entry {name[:80]!r} is encrypted or holds NUL")
+            if seen.setdefault(name.casefold(), name) != name or name in self._entries:
                 raise self._damaged(f"several entries are called {name[:80]!r}")
-            self._sizes[name] = entry.file_size
-        total = sum(self._sizes.values())
+            self._entries[name] = entry
+            total += entry.file_size
         if total > MAX_UNPACKED_BYTES:
             raise self._damaged(f"unpacked it has {total} bytes; {MAX_UNPACKED_BYTES} is the most")
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the entries."""
-        return tuple(self._sizes)
+        return tuple(self._entries)
+
+    def size(self, name: str) -> int:
+        """Bytes that the archive says an entry has."""
+        return self._entries[name].file_size
 
     def read(self, name: str) -> bytes:
         """Content of an entry, never more than the archive says it has."""
         import zipfile
 
-        size = self._sizes[name]
+        entry = self._entries[name]
+        size = entry.file_size
         try:
-            with self._archive.open(name) as entry:
-                content = entry.read(size + 1)
+            with self._archive.open(entry) as file:
+                content = file.read(size + 1)
         except (
             *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError),
-            *(NotImplementedError, RuntimeError),
+            *(NotImplementedError, RuntimeError, lzma.LZMAError),
         ) as error:
             raise self._damaged(f"entry {name[:80]!r} cannot be read: {error}") from error
         if len(content) != size:
@@ -102,17 +112,25 @@ class PackageFile:
         return content
 
     def frameworks(self, folder: str) -> tuple[str, ...]:
-        """Target frameworks that have files in ``folder`` (``lib`` or ``ref``)."""
-        split = (name.split("/") for name in self._sizes)
-        found = {parts[1]: None for parts in split if len(parts) > 2 and parts[0] == folder}
+        """Target frameworks that have libraries in ``folder`` (``lib`` or ``ref``), or ``_._``.
+
+        Upper and lower case are the same in the names of folders.
+        """
+        depth = folder.count("/") + 1
+        found: dict[str, None] = {}
+        for name in self._entries:
+            parts = name.split("/")
+            is_part = len(parts) > depth + 1 and _is_asset(parts[-1])
+            if is_part and "/".join(parts[:depth]).lower() == folder:
+                found.setdefault(parts[depth])
         return tuple(found)
 
     def libraries(self, folder: str, framework: str) -> dict[str, bytes]:
         """Assemblies for a target framework, satellites in their folders: name to content."""
         found = {}
-        prefix = f"{folder}/{framework}/"
-        for name in self._sizes:
-            if not name.startswith(prefix) or not name.lower().endswith(".dll"):
+        prefix = f"{folder}/{framework}/".lower()
+        for name in self._entries:
+            if not name.lower().startswith(prefix) or not name.lower().endswith(".dll"):
                 continue
             culture, slash, file = name[len(prefix) :].rpartition("/")
             is_satellite = file.lower().endswith(".resources.dll")
@@ -123,11 +141,17 @@ class PackageFile:
     def native_files(self) -> tuple[str, ...]:
         """Machine code inside: nothing that can run here."""
         return tuple(
-            name for name in self._sizes if name.startswith("runtimes/") and "/native/" in name
+            name
+            for name in self._entries
+            if name.lower().startswith("runtimes/") and "/native/" in name.lower()
         )
 
     def _damaged(self, what: str) -> MalformedImage:
         return MalformedImage(f"{self._where} is not a package that can be used: {what}")
+
+
+def _is_asset(file: str) -> bool:
+    return file == "_._" or file.lower().endswith((".dll", ".exe", ".winmd"))
 
 
 def nearest_framework(names: Iterable[str]) -> str | None:

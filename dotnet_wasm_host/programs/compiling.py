@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import MarshallingTypeError
-from dotnet_wasm_host.programs.program import read_references
+from dotnet_wasm_host.packages.references import parse_packages
+from dotnet_wasm_host.programs.packages import package_resolver
+from dotnet_wasm_host.programs.program import find_packages, read_references
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime.source_compiler import CompiledSource
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from dotnet_wasm_host.assembly import Assembly, DependencySource
+    from dotnet_wasm_host.nuget.resolving import PackageSources
     from dotnet_wasm_host.options import CompileOptions
 
 __all__ = ["compile_csharp", "compile_function"]
@@ -25,6 +29,9 @@ def compile_csharp(
     *,
     assembly_name: str | None = None,
     references: DependencySource = (),
+    packages: Iterable[str] = (),
+    package_sources: PackageSources = (),
+    allow_packages: Iterable[str] | None = None,
     optimize: bool = True,
     nullable: bool = True,
     implicit_usings: bool = True,
@@ -48,6 +55,11 @@ def compile_csharp(
         assembly_name: simple name; without it one is made from a hash of the source.
         references: assemblies the source uses: a file, a folder, a ``.nupkg``, or a list of these
             and of assemblies as values. Give the same to ``load_assembly(..., dependencies=...)``.
+        packages: NuGet packages the source uses: ``"Name@1.2.3"``, a range in place of the
+            version, or ``"Name"`` for the newest. For ``load_assembly`` find them with
+            :func:`resolve_packages`.
+        package_sources: where packages may come from, see :func:`resolve_packages`.
+        allow_packages: ids of packages that may be used, dependencies included; ``None`` for all.
         optimize: release code; otherwise debug code, with the symbol ``DEBUG``.
         nullable: enable nullable reference types.
         implicit_usings: the usings of an SDK project for the console, and ``MinimalRuntime``.
@@ -58,11 +70,12 @@ def compile_csharp(
         unsafe: allow unsafe code. It is: a sandbox holds unsafe code as well as other code.
         checked: integer arithmetic that overflows throws.
         warnings_as_errors: whether a warning stops the compilation.
-        timeout: seconds the compilation may take.
+        timeout: seconds that finding packages and compiling may take together.
 
     Raises:
         CompilationError: the source has errors; ``.diagnostics`` has them with positions.
         InvocationTimeout: it took longer than ``timeout``.
+        PackageError: a package is not there, damaged, not allowed, or cannot run here.
         MarshallingError: a source, name, reference or option is not what it should be.
     """
     options = CompilerOptions(
@@ -76,8 +89,14 @@ def compile_csharp(
         checked=checked,
         warnings_as_errors=warnings_as_errors,
     )
+    started = time.monotonic()
+    if wanted := parse_packages(packages):
+        resolver = package_resolver(package_sources, allow_packages=allow_packages, timeout=timeout)
+        found = find_packages(wanted, resolver).references
+        references = [*{**found, **read_references(references)}.values()]
+    left = None if timeout is None else max(timeout - (time.monotonic() - started), 1e-3)
     return CSharpCompiler.load().compile(
-        source, assembly_name=assembly_name, references=references, options=options, timeout=timeout
+        source, assembly_name=assembly_name, references=references, options=options, timeout=left
     )
 
 

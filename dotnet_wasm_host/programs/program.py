@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.assembly import Assembly, MalformedImage, identify, read_dependencies
 from dotnet_wasm_host.ecma335.metadata import has_entry_point
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError
+from dotnet_wasm_host.packages.errors import PackageError
 from dotnet_wasm_host.packages.references import PackageLibraries
 from dotnet_wasm_host.programs.directives import error_at, read_files
 from dotnet_wasm_host.programs.folders import is_build_output, main_assembly
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.packages.references import PackageReference, PackageResolver
     from dotnet_wasm_host.roslyn.options import OutputKind
 
-__all__ = ["Program", "ProgramSource", "read_program", "read_references"]
+__all__ = ["Program", "ProgramSource", "find_packages", "read_program", "read_references"]
 
 _NAME = re.compile(r"\w[\w.-]*")
 _TAKEN = ("Microsoft.", "MinimalRuntime", "System", "mscorlib", "netstandard")
@@ -62,7 +64,7 @@ def read_program(
             publish`` wrote. What the SDK put beside a DLL belongs to the program.
         references: what the program uses.
         output: ``"detect"`` if it may be a library with a handler as well.
-        timeout: seconds the compilation may take.
+        timeout: seconds that finding packages and compiling may take together.
         progress: told what is being built when the compiler is used for the first time.
         packages: what the program uses, beside what it asks for with ``#:package``.
         resolver: finds packages; without one a program that asks for some is refused.
@@ -70,8 +72,10 @@ def read_program(
     Raises:
         CompilationError: the source has errors.
         AssemblyLoadError: the file is neither C# nor a .NET assembly.
+        PackageError: a package cannot be had or used.
         MarshallingError: the source or a reference is not what it should be.
     """
+    started = time.monotonic()
     dependencies = read_references(references)
     name = PROGRAM_NAME
     if isinstance(source, PathLike):
@@ -81,7 +85,7 @@ def read_program(
         content = path.read_bytes()
         if path.suffix.lower() == ".dll" or content[:2] == b"MZ":
             own = _read_assembly(path, content)
-            brought = _find_packages(packages, resolver).libraries
+            brought = find_packages(packages, resolver).libraries
             known = {**brought, **_read_beside(path), **dependencies}
             known.pop(own.name, None)
             return Program(own, known)
@@ -92,13 +96,13 @@ def read_program(
         source = {path.name: _decode(path, content)}
         name = _program_name(path)
     files = read_files(source, CompilerOptions(output=output))
-    found = _find_packages([*packages, *files.packages], resolver)
+    found = find_packages([*packages, *files.packages], resolver)
     assembly = CSharpCompiler.load(progress=progress).compile(
         files.texts,
         assembly_name=files.assembly_name or name,
         references=[*{**found.references, **dependencies}.values()],
         options=files.options,
-        timeout=timeout,
+        timeout=None if timeout is None else max(timeout - (time.monotonic() - started), 1e-3),
     )
     return Program(assembly, {**found.libraries, **dependencies})
 
@@ -118,19 +122,21 @@ def _read_beside(path: Path) -> dict[str, bytes]:
     return read_references(path.parent) if is_build_output(path) else {}
 
 
-def _find_packages(
+def find_packages(
     wanted: Sequence[PackageReference], resolver: PackageResolver | None
 ) -> PackageLibraries:
+    """Packages with what they need. CompilationError or PackageError if nobody can find them."""
     if not wanted:
         return PackageLibraries({}, {})
     if resolver is None:
         first = wanted[0]
-        raise error_at(
-            first.file,
-            first.line,
-            f"package {first.name} is wanted and no source of packages was given; give the "
-            "package's file instead: references=['....nupkg'], or --dependency",
+        message = (
+            f"package {first.name} is wanted and no source of packages was given; give "
+            "package_sources (--package-source), for example a folder of .nupkg files"
         )
+        if first.file:
+            raise error_at(first.file, first.line, message)
+        raise PackageError(message)
     return resolver(wanted)
 
 

@@ -24,7 +24,9 @@ from dotnet_wasm_host.errors import (
 )
 from dotnet_wasm_host.images.image import RuntimeImage, derive_image
 from dotnet_wasm_host.options import Limits, WasiOptions
+from dotnet_wasm_host.packages.references import parse_packages
 from dotnet_wasm_host.programs.completed import CompletedProgram
+from dotnet_wasm_host.programs.packages import package_resolver
 from dotnet_wasm_host.programs.program import Program, read_program
 from dotnet_wasm_host.runtime import Runtime
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.nuget.resolving import PackageSources
     from dotnet_wasm_host.options import HttpPolicy
 
 __all__ = ["run_csharp", "run_program"]
@@ -60,6 +63,9 @@ def run_csharp(
     encoding: str | None = "utf-8",
     files: Mapping[str, bytes] | None = None,
     references: DependencySource = (),
+    packages: Iterable[str] = (),
+    package_sources: PackageSources = (),
+    allow_packages: Iterable[str] | None = None,
     timeout: float | None = None,
     check: bool = False,
     host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
@@ -69,8 +75,8 @@ def run_csharp(
 ) -> CompletedProgram:
     r"""Compile and run a C# program, as ``dotnet run app.cs`` does, in a sandbox of its own.
 
-    Top-level statements and ``Main`` in all its forms; the usings of a console project; ``#!``
-    and ``#:property`` of file-based apps.
+    Top-level statements and ``Main`` in all its forms; the usings of a console project; ``#!``,
+    ``#:package`` and ``#:property`` of file-based apps.
 
     >>> import dotnet_wasm_host as dwh
     >>> dwh.run_csharp('Console.WriteLine($"Hello, {args[0]}");', ["Ada"]).stdout
@@ -85,7 +91,12 @@ def run_csharp(
         files: files the program finds, absolute path to content.
         references: assemblies it uses: a file, a folder, a ``.nupkg``, or a list of these and of
             assemblies as values.
-        timeout: seconds for compiling and running together.
+        packages: NuGet packages it uses, beside what it asks for with ``#:package``:
+            ``"Name@1.2.3"``, a range in place of the version, or ``"Name"`` for the newest.
+        package_sources: where packages may come from, see :func:`resolve_packages`; nothing is
+            fetched from anywhere else.
+        allow_packages: ids of packages that may be used, dependencies included; ``None`` for all.
+        timeout: seconds for finding packages, compiling and running together.
         check: raise :class:`ProgramFailed` if the exit code is not 0.
         host_functions: what the program may call, as for :class:`~dotnet_wasm_host.Runtime`.
         http: what ``HttpClient`` may reach; nothing without it.
@@ -95,7 +106,8 @@ def run_csharp(
     Raises:
         CompilationError: it does not compile.
         AssemblyLoadError: an assembly is missing or cannot be loaded.
-        InvocationTimeout: compiling alone took longer than ``timeout``.
+        InvocationTimeout: packages and compiling alone took longer than ``timeout``.
+        PackageError: a package is not there, damaged, not allowed, or cannot run here.
         ProgramFailed: see ``check``.
         MarshallingError: an argument is not what it should be.
     """
@@ -103,7 +115,13 @@ def run_csharp(
     arguments = _check_arguments(args)
     stdin = _encode(input, encoding)
     limits = limits if limits is not None else Limits()
-    given = read_program(program, references, timeout=timeout)
+    given = read_program(
+        program,
+        references,
+        timeout=timeout,
+        packages=parse_packages(packages),
+        resolver=package_resolver(package_sources, allow_packages=allow_packages, timeout=timeout),
+    )
     if timeout is not None:
         # A program that compiled gets its chance, however short.
         left = max(timeout - (time.monotonic() - started), 1e-3)

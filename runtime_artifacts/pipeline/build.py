@@ -163,11 +163,14 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     """Every file of dist by name, the manifest among them."""
     runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
     native = native_module.identify(runtime.native, runtime.script, sources.known_builds)
-    roslyn = upstream.read_compiler(sources.fetch(upstream.COMPILER_PACKAGE))
+    compiler = sources.fetch(upstream.COMPILER_PACKAGE)
+    roslyn = upstream.read_compiler(compiler)
+    rules = upstream.read_package_rules(compiler)
     contents = _native_halves(runtime.native, sources)
     for name, content in runtime.assemblies.items():
         contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
+    contents |= {f"nuget/{name}": content for name, content in rules.items()}
     contents |= _tree(sources.guest, "guest/", "*.dll")
     contents |= _tree(sources.licenses, "licenses/", "*.txt")
     contents |= images.collect(sources.images_file, sources.images)

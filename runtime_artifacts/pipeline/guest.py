@@ -54,6 +54,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.JsonCapability", "JsonCapability"),
     _Project("MinimalRuntime.Http", "Http"),
     _Project("MinimalRuntime.Programs", "Programs"),
+    _Project("MinimalRuntime.Packages", "Packages", ("nuget/",)),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),
     _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),

@@ -18,6 +18,7 @@ __all__ = [
     "RUNTIME_PACKAGE",
     "RuntimeFiles",
     "read_compiler",
+    "read_package_rules",
     "read_runtime",
 ]
 
@@ -40,6 +41,8 @@ BROWSER_NAMES = re.compile(r"(Microsoft\.(AspNetCore|Extensions|JSInterop)|Piral
 
 COMPILER_FOLDER = "dist/generator/"
 COMPILER_FILES = ("Microsoft.CodeAnalysis.dll", "Microsoft.CodeAnalysis.CSharp.dll")
+#: The compiler's package brings parts of NuGet, too: which versions and frameworks fit.
+PACKAGE_RULES = ("NuGet.Frameworks.dll", "NuGet.Versioning.dll")
 
 #: Files by their name without hash, and extension.
 Published = dict[tuple[str, str], bytes]
@@ -72,7 +75,16 @@ def read_runtime(tarball: Path) -> RuntimeFiles:
 
 def read_compiler(tarball: Path) -> dict[str, bytes]:
     """Roslyn's assemblies by file name."""
-    wanted = {COMPILER_FOLDER + name: name for name in COMPILER_FILES}
+    return _of_compiler(tarball, COMPILER_FILES)
+
+
+def read_package_rules(tarball: Path) -> dict[str, bytes]:
+    """NuGet's assemblies by file name."""
+    return _of_compiler(tarball, PACKAGE_RULES)
+
+
+def _of_compiler(tarball: Path, names: tuple[str, ...]) -> dict[str, bytes]:
+    wanted = {COMPILER_FOLDER + name: name for name in names}
     members = fetch.read_members(tarball, wanted.__contains__)
     missing = sorted(set(wanted) - set(members))
     if missing:

@@ -161,6 +161,8 @@ def test_incomplete_packages_are_refused(make_tarball: MakeTarball) -> None:
         upstream.read_runtime(tarball)
     with pytest.raises(ArtifactError, match=r"lacks .*Microsoft\.CodeAnalysis\.CSharp\.dll"):
         upstream.read_compiler(tarball)
+    with pytest.raises(ArtifactError, match=r"lacks .*NuGet\.Frameworks\.dll"):
+        upstream.read_package_rules(tarball)
     twice = {f"{FRAMEWORK}System.{digest * 10}.wasm": b"" for digest in "ab"}
     with pytest.raises(ArtifactError, match="two files System"):
         upstream.read_runtime(make_tarball("twice.tgz", twice))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from tests.nuget.made import put
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +91,14 @@ def fill_folder(folder: Path, compiled: Callable[..., dwh.Assembly]) -> None:
     for name in ("greet.cs", "orders.cs", "order.cs"):
         (folder / name).write_text(GREETER, encoding="utf-8")
     (folder / "greet.dll").write_bytes(compiled(GREETER, assembly_name="greet").data)
-    for name in ("bin/Release/net10.0/publish", "libs", "prices", "reports"):
+    for name in ("bin/Release/net10.0/publish", "libs", "packages", "prices", "reports"):
         (folder / name).mkdir(parents=True)
+    put(
+        folder / "packages",
+        "Newtonsoft.Json",
+        "13.0.3",
+        {"lib/net6.0/Newtonsoft.Json.dll": (folder / "Newtonsoft.Json.dll").read_bytes()},
+    )
     (folder / "token").write_text("a secret of sixteen characters", encoding="utf-8")
     (folder / "keep.xml").write_text("<linker></linker>", encoding="utf-8")
 

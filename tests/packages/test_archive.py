@@ -34,7 +34,8 @@ def package(*entries: tuple[str, bytes]) -> bytes:
         (("netstandard1.3", "netcoreapp2.1"), "netcoreapp2.1"),
         (("net472", "netstandard2.1"), "netstandard2.1"),
         (("net472",), "net472"),
-        (("net35", "monoandroid10", "net8.0-windows7.0"), None),
+        (("net35", "net48"), "net35"),
+        (("monoandroid10", "net8.0-windows7.0"), None),
         ((), None),
     ],
 )
@@ -58,8 +59,8 @@ def test_libraries_and_satellites_of_the_nearest_framework() -> None:
 
 
 def test_a_package_for_other_frameworks_only_is_refused() -> None:
-    with pytest.raises(MalformedImage, match=r"for net35, not for \.NET 10"):
-        read_libraries(package(("lib/net35/a.dll", b"")), "a.nupkg")
+    with pytest.raises(MalformedImage, match=r"for monoandroid10, not for \.NET 10"):
+        read_libraries(package(("lib/monoandroid10/a.dll", b"")), "a.nupkg")
     assert read_libraries(package(("readme.md", b"")), "a.nupkg") == {}
 
 
@@ -71,7 +72,9 @@ def test_a_package_for_other_frameworks_only_is_refused() -> None:
         (["/etc/passwd"], "leads out"),
         (["C:/a.dll"], "leads out"),
         (["lib\\..\\a.dll"], "leads out"),
+        (["lib/net8.0/%2e%2e/%2e%2e/a.dll"], "leads out"),
         (["lib/net8.0/a.dll", "lib/net8.0/A.dll"], "several entries"),
+        (["lib/a+b/a.dll", "lib/a%2Bb/a.dll"], "several entries"),
     ],
 )
 def test_names_that_harm_are_refused(entries: list[str], message: str) -> None:

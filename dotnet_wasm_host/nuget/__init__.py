@@ -1,0 +1,1 @@
+"""Packages: found in feeds that were named, chosen as NuGet does, checked, kept."""
