@@ -150,6 +150,11 @@ class CSharpCompiler:
         cancellation: Cancellation | None = None,
     ) -> Assembly:
         """Carry out a request as it is."""
+        answer = self.answer(request, timeout=timeout)
+        return Assembly(request.assembly_name, answer.image, answer.diagnostics)
+
+    def answer(self, request: CompileRequest, *, timeout: float | None = None) -> CompileAnswer:
+        """The same, with all that the compiler says. CompilationError if that is not success."""
         try:
             payload = request.encode()
         except UnicodeEncodeError as error:
@@ -159,7 +164,7 @@ class CSharpCompiler:
         answer = CompileAnswer.decode(result)
         if not answer.success:
             raise CompilationError(answer.diagnostics)
-        return Assembly(request.assembly_name, answer.image, answer.diagnostics)
+        return answer
 
 
 @cache

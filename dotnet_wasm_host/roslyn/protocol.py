@@ -38,6 +38,10 @@ class CompileFlags(IntFlag):
     PROGRAM = 512
     #: A program if there is an entry point, a library if not.
     DETECT_PROGRAM = 1024
+    #: Methods without a class around them get one, called ``Functions``.
+    MEMBERS = 2048
+    #: The answer has the documentation comments.
+    DOCUMENTATION = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +100,12 @@ def reference_request(names: Sequence[str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class CompileAnswer:
-    """What the compiler says."""
+    """What the compiler says; ``documentation`` is XML (C# 12 specification, annex D)."""
 
     success: bool
     diagnostics: tuple[Diagnostic, ...]
     image: bytes
+    documentation: bytes = b""
 
     @classmethod
     def decode(cls, data: bytes) -> CompileAnswer:
@@ -108,7 +113,10 @@ class CompileAnswer:
         reader = RecordReader(data)
         success = reader.byte() == 1
         diagnostics = tuple(_diagnostic(reader) for _ in range(reader.int32()))
-        return cls(success, diagnostics, reader.bytes())
+        image = reader.bytes()
+        # A compiler that is asked to compile the next one may not have it yet.
+        documentation = b"" if reader.at_end else reader.bytes()
+        return cls(success, diagnostics, image, documentation)
 
 
 def _diagnostic(reader: RecordReader) -> Diagnostic:

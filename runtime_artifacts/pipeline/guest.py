@@ -55,6 +55,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.Http", "Http"),
     _Project("MinimalRuntime.Programs", "Programs"),
     _Project("MinimalRuntime.Packages", "Packages", ("nuget/",)),
+    _Project("MinimalRuntime.Typed", "Typed"),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),
     _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),
