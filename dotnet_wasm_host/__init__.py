@@ -44,6 +44,7 @@ from dotnet_wasm_host.errors import (
     InvocationTimeout,
     LimitExceeded,
     MarshallingError,
+    MarshallingOverflowError,
     MarshallingTypeError,
     MemoryAccessError,
     MissingApi,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.completed import CompletedProgram, ProgramFailed
     from dotnet_wasm_host.programs.running import run_csharp
     from dotnet_wasm_host.standalone.building import build_wasm
+    from dotnet_wasm_host.typed.module import CSharpModule, csharp
 
 __version__ = "0.1.0"
 
@@ -94,6 +96,7 @@ __all__ = [
     "Assembly",
     "AssemblyLoadError",
     "Block",
+    "CSharpModule",
     "Cancellation",
     "Clock",
     "CompilationError",
@@ -129,6 +132,7 @@ __all__ = [
     "Limits",
     "LoadedFunction",
     "MarshallingError",
+    "MarshallingOverflowError",
     "MarshallingTypeError",
     "Memory",
     "MemoryAccessError",
@@ -154,6 +158,7 @@ __all__ = [
     "build_wasm",
     "capability_assembly",
     "compile_csharp",
+    "csharp",
     "json_function",
     "resolve_packages",
     "run_csharp",
@@ -177,6 +182,8 @@ _LAZY = {
     "json_function": "dotnet_wasm_host.imports.json_functions",
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",
+    "CSharpModule": "dotnet_wasm_host.typed.module",
+    "csharp": "dotnet_wasm_host.typed.module",
 }
 
 

@@ -30,7 +30,8 @@
      |- RuntimeClosed         (ValueError)
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
-         `- MarshallingTypeError  (TypeError)
+         |- MarshallingTypeError  (TypeError)
+         `- MarshallingOverflowError  (OverflowError)
 
 Each class is also the built-in exception it means, so ``except KeyError`` and
 ``except TimeoutError`` keep working. ``str(error)`` is one readable sentence; what a
@@ -69,6 +70,7 @@ __all__ = [
     "InvocationTimeout",
     "LimitExceeded",
     "MarshallingError",
+    "MarshallingOverflowError",
     "MarshallingTypeError",
     "MemoryAccessError",
     "MissingApi",
@@ -492,3 +494,7 @@ class MarshallingError(DotnetHostError, ValueError):
 
 class MarshallingTypeError(MarshallingError, TypeError):
     """A value of the wrong Python type was given where bytes, text or a number must be."""
+
+
+class MarshallingOverflowError(MarshallingError, OverflowError):
+    """A number is outside of the range of the type it has to cross the boundary in."""

@@ -119,22 +119,32 @@ class CSharpCompiler:
             InvocationTimeout: it took longer.
             MarshallingError: a source, name or reference is not what it should be.
         """
+        request = self.request(
+            source, assembly_name=assembly_name, references=references, options=options
+        )
+        return self.run(request, timeout=timeout, cancellation=cancellation)
+
+    def request(
+        self,
+        source: str | Mapping[str, str],
+        *,
+        assembly_name: str | None = None,
+        references: DependencySource = (),
+        options: CompilerOptions | None = None,
+    ) -> CompileRequest:
+        """What :meth:`compile` asks for."""
         sources = _check_sources(source)
         options = options or CompilerOptions()
         given = _read_references(references, frozen_of(self._image).assembly_names)
-        return self.run(
-            CompileRequest(
-                assembly_name=_check_name(assembly_name) or _default_name(sources),
-                sources=sources,
-                references=given,
-                flags=options.flags,
-                language=options.langversion or "",
-                symbols=options.define,
-                suppressed=tuple(map(diagnostic_id, options.no_warn)),
-                framework=self.framework_of(given),
-            ),
-            timeout=timeout,
-            cancellation=cancellation,
+        return CompileRequest(
+            assembly_name=_check_name(assembly_name) or _default_name(sources),
+            sources=sources,
+            references=given,
+            flags=options.flags,
+            language=options.langversion or "",
+            symbols=options.define,
+            suppressed=tuple(map(diagnostic_id, options.no_warn)),
+            framework=self.framework_of(given),
         )
 
     def framework_of(self, references: Iterable[tuple[str, bytes]]) -> tuple[str, ...]:
@@ -150,10 +160,16 @@ class CSharpCompiler:
         cancellation: Cancellation | None = None,
     ) -> Assembly:
         """Carry out a request as it is."""
-        answer = self.answer(request, timeout=timeout)
+        answer = self.answer(request, timeout=timeout, cancellation=cancellation)
         return Assembly(request.assembly_name, answer.image, answer.diagnostics)
 
-    def answer(self, request: CompileRequest, *, timeout: float | None = None) -> CompileAnswer:
+    def answer(
+        self,
+        request: CompileRequest,
+        *,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> CompileAnswer:
         """The same, with all that the compiler says. CompilationError if that is not success."""
         try:
             payload = request.encode()

@@ -42,6 +42,8 @@ class CompilerOptions:
         warnings_as_errors: whether a warning stops the compilation.
         no_warn: diagnostics to leave out, ``"CS0168"`` or ``"0168"``.
         output: what to make.
+        members: methods need no class around them; they get one, called ``Functions``.
+        documentation: the answer has the documentation comments, too.
     """
 
     optimize: bool = True
@@ -55,6 +57,8 @@ class CompilerOptions:
     warnings_as_errors: bool = False
     no_warn: tuple[str, ...] = ()
     output: OutputKind = "library"
+    members: bool = False
+    documentation: bool = False
 
     def __post_init__(self) -> None:
         for name in ("define", "no_warn"):
@@ -91,6 +95,8 @@ class CompilerOptions:
             (self.unsafe, CompileFlags.UNSAFE),
             (self.checked, CompileFlags.CHECKED),
             (self.warnings_as_errors, CompileFlags.WARNINGS_AS_ERRORS),
+            (self.members, CompileFlags.MEMBERS),
+            (self.documentation, CompileFlags.DOCUMENTATION),
         ):
             if wanted:
                 flags |= flag

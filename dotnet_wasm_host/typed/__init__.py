@@ -1,0 +1,1 @@
+"""Typed calls: methods of C# as Python functions."""

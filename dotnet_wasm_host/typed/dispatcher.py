@@ -1,0 +1,197 @@
+"""The C# that stands between the bytes of a call and the methods: generated, then compiled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.typed.shapes import (
+    Blob,
+    Block,
+    Fixed,
+    Json,
+    Mapping,
+    Optional,
+    Record,
+    Sequence,
+    Shape,
+    Text,
+    Tuple,
+    Wide,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dotnet_wasm_host.typed.signatures import Function
+
+__all__ = ["dispatcher_source"]
+
+#: ``Writer.Only``: the largest result that has an array for all calls.
+_SMALL = 16
+_LIST = "global::System.Collections.Generic.List"
+_HEAD = """#nullable disable
+using MinimalRuntime.Typed;
+public sealed class Dispatcher : global::MinimalRuntime.IFunctionHandler {
+readonly Writer w = new();
+public byte[] Execute(global::System.ReadOnlySpan<byte> input) {
+var r = new Reader(input);
+switch (r.Get<int>()) {
+"""
+
+
+def dispatcher_source(functions: Iterable[Function]) -> str:
+    """C# with a handler that calls the functions by their index."""
+    generator = _Generator()
+    cases = [f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions)]
+    return "".join(
+        (
+            _HEAD,
+            *cases,
+            "default: throw new global::System.MissingMethodException();\n}\n}\n",
+            *generator.helpers,
+            "}\n",
+        )
+    )
+
+
+@final
+class _Generator:
+    """Writes calls, and a static method for each shape that is more than an expression."""
+
+    def __init__(self) -> None:
+        self.helpers: list[str] = []
+        self._readers: dict[int, str] = {}
+        self._writers: dict[int, str] = {}
+        self._kept: list[Shape] = []
+
+    def call(self, function: Function) -> str:
+        """The body of a case."""
+        lines = [
+            f"var a{n} = {self.read(argument.shape)};\n"
+            for n, argument in enumerate(function.arguments)
+        ]
+        given = ", ".join(f"a{n}" for n in range(len(function.arguments)))
+        call = f"{function.csharp}({given})"
+        result = function.result
+        lines.append("r.End();\n")
+        if result is None:
+            lines.append(f"{call};\nreturn global::System.Array.Empty<byte>();\n")
+        elif isinstance(result, Fixed) and result.size <= _SMALL and "w.Put(" in result.write:
+            value = result.write.removeprefix("w.Put(")[:-1].format("v")
+            lines.append(f"var v = {call};\nreturn w.Only({value});\n")
+        else:
+            lines.append(f"var v = {call};\nw.Begin();\n{self.write(result, 'v')}\n")
+            lines.append("return w.End();\n")
+        return "".join(lines)
+
+    # ---------------------------------------------------------------- reading
+
+    def read(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
+        """An expression that reads a value."""
+        if isinstance(shape, (Fixed, Blob, Json)):
+            return shape.read
+        if isinstance(shape, Text):
+            return "r.Text()"
+        if isinstance(shape, Wide):
+            return "r.BigInteger()"
+        if isinstance(shape, Optional):
+            return f"(r.Has() ? ({shape.csharp}){self.read(shape.value)} : null)"
+        if isinstance(shape, Tuple):
+            return f"{shape.make}({', '.join(map(self.read, shape.items))})"
+        if isinstance(shape, Block) and " is {" not in shape.read:
+            return shape.read
+        return f"{self._reader(shape)}(ref r)"
+
+    def _reader(self, shape: Shape) -> str:
+        name = self._readers.get(id(shape))
+        if name is None:
+            name = self._readers[id(shape)] = f"Read{len(self._readers)}"
+            self._kept.append(shape)
+            body = self._reading(shape)
+            self.helpers.append(f"static {shape.csharp} {name}(ref Reader r) {{\n{body}}}\n")
+        return name
+
+    def _reading(self, shape: Shape) -> str:
+        if isinstance(shape, Block):
+            return f"return {shape.read};\n"
+        if isinstance(shape, Sequence):
+            return (
+                "var n = r.Count();\nif (n < 0) { return null; }\n"
+                f"var items = new {_LIST}<{shape.element.csharp}>(n);\n"
+                f"while (n-- > 0) {{ items.Add({self.read(shape.element)}); }}\n"
+                f"return {shape.build};\n"
+            )
+        if isinstance(shape, Mapping):
+            made = shape.csharp.replace(".IDictionary<", ".Dictionary<")
+            made = made.replace(".IReadOnlyDictionary<", ".Dictionary<")
+            return (
+                f"var n = r.Count();\nif (n < 0) {{ return null; }}\nvar items = new {made}();\n"
+                f"while (n-- > 0) {{ var k = {self.read(shape.key)}; "
+                f"items.Add(k, {self.read(shape.value)}); }}\nreturn items;\n"
+            )
+        assert isinstance(shape, Record)
+        return self._reading_record(shape)
+
+    def _reading_record(self, shape: Record) -> str:
+        lines = ["if (!r.Has()) { return null; }\n"] if shape.is_class else []
+        enter, leave = ("r.Enter();\n", "r.Leave();\n") if shape.recursive else ("", "")
+        given = [f for f in shape.fields if f.in_constructor]
+        rest = [f for f in shape.fields if not f.in_constructor]
+        arguments = ", ".join(self.read(f.shape) for f in given)
+        setting = ", ".join(f"@{f.name} = {self.read(f.shape)}" for f in rest)
+        initializer = f" {{ {setting} }}" if rest else ""
+        lines.append(f"{enter}var v = new {shape.csharp}({arguments}){initializer};\n{leave}")
+        if not shape.fields and not shape.is_class:
+            lines.append("r.Has();\n")
+        return "".join((*lines, "return v;\n"))
+
+    # ---------------------------------------------------------------- writing
+
+    def write(self, shape: Shape, value: str) -> str:
+        """A statement that writes ``value``, an expression without effects."""
+        if isinstance(shape, (Fixed, Json, Blob, Block)):
+            return f"{shape.write.format(value)};"
+        if isinstance(shape, Text):
+            return f"w.Text({value});"
+        if isinstance(shape, Wide):
+            return f"w.BigInteger({value});"
+        if isinstance(shape, Optional):
+            inner = self.write(shape.value, f"{value}.Value")
+            return f"if (w.Has({value}.HasValue)) {{ {inner} }}"
+        if isinstance(shape, Tuple):
+            members = zip(shape.items, shape.members, strict=True)
+            return " ".join(self.write(item, f"{value}.{member}") for item, member in members)
+        return f"{self._writer(shape)}(w, {value});"
+
+    def _writer(self, shape: Shape) -> str:
+        name = self._writers.get(id(shape))
+        if name is None:
+            name = self._writers[id(shape)] = f"Write{len(self._writers)}"
+            self._kept.append(shape)
+            body = self._writing(shape)
+            self.helpers.append(f"static void {name}(Writer w, {shape.csharp} v) {{\n{body}}}\n")
+        return name
+
+    def _writing(self, shape: Shape) -> str:
+        if isinstance(shape, Sequence):
+            count = "var items = v is null ? null : global::System.Linq.Enumerable.ToList(v);\n"
+            return (
+                f"{count}if (items is null) {{ w.Put(-1); return; }}\nw.Put(items.Count);\n"
+                f"foreach (var x in items) {{ {self.write(shape.element, 'x')} }}\n"
+            )
+        if isinstance(shape, Mapping):
+            return (
+                "if (v is null) { w.Put(-1); return; }\nw.Put(v.Count);\n"
+                f"foreach (var x in v) {{ {self.write(shape.key, 'x.Key')} "
+                f"{self.write(shape.value, 'x.Value')} }}\n"
+            )
+        assert isinstance(shape, Record)
+        lines = ["if (!w.Has(v is not null)) { return; }\n"] if shape.is_class else []
+        if shape.recursive:
+            lines.append("w.Enter();\n")
+        lines += [f"{self.write(f.shape, f'v.@{f.name}')}\n" for f in shape.fields]
+        if not shape.fields and not shape.is_class:
+            lines.append("w.Has(true);\n")
+        if shape.recursive:
+            lines.append("w.Leave();\n")
+        return "".join(lines)

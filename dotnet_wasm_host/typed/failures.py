@@ -1,0 +1,90 @@
+"""Exceptions of .NET that escaped a typed call, as the built-in errors that they mean, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.errors import InvocationError, MissingApi
+from dotnet_wasm_host.overriding import override
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "InvocationIndexError",
+    "InvocationKeyError",
+    "InvocationNotImplementedError",
+    "InvocationOverflowError",
+    "InvocationValueError",
+    "InvocationZeroDivisionError",
+    "typed_error",
+]
+
+
+class InvocationValueError(InvocationError, ValueError):
+    """An argument was wrong: ``ArgumentException``, ``FormatException``."""
+
+
+class InvocationKeyError(InvocationError, KeyError):
+    """A key was not there: ``KeyNotFoundException``."""
+
+    @override
+    def __str__(self) -> str:  # KeyError would show the repr of the message.
+        return str(self.args[0])
+
+
+class InvocationIndexError(InvocationError, IndexError):
+    """An index was outside: ``IndexOutOfRangeException``."""
+
+
+class InvocationZeroDivisionError(InvocationError, ZeroDivisionError):
+    """``DivideByZeroException``."""
+
+
+class InvocationOverflowError(InvocationError, OverflowError):
+    """``OverflowException``."""
+
+
+class InvocationNotImplementedError(InvocationError, NotImplementedError):
+    """``NotImplementedException``."""
+
+
+#: By the type's name. None of them is TimeoutError, MemoryError or OSError: those are the host's.
+_MEANINGS: Mapping[str, type[InvocationError]] = {
+    "System.ArgumentException": InvocationValueError,
+    "System.ArgumentNullException": InvocationValueError,
+    "System.ArgumentOutOfRangeException": InvocationValueError,
+    "System.DuplicateWaitObjectException": InvocationValueError,
+    "System.ComponentModel.InvalidEnumArgumentException": InvocationValueError,
+    "System.Globalization.CultureNotFoundException": InvocationValueError,
+    "System.Text.DecoderFallbackException": InvocationValueError,
+    "System.Text.EncoderFallbackException": InvocationValueError,
+    "System.Text.RegularExpressions.RegexParseException": InvocationValueError,
+    "System.FormatException": InvocationValueError,
+    "System.UriFormatException": InvocationValueError,
+    "System.Collections.Generic.KeyNotFoundException": InvocationKeyError,
+    "System.IndexOutOfRangeException": InvocationIndexError,
+    "System.DivideByZeroException": InvocationZeroDivisionError,
+    "System.OverflowException": InvocationOverflowError,
+    "System.NotImplementedException": InvocationNotImplementedError,
+}
+
+
+def typed_error(error: InvocationError, method: str, bases: Mapping[str, str]) -> InvocationError:
+    """The same error, as the built-in that it means if it means one.
+
+    Args:
+        error: what a call raised.
+        method: what was called.
+        bases: base class by name, of the exceptions that the function's assembly defines.
+    """
+    if isinstance(error, MissingApi):
+        return error
+    name, seen = error.dotnet_type, set[str]()
+    while name not in _MEANINGS and name in bases and name not in seen:
+        seen.add(name)
+        name = bases[name]
+    meaning = _MEANINGS.get(name, InvocationError)
+    made = meaning(method, error.dotnet_type, error.dotnet_message, error.stack_trace, error.inner)
+    made.__cause__ = error.__cause__
+    return made

@@ -1,0 +1,179 @@
+"""Python functions that call methods of C#: made of source, like those of dataclasses."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import TYPE_CHECKING, Any, final
+
+from dotnet_wasm_host.errors import (
+    DotnetHostError,
+    InvocationError,
+    MarshallingError,
+    MarshallingTypeError,
+)
+from dotnet_wasm_host.typed.failures import typed_error
+from dotnet_wasm_host.typed.packing import Packer
+from dotnet_wasm_host.typed.scalars import NAMES
+from dotnet_wasm_host.typed.unpacking import Unpacker
+from dotnet_wasm_host.typed.values import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import FunctionType
+
+    from dotnet_wasm_host.typed.signatures import Argument, Function, Refused
+
+__all__ = ["FunctionMaker", "refuse"]
+
+
+@final
+class FunctionMaker:
+    """Makes the functions of one module.
+
+    Args:
+        invoke: takes the id and a payload, gives what the dispatcher answers.
+        function_id: the dispatcher's.
+        enums: what expressions of enums call.
+        bases: base class by name, of the assembly's exceptions.
+        module: ``__module__`` of the functions.
+    """
+
+    def __init__(
+        self,
+        invoke: Callable[[str, bytes], bytes],
+        function_id: str,
+        enums: Iterable[tuple[str, Any]],
+        bases: Mapping[str, str],
+        module: str,
+    ) -> None:
+        self._names: dict[str, Any] = {
+            **NAMES,
+            **dict(enums),
+            "InvocationError": InvocationError,
+            "SETS": (set, frozenset, list, tuple),
+            "LISTS": (list, tuple),
+            "dumps": _dumps,
+            "loads": json.loads,
+            "invoke": invoke,
+            "function_id": function_id,
+            "failed": lambda error, method: typed_error(error, method, bases),
+            "malformed": _malformed,
+        }
+        self._records: list[str] = []
+        self._packer = Packer(self._names, self._records)
+        self._unpacker = Unpacker(self._names, self._records)
+        self._module = module
+
+    def keep(self, module: object) -> None:
+        """Keep the module alive while one of its functions is."""
+        self._names["module"] = module
+
+    def make(self, index: int, function: Function, documentation: str = "") -> Callable[..., Any]:
+        """The Python function for the method that the dispatcher calls by ``index``."""
+        arguments = function.arguments
+        parameters = [f"arg_{n}" for n in range(len(arguments))]
+        shapes = [argument.shape for argument in arguments]
+        again = f"again_{index}"
+        self._names[again] = self._again(index, function)
+        packing, payload = self._packer.pack(index, zip(parameters, shapes, strict=True))
+        lines = [f"def call({', '.join(parameters)}):", "    try:"]
+        lines += [f"        {line}" for line in (*packing, f"payload = {payload}")]
+        lines += [
+            "    except Exception as error:",
+            f"        payload = {again}(error{''.join(', ' + p for p in parameters)})",
+            "    try: d = invoke(function_id, payload)",
+            f"    except InvocationError as error: thrown = failed(error, {function.name!r})",
+            "    else:",
+            "        try:",
+        ]
+        if function.result is None:
+            reading, value = ["if d: raise ValueError('it has a result')"], "None"
+        else:
+            reading, value = self._unpacker.unpack(function.result)
+        lines += [f"            {line}" for line in (*reading, f"return {value}")]
+        lines += [
+            "        except Exception as error:",
+            f"            thrown = malformed(error, {function.name!r})",
+            "    raise thrown",
+        ]
+        defaults = tuple(a.default[0] for a in arguments if a.default)
+        call = self._compile("\n".join(lines), "call", arguments, defaults)
+        call.__name__, call.__module__ = function.name, self._module
+        call.__qualname__ = f"{function.owner.name}.{function.name}"
+        call.__doc__ = documentation or None
+        call.__annotations__ = {a.name: a.shape.python for a in arguments}
+        call.__annotations__["return"] = function.result.python if function.result else None
+        return call
+
+    def _compile(
+        self, source: str, name: str, arguments: Iterable[Argument], defaults: tuple[Any, ...]
+    ) -> FunctionType:
+        """The function of this source, with the arguments' names for its parameters."""
+        records, self._records[:] = list(self._records), []
+        for text in (*records, source):
+            # Our own text: names of C# are quoted, or identifiers behind a dot.
+            exec(text, self._names)  # noqa: S102
+        call: FunctionType = self._names.pop(name)
+        # The names come last, so that no local of ours can have one of theirs.
+        wanted = tuple(argument.name for argument in arguments)
+        code = call.__code__
+        call.__code__ = code.replace(co_varnames=(*wanted, *code.co_varnames[len(wanted) :]))
+        call.__defaults__ = defaults or None
+        return call
+
+    def _again(self, index: int, function: Function) -> Callable[..., bytes]:
+        """What packs arguments that were not as usual, or raises what is wrong with them."""
+        packer = self._packer
+        pack: FunctionType | None = None
+
+        def again(error: Exception, *values: object) -> bytes:
+            nonlocal pack
+            usual = [
+                canonical(argument.shape, value, f"{function.name}(): parameter {argument.name!r}")
+                for argument, value in zip(function.arguments, values, strict=True)
+            ]
+            if pack is None:
+                parameters = [f"arg_{n}" for n in range(len(values))]
+                shapes = [argument.shape for argument in function.arguments]
+                lines, payload = packer.pack(index, zip(parameters, shapes, strict=True))
+                body = [f"    {line}" for line in (*lines, f"return {payload}")]
+                source = "\n".join((f"def pack({', '.join(parameters)}):", *body))
+                pack = self._compile(source, "pack", (), ())
+            try:
+                payload_: bytes = pack(*usual)
+            except DotnetHostError:
+                raise
+            except Exception as failure:  # noqa: BLE001 - whatever a value's class raises
+                raise MarshallingTypeError(
+                    f"{function.name}(): expected {inspect.signature(pack)}, and the arguments "
+                    f"cannot be passed: {type(failure).__name__}: {failure}"
+                ) from error
+            return payload_
+
+        return again
+
+
+def refuse(refused: Refused, module: str) -> Callable[..., Any]:
+    """A function that says why its method cannot be called."""
+
+    def call(*_: object, **__: object) -> None:
+        raise MarshallingTypeError(f"{refused.name}() cannot be called: {refused.reason}")
+
+    call.__name__, call.__module__ = refused.name, module
+    call.__qualname__ = f"{refused.owner.name}.{refused.name}"
+    call.__doc__ = f"Cannot be called: {refused.reason}."
+    return call
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _malformed(error: Exception, name: str) -> MarshallingError:
+    made = MarshallingError(
+        f"{name}(): expected the bytes of its result, found others: {error}; the guest's code "
+        "that writes results is damaged"
+    )
+    made.__cause__ = error
+    return made

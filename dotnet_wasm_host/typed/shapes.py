@@ -1,0 +1,267 @@
+"""Shapes: what a type of C# is on the wire, in C# and in Python.
+
+A shape is made for a type of a signature. The generators of code (``dispatcher``, ``packing``,
+``unpacking``) and the checks of ``values`` go over shapes; none of them knows metadata.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import Enum
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Blob",
+    "Block",
+    "Field",
+    "Fixed",
+    "Json",
+    "Kind",
+    "Mapping",
+    "Number",
+    "Optional",
+    "Record",
+    "Sequence",
+    "Shape",
+    "Text",
+    "Tuple",
+    "Wide",
+    "alias",
+    "is_fixed",
+    "minimum_size",
+]
+
+
+class Kind(Enum):
+    """What a fixed value is for Python."""
+
+    BOOL = "bool"
+    INTEGER = "int"
+    FLOAT = "float"
+    CHAR = "one character"
+    DECIMAL = "decimal.Decimal"
+    UUID = "uuid.UUID"
+    DATETIME = "datetime.datetime"
+    MOMENT = "datetime.datetime with a time zone"
+    DATE = "datetime.date"
+    TIME = "datetime.time"
+    DURATION = "datetime.timedelta"
+    ENUM = "a member of the enum"
+
+
+@dataclass(eq=False)
+class Shape:
+    """Base of all shapes.
+
+    Attributes:
+        csharp: the type as C# writes it, complete.
+        python: the type for annotations.
+    """
+
+    csharp: str
+    python: Any
+
+    def parts(self) -> Iterator[Shape]:
+        """Shapes inside of it."""
+        return iter(())
+
+
+@dataclass(eq=False)
+class Fixed(Shape):
+    """A value that always takes the same number of bytes.
+
+    Attributes:
+        kind: what it is for Python.
+        format: its code of :mod:`struct`.
+        pack, unpack: expressions of Python from the value to what ``struct`` takes, and back.
+        read, write: expressions of C#, ``r`` being the reader, ``w`` the writer.
+    """
+
+    kind: Kind
+    format: str
+    pack: str
+    unpack: str
+    read: str
+    write: str
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return struct.calcsize("<" + self.format)
+
+
+@dataclass(eq=False)
+class Number(Fixed):
+    """A number whose array is a block of memory in C# and in Python."""
+
+
+@dataclass(eq=False)
+class Text(Shape):
+    """``string``: a 32-bit length, -1 for null, and UTF-8."""
+
+
+@dataclass(eq=False)
+class Blob(Shape):
+    """``byte[]``: a 32-bit length, -1 for null, and the bytes."""
+
+    read: str
+    write: str
+
+
+@dataclass(eq=False)
+class Wide(Shape):
+    """``BigInteger``: a 32-bit length and two's complement."""
+
+
+@dataclass(eq=False)
+class Json(Shape):
+    """``JsonElement``, ``JsonNode``...: text, null for JSON's null."""
+
+    read: str
+    write: str
+
+
+@dataclass(eq=False)
+class Block(Shape):
+    """Numbers one behind the other: a 32-bit count, -1 for null, and the numbers.
+
+    Attributes:
+        element: the number.
+        result: what Python gets: ``"list"``, ``"set"`` or ``"memoryview"``.
+        read, write: expressions of C#.
+    """
+
+    element: Number
+    result: str
+    read: str
+    write: str
+
+    def parts(self) -> Iterator[Shape]:
+        """The number."""
+        yield self.element
+
+
+@dataclass(eq=False)
+class Sequence(Shape):
+    """Values one behind the other: a 32-bit count, -1 for null, and the values.
+
+    Attributes:
+        element: each of them.
+        result: what Python gets: ``"list"`` or ``"set"``.
+        build: C# that makes the type of ``items``, a ``List`` of the elements.
+    """
+
+    element: Shape
+    result: str
+    build: str
+
+    def parts(self) -> Iterator[Shape]:
+        """The element."""
+        yield self.element
+
+
+@dataclass(eq=False)
+class Mapping(Shape):
+    """Pairs: a 32-bit count, -1 for null, then each key and its value."""
+
+    key: Shape
+    value: Shape
+
+    def parts(self) -> Iterator[Shape]:
+        """Key and value."""
+        yield self.key
+        yield self.value
+
+
+@dataclass(eq=False)
+class Optional(Shape):
+    """``Nullable<T>``: a byte that says whether the value follows."""
+
+    value: Shape
+
+    def parts(self) -> Iterator[Shape]:
+        """The value."""
+        yield self.value
+
+
+@dataclass(eq=False)
+class Tuple(Shape):
+    """The items of a tuple in their order.
+
+    Attributes:
+        items: their shapes.
+        members: how C# calls them.
+        make: what C# makes it with, ``"new T"`` or ``""``.
+    """
+
+    items: tuple[Shape, ...]
+    members: tuple[str, ...]
+    make: str
+
+    def parts(self) -> Iterator[Shape]:
+        """The items."""
+        return iter(self.items)
+
+
+@dataclass(eq=False)
+class Field:
+    """A part of a record.
+
+    Attributes:
+        name: C#'s name of it, and Python's.
+        shape: its shape.
+        in_constructor: whether the constructor takes it; otherwise it is set.
+    """
+
+    name: str
+    shape: Shape
+    in_constructor: bool
+
+
+@dataclass(eq=False)
+class Record(Shape):
+    """A record or struct: its fields in order; before them, for a class, whether it is there.
+
+    Attributes:
+        name: for messages.
+        is_class: whether it may be null.
+        fields: filled after it is made, since a record may have itself inside.
+        recursive: whether it does.
+    """
+
+    name: str
+    is_class: bool
+    fields: tuple[Field, ...] = ()
+    recursive: bool = field(default=False)
+
+    def parts(self) -> Iterator[Shape]:
+        """The fields' shapes."""
+        return (f.shape for f in self.fields)
+
+
+def alias(origin: type, *arguments: Any) -> GenericAlias:  # noqa: ANN401 - types are of any type
+    """``list[int]`` and the like, of types that are known when the program runs."""
+    return GenericAlias(origin, arguments)
+
+
+def is_fixed(shape: Shape) -> bool:
+    """Whether all values of a shape take the same number of bytes, one behind the other."""
+    if isinstance(shape, Tuple):
+        return bool(shape.items) and all(map(is_fixed, shape.items))
+    return isinstance(shape, Fixed)
+
+
+def minimum_size(shape: Shape) -> int:
+    """Bytes that a value takes at least; at least 1, so that a length bounds a count."""
+    if isinstance(shape, Fixed):
+        return shape.size
+    if isinstance(shape, Tuple):
+        return max(1, sum(map(minimum_size, shape.items)))
+    if isinstance(shape, (Optional, Record)):
+        return 1
+    return 4
