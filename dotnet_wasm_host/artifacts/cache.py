@@ -41,17 +41,21 @@ class ImageCache:
         self.root = root
 
     @classmethod
-    def locate(cls) -> ImageCache | None:
-        """The user's cache, or ``None`` where there can be none that is private and writable."""
+    def locate(cls, folder: str = "") -> ImageCache | None:
+        """The user's cache, or ``None`` where there can be none that is private and writable.
+
+        Args:
+            folder: a part of it with entries of its own; ``""`` has the images.
+        """
         configured = os.environ.get(ENVIRONMENT_VARIABLE)
         if configured == "":
             return None
         try:
-            root = Path(configured) if configured else default_folder()
+            root = (Path(configured) if configured else default_folder()) / folder
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_private(root)
         except OSError as error:
-            _log.warning("images are not cached: %s", error)
+            _log.warning("%s are not cached: %s", folder or "images", error)
             return None
         return cls(root)
 
@@ -65,13 +69,18 @@ class ImageCache:
         except FileNotFoundError:
             return None
         except _UNREADABLE as error:
-            _log.warning("cached image %s is damaged (%s); it is built again", key, error)
+            _log.warning("cache entry %s is damaged (%s); it is made again", key, error)
             return None
         with contextlib.suppress(OSError):
             os.utime(file)
         return description, path
 
     def write(self, key: str, description: dict[str, Any], content: bytes) -> None:
+        """Store an entry, replacing one of the same key, and drop what is old."""
+        self.put(key, description, content)
+        self.prune()
+
+    def put(self, key: str, description: dict[str, Any], content: bytes) -> None:
         """Store an entry, replacing one of the same key."""
         digest = hashlib.sha256(content).hexdigest()
         path = self._data_path(digest)
@@ -79,7 +88,6 @@ class ImageCache:
         self._remember(path, digest)
         entry = {"description": description, "sha256": digest, "size": len(content)}
         self._replace(self.root / f"{key}.json", json.dumps(entry, indent=1).encode())
-        self._prune()
 
     def note(self, key: str) -> None:
         """Remember that something was done, until it was not asked for in a while."""
@@ -110,7 +118,7 @@ class ImageCache:
                     path.unlink()
         return freed
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Drop what no process has used for a while: older versions leave images behind."""
         oldest = time.time() - UNUSED_SECONDS
         used = set()

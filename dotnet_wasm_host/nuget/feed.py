@@ -28,8 +28,25 @@ class Feed(Protocol):
         """
         ...
 
-    def package(self, name: str, version: str, deadline: Deadline) -> bytes:
-        """The file of a package; ``version`` is one that :meth:`versions` named.
+    @property
+    def is_local(self) -> bool:
+        """Whether its list of versions costs nothing."""
+        ...
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether it surely has a version in its normal form, as far as that costs nothing."""
+        ...
+
+    def keep(self, name: str, version: str, content: bytes) -> None:
+        """A package turned out to be what it should be: remember it for the next time."""
+        ...
+
+    def close(self) -> None:
+        """End what is under way."""
+        ...
+
+    def package(self, name: str, version: str, deadline: Deadline) -> bytes | None:
+        """The file of a package; ``None`` if it does not have it.
 
         PackageError if it cannot be had.
         """

@@ -38,14 +38,31 @@ class FolderFeed:
         """Versions that there are files of."""
         return list(self._find(name))
 
-    def package(self, name: str, version: str, deadline: Deadline) -> bytes:
+    def package(self, name: str, version: str, deadline: Deadline) -> bytes | None:
         """Content of a file. PackageError if it cannot be read."""
-        path = self._find(name)[version]
+        path = self._find(name).get(version)
+        if path is None:
+            return None
         try:
             with path.open("rb") as file:
                 return file.read(MAX_PACKAGE_BYTES + 1)
         except OSError as error:
             raise PackageError(f"{path} cannot be read: {error.strerror or error}") from error
+
+    @property
+    def is_local(self) -> bool:
+        """A folder is."""
+        return True
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether there is a file of this version, written so."""
+        return version in self._find(name)
+
+    def keep(self, name: str, version: str, content: bytes) -> None:
+        """It is there already."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _find(self, name: str) -> dict[str, Path]:
         prefix = f"{name.lower()}."

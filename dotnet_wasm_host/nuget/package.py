@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
 from typing import TYPE_CHECKING, final
 
@@ -12,6 +10,7 @@ from dotnet_wasm_host.ecma335.metadata import identify
 from dotnet_wasm_host.nuget.nuspec import read_nuspec
 from dotnet_wasm_host.nuget.xml_text import MAX_BYTES, MalformedXml
 from dotnet_wasm_host.packages.archive import PackageFile
+from dotnet_wasm_host.packages.content_hash import content_hash
 from dotnet_wasm_host.packages.errors import PackageError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class Package:
     Attributes:
         name: its id, as it writes it.
         version: its version in NuGet's normal form, lower case.
-        content_hash: SHA-512 of the file in base64, as lock files have it.
+        content_hash: SHA-512 of the file without its signature, as lock files have it.
         dependencies: what it needs on .NET 10.
 
     Raises:
@@ -47,7 +46,7 @@ class Package:
     ) -> None:
         self.where = where
         self._rules = rules
-        self.content_hash: str = base64.b64encode(hashlib.sha512(content).digest()).decode()
+        self.content_hash: str = content_hash(content)
         try:
             self._file = PackageFile(content, where)
             nuspec = self._read_nuspec()

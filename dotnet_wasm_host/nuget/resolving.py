@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.assembly import Assembly
@@ -11,8 +13,11 @@ from dotnet_wasm_host.errors import MarshallingTypeError
 from dotnet_wasm_host.nuget.allow_list import AllowList
 from dotnet_wasm_host.nuget.base_library import BaseLibrary
 from dotnet_wasm_host.nuget.catalog import Catalog
+from dotnet_wasm_host.nuget.config import is_config, read_config
 from dotnet_wasm_host.nuget.deadline import Deadline
 from dotnet_wasm_host.nuget.folder_feed import FolderFeed
+from dotnet_wasm_host.nuget.lock_file import LockFile
+from dotnet_wasm_host.nuget.locking import check_requests, locked_packages
 from dotnet_wasm_host.nuget.resolver import Resolver
 from dotnet_wasm_host.nuget.rules import PackageRules
 from dotnet_wasm_host.nuget.source import PackageSource
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
+    from dotnet_wasm_host.nuget.feed import Feed
     from dotnet_wasm_host.nuget.package import Package
     from dotnet_wasm_host.packages.references import PackageReference
 
@@ -67,18 +73,19 @@ class PackageOptions:
 
     package_sources: PackageSources = ()
     allow_packages: Iterable[str] | None = None
+    lock_file: str | os.PathLike[str] | None = None
+    offline: bool = False
 
     def resolver(
         self, deadline: Deadline, progress: Callable[[str], object] | None = None
     ) -> Callable[[Sequence[PackageReference]], PackageLibraries] | None:
         """What finds packages; ``None`` without sources."""
-        sources = read_sources(self.package_sources)
-        if not sources:
+        work = _Resolution(self, deadline, progress)
+        if not work.sources:
             return None
-        allowed = AllowList(self.allow_packages)
 
         def resolve(wanted: Sequence[PackageReference]) -> PackageLibraries:
-            found = _resolve(wanted, sources, allowed, deadline, progress)
+            found = work.run(wanted)
             return PackageLibraries(found.references, found.libraries)
 
         return resolve
@@ -89,6 +96,8 @@ def resolve_packages(
     package_sources: PackageSources,
     *,
     allow_packages: Iterable[str] | None = None,
+    lock_file: str | os.PathLike[str] | None = None,
+    offline: bool = False,
     timeout: float | None = None,
 ) -> ResolvedPackages:
     """Find NuGet packages and all that they depend on.
@@ -99,24 +108,32 @@ def resolve_packages(
     Args:
         packages: ``"Newtonsoft.Json@13.0.3"``; ``"Name@[1.0,2.0)"`` and ``"Name@1.*"`` are
             ranges as NuGet writes them; ``"Name"`` is the newest version.
-        package_sources: folders of ``.nupkg`` files.
+        package_sources: folders of ``.nupkg`` files; addresses of feeds of NuGet's version 3,
+            ``"https://.../index.json"`` (extra ``http``); a ``NuGet.Config``; a
+            :class:`PackageSource`; or a list of these, asked in their order.
         allow_packages: ids that may be used, dependencies included: ``"Name"``, ``"Name@range"``,
             ``"Prefix.*"``; ``None`` for all.
+        lock_file: a file in the format of NuGet's ``packages.lock.json``. If it is there, exactly
+            its packages are used, and each must have its hash; if not, it is written.
+        offline: ask no feed over a network; folders and what was fetched before remain.
         timeout: seconds it may take.
 
     Raises:
-        PackageError: a package is not there, damaged, not allowed, or cannot run here.
+        PackageError: a package is not there, damaged, not allowed, not the one that was locked,
+            or cannot run here.
+        ExtraNotInstalled: a source has an address and the extra ``http`` is missing.
         InvocationTimeout: it took longer than ``timeout``.
         MarshallingError: an argument is not what it should be.
     """
-    sources = read_sources(package_sources)
+    options = PackageOptions(package_sources, allow_packages, lock_file, offline)
+    work = _Resolution(options, Deadline(timeout))
     wanted = parse_packages(packages)
-    if not sources and wanted:
+    if not work.sources and wanted:
         raise PackageError(
             f"package {wanted[0].name} is wanted and no source of packages was given; give "
             "package_sources, for example a folder of .nupkg files"
         )
-    return _resolve(wanted, sources, AllowList(allow_packages), Deadline(timeout))
+    return work.run(wanted)
 
 
 def read_sources(given: PackageSources) -> tuple[PackageSource, ...]:
@@ -125,31 +142,74 @@ def read_sources(given: PackageSources) -> tuple[PackageSource, ...]:
         given = (given,)
     if not hasattr(given, "__iter__"):
         raise MarshallingTypeError(
-            f"package_sources is a folder, a PackageSource or a list of these, not {given!r}"
+            "package_sources is a folder, the address of a feed, a NuGet.Config, a PackageSource "
+            f"or a list of these, not {given!r}"
         )
-    return tuple(item if isinstance(item, PackageSource) else PackageSource(item) for item in given)
+    found: list[PackageSource] = []
+    for item in given:
+        if isinstance(item, PackageSource):
+            found.append(item)
+        elif is_config(item):
+            found += read_config(Path(item))
+        else:
+            found.append(PackageSource(item))
+    return tuple(found)
 
 
-def _resolve(
-    wanted: Sequence[PackageReference],
-    sources: Sequence[PackageSource],
-    allowed: AllowList,
-    deadline: Deadline,
-    progress: Callable[[str], object] | None = None,
-) -> ResolvedPackages:
-    if not wanted:
-        return ResolvedPackages({}, {}, {})
-    with PackageRules(deadline, progress=progress) as rules:
-        allowed.check(rules)
-        catalog = Catalog([FolderFeed(source) for source in sources], rules, allowed, deadline)
-        base_library = BaseLibrary(rules)
-        graph = Resolver(catalog, rules, base_library).resolve(wanted)
-        packages = graph.packages.values()
-        return ResolvedPackages(
-            _merged(packages, base_library, "libraries"),
-            _merged(packages, base_library, "references"),
-            {package.name: package.version for package in packages},
-        )
+@final
+class _Resolution:
+    """Options that were checked."""
+
+    def __init__(
+        self,
+        options: PackageOptions,
+        deadline: Deadline,
+        progress: Callable[[str], object] | None = None,
+    ) -> None:
+        self.sources = read_sources(options.package_sources)
+        self._allowed = AllowList(options.allow_packages)
+        self._lock_file = None if options.lock_file is None else LockFile(options.lock_file)
+        self._offline = options.offline
+        self._deadline = deadline
+        self._progress = progress
+
+    def run(self, wanted: Sequence[PackageReference]) -> ResolvedPackages:
+        """All packages for these."""
+        if not wanted:
+            return ResolvedPackages({}, {}, {})
+        locked = self._lock_file.read() if self._lock_file is not None else None
+        with (
+            PackageRules(self._deadline, progress=self._progress) as rules,
+            ExitStack() as opened,
+        ):
+            self._allowed.check(rules)
+            feeds = [self._open(source) for source in self.sources]
+            for feed in feeds:
+                opened.callback(feed.close)
+            base_library = BaseLibrary(rules)
+            catalog = Catalog(feeds, rules, self._allowed, self._deadline, locked)
+            graph = Resolver(catalog, rules, base_library).resolve(wanted)
+            packages = graph.packages.values()
+            found = ResolvedPackages(
+                _merged(packages, base_library, "libraries"),
+                _merged(packages, base_library, "references"),
+                {package.name: package.version for package in packages},
+            )
+            if self._lock_file is not None:
+                fresh = locked_packages(graph, rules)
+                if locked is None:
+                    self._lock_file.write(fresh)
+                else:
+                    check_requests(fresh, locked, self._lock_file)
+        return found
+
+    def _open(self, source: PackageSource) -> Feed:
+        if not source.is_http:
+            return FolderFeed(source)
+        # Most feeds are folders, and httpx is in an extra.
+        from dotnet_wasm_host.nuget.http_feed import HttpFeed
+
+        return HttpFeed(source, offline=self._offline)
 
 
 def _merged(packages: Iterable[Package], base_library: BaseLibrary, kind: str) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ NuGet.Versioning and NuGet.Frameworks.
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import cache
 from typing import TYPE_CHECKING, final
@@ -27,6 +28,8 @@ __all__ = ["PackageRules"]
 
 _FUNCTION = "packages"
 _NUMBER = struct.Struct("<i")
+#: A range in its normal form that includes its lower bound.
+_LEAST = re.compile(r"\[([0-9A-Za-z.+-]+), ")
 _WARM_UP = (
     (b"F", ("net45", "netstandard1.3", "netstandard2.0", "net8.0", "portable-net45+win8")),
     (b"F", ("net472",)),
@@ -95,6 +98,14 @@ class PackageRules:
     def range(self, text: str) -> str | None:
         """A range in its normal form; ``None`` if it is none."""
         return self._ask(b"R", _encode(text)).decode() or None
+
+    def exact(self, wanted: str) -> str | None:
+        """The version that satisfies a range better than any other, if there is such a one.
+
+        That is the lower bound of a range that includes it and does not float.
+        """
+        found = _LEAST.match(self.range(wanted) or "")
+        return self.version(found[1]) if found else None
 
     def _ask_number(self, question: bytes, *fields: bytes | int) -> int:
         answer: tuple[int] = _NUMBER.unpack(self._ask(question, *fields))

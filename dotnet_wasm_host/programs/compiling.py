@@ -14,6 +14,7 @@ from dotnet_wasm_host.runtime.source_compiler import CompiledSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from os import PathLike
 
     from typing_extensions import Unpack
 
@@ -32,6 +33,8 @@ def compile_csharp(
     packages: Iterable[str] = (),
     package_sources: PackageSources = (),
     allow_packages: Iterable[str] | None = None,
+    lock_file: str | PathLike[str] | None = None,
+    offline: bool = False,
     optimize: bool = True,
     nullable: bool = True,
     implicit_usings: bool = True,
@@ -60,6 +63,8 @@ def compile_csharp(
             :func:`resolve_packages`.
         package_sources: where packages may come from, see :func:`resolve_packages`.
         allow_packages: ids of packages that may be used, dependencies included; ``None`` for all.
+        lock_file: versions and hashes of packages, see :func:`resolve_packages`.
+        offline: ask no feed over a network.
         optimize: release code; otherwise debug code, with the symbol ``DEBUG``.
         nullable: enable nullable reference types.
         implicit_usings: the usings of an SDK project for the console, and ``MinimalRuntime``.
@@ -91,7 +96,13 @@ def compile_csharp(
     )
     started = time.monotonic()
     if wanted := parse_packages(packages):
-        resolver = package_resolver(package_sources, allow_packages=allow_packages, timeout=timeout)
+        resolver = package_resolver(
+            package_sources,
+            allow_packages=allow_packages,
+            lock_file=lock_file,
+            offline=offline,
+            timeout=timeout,
+        )
         found = find_packages(wanted, resolver).references
         references = [*{**found, **read_references(references)}.values()]
     left = None if timeout is None else max(timeout - (time.monotonic() - started), 1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     from dotnet_wasm_host.nuget.resolving import PackageSources
@@ -17,6 +18,8 @@ def package_resolver(
     package_sources: PackageSources,
     *,
     allow_packages: Iterable[str] | None = None,
+    lock_file: str | os.PathLike[str] | None = None,
+    offline: bool = False,
     timeout: float | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> PackageResolver | None:
@@ -28,5 +31,5 @@ def package_resolver(
     from dotnet_wasm_host.nuget.deadline import Deadline
     from dotnet_wasm_host.nuget.resolving import PackageOptions
 
-    options = PackageOptions(package_sources, allow_packages)
+    options = PackageOptions(package_sources, allow_packages, lock_file, offline)
     return options.resolver(Deadline(timeout), progress)

@@ -66,6 +66,8 @@ def run_csharp(
     packages: Iterable[str] = (),
     package_sources: PackageSources = (),
     allow_packages: Iterable[str] | None = None,
+    lock_file: str | PathLike[str] | None = None,
+    offline: bool = False,
     timeout: float | None = None,
     check: bool = False,
     host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
@@ -96,6 +98,8 @@ def run_csharp(
         package_sources: where packages may come from, see :func:`resolve_packages`; nothing is
             fetched from anywhere else.
         allow_packages: ids of packages that may be used, dependencies included; ``None`` for all.
+        lock_file: versions and hashes of packages, see :func:`resolve_packages`.
+        offline: ask no feed over a network.
         timeout: seconds for finding packages, compiling and running together.
         check: raise :class:`ProgramFailed` if the exit code is not 0.
         host_functions: what the program may call, as for :class:`~dotnet_wasm_host.Runtime`.
@@ -120,25 +124,28 @@ def run_csharp(
         references,
         timeout=timeout,
         packages=parse_packages(packages),
-        resolver=package_resolver(package_sources, allow_packages=allow_packages, timeout=timeout),
+        resolver=package_resolver(
+            package_sources,
+            allow_packages=allow_packages,
+            lock_file=lock_file,
+            offline=offline,
+            timeout=timeout,
+        ),
     )
     if timeout is not None:
         # A program that compiled gets its chance, however short.
         left = max(timeout - (time.monotonic() - started), 1e-3)
         limits = replace(limits, timeout=left)
     stdout, stderr = io.BytesIO(), io.BytesIO()
-    wasi = wasi if wasi is not None else WasiOptions()
     completed = run_program(
         given,
         arguments,
         limits=limits,
         wasi=replace(
-            wasi,
-            args=(*wasi.args, *arguments),
+            _with(wasi or WasiOptions(), arguments, files or {}),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
-            files={**wasi.files, **(files or {})},
         ),
         host_functions=host_functions,
         http=http,
@@ -148,6 +155,10 @@ def run_csharp(
     if check:
         completed.check_returncode()
     return completed
+
+
+def _with(wasi: WasiOptions, args: tuple[str, ...], files: Mapping[str, bytes]) -> WasiOptions:
+    return replace(wasi, args=(*wasi.args, *args), files={**wasi.files, **files})
 
 
 def run_program(
