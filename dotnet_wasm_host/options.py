@@ -202,6 +202,12 @@ class CompileOptions(TypedDict, total=False):
     checked: bool
     warnings_as_errors: bool
     timeout: float | None
+    packages: Iterable[str]
+    #: What ``resolve_packages`` takes.
+    package_sources: Any
+    allow_packages: Iterable[str] | None
+    lock_file: str | PathLike[str] | None
+    offline: bool
 
 
 #: Where guest output goes: a binary stream, Python's own streams, log records, or nowhere.

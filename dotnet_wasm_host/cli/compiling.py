@@ -9,6 +9,15 @@ import typer
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.cli.console import progress
+from dotnet_wasm_host.cli.package_options import (
+    AllowPackages,
+    LockFile,
+    Offline,
+    Packages,
+    PackageSources,
+    read_packages,
+)
+from dotnet_wasm_host.programs.program import read_references
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 
 __all__ = ["compile_sources", "contract"]
@@ -26,6 +35,11 @@ def compile_sources(
         list[Path] | None,
         typer.Option("--reference", "-r", help="A DLL, folder or .nupkg; repeatable."),
     ] = None,
+    package: Packages = None,
+    package_source: PackageSources = None,
+    allow_package: AllowPackages = None,
+    lock_file: LockFile = None,
+    offline: Offline = False,
     debug: Annotated[bool, typer.Option("--debug", help="Compile without optimisation.")] = False,
 ) -> None:
     """Compile C# 12 sources into one assembly. Diagnostics go to stderr."""
@@ -35,10 +49,11 @@ def compile_sources(
             sources[str(file)] = file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise typer.BadParameter(f"{file} cannot be read as UTF-8 text: {error}") from error
+    found = read_packages(package, package_source, allow_package, lock_file, offline)
     assembly = CSharpCompiler.load(progress=progress).compile(
         sources,
         assembly_name=name or files[0].stem,
-        references=reference or [],
+        references=[*{**found.references, **read_references(reference or [])}.values()],
         options=CompilerOptions(optimize=not debug),
     )
     for diagnostic in assembly.diagnostics:

@@ -16,6 +16,7 @@ from dotnet_wasm_host.errors import (
     EngineUnavailable,
     InvocationError,
 )
+from dotnet_wasm_host.packages.errors import PackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ __all__ = [
 
 EXIT_CODES = (
     "Exit codes: 0 success; 1 the function failed (exception, trap, exit, timeout, limit); "
-    "2 wrong usage; 3 C# did not compile; 4 the assembly could not be loaded; "
+    "2 wrong usage; 3 C# did not compile; 4 the assembly or a package could not be loaded; "
     "5 the runtime's artifacts or engine are missing or damaged. "
     "'run' passes a program's own exit code on, and ends with 120 more than these when the "
     "program or function did not get to run."
@@ -77,7 +78,7 @@ def report_error(error: DotnetHostError) -> int:
     typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
     if isinstance(error, InvocationError):
         _print_trace(error)
-    if isinstance(error, AssemblyLoadError):
+    if isinstance(error, (AssemblyLoadError, PackageError)):
         return 4
     if isinstance(error, (ArtifactError, EngineUnavailable)):
         return 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.nuget.package_cache import FOLDER as PACKAGES
 from dotnet_wasm_host.roslyn import CSharpCompiler
 
 __all__ = ["app"]
@@ -48,7 +50,10 @@ def build() -> None:
 
 @app.command()
 def clear() -> None:
-    """Delete the cache. Running processes keep what they have mapped."""
-    cache = ImageCache.locate()
-    freed = cache.clear() if cache else 0
+    """Delete the cache, packages included. Running processes keep what they have mapped."""
+    caches = [ImageCache.locate(), ImageCache.locate(PACKAGES)]
+    freed = sum(cache.clear() for cache in caches if cache)
+    if packages := caches[1]:
+        with suppress(OSError):
+            packages.root.rmdir()
     typer.echo(f"{freed / 1e6:.1f} MB freed")

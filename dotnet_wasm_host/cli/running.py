@@ -16,9 +16,18 @@ from dotnet_wasm_host.cli.function_files import (
     Handler,
     read_file,
 )
+from dotnet_wasm_host.cli.package_options import (
+    AllowPackages,
+    LockFile,
+    Offline,
+    Packages,
+    PackageSources,
+)
 from dotnet_wasm_host.errors import InvocationError
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.options import Limits, WasiOptions
+from dotnet_wasm_host.packages.references import parse_packages
+from dotnet_wasm_host.programs.packages import package_resolver
 from dotnet_wasm_host.programs.program import read_program
 from dotnet_wasm_host.programs.running import run_program
 from dotnet_wasm_host.roslyn import CSharpCompiler
@@ -97,6 +106,11 @@ def run(
         Path | None, typer.Option(help="Payload from a file; '-' for standard input.")
     ] = None,
     dependency: Dependencies = None,
+    package: Packages = None,
+    package_source: PackageSources = None,
+    allow_package: AllowPackages = None,
+    lock_file: LockFile = None,
+    offline: Offline = False,
     handler: Handler = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, help="Seconds the call may take.")
@@ -118,7 +132,20 @@ def run(
         _say(verbose, f"{file}: a function published with its own .NET")
         _run_published(file, handler, call)
         return
-    given = read_program(file, dependency or [], output="detect", progress=progress)
+    given = read_program(
+        file,
+        dependency or [],
+        output="detect",
+        progress=progress,
+        packages=parse_packages(package or []),
+        resolver=package_resolver(
+            package_source or [],
+            allow_packages=allow_package,
+            lock_file=lock_file,
+            offline=offline,
+            progress=progress,
+        ),
+    )
     RuntimeImage.load(progress=progress)
     if given.has_entry_point and handler is None:
         _say(verbose, f"{file}: the program {given.assembly.name}")

@@ -105,9 +105,12 @@ def compile_csharp(
         )
         found = find_packages(wanted, resolver).references
         references = [*{**found, **read_references(references)}.values()]
-    left = None if timeout is None else max(timeout - (time.monotonic() - started), 1e-3)
     return CSharpCompiler.load().compile(
-        source, assembly_name=assembly_name, references=references, options=options, timeout=left
+        source,
+        assembly_name=assembly_name,
+        references=references,
+        options=options,
+        timeout=_left(timeout, started),
     )
 
 
@@ -117,9 +120,31 @@ def compile_function(
     references: DependencySource = (),
     **options: Unpack[CompileOptions],
 ) -> CompiledSource:
-    """Compile a function, and read what it is to be loaded with: its references."""
-    given = tuple(read_references(references).values())
-    return CompiledSource(compile_csharp(source, references=given, **options), given)
+    """Compile a function, and read what it is to be loaded with: references and packages."""
+    started = time.monotonic()
+    timeout = options.pop("timeout", None)
+    given = read_references(references)
+    wanted = parse_packages(options.pop("packages", ()))
+    resolver = package_resolver(
+        options.pop("package_sources", ()),
+        allow_packages=options.pop("allow_packages", None),
+        lock_file=options.pop("lock_file", None),
+        offline=options.pop("offline", False),
+        timeout=timeout,
+    )
+    found = find_packages(wanted, resolver)
+    options["timeout"] = _left(timeout, started)
+    assembly = compile_csharp(
+        source,
+        references=[*{**found.references, **given}.values()],
+        **options,
+    )
+    return CompiledSource(assembly, tuple({**found.libraries, **given}.values()))
+
+
+def _left(timeout: float | None, started: float) -> float | None:
+    """What is left of a time, at least a moment: the compiler says then that it is over."""
+    return None if timeout is None else max(timeout - (time.monotonic() - started), 1e-3)
 
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:

@@ -214,7 +214,7 @@ class Runtime(Uncopyable):
                 the same for the same source.
             handler_type: full name of the handler, if there are several.
             references: assemblies that the source uses. They are loaded with the function.
-            options: of ``compile_csharp``.
+            options: of ``compile_csharp``. Packages are loaded with the function.
 
         Raises:
             CompilationError: the source has errors; what is loaded stays.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dotnet_wasm_host as dwh
+from tests.nuget.made import put
 
 GREET = """
 using System; using System.Text;
@@ -174,6 +175,42 @@ def test_what_is_not_csharp_is_said(command: Command) -> None:
     done = command("run", command.write("g.cs", GREET), "--", "argument")
     assert done.returncode == 122
     assert b"takes no arguments" in done.stderr
+
+
+def test_commands_take_packages(command: Command, tmp_path: Path) -> None:
+    library = dwh.compile_csharp(
+        "public static class Top { public static int V => 6; }", assembly_name="Top"
+    )
+    put(tmp_path / "feed", "Top", "1.0.0", {"lib/net8.0/Top.dll": library.data})
+    app = command.write("app.cs", "#:package Top@1.*\nConsole.Write(Top.V);")
+    sources = ("--package-source", "feed")
+    done = command("run", app, *sources, "--lock-file", "lock.json")
+    assert (done.returncode, done.stdout) == (0, b"6"), done.stderr
+    assert (tmp_path / "lock.json").is_file()
+    put(tmp_path / "feed", "Top", "1.0.0", {"changed": b""})
+    done = command("run", app, *sources, "--lock-file", "lock.json", "--offline")
+    assert done.returncode == 124
+    assert b"not what the lock file says" in done.stderr
+    done = command("run", app, *sources, "--allow-package", "Other.*")
+    assert done.returncode == 124
+    assert b"app.cs(1) wants package Top, which is not among the allowed" in done.stderr
+    done = command("run", app)
+    assert done.returncode == 123
+    assert b"--package-source" in done.stderr
+
+
+def test_compile_takes_packages(command: Command, tmp_path: Path) -> None:
+    library = dwh.compile_csharp(
+        "public static class Top { public static int V => 6; }", assembly_name="Top"
+    )
+    put(tmp_path / "feed", "Top", "1.0.0", {"lib/net8.0/Top.dll": library.data})
+    source = command.write("f.cs", "public class F { public int V => Top.V; }")
+    done = command("compile", source, "-p", "Top@1.0", "-s", "feed")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "f.dll").is_file()
+    done = command("compile", source, "-p", "Nope", "-s", "feed")
+    assert done.returncode == 4
+    assert b"packages= wants package Nope" in done.stderr
 
 
 def test_run_takes_published_folders_and_says_what_it_found(command: Command) -> None:

@@ -52,6 +52,23 @@ def test_a_function_is_compiled_with_packages_and_loaded_with_them(
     assert dwh.compile_csharp(HANDLER, references=found).data == assembly.data
 
 
+def test_a_function_is_loaded_with_its_packages(
+    runtime: dwh.Runtime, feed: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "lock.json"
+    function = runtime.load_csharp(
+        HANDLER, packages=["Top@1.0"], package_sources=feed, lock_file=lock, timeout=60
+    )
+    assert function(b"") == b"\x06"
+    assert lock.is_file()
+    with pytest.raises(dwh.PackageError, match="not among the allowed"):
+        runtime.load_csharp(
+            HANDLER, packages=["Top@1.0"], package_sources=feed, allow_packages=["Leaf"]
+        )
+    with pytest.raises(dwh.InvocationTimeout):
+        runtime.load_csharp(HANDLER, packages=["Top"], package_sources=feed, timeout=1e-9)
+
+
 def test_what_is_given_is_used_instead_of_what_a_package_has(
     feed: Path, libraries: Callable[..., bytes]
 ) -> None:
