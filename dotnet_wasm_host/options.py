@@ -398,6 +398,8 @@ class JitStats:
         pending: methods that have run often and wait to be compiled.
         rejected: methods that stay interpreted because they cannot be compiled.
         discarded: methods that had changed while they were compiled in the background.
+        host_work: what compiling has cost, in the units of ``Limits.host_work``; when it has cost
+            an instance as much as a call may, nothing more is compiled there.
     """
 
     methods: int = 0
@@ -405,6 +407,7 @@ class JitStats:
     pending: int = 0
     rejected: int = 0
     discarded: int = 0
+    host_work: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,10 @@ class HostWork:
         if self.spent > self._alarm:
             self._consider()
 
+    def add(self, units: int) -> None:
+        """Note work that no call waits for and that has a budget of its own, such as compiling."""
+        self._before += units
+
     def charge_items(self, count: int) -> None:
         """Announce ``count`` items of a loop."""
         self.charge(count * ITEM)

@@ -94,6 +94,7 @@ class _Batch:
         self._target = target
         self._limits = limits
         self._before_method = before_method
+        self._all_work = Work(limits.batch_work)
         self._calls = bool(target.thread_context and target.records)
         self._builder = builder = ModuleBuilder()
         builder.import_memory("env", "memory")
@@ -127,7 +128,8 @@ class _Batch:
                 continue
             self._before_method(address)
             try:
-                method = read_method(self._facts, self._words, self._limits, address, select)
+                work = self._work[address] = Work(self._limits.method_work, self._all_work)
+                method = read_method(self._facts, self._words, self._limits, address, select, work)
             except OutOfView:
                 self._reject(address, "refers to what is not in memory")
             except CannotCompile as error:
@@ -146,13 +148,11 @@ class _Batch:
     def write(self) -> None:
         """Write all functions."""
         known = self._target.callees if self._calls else {}
-        found = callable_methods(self._methods, known) if self._calls else set()
+        found = self._find_callable(known)
         for method in self._methods.values():
             for operation in method.operations:
-                if operation.at in method.calls and method.calls[operation.at] not in {
-                    *found,
-                    *known,
-                }:
+                called = method.calls.get(operation.at)
+                if called is not None and called not in found and called not in known:
                     leave_for_call(operation)
             if not self._calls:
                 leave_for_found(method)
@@ -173,6 +173,14 @@ class _Batch:
             if method.address in self._requested or method.address in found:
                 self._write_thunks(method)
 
+    def _find_callable(self, known: Mapping[int, object]) -> set[int]:
+        if not self._calls:
+            return set()
+        try:
+            return callable_methods(self._methods, known, self._all_work)
+        except CannotCompile:
+            return set()
+
     def finish(self, started: float) -> CompiledBatch:
         """The batch, for one place of the function table."""
         builder, entries = self._builder, []
@@ -192,7 +200,9 @@ class _Batch:
             operations = self._methods[address].operations
             self._exits.update(op.name for op in operations if op.kind is Kind.EXIT)
         seconds = time.perf_counter() - started
-        statistics = Statistics(len(compiled), instructions, dict(self._exits), seconds)
+        statistics = Statistics(
+            len(compiled), instructions, dict(self._exits), seconds, self._all_work.taken
+        )
         return CompiledBatch(
             builder.emit() if indices else b"", len(indices), tuple(entries),
             tuple(self._callees[address][0] for address in self._callable),
@@ -242,7 +252,7 @@ class _Batch:
         self, method: Method, entry: int, convention: Direct | Thunk, *, needed: bool = True
     ) -> _Function | None:
         """A function; none where it is not worth it."""
-        work = self._work.setdefault(method.address, Work(self._limits.method_work))
+        work = self._work[method.address]
         work.charge(len(method.operations))
         blocks = find_blocks(method.operations, entry, self._limits.method_blocks)
         stack_end = self._target.thread_context + self._facts.offsets.thread_context_stack_end
@@ -254,6 +264,8 @@ class _Batch:
         body = emitter.write_function()
         if isinstance(convention, Thunk):
             body = convention.begin() + body
+        if len(body) > self._limits.method_bytes:
+            raise CannotCompile(f"is beyond {self._limits.method_bytes} bytes of a function")
         if self._bytes + len(body) > self._limits.batch_bytes:
             raise CannotCompile(f"is beyond {self._limits.batch_bytes} bytes of a batch")
         self._bytes += len(body)

@@ -24,22 +24,29 @@ _ENDS = (*_JUMPS, Kind.RETURN, Kind.EXIT)
 
 
 class Work:
-    """Steps of analysis that a method may still take.
+    """Steps that a method, or a batch, may still take.
 
-    Code is written by whoever compiled the guest's assemblies: some graphs take the square of
-    their size, and nobody knows before.
+    Code is written by whoever compiled the guest's assemblies, or by the guest, which can write to
+    its memory: some graphs take the square of their size, and nobody knows before.
+
+    Attributes:
+        taken: steps so far.
     """
 
-    __slots__ = ("_left",)
+    __slots__ = ("_all", "_limit", "taken")
 
-    def __init__(self, steps: int) -> None:
-        self._left = steps
+    def __init__(self, limit: int, of: Work | None = None) -> None:
+        self._limit = limit
+        self._all = of
+        self.taken = 0
 
     def charge(self, steps: int) -> None:
-        """Take steps. CannotCompile if fewer are left."""
-        self._left -= steps
-        if self._left < 0:
-            raise CannotCompile("takes too long to analyse")
+        """Take steps. CannotCompile if fewer are left, here or of the whole."""
+        self.taken += steps
+        if self._all is not None:
+            self._all.charge(steps)
+        if self.taken > self._limit:
+            raise CannotCompile("takes too long to compile")
 
 
 @dataclass(slots=True)

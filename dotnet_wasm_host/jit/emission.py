@@ -55,6 +55,8 @@ __all__ = ["FunctionEmitter", "Surroundings"]
 _STACK_MARGIN = 256
 #: Everything in a frame from some place on: offsets have 16 bits.
 _REST = 1 << 16
+#: Bytes of code that are written in a step.
+_BYTES_A_STEP = 16
 #: Nested constructs of WebAssembly; Python recurses as deeply.
 _MAX_NESTING = 120
 
@@ -154,6 +156,8 @@ class FunctionEmitter:
         return code + self._reload(other for other in stale if other != slot)
 
     def _reload(self, slots: Iterable[Slot]) -> bytes:
+        slots = tuple(slots)
+        self._work.charge(len(slots))
         return b"".join(
             self._slots + load(slot.type.name.lower(), slot.offset)
             + local_set(self._first + (self._registers.number(slot) or 0))
@@ -297,6 +301,7 @@ class FunctionEmitter:
             code = self.address(offset) + i32(0) + i32(size) + MEMORY_FILL
             return code + self._reload(self._registers.stale(offset, size, operation))
         code = operation.emit(self) if operation.emit else b""
+        self._work.charge(1 + len(code) // _BYTES_A_STEP)
         for span in operation.ranges:
             if span.access in {Access.WRITE, Access.UPDATE}:
                 code += self._reload(self._registers.stale(span.offset, span.size, operation))
@@ -355,6 +360,7 @@ class FunctionEmitter:
         """Targets without a label are edges that leave: each has a block of its own."""
         assert operation.condition is not None
         leaving = [t for t in dict.fromkeys(operation.targets) if self._label(at, t) is None]
+        self._work.charge(len(operation.targets) * (1 + len(leaving) // 8))
         self._context += [("leaving", -1)] * len(leaving)
         depths = [
             leaving.index(t) if t in leaving else self._label(at, t) or 0 for t in operation.targets
@@ -370,6 +376,7 @@ class FunctionEmitter:
         """Depth of the construct to branch to, if the target is reached by a branch."""
         backward = self._dominators.number[target] <= self._dominators.number[at]
         wanted = ("loop" if backward else "block", target)
+        self._work.charge(1 + len(self._context) // 8)
         for depth, construct in enumerate(reversed(self._context)):
             if construct == wanted:
                 return depth

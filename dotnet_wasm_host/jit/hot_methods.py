@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import MemoryAccessError
+from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.interface import RECORDS_SIZE, LinkTarget
 from dotnet_wasm_host.jit.thread_context import find_thread_context
@@ -36,6 +37,9 @@ TABLE_SLOTS = 16_384
 MAX_CODE_BYTES = 16 << 20
 #: Methods that wait to be compiled; more are not noted.
 MAX_PENDING = 4_096
+#: Units of ``Limits.host_work``: for a step of the compiler (``CompilerLimits``), and for a byte
+#: of WebAssembly that the engine compiles; some microseconds of a core are 1,024.
+STEP, CODE_BYTE = ITEM, 4 * ITEM
 _ENTER = "tier_enter_jiterpreter"
 _PREPARE = "tier_prepare_jiterpreter"
 _NOP = "tier_nop_jiterpreter"
@@ -94,7 +98,7 @@ class HotMethods:
         self._pending: dict[int, None] = {}
         self._seen: set[tuple[int, int]] = set()
         self._patches: list[_Patch] = []
-        self._methods = self._code_bytes = self._rejected = self._discarded = 0
+        self._methods = self._code_bytes = self._rejected = self._discarded = self._work = 0
         self.on_noted = _nothing
         method = weakref.WeakMethod(self._note)
         host.mono.tier_up = lambda *arguments: (
@@ -104,6 +108,7 @@ class HotMethods:
     def _note(self, frame: int, _method: int, _ip: int, _index: int, start: int, _size: int) -> int:
         """The interpreter has run a method often. In the middle of a call."""
         offset = self._facts.offsets.interp_frame_imethod
+        self._host.work.charge(RECORD)
         try:
             method = self._host.memory.read_u32(frame + offset)
             if not self._stack:
@@ -121,6 +126,7 @@ class HotMethods:
         """Where the interpreter's stack begins: where its first frame has its slots."""
         memory = self._host.memory
         for _ in range(_MAX_FRAMES):
+            self._host.work.charge(ITEM)
             parent = memory.read_u32(frame + _PARENT)
             if not parent:
                 self._stack = memory.read_u32(frame + self._facts.offsets.interp_frame_stack)
@@ -131,8 +137,9 @@ class HotMethods:
     def stats(self) -> JitStats:
         """Counters since the instance was started."""
         return JitStats(
-            self._methods, self._code_bytes, len(self._pending), self._rejected, self._discarded
-        )
+            self._methods, self._code_bytes, len(self._pending), self._rejected, self._discarded,
+            self._work,
+        )  # fmt: skip
 
     def expect(self, methods: Sequence[int]) -> None:
         """Methods that ran often before the image was made, and are not told of again."""
@@ -163,15 +170,22 @@ class HotMethods:
         # The rest of a batch is for what these call.
         methods = waiting[:limit]
         self._pending = dict.fromkeys(waiting[limit:])
-        if not methods or self._code_bytes >= MAX_CODE_BYTES:
+        left = self._host.work.budget - self._work
+        if not methods or left <= 0 or self._code_bytes >= MAX_CODE_BYTES:
             return None
         memory = self._host.memory
         first = self._first_slot() + self._used_slots
         content = memory.read(0, memory.size)
+        self._charge(len(content))
         if not self._context and self._stack:
             self._context = find_thread_context(content, self._stack)
         target = LinkTarget(first, self._context, self._records, dict(self._callees))
-        return Taken(methods, content, target)
+        return Taken(methods, content, target, left // STEP)
+
+    def _charge(self, units: int) -> None:
+        """Note work that is done between calls."""
+        self._work += units
+        self._host.work.add(units)
 
     def link(self, translation: Translation) -> Linked:
         """Give methods their compiled code. No code of the guest may run.
@@ -180,6 +194,7 @@ class HotMethods:
         something else be there.
         """
         batch = translation.batch
+        self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm))
         self._rejected += len(batch.rejected)
         valid = {method for method, read in translation.read.items() if self._unchanged(read)}
         for method, address in batch.unused:

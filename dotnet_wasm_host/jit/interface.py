@@ -172,15 +172,19 @@ class CompilerLimits:
     Attributes:
         method_units: 16-bit units of code of a method.
         method_blocks: basic blocks of a method.
-        method_work: steps of analysis of a method, roughly a microsecond each.
+        method_work: steps that a method takes, roughly a microsecond each.
+        method_bytes: bytes of one function of a method.
         batch_methods: methods of one batch, those that it calls included.
+        batch_work: steps of all methods.
         batch_bytes: bytes of the module.
     """
 
     method_units: int = 8192
     method_blocks: int = 1024
     method_work: int = 1_000_000
+    method_bytes: int = 256 << 10
     batch_methods: int = 8192
+    batch_work: int = 1 << 40
     batch_bytes: int = 32 << 20
 
 
@@ -261,12 +265,14 @@ class Statistics:
         exits: how many translated places leave for the interpreter because of each opcode that
             is not translated, by its name.
         seconds: of translation.
+        work: steps that it took (``CompilerLimits.batch_work``).
     """
 
     methods: int
     instructions: int
     exits: Mapping[str, int]
     seconds: float
+    work: int = 0
 
 
 @dataclass(frozen=True, slots=True)

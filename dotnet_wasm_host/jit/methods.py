@@ -16,6 +16,7 @@ from dotnet_wasm_host.jit.selection.control import connect_finally
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from dotnet_wasm_host.jit.control_flow import Work
     from dotnet_wasm_host.jit.instructions import Instruction
     from dotnet_wasm_host.jit.interface import CompilerLimits, MintFacts
     from dotnet_wasm_host.jit.ir import Operation, Range
@@ -28,6 +29,8 @@ __all__ = ["Method", "callable_methods", "leave_for_call", "leave_for_found", "r
 #: Bytes that a return of a single value writes, whatever its type (``stackval``).
 _SINGLE = 8
 _CALL = "call"
+#: Steps for a method, and for a unit of its code.
+_READING, _DECODING = 32, 4
 #: Bytes of ``this``.
 _THIS_SIZE = 4
 #: In the word of flags of a class (class-internals.h), as it was seen.
@@ -70,16 +73,22 @@ class Method:
 
 
 def read_method(
-    facts: MintFacts, words: Words, limits: CompilerLimits, address: int, select: Select
+    facts: MintFacts,
+    words: Words,
+    limits: CompilerLimits,
+    address: int,
+    select: Select,
+    work: Work,
 ) -> Method:
     """Decode and select a method.
 
     Raises:
-        CannotCompile: it is nothing that can be compiled.
+        CannotCompile: it is nothing that can be compiled, or takes too much work.
         OutOfView: it refers to what is not in memory.
     """
     o = facts.offsets
     code, content = _code(facts, words, limits, address)
+    work.charge(_READING + _DECODING * (len(content) >> 1))
     instructions = decode(facts.opcodes, content)
     context = SelectionContext(
         facts, words, code,
@@ -87,7 +96,7 @@ def read_method(
         words.u32(address + o.interp_method_clause_data_offsets),
     )  # fmt: skip
     operations = [select(context, instruction) for instruction in instructions]
-    connect_finally(code, operations)
+    connect_finally(code, operations, work.charge)
     calls = {
         op.at: context.item(op.operands[2]) for op in operations if op.name == _CALL and op.emit
     }
@@ -158,11 +167,12 @@ def leave_for_call(operation: Operation) -> None:
     operation.uses = operation.defs = operation.ranges = ()
 
 
-def callable_methods(methods: Mapping[int, Method], known: Iterable[int]) -> set[int]:
+def callable_methods(methods: Mapping[int, Method], known: Iterable[int], work: Work) -> set[int]:
     """Methods that compiled code may call directly: the most that call only one another.
 
     Each begins with an entry instruction, through which the interpreter comes back into it, and
-    returns on some way without an instruction that is not translated.
+    returns on some way without an instruction that is not translated. CannotCompile where it takes
+    too much work to find them.
     """
     found = {address for address, method in methods.items() if method.starts_with_entry}
     known = set(known)
@@ -170,13 +180,14 @@ def callable_methods(methods: Mapping[int, Method], known: Iterable[int]) -> set
     while changed:
         changed = False
         for address in sorted(found):
-            if not _returns(methods[address], found | known):
+            work.charge(1 + len(methods[address].operations))
+            if not _returns(methods[address], found, known):
                 found.discard(address)
                 changed = True
     return found
 
 
-def _returns(method: Method, callees: set[int]) -> bool:
+def _returns(method: Method, found: set[int], known: set[int]) -> bool:
     """Whether a return is reached from the start without an exit."""
     following = {a.at: b.at for a, b in zip(method.operations, method.operations[1:], strict=False)}
     by_place = {op.at: op for op in method.operations}
@@ -189,7 +200,10 @@ def _returns(method: Method, callees: set[int]) -> bool:
         seen.add(at)
         if op.kind is Kind.RETURN:
             return True
-        if op.kind is Kind.EXIT or (at in method.calls and method.calls[at] not in callees):
+        if op.kind is Kind.EXIT:
+            continue
+        called = method.calls.get(at)
+        if called is not None and called not in found and called not in known:
             continue
         pending += op.targets
         if op.kind not in {Kind.JUMP, Kind.SWITCH} and at in following:

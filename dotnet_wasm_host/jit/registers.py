@@ -96,6 +96,7 @@ class Registers:
         Those that are read after the operation before they are written again, or all without one.
         """
         live = -1 if after is None else self._live.get(after.at, -1)
+        self._work.charge(1 + min(size >> 2, len(self._touching)) // 8)
         touched = self._overlapping(offset, size)
         return [self.chosen[n] for n in _bits(touched & live)]
 

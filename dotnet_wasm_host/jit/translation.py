@@ -6,7 +6,7 @@ replaced or closed meanwhile goes at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.jit.compiler import compile_batch
@@ -34,11 +34,13 @@ class Taken:
         methods: addresses.
         memory: a copy of linear memory.
         target: where the code will be.
+        work: steps that it may take (``CompilerLimits.batch_work``).
     """
 
     methods: Sequence[int]
     memory: bytes
     target: LinkTarget
+    work: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def translate(
         ValueError: the engine refuses the module, which is a defect of the compiler.
     """
     view = RecordingView(MemoryCopy(taken.memory))
+    limits = replace(limits, batch_work=min(limits.batch_work, taken.work))
     batch = compile_batch(
         facts, view, taken.target, taken.methods, limits, before_method=view.begin
     )

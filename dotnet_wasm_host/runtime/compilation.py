@@ -34,9 +34,11 @@ _log = logging.getLogger("dotnet_wasm_host.jit")
 #: Seconds between the first method that is noted and the batch that it is in.
 _GATHER = 0.05
 #: Batches in the background are small: other threads wait while Python translates.
-_BACKGROUND_LIMITS = CompilerLimits(batch_methods=64)
+_BACKGROUND_LIMITS = CompilerLimits(
+    method_work=200_000, batch_methods=96, batch_work=2_000_000, batch_bytes=2 << 20
+)
 #: Methods of a batch that were noted; the others are called by these.
-_BATCH = 24
+_BATCH = 32
 
 
 @final

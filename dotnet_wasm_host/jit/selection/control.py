@@ -23,7 +23,7 @@ from dotnet_wasm_host.wasm.assembly import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.jit.instructions import Instruction
     from dotnet_wasm_host.jit.ir import Emit, Emitter
@@ -176,15 +176,23 @@ def _end_finally(context: SelectionContext, it: Instruction) -> Operation | None
     return Operation(it.at, it.name, Kind.SWITCH, ranges=ranges, operands=(clause,), leaves=True)
 
 
-def connect_finally(code: int, operations: list[Operation]) -> None:
+def connect_finally(
+    code: int, operations: list[Operation], charge: Callable[[int], object]
+) -> None:
     """Give each end of a ``finally`` the places that its handler was called from.
 
-    An exception in flight leaves for the interpreter. ``code`` is the address of the method.
+    An exception in flight leaves for the interpreter.
+
+    Args:
+        code: address of the method.
+        operations: of it.
+        charge: told how many steps are about to be taken.
     """
     calls = [op for op in operations if op.name.startswith("call_handler") and op.targets]
     for op in operations:
         if op.name != "endfinally" or op.kind is not Kind.SWITCH:
             continue
+        charge(1 + 4 * len(calls))
         back = tuple(
             dict.fromkeys(call.operands[1] for call in calls if call.operands[0] == op.operands[0])
         )
