@@ -87,7 +87,8 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.completed import CompletedProgram, ProgramFailed
     from dotnet_wasm_host.programs.running import run_csharp
     from dotnet_wasm_host.standalone.building import build_wasm
-    from dotnet_wasm_host.typed.module import CSharpModule, csharp
+    from dotnet_wasm_host.typed.module import CSharpModule
+    from dotnet_wasm_host.typed.sources import csharp
 
 __version__ = "0.1.0"
 
@@ -183,7 +184,7 @@ _LAZY = {
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",
     "CSharpModule": "dotnet_wasm_host.typed.module",
-    "csharp": "dotnet_wasm_host.typed.module",
+    "csharp": "dotnet_wasm_host.typed.sources",
 }
 
 

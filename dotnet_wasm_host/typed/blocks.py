@@ -32,6 +32,8 @@ def block_writer(code: str) -> Callable[[Any], tuple[int, bytes | memoryview]]:
     """
     size = struct.calcsize("<" + code)
     pack = struct.pack
+    # The usual name of the item type, where it has the usual bytes.
+    plain = code if _LITTLE and struct.calcsize(code) == size else ""
 
     def block(values: Any) -> tuple[int, bytes | memoryview]:  # noqa: ANN401 - that is asked
         kind = type(values)
@@ -42,6 +44,8 @@ def block_writer(code: str) -> Callable[[Any], tuple[int, bytes | memoryview]]:
         if values is None:
             return -1, b""
         view = memoryview(values)
+        if view.format == plain and view.ndim == 1 and view.contiguous:
+            return view.nbytes // size, view
         if view.ndim != 1 or not _same(view.format, view.itemsize, code):
             raise TypeError("a buffer of something else")
         if not _LITTLE and size > 1:

@@ -18,6 +18,7 @@ from dotnet_wasm_host.typed.shapes import (
     Tuple,
     Wide,
 )
+from dotnet_wasm_host.typed.signatures import Passing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +30,7 @@ __all__ = ["dispatcher_source"]
 #: ``Writer.Only``: the largest result that has an array for all calls.
 _SMALL = 16
 _LIST = "global::System.Collections.Generic.List"
-_HEAD = """#nullable disable
+_SYNCHRONOUS = """#nullable disable
 using MinimalRuntime.Typed;
 public sealed class Dispatcher : global::MinimalRuntime.IFunctionHandler {
 readonly Writer w = new();
@@ -37,15 +38,27 @@ public byte[] Execute(global::System.ReadOnlySpan<byte> input) {
 var r = new Reader(input);
 switch (r.Get<int>()) {
 """
+# Calls that wait are in each other's way with one writer, and their results with one array.
+_ASYNCHRONOUS = """#nullable disable
+using MinimalRuntime.Typed;
+public sealed class Dispatcher : global::MinimalRuntime.IAsyncFunctionHandler {
+public global::System.Threading.Tasks.ValueTask<byte[]> ExecuteAsync(
+global::System.ReadOnlyMemory<byte> input, global::System.Threading.CancellationToken token) {
+var r = new Reader(input.Span);
+var w = new Writer();
+switch (r.Get<int>()) {
+"""
 
 
 def dispatcher_source(functions: Iterable[Function]) -> str:
     """C# with a handler that calls the functions by their index."""
-    generator = _Generator()
+    functions = list(functions)
+    waits = any(function.is_async for function in functions)
+    generator = _Generator(waits=waits)
     cases = [f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions)]
     return "".join(
         (
-            _HEAD,
+            _ASYNCHRONOUS if waits else _SYNCHRONOUS,
             *cases,
             "default: throw new global::System.MissingMethodException();\n}\n}\n",
             *generator.helpers,
@@ -54,35 +67,70 @@ def dispatcher_source(functions: Iterable[Function]) -> str:
     )
 
 
+def _is_small(shape: Fixed) -> bool:
+    return shape.size <= _SMALL and "w.Put(" in shape.write
+
+
 @final
 class _Generator:
     """Writes calls, and a static method for each shape that is more than an expression."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool) -> None:
         self.helpers: list[str] = []
+        self._waits = waits
+        self._awaits = 0
         self._readers: dict[int, str] = {}
         self._writers: dict[int, str] = {}
         self._kept: list[Shape] = []
 
     def call(self, function: Function) -> str:
         """The body of a case."""
-        lines = [
-            f"var a{n} = {self.read(argument.shape)};\n"
-            for n, argument in enumerate(function.arguments)
-        ]
-        given = ", ".join(f"a{n}" for n in range(len(function.arguments)))
-        call = f"{function.csharp}({given})"
-        result = function.result
+        lines, given = [], []
+        for number, argument in enumerate(function.arguments):
+            name = f"a{number}"
+            if argument.passing is Passing.CANCELLATION:
+                given.append("token" if self._waits else "default")
+                continue
+            given.append(f"{argument.passing.value}{name}")
+            if argument.is_given:
+                lines.append(f"var {name} = {self.read(argument.shape)};\n")
+            else:
+                lines.append(f"{argument.shape.csharp} {name};\n")
         lines.append("r.End();\n")
-        if result is None:
-            lines.append(f"{call};\nreturn global::System.Array.Empty<byte>();\n")
-        elif isinstance(result, Fixed) and result.size <= _SMALL and "w.Put(" in result.write:
-            value = result.write.removeprefix("w.Put(")[:-1].format("v")
-            lines.append(f"var v = {call};\nreturn w.Only({value});\n")
+        call = f"{function.csharp}({', '.join(given)})"
+        if function.is_async:
+            lines.append(f"return {self._awaiting(function)}(w, {call});\n")
         else:
-            lines.append(f"var v = {call};\nw.Begin();\n{self.write(result, 'v')}\n")
-            lines.append("return w.End();\n")
+            lines += self._answering(function, call)
         return "".join(lines)
+
+    def _answering(self, function: Function, call: str) -> list[str]:
+        """Call, write the result and what came back in arguments."""
+        result = function.result
+        outs = [(a.shape, f"a{n}") for n, a in enumerate(function.arguments) if a.is_returned]
+        if isinstance(result, Fixed) and not outs and not self._waits and _is_small(result):
+            value = result.write.removeprefix("w.Put(")[:-1].format("v")
+            return [f"var v = {call};\nreturn w.Only({value});\n"]
+        lines = [f"{call};\n" if result is None else f"var v = {call};\n", "w.Begin();\n"]
+        values = [*([] if result is None else [(result, "v")]), *outs]
+        lines += [f"{self.write(shape, value)}\n" for shape, value in values]
+        lines.append("return new(w.End());\n" if self._waits else "return w.End();\n")
+        return lines
+
+    def _awaiting(self, function: Function) -> str:
+        """The method that awaits a task and writes its result."""
+        name = f"Await{self._awaits}"
+        self._awaits += 1
+        tasks, result = "global::System.Threading.Tasks.", function.result
+        task = function.task if result is None else f"{function.task}<{result.csharp}>"
+        body = "await task;\n"
+        if result is not None:
+            body = f"var v = await task;\n{self.write(result, 'v')}\n"
+        self.helpers.append(
+            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, {tasks}{task} task) {{\n"
+            f"{body}return w.End();\n}}\n"
+        )
+        return name
 
     # ---------------------------------------------------------------- reading
 

@@ -19,7 +19,7 @@ from dotnet_wasm_host.typed.unpacking import Unpacker
 from dotnet_wasm_host.typed.values import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import FunctionType
 
     from dotnet_wasm_host.typed.signatures import Argument, Function, Refused
@@ -33,6 +33,7 @@ class FunctionMaker:
 
     Args:
         invoke: takes the id and a payload, gives what the dispatcher answers.
+        wait: the same, awaitable.
         function_id: the dispatcher's.
         enums: what expressions of enums call.
         bases: base class by name, of the assembly's exceptions.
@@ -42,6 +43,7 @@ class FunctionMaker:
     def __init__(
         self,
         invoke: Callable[[str, bytes], bytes],
+        wait: Callable[[str, bytes], Awaitable[bytes]],
         function_id: str,
         enums: Iterable[tuple[str, Any]],
         bases: Mapping[str, str],
@@ -56,6 +58,7 @@ class FunctionMaker:
             "dumps": _dumps,
             "loads": json.loads,
             "invoke": invoke,
+            "wait": wait,
             "function_id": function_id,
             "failed": lambda error, method: typed_error(error, method, bases),
             "malformed": _malformed,
@@ -71,26 +74,28 @@ class FunctionMaker:
 
     def make(self, index: int, function: Function, documentation: str = "") -> Callable[..., Any]:
         """The Python function for the method that the dispatcher calls by ``index``."""
-        arguments = function.arguments
+        arguments = function.given
         parameters = [f"arg_{n}" for n in range(len(arguments))]
         shapes = [argument.shape for argument in arguments]
         again = f"again_{index}"
         self._names[again] = self._again(index, function)
         packing, payload = self._packer.pack(index, zip(parameters, shapes, strict=True))
-        lines = [f"def call({', '.join(parameters)}):", "    try:"]
+        head, call = ("async def", "await wait") if function.is_async else ("def", "invoke")
+        lines = [f"{head} call({', '.join(parameters)}):", "    try:"]
         lines += [f"        {line}" for line in (*packing, f"payload = {payload}")]
         lines += [
             "    except Exception as error:",
             f"        payload = {again}(error{''.join(', ' + p for p in parameters)})",
-            "    try: d = invoke(function_id, payload)",
+            f"    try: d = {call}(function_id, payload)",
             f"    except InvocationError as error: thrown = failed(error, {function.name!r})",
             "    else:",
             "        try:",
         ]
-        if function.result is None:
+        answer = function.answer
+        if answer is None:
             reading, value = ["if d: raise ValueError('it has a result')"], "None"
         else:
-            reading, value = self._unpacker.unpack(function.result)
+            reading, value = self._unpacker.unpack(answer)
         lines += [f"            {line}" for line in (*reading, f"return {value}")]
         lines += [
             "        except Exception as error:",
@@ -98,13 +103,16 @@ class FunctionMaker:
             "    raise thrown",
         ]
         defaults = tuple(a.default[0] for a in arguments if a.default)
-        call = self._compile("\n".join(lines), "call", arguments, defaults)
-        call.__name__, call.__module__ = function.name, self._module
-        call.__qualname__ = f"{function.owner.name}.{function.name}"
-        call.__doc__ = documentation or None
-        call.__annotations__ = {a.name: a.shape.python for a in arguments}
-        call.__annotations__["return"] = function.result.python if function.result else None
-        return call
+        made = self._compile("\n".join(lines), "call", arguments, defaults)
+        made.__name__, made.__module__ = function.name, self._module
+        made.__qualname__ = f"{function.owner.name}.{function.name}"
+        made.__doc__ = documentation or None
+        made.__annotations__ = {
+            a.name: a.shape.python | None if a.default == (None,) else a.shape.python
+            for a in arguments
+        }
+        made.__annotations__["return"] = answer.python if answer else None
+        return made
 
     def _compile(
         self, source: str, name: str, arguments: Iterable[Argument], defaults: tuple[Any, ...]
@@ -131,11 +139,11 @@ class FunctionMaker:
             nonlocal pack
             usual = [
                 canonical(argument.shape, value, f"{function.name}(): parameter {argument.name!r}")
-                for argument, value in zip(function.arguments, values, strict=True)
+                for argument, value in zip(function.given, values, strict=True)
             ]
             if pack is None:
                 parameters = [f"arg_{n}" for n in range(len(values))]
-                shapes = [argument.shape for argument in function.arguments]
+                shapes = [argument.shape for argument in function.given]
                 lines, payload = packer.pack(index, zip(parameters, shapes, strict=True))
                 body = [f"    {line}" for line in (*lines, f"return {payload}")]
                 source = "\n".join((f"def pack({', '.join(parameters)}):", *body))

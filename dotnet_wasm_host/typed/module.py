@@ -1,7 +1,8 @@
-"""``csharp``: C# as an object of Python."""
+"""A module of C#: what is compiled or loaded, as an object of Python."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 import itertools
@@ -9,28 +10,28 @@ import weakref
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.assembly import Assembly, MalformedImage, read_dependencies
+from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.pool.pool import RuntimePool
-from dotnet_wasm_host.programs.directives import read_files
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.typed.building import ShapeBuilder, Unsupported
 from dotnet_wasm_host.typed.dispatcher import dispatcher_source
 from dotnet_wasm_host.typed.functions import FunctionMaker, refuse
-from dotnet_wasm_host.typed.metadata import TypeDefinition, TypeReader
+from dotnet_wasm_host.typed.metadata import TypeReader
+from dotnet_wasm_host.typed.overloads import overloaded
 from dotnet_wasm_host.typed.signatures import Function, Refused, read_functions
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from typing_extensions import Self
 
-    from dotnet_wasm_host.assembly import DependencySource
-    from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions
+    from dotnet_wasm_host.typed.documentation import Documentation
+    from dotnet_wasm_host.typed.metadata import TypeDefinition
 
-__all__ = ["CSharpModule", "csharp"]
+__all__ = ["CSharpModule", "Description", "check_host", "make_module"]
 
 #: The class that the compiler puts around members without one; ``MemberSource.ClassName``.
 _MEMBERS = "Functions"
@@ -38,46 +39,9 @@ _SUPPORT = "MinimalRuntime.Typed"
 _numbers = itertools.count(1)
 
 
-def csharp(
-    source: str | Mapping[str, str],
-    *,
-    runtime: Runtime | RuntimePool | None = None,
-    references: DependencySource = (),
-    limits: Limits | None = None,
-    wasi: WasiOptions | None = None,
-    host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
-    http: HttpPolicy | None = None,
-    timeout: float | None = None,
-) -> CSharpModule:
-    """Compile C# and call its methods with values.
-
-    >>> import dotnet_wasm_host as dwh
-    >>> add = dwh.csharp("public static int Add(int a, int b) => a + b;")
-    >>> add(1, 2)
-    3
-
-    Public static methods are attributes of what comes back; if there is exactly one, it can be
-    called itself. Methods need no class around them. ``docs/typed.md`` says which types of C#
-    are which of Python.
-
-    Args:
-        source: one file's text, or file names with their texts.
-        runtime: where it runs; without one the module has a runtime of its own, which ends with
-            it.
-        references: assemblies it uses: a file, a folder, a ``.nupkg``, or a list of these and of
-            assemblies as values.
-        limits: of a runtime of its own, as for :class:`~dotnet_wasm_host.Runtime`.
-        wasi: likewise.
-        host_functions: likewise.
-        http: likewise.
-        timeout: seconds the compilation may take.
-
-    Raises:
-        CompilationError: the source has errors.
-        MarshallingError: no method can be called, or an argument is not what it should be.
-    """
-    given = {"limits": limits, "wasi": wasi, "host_functions": host_functions, "http": http}
-    given = {name: value for name, value in given.items() if value is not None}
+def check_host(runtime: Runtime | RuntimePool | None, own: dict[str, Any]) -> dict[str, Any]:
+    """Options of a runtime of its own; MarshallingTypeError if there are both."""
+    given = {name: value for name, value in own.items() if value is not None}
     if runtime is not None and given:
         raise MarshallingTypeError(
             f"expected either a runtime or {', '.join(given)}, found both; give these to the "
@@ -87,15 +51,24 @@ def csharp(
         raise MarshallingTypeError(
             f"runtime is a Runtime or a RuntimePool, not {type(runtime).__name__}"
         )
-    compiler = CSharpCompiler.load()
-    library = _read_references(references)
-    files = read_files(source, CompilerOptions(members=True, documentation=True))
-    request = compiler.request(
-        files.texts, references=list(library.values()), options=files.options
-    )
-    answer = compiler.answer(request, timeout=timeout)
-    assembly = Assembly(request.assembly_name, answer.image, answer.diagnostics)
-    description = _Description(assembly, library)
+    return given
+
+
+def make_module(
+    description: Description,
+    runtime: Runtime | RuntimePool | None,
+    own: dict[str, Any],
+    *,
+    timeout: float | None = None,
+) -> CSharpModule:
+    """Load an assembly with a dispatcher for its methods.
+
+    Args:
+        description: what can be called.
+        runtime: where; ``None`` for a runtime of its own.
+        own: options of that.
+        timeout: seconds the compilation of the dispatcher may take.
+    """
     functions = [f for f in description.functions if isinstance(f, Function)]
     if not functions:
         refused = [f for f in description.functions if isinstance(f, Refused)]
@@ -104,16 +77,17 @@ def csharp(
             if refused
             else "expected a public static method, found none; write 'public static' before it"
         )
+    assembly = description.assembly
     support = Assembly(_SUPPORT, ArtifactStore.locate().read(f"guest/{_SUPPORT}.dll"))
-    dependencies: list[Assembly | bytes] = [assembly, support, *library.values()]
-    dispatcher = compiler.compile(
+    dependencies: list[Assembly | bytes] = [assembly, support, *description.library.values()]
+    dispatcher = CSharpCompiler.load().compile(
         {"Dispatcher.g.cs": dispatcher_source(functions)},
         assembly_name=f"Typed_{hashlib.sha256(assembly.data).hexdigest()[:12]}",
         references=dependencies,
         options=CompilerOptions(implicit_usings=False, pdb=False),
         timeout=timeout,
     )
-    host = runtime if runtime is not None else Runtime(**given)  # type: ignore[arg-type]
+    host = runtime if runtime is not None else _make_host(functions, own)
     function_id = f"{assembly.name}-{next(_numbers)}"
     try:
         host.load_assembly(function_id, dispatcher, dependencies=dependencies)
@@ -124,8 +98,15 @@ def csharp(
         raise
 
 
+def _make_host(functions: Iterable[Function], given: dict[str, Any]) -> Runtime | RuntimePool:
+    """A runtime of its own; to await takes a pool, of one place so that statics are one."""
+    if any(function.is_async for function in functions):
+        return RuntimePool(size=1, **given)
+    return Runtime(**given)
+
+
 class CSharpModule(Uncopyable):
-    """Methods of C# as functions of Python; made by :func:`csharp`.
+    """Methods of C# as functions of Python; made by :func:`~dotnet_wasm_host.csharp`.
 
     Public static methods are its attributes, and so are the classes that stand for records and
     enums, and static classes with methods of theirs. If there is exactly one method, the module
@@ -191,16 +172,24 @@ class CSharpType:
         return f"<C# class {self.__name__}>"
 
 
-class _Description:
+class Description:
     """What of an assembly can be called from Python."""
 
-    def __init__(self, assembly: Assembly, library: Mapping[str, bytes]) -> None:
-        self.assembly = assembly
-        self.module = assembly.name
+    def __init__(
+        self, assembly: Assembly, library: Mapping[str, bytes], documentation: Documentation
+    ) -> None:
+        self.assembly: Assembly = assembly
+        self.library: Mapping[str, bytes] = library
+        self.documentation: Documentation = documentation
+        self.module: str = assembly.name
         reader = TypeReader(assembly.data)
-        self.shapes = ShapeBuilder([reader, *map(TypeReader, library.values())], self.module)
-        self.types = [t for t in reader.types.values() if t.is_visible and not t.generic_count]
-        self.functions = [
+        self.shapes: ShapeBuilder = ShapeBuilder(
+            [reader, *map(TypeReader, library.values())], self.module
+        )
+        self.types: list[TypeDefinition] = [
+            t for t in reader.types.values() if t.is_visible and not t.generic_count
+        ]
+        self.functions: list[Function | Refused] = [
             function
             for of in self.types
             if not of.is_enum
@@ -208,7 +197,11 @@ class _Description:
         ]
         for of in self.types:
             self._name(of)
-        self.bases = {_runtime_name(t.full_name): _base(t) for t in reader.types.values()}
+        for of, cls in self.shapes.classes.items():
+            cls.__doc__ = documentation.of_type(of.path) or cls.__doc__
+        self.bases: dict[str, str] = {
+            _runtime_name(t.full_name): _base(t) for t in reader.types.values()
+        }
 
     def _name(self, of: TypeDefinition) -> None:
         """Make the class of a record or enum, which a user may want without a method."""
@@ -230,16 +223,17 @@ def _runtime_name(name: str) -> str:
 
 
 def _assemble(
-    description: _Description, host: Runtime | RuntimePool, function_id: str, *, owned: bool
+    description: Description, host: Runtime | RuntimePool, function_id: str, *, owned: bool
 ) -> CSharpModule:
     maker = FunctionMaker(
         host.invoke,
+        _waiting(host),
         function_id,
         description.shapes.enum_names(),
         description.bases,
         description.module,
     )
-    made = _make_functions(description.functions, maker, description.module)
+    made = _make_functions(description, maker)
     callables = [call for named in made.values() for call in named.values()]
     cls: type[CSharpModule] = CSharpModule
     if len(callables) == 1:
@@ -255,19 +249,43 @@ def _assemble(
     return module
 
 
+def _waiting(host: Runtime | RuntimePool) -> Callable[[str, bytes], Awaitable[bytes]]:
+    """``invoke`` for those who await it."""
+    if isinstance(host, RuntimePool):
+        return host.invoke_async
+
+    async def wait(function_id: str, payload: bytes) -> bytes:
+        return await asyncio.to_thread(host.invoke, function_id, payload)
+
+    return wait
+
+
 def _make_functions(
-    functions: Iterable[Function | Refused], maker: FunctionMaker, module: str
+    description: Description, maker: FunctionMaker
 ) -> dict[TypeDefinition, dict[str, Callable[..., Any]]]:
-    made: dict[TypeDefinition, dict[str, Callable[..., Any]]] = {}
+    named: dict[TypeDefinition, dict[str, list[tuple[Function, Callable[..., Any]]]]] = {}
+    refused: dict[TypeDefinition, dict[str, Callable[..., Any]]] = {}
     index = 0
-    for function in functions:
-        named = made.setdefault(function.owner, {})
-        if isinstance(function, Function):
-            call = maker.make(index, function)
-            index += 1
-        else:
-            call = refuse(function, module)
-        named.setdefault(function.name, call)
+    for function in description.functions:
+        if isinstance(function, Refused):
+            call = refuse(function, description.module)
+            refused.setdefault(function.owner, {}).setdefault(function.name, call)
+            continue
+        names = [argument.csharp_name for argument in function.arguments]
+        text = description.documentation.of_method(function.owner.path, function.name, names)
+        entry = (function, maker.make(index, function, text))
+        named.setdefault(function.owner, {}).setdefault(function.name, []).append(entry)
+        index += 1
+    made: dict[TypeDefinition, dict[str, Callable[..., Any]]] = {
+        of: {
+            name: entries[0][1] if len(entries) == 1 else overloaded(entries)
+            for name, entries in functions.items()
+        }
+        for of, functions in named.items()
+    }
+    for of, calls in refused.items():
+        for name, call in calls.items():
+            made.setdefault(of, {}).setdefault(name, call)
     return made
 
 
@@ -307,12 +325,3 @@ def _end(host: Runtime | RuntimePool, function_id: str, owned: bool) -> None:  #
         host.close()
     elif not host.closed:
         host.unload_assembly(function_id)
-
-
-def _read_references(references: DependencySource) -> dict[str, bytes]:
-    try:
-        return read_dependencies(references)
-    except MalformedImage as error:
-        raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
-    except OSError as error:
-        raise MarshallingError(f"a reference cannot be read: {error}") from error

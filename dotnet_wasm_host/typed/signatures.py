@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-from dotnet_wasm_host.ecma335.signatures import VOID
+from dotnet_wasm_host.ecma335.signatures import BYREF, INSTANCE, VOID
 from dotnet_wasm_host.typed.building import Unsupported, csharp_name, is_identifier
 from dotnet_wasm_host.typed.classes import python_names
+from dotnet_wasm_host.typed.metadata import HAS_DEFAULT, IN, OUT
+from dotnet_wasm_host.typed.shapes import (
+    Blob,
+    Block,
+    Fixed,
+    Json,
+    Kind,
+    Mapping,
+    Optional,
+    Record,
+    Sequence,
+    Shape,
+    Text,
+    Tuple,
+    alias,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dotnet_wasm_host.typed.building import ShapeBuilder
-    from dotnet_wasm_host.typed.metadata import Method, TypeDefinition
-    from dotnet_wasm_host.typed.shapes import Shape
+    from dotnet_wasm_host.typed.metadata import Method, Parameter, TypeDefinition
 
-__all__ = ["Argument", "Function", "Refused", "read_functions"]
+__all__ = ["Argument", "Function", "Passing", "Refused", "read_functions"]
+
+_TOKEN = ("T", "System.Threading.CancellationToken")
+_TASKS = {
+    f"System.Threading.Tasks.{name}{arity}": name
+    for name in ("Task", "ValueTask")
+    for arity in ("", "`1")
+}
+
+
+class Passing(Enum):
+    """How an argument goes to C# and back."""
+
+    VALUE = ""
+    REF = "ref "
+    OUT = "out "
+    #: The call's ``CancellationToken``, which Python does not give.
+    CANCELLATION = "cancellation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +61,26 @@ class Argument:
 
     Attributes:
         name: Python's name; ``csharp_name`` is C#'s.
-        shape: what it takes.
+        shape: what it takes; ``None`` for a token.
+        passing: how it goes there.
         default: a value in a tuple, or ``()`` if it must be given.
     """
 
     name: str
     csharp_name: str
     shape: Shape
+    passing: Passing = Passing.VALUE
     default: tuple[Any, ...] = ()
+
+    @property
+    def is_given(self) -> bool:
+        """Python gives it."""
+        return self.passing in {Passing.VALUE, Passing.REF}
+
+    @property
+    def is_returned(self) -> bool:
+        """Python gets it back."""
+        return self.passing in {Passing.REF, Passing.OUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +91,35 @@ class Function:
         owner: the type that has it.
         name: its name.
         arguments: what it takes.
-        result: what it gives; ``None`` for ``void``.
+        result: what it returns; ``None`` for ``void``.
+        task: ``Task`` or ``ValueTask`` if it returns one of that, else ``""``.
     """
 
     owner: TypeDefinition
     name: str
     arguments: tuple[Argument, ...]
     result: Shape | None
+    task: str = ""
+
+    @property
+    def is_async(self) -> bool:
+        """Python awaits it."""
+        return bool(self.task)
+
+    @property
+    def given(self) -> tuple[Argument, ...]:
+        """What Python gives."""
+        return tuple(argument for argument in self.arguments if argument.is_given)
+
+    @property
+    def answer(self) -> Shape | None:
+        """What Python gets: the result, and what ``ref`` and ``out`` have become."""
+        shapes = [] if self.result is None else [self.result]
+        shapes += [argument.shape for argument in self.arguments if argument.is_returned]
+        if len(shapes) <= 1:
+            return shapes[0] if shapes else None
+        python = alias(tuple, *(shape.python for shape in shapes))
+        return Tuple("", python, tuple(shapes), (), "")
 
     @property
     def csharp(self) -> str:
@@ -84,17 +154,103 @@ def _function(of: TypeDefinition, method: Method, shapes: ShapeBuilder) -> Funct
         raise Unsupported(
             "generic methods are not supported; write a method for the types that you need"
         )
+    names = python_names(p.name for p in method.parameters)
     arguments = []
-    for parameter, name in zip(
-        method.parameters, python_names(p.name for p in method.parameters), strict=True
-    ):
+    for parameter, name in zip(method.parameters, names, strict=True):
         try:
-            shape = shapes.build(parameter.type)
+            arguments.append(_argument(parameter, name, shapes))
         except Unsupported as reason:
             raise Unsupported(f"parameter {parameter.name!r}: {reason}") from None
-        arguments.append(Argument(name, parameter.name, shape))
+    result, task = _awaited(method.result)
+    if task and any(argument.is_returned for argument in arguments):
+        raise Unsupported("a method that returns a task has no 'ref' and 'out'")
     try:
-        result = None if method.result == VOID else shapes.build(method.result)
+        shape = None if result == VOID else shapes.build(result)
     except Unsupported as reason:
         raise Unsupported(f"its result: {reason}") from None
-    return Function(of, method.name, tuple(arguments), result)
+    if task and any(_is_span(argument.shape) for argument in arguments):
+        raise Unsupported("a method that returns a task takes no spans; use ReadOnlyMemory")
+    return Function(of, method.name, _with_defaults(arguments), shape, task)
+
+
+def _argument(parameter: Parameter, name: str, shapes: ShapeBuilder) -> Argument:
+    type_, passing = parameter.type, Passing.VALUE
+    if type_ == _TOKEN:
+        return Argument(name, parameter.name, Text("", str), Passing.CANCELLATION)
+    if isinstance(type_, tuple) and type_[0] == BYREF:
+        type_ = type_[1]
+        if not parameter.flags & IN:
+            passing = Passing.OUT if parameter.flags & OUT else Passing.REF
+    shape = shapes.build(type_)
+    if passing is not Passing.VALUE and _is_span(shape):
+        raise Unsupported("spans are not passed by reference")
+    default = ()
+    if parameter.flags & HAS_DEFAULT and passing is Passing.VALUE:
+        constant = parameter.default[0] if parameter.default else None
+        default = _default(shape, constant)
+    return Argument(name, parameter.name, shape, passing, default)
+
+
+def _awaited(type_: Any) -> tuple[Any, str]:  # noqa: ANN401 - as the reader has it
+    """What a method's result is when it was awaited, and the kind of task that it is before."""
+    if isinstance(type_, tuple):
+        if type_[0] == "T" and type_[1] in _TASKS:
+            return VOID, _TASKS[type_[1]]
+        if type_[0] == INSTANCE and type_[1][1] in _TASKS:
+            return type_[2], _TASKS[type_[1][1]]
+    return type_, ""
+
+
+def _is_span(shape: Shape) -> bool:
+    return isinstance(shape, (Blob, Block)) and "Span<" in shape.csharp
+
+
+def _with_defaults(arguments: list[Argument]) -> tuple[Argument, ...]:
+    """Only the last parameters can have defaults in Python."""
+    given = [argument for argument in arguments if argument.is_given]
+    last = len(given)
+    while last and given[last - 1].default:
+        last -= 1
+    required = {id(argument) for argument in given[:last]}
+    return tuple(replace(a, default=()) if id(a) in required else a for a in arguments)
+
+
+def _default(shape: Shape, constant: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of any type
+    """The constant as Python has it, or what ``default`` is; ``()`` if Python has none."""
+    if constant is None:
+        return _nothing(shape)
+    if isinstance(shape, Optional):
+        return _default(shape.value, constant)
+    if isinstance(shape, Fixed) and shape.kind is Kind.ENUM:
+        try:
+            return (shape.python(constant),)
+        except ValueError:
+            return (constant,)
+    return (constant,)
+
+
+def _nothing(shape: Shape) -> tuple[Any, ...]:
+    """``default`` of C#."""
+    if isinstance(shape, Fixed):
+        return _ZEROS.get(shape.kind, ())
+    if isinstance(shape, Record):
+        return (None,) if shape.is_class else ()
+    is_null = isinstance(shape, (Text, Blob, Block, Json, Sequence, Mapping, Optional))
+    return (None,) if is_null else ()
+
+
+#: What a value type is that nobody has given a value.
+_ZEROS: dict[Kind, tuple[Any, ...]] = {
+    Kind.BOOL: (False,),
+    Kind.INTEGER: (0,),
+    Kind.FLOAT: (0.0,),
+    Kind.CHAR: ("\0",),
+    Kind.ENUM: (0,),
+    Kind.DECIMAL: (Decimal(0),),
+    Kind.UUID: (UUID(int=0),),
+    Kind.DATETIME: (dt.datetime(1, 1, 1),),  # noqa: DTZ001 - as .NET has it
+    Kind.MOMENT: (dt.datetime(1, 1, 1, tzinfo=dt.timezone.utc),),
+    Kind.DATE: (dt.date.min,),
+    Kind.TIME: (dt.time.min,),
+    Kind.DURATION: (dt.timedelta(0),),
+}

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.assembly import Assembly
+from dotnet_wasm_host.typed.documentation import Documentation
 from dotnet_wasm_host.typed.functions import FunctionMaker
-from dotnet_wasm_host.typed.module import _Description
+from dotnet_wasm_host.typed.module import Description
 from dotnet_wasm_host.typed.signatures import Function
 
 if TYPE_CHECKING:
@@ -216,10 +217,10 @@ def test_aware_times_are_the_same_moment(m: Any, value: dt.datetime) -> None:
 @pytest.fixture(scope="module")
 def liar(m: Any) -> Callable[[str, bytes], Any]:
     """Calls an echo whose guest answers with the given bytes."""
-    description = _Description(m.assembly, {})
+    description = Description(m.assembly, {}, Documentation())
     answers: list[bytes] = []
     maker = FunctionMaker(
-        lambda _, __: answers[-1], "liar", description.shapes.enum_names(), {}, "liar"
+        lambda _, __: answers[-1], nobody, "liar", description.shapes.enum_names(), {}, "liar"
     )
     calls = {
         function.name: maker.make(index, function)
@@ -233,6 +234,10 @@ def liar(m: Any) -> Callable[[str, bytes], Any]:
         return calls[name_of(type_)](good(type_))
 
     return answer
+
+
+async def nobody(_: str, __: bytes) -> bytes:
+    raise AssertionError
 
 
 def good(type_: str) -> Any:
