@@ -13,13 +13,16 @@ import sys
 from ctypes import byref, c_size_t, c_void_p
 from typing import TYPE_CHECKING, Any
 
+from dotnet_wasm_host.errors import LimitExceeded
+
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from types import CodeType, FrameType
 
 __all__ = [
-    "ThreadLocal", "allocate_lock", "any_thread_is_in", "current_thread", "is_below",
-    "stack_bounds", "stack_size", "start_thread",
+    "ThreadLocal", "allocate_lock", "any_thread_is_in", "can_start_threads", "current_thread",
+    "is_below", "no_thread", "stack_bounds", "stack_size", "start", "start_thread",
 ]  # fmt: skip
 
 #: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere.
@@ -84,6 +87,51 @@ def _windows() -> int:
     kernel = ctypes.CDLL("kernel32")
     kernel.GetCurrentThreadStackLimits(byref(low), byref(high))
     return high.value - low.value
+
+
+def no_thread(name: str, error: RuntimeError) -> LimitExceeded:
+    """What to raise where a thread cannot be started."""
+    return LimitExceeded(
+        f"expected room for one more thread, {name!r}, found none ({error}); raise the limit of "
+        "processes and threads (ulimit -u, pids.max)"
+    )
+
+
+def start(thread: threading.Thread) -> None:
+    """Start a thread. LimitExceeded if the process can have no more."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise no_thread(thread.name, error) from error
+
+
+def can_start_threads(count: int) -> bool:
+    """Whether the process may have so many more threads at once (``ulimit -u``, ``pids.max``).
+
+    Nobody can tell but by starting them. They end before this returns, or right after.
+    """
+    gate = allocate_lock()
+    gate.acquire()
+    ends = []
+    try:
+        for _ in range(count):
+            end = allocate_lock()
+            end.acquire()
+
+            def wait(end: _thread.LockType = end) -> None:
+                with gate:
+                    pass
+                end.release()
+
+            start_thread(wait, ())
+            ends.append(end)
+    except RuntimeError:
+        return False
+    finally:
+        gate.release()
+        for end in ends:
+            end.acquire()
+    return True
 
 
 def any_thread_is_in(*functions: Callable[..., object] | CodeType) -> bool:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 from weakref import WeakSet
 
 from dotnet_wasm_host.engines.process import descriptor_limit
-from dotnet_wasm_host.errors import ExtraNotInstalled, HttpPolicyError
+from dotnet_wasm_host.engines.threads import start
+from dotnet_wasm_host.errors import ExtraNotInstalled, HttpPolicyError, LimitExceeded
 
 if TYPE_CHECKING:
     import ssl
@@ -93,11 +94,17 @@ class HttpAccess:
                 work.close()
                 raise HttpPolicyError("the runtime is closed, and its HTTP with it")
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="dotnet_wasm_host http", daemon=True
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=_serve, args=(loop,), name="dotnet_wasm_host http", daemon=True
                 )
-                self._thread.start()
+                try:
+                    start(thread)
+                except LimitExceeded:
+                    work.close()
+                    loop.close()
+                    raise
+                self._loop, self._thread = loop, thread
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def hold(self, count: int, held: int) -> None:

@@ -7,6 +7,7 @@ import threading
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, final
 
+from dotnet_wasm_host.engines.threads import start
 from dotnet_wasm_host.errors import LimitExceeded, MarshallingTypeError
 from dotnet_wasm_host.memory import buffer_of
 
@@ -127,20 +128,21 @@ class HostFunctions:
 
         with self._lock:
             if self._own_loop is None:
-                loop = self._own_loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=_run_loop, args=(loop,), name="dotnet_wasm_host loop", daemon=True
-                ).start()
+                loop = asyncio.new_event_loop()
+                start(
+                    threading.Thread(
+                        target=_run_loop, args=(loop,), name="dotnet_wasm_host loop", daemon=True
+                    )
+                )
+                self._own_loop = loop
             return self._own_loop
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._threads is None:
-                from concurrent.futures import (
-                    ThreadPoolExecutor,
-                )
+                from dotnet_wasm_host.engines.thread_pool import ThreadPool
 
-                self._threads = ThreadPoolExecutor(_THREADS, "dotnet_wasm_host function")
+                self._threads = ThreadPool(_THREADS, "dotnet_wasm_host function")
             return self._threads
 
 

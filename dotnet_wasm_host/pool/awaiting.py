@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.engines.thread_pool import ThreadPool
+from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.pool.begun import BegunCall
 from dotnet_wasm_host.pool.slots import FairSlots, Ticket
 from dotnet_wasm_host.runtime.cancellation import Cancellation
@@ -50,7 +51,7 @@ class AwaitedCalls:
         self._slots = slots
         self._calls = calls
         self._functions = functions
-        self._threads = ThreadPoolExecutor(size, "dotnet_wasm_host pool", thread_start)
+        self._threads = ThreadPool(size, "dotnet_wasm_host pool", thread_start)
 
     async def invoke(
         self,
@@ -88,7 +89,12 @@ class AwaitedCalls:
         self._threads.shutdown()
 
     def _start(self, call: _AwaitedCall) -> None:
-        self._threads.submit(self._serve, call)
+        try:
+            self._threads.submit(self._serve, call)
+        except LimitExceeded as error:
+            call.settle(None, error)
+            # Not here: whoever has the place next would fail here, too, and the one after that.
+            call.later(self._slots.release)
 
     def _serve(self, call: _AwaitedCall) -> None:
         """Run a call, then those that were waiting for its place, in a thread of the pool."""
@@ -152,6 +158,11 @@ class _AwaitedCall(Ticket):
 
     def grant(self) -> None:
         self._start(self)
+
+    def later(self, action: Callable[[_AwaitedCall], object]) -> None:
+        """Do something with this call on the event loop."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(action, self)
 
     def refuse(self, error: BaseException) -> None:
         self.settle(None, error)

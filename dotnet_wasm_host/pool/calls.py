@@ -7,7 +7,12 @@ from concurrent.futures import wait
 from threading import get_ident
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import FunctionNotLoaded, FunctionSuspended, RuntimeClosed
+from dotnet_wasm_host.errors import (
+    FunctionNotLoaded,
+    FunctionSuspended,
+    LimitExceeded,
+    RuntimeClosed,
+)
 from dotnet_wasm_host.pool.begun import BegunCall
 
 if TYPE_CHECKING:
@@ -180,7 +185,10 @@ class Calls:
             self.pending += 1
             many = self.pending > self._max_pending
         outcome.add_done_callback(lambda ended: self._ended(deployment, ended))
-        self._instances.attend(begun.runtime)
+        try:
+            self._instances.attend(begun.runtime)
+        except LimitExceeded as error:  # no thread: nobody else would ever let it go on
+            begun.call.fail(error)
         if many:
             wait([outcome])
 

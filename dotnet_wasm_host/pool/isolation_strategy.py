@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, final
 
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.engines.thread_pool import ThreadPool
+from dotnet_wasm_host.errors import LimitExceeded, RuntimeClosed
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.pool.begun import BegunCall
@@ -227,7 +228,7 @@ class PristineInstances(IsolationStrategy):
         self._instances = instances
         self._lifetime = lifetime
         self._spares = spares
-        self._keeper = ThreadPoolExecutor(1, "dotnet_wasm_host spares")
+        self._keeper = ThreadPool(1, "dotnet_wasm_host spares")
 
     @override
     def keep(self, runtime: Runtime, function_id: str) -> Stock:
@@ -258,7 +259,8 @@ class PristineInstances(IsolationStrategy):
                 self._instances.give_up(runtime)
             else:
                 self._instances.leave_when_idle(runtime)
-            self._keeper.submit(self._refill_later, deployment)
+            with suppress(LimitExceeded):  # without a thread the next call starts its own
+                self._keeper.submit(self._refill_later, deployment)
 
     @override
     def prepare(self, deployment: Deployment) -> None:

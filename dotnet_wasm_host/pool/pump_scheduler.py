@@ -6,9 +6,12 @@ import heapq
 import logging
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.engines.thread_pool import ThreadPool
+from dotnet_wasm_host.engines.threads import start
+from dotnet_wasm_host.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +51,7 @@ class PumpScheduler:
         when_idle: Callable[[Runtime], object],
         thread_start: Callable[[], object] | None = None,
     ) -> None:
-        self._visits = ThreadPoolExecutor(threads, "dotnet_wasm_host attendant", thread_start)
+        self._visits = ThreadPool(threads, "dotnet_wasm_host attendant", thread_start)
         self._when_idle = when_idle
         self._watches: dict[Runtime, _Watch] = {}
         self._appointments: list[tuple[float, int, Runtime]] = []
@@ -61,6 +64,13 @@ class PumpScheduler:
         """Look after a runtime from now on; every notification brings a visit."""
         with self._changed:
             self._watches.setdefault(runtime, _Watch())
+            if self._clock is None and not self._closed:
+                # Now, when somebody can still be told that there is no thread for it.
+                clock = threading.Thread(
+                    target=self._keep_appointments, name="dotnet_wasm_host timer", daemon=True
+                )
+                start(clock)
+                self._clock = clock
         runtime._port.event_count.on_notify = lambda: self.visit(runtime)
 
     def forget(self, runtime: Runtime) -> None:
@@ -80,7 +90,11 @@ class PumpScheduler:
                 return
             watch.busy = True
             # Under the lock: after close() there is nobody to submit to.
-            self._visits.submit(self._attend, runtime, watch)
+            try:
+                self._visits.submit(self._attend, runtime, watch)
+            except LimitExceeded:
+                watch.busy = False
+                raise
 
     def close(self) -> None:
         """Wait for the visits that are under way and make no more."""
@@ -117,12 +131,7 @@ class PumpScheduler:
     def _make_appointment(self, at: float, runtime: Runtime) -> None:
         self._counter += 1
         heapq.heappush(self._appointments, (at, self._counter, runtime))
-        if self._clock is None:
-            self._clock = threading.Thread(
-                target=self._keep_appointments, name="dotnet_wasm_host timer", daemon=True
-            )
-            self._clock.start()
-        elif self._appointments[0][2] is runtime:
+        if self._appointments[0][2] is runtime:
             self._changed.notify()
 
     def _keep_appointments(self) -> None:

@@ -7,12 +7,13 @@ import threading
 import time
 import weakref
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.errors import DotnetHostError
+from dotnet_wasm_host.engines.threads import start
+from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
 from dotnet_wasm_host.jit.facts import load_facts
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
@@ -152,10 +153,12 @@ class Compilation:
         worker = self._worker
         if self._failed or (worker is not None and worker.is_alive()):
             return
-        self._worker = threading.Thread(
+        worker = threading.Thread(
             target=_compile_in_background, args=(weakref.ref(self),), daemon=True, name="dotnet-jit"
         )
-        self._worker.start()
+        with suppress(LimitExceeded):  # without a thread everything is interpreted
+            start(worker)
+            self._worker = worker
 
     def take(self) -> _Task | None:
         """What is to be compiled now, ``None`` if there is nothing. Without the runtime's lock."""

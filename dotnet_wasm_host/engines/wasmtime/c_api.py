@@ -156,11 +156,13 @@ _PROTOTYPES: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("wasmtime_config_epoch_interruption_set", None, (c_void_p, c_bool)),
     ("wasmtime_config_max_wasm_stack_set", None, (c_void_p, c_size_t)),
     ("wasmtime_config_memory_init_cow_set", None, (c_void_p, c_bool)),
+    ("wasmtime_config_parallel_compilation_set", None, (c_void_p, c_bool)),
     ("wasm_engine_new_with_config", c_void_p, (c_void_p,)),
     ("wasm_engine_delete", None, (c_void_p,)),
     ("wasmtime_engine_increment_epoch", None, (c_void_p,)),
     ("wasmtime_module_new", c_void_p, (c_void_p, c_char_p, c_size_t, c_void_p)),
     ("wasmtime_module_validate", c_void_p, (c_void_p, c_char_p, c_size_t)),
+    ("wasmtime_module_deserialize", c_void_p, (c_void_p, c_char_p, c_size_t, c_void_p)),
     ("wasmtime_module_deserialize_file", c_void_p, (c_void_p, c_char_p, c_void_p)),
     ("wasmtime_module_serialize", c_void_p, (c_void_p, POINTER(ByteVector))),
     ("wasmtime_module_imports", None, (c_void_p, POINTER(PointerVector))),
@@ -289,6 +291,12 @@ class Api:
         """NativeError if there is an error, which is freed."""
         if error:
             raise NativeError(self.error_message(error))
+
+    def serialized(self, module: int) -> bytes:
+        """A compiled module as bytes. NativeError."""
+        vector = ByteVector()
+        self.check(self.wasmtime_module_serialize(module, byref(vector)))
+        return self.take(vector)
 
     def error_message(self, error: int) -> str:
         """Text of an error, which is freed."""

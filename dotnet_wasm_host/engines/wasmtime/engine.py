@@ -50,7 +50,7 @@ class WasmtimeEngine:
         self._probed = False
         # wasmtime writes its version, settings and the CPU features it compiled for into the
         # head of every serialized module; a tiny module therefore identifies all of them.
-        probe = WasmtimeModule.compile(self._native, _EMPTY_MODULE).serialize()
+        probe = self._native.compile_alone(_EMPTY_MODULE)
         self.fingerprint: str = hashlib.sha256(probe).hexdigest()[:16]
         # Not this object: guests keep the native engine, and may outlive this one.
         follow_process(self._native)

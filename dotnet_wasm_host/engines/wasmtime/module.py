@@ -8,7 +8,6 @@ from ctypes import addressof, byref, c_void_p
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.wasmtime.c_api import (
-    ByteVector,
     HostCallback,
     Instance,
     NativeError,
@@ -55,7 +54,14 @@ class WasmtimeModule(Owned):
     def compile(cls, engine: NativeEngine, wasm: bytes) -> WasmtimeModule:
         """Compile a module. NativeError."""
         api, module = engine.api, c_void_p()
-        api.check(api.wasmtime_module_new(engine.pointer, wasm, len(wasm), addressof(module)))
+        if engine.has_threads():
+            error = api.wasmtime_module_new(engine.pointer, wasm, len(wasm), addressof(module))
+        else:
+            code = engine.compile_alone(wasm)
+            error = api.wasmtime_module_deserialize(
+                engine.pointer, code, len(code), addressof(module)
+            )
+        api.check(error)
         return cls(engine, module.value or 0)
 
     @classmethod
@@ -87,9 +93,7 @@ class WasmtimeModule(Owned):
 
     def serialize(self) -> bytes:
         """Bytes for the engine's ``load``; valid for the same fingerprint."""
-        api, vector = self.engine.api, ByteVector()
-        api.check(api.wasmtime_module_serialize(self.pointer, byref(vector)))
-        return api.take(vector)
+        return self.engine.api.serialized(self.pointer)
 
     def instantiate(
         self, store: Store, memory: WasmtimeMemory, failure: Callable[[Stop], BaseException]

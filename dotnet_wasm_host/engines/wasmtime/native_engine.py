@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 import weakref
+from ctypes import addressof, c_void_p
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 from dotnet_wasm_host.engines.process import wait_for_guests
+from dotnet_wasm_host.engines.threads import can_start_threads
 from dotnet_wasm_host.engines.wasmtime.active import Active
 from dotnet_wasm_host.engines.wasmtime.c_api import DeadlineCallback, Owned
 from dotnet_wasm_host.engines.wasmtime.callbacks import look_up_callback
@@ -59,6 +62,8 @@ class NativeEngine(Owned):
     __slots__ = (
         "_dependents",
         "_guests_run",
+        "_has_threads",
+        "_stack_bytes",
         "active",
         "api",
         "callbacks",
@@ -69,12 +74,9 @@ class NativeEngine(Owned):
 
     def __init__(self, api: Api, stack_bytes: int, guests_run: Callable[[], bool]) -> None:
         self.api: Api = api
-        config = api.wasm_config_new()
-        api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
-        api.wasmtime_config_max_wasm_stack_set(config, stack_bytes)
-        api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
-        pointer = api.wasm_engine_new_with_config(config)
-        super().__init__(pointer, api.wasm_engine_delete)
+        self._stack_bytes = stack_bytes
+        super().__init__(_new_engine(api, stack_bytes, parallel=True), api.wasm_engine_delete)
+        self._has_threads = False
         self.active: Active = Active(api, stack_bytes)
         self.watch: Watch = Watch(_incrementer(self))
         self.look_up: Any = DeadlineCallback(look_up_callback(api, self.active, self.watch))
@@ -86,6 +88,23 @@ class NativeEngine(Owned):
     def add(self, dependent: Dependent) -> None:
         """Tell it of forks and of the exit."""
         self._dependents.add(dependent)
+
+    def has_threads(self) -> bool:
+        """Whether wasmtime's threads for compiling are there or can be started.
+
+        It starts one for each CPU at once, and ends the process if that fails. Those that were
+        started to try may not be quite gone when it does, so there has to be room for both.
+        """
+        self._has_threads = self._has_threads or can_start_threads(2 * _compiler_threads())
+        return self._has_threads
+
+    def compile_alone(self, wasm: bytes) -> bytes:
+        """A serialized module, compiled in the calling thread. NativeError."""
+        api, module = self.api, c_void_p()
+        engine = Owned(_new_engine(api, self._stack_bytes, parallel=False), api.wasm_engine_delete)
+        api.check(api.wasmtime_module_new(engine.pointer, wasm, len(wasm), addressof(module)))
+        compiled = Owned(module.value or 0, api.wasmtime_module_delete)
+        return api.serialized(compiled.pointer)
 
     def alert(self) -> None:
         """Have guests look at their interruptions as soon as can be."""
@@ -112,6 +131,24 @@ class NativeEngine(Owned):
         for dependent in dependents:
             dependent.leave_native()
         self.leak()
+
+
+def _new_engine(api: Api, stack_bytes: int, *, parallel: bool) -> int:
+    config = api.wasm_config_new()
+    api.wasmtime_config_epoch_interruption_set(config, True)  # noqa: FBT003 - C
+    api.wasmtime_config_max_wasm_stack_set(config, stack_bytes)
+    api.wasmtime_config_memory_init_cow_set(config, True)  # noqa: FBT003 - C
+    api.wasmtime_config_parallel_compilation_set(config, parallel)
+    pointer: int = api.wasm_engine_new_with_config(config)
+    return pointer
+
+
+def _compiler_threads() -> int:
+    """How many threads wasmtime compiles in: what rayon takes by default."""
+    wanted = os.environ.get("RAYON_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    return os.cpu_count() or 1
 
 
 def _incrementer(engine: NativeEngine) -> Callable[[], object]:

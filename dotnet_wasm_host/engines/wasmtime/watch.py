@@ -6,8 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.engines.threads import allocate_lock, start_thread
-from dotnet_wasm_host.errors import LimitExceeded
+from dotnet_wasm_host.engines.threads import allocate_lock, no_thread, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,10 +70,7 @@ class Watch:
         try:
             start_thread(self._run, ())
         except RuntimeError as error:
-            raise LimitExceeded(
-                "expected room for one more thread, which watches deadlines, found none "
-                f"({error}); raise the limit of processes and threads (ulimit -u, pids.max)"
-            ) from error
+            raise no_thread("dotnet_wasm_host watch", error) from error
         self._runs = True
 
     def _ring(self) -> None:

@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from dotnet_wasm_host.errors import HttpPolicyError
+from dotnet_wasm_host.errors import HttpPolicyError, LimitExceeded
 from dotnet_wasm_host.imports.javascript.js_objects import InGuest, JsError, JsObject
 
 if TYPE_CHECKING:
@@ -266,7 +266,11 @@ class _Functions:
 
     def _start(self, controller: Controller, work: Coroutine[Any, Any, T]) -> Future[T]:
         assert self._access is not None
-        started = self._access.submit(_said(work))
+        try:
+            started = self._access.submit(_said(work))
+        except BaseException:
+            work.close()
+            raise
         controller.started.add(started)
         return started
 
@@ -281,8 +285,8 @@ def _let_go(access: HttpTenant, exchange: Exchange, started: weakref.WeakSet[Fut
     for each in list(started):
         each.cancel()
     exchange.free()
-    # If the access is closed, so is all that it carried out.
-    with suppress(HttpPolicyError):
+    # If the access is closed, so is all that it carried out; without a thread it did nothing.
+    with suppress(HttpPolicyError, LimitExceeded):
         access.submit(exchange.close())
 
 
