@@ -76,7 +76,6 @@ def _raise(_: bytes) -> bytes:
 
 FUNCTIONS: dict[str, Callable[[bytes], bytes]] = {"raise": _raise, "accept": lambda _: b""}
 LIMITS = dwh.Limits(
-    timeout=0.2,
     memory_bytes=96 << 20,
     host_work=64 << 20,
     result_bytes=1_000_000,
@@ -115,7 +114,7 @@ def test_calls(image: dwh.RuntimeImage, assembly: dwh.Assembly, handler: str, pa
     def action() -> None:
         with dwh.Runtime(image, limits=LIMITS, host_functions=FUNCTIONS) as runtime:
             runtime.load_assembly("f", assembly, handler_type=handler)
-            runtime.invoke("f", payload.encode())
+            runtime.invoke("f", payload.encode(), timeout=0.2)
 
     check(action)
 

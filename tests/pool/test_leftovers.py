@@ -72,14 +72,14 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[Host]]]:
 def test_failed_calls_leave_no_garbage(
     image: dwh.RuntimeImage, assembly: dwh.Assembly, isolation: dwh.Isolation, payload: bytes
 ) -> None:
-    limits = dwh.Limits(timeout=0.05, crash_limit=None)
+    limits = dwh.Limits(crash_limit=None)
     with dwh.RuntimePool(size=1, image=image, limits=limits, isolation=isolation) as pool:
         pool.load_assembly("f", assembly, handler_type="Dying")
 
         def fail() -> None:
             for _ in range(2):
                 with pytest.raises(dwh.DotnetHostError):
-                    pool.invoke("f", payload)
+                    pool.invoke("f", payload, timeout=0.05)
 
         fail()
         with no_garbage():
@@ -95,14 +95,14 @@ def test_awaited_calls_leave_no_garbage(
     image: dwh.RuntimeImage, assembly: dwh.Assembly, handler: str, payload: bytes
 ) -> None:
     """Neither those that fail nor one that does not."""
-    limits = dwh.Limits(timeout=0.05, cancellation_grace=0.05, crash_limit=None)
+    limits = dwh.Limits(cancellation_grace=0.05, crash_limit=None)
     with dwh.RuntimePool(size=1, image=image, limits=limits) as pool:
         pool.load_assembly("f", assembly, handler_type=handler)
 
         async def fail() -> None:
             for _ in range(2):
                 with suppress(dwh.DotnetHostError):
-                    await pool.invoke_async("f", payload)
+                    await pool.invoke_async("f", payload, timeout=0.05)
             await asyncio.sleep(0.05)  # a thread of the pool may be about to let go
 
         async def main() -> None:
@@ -128,21 +128,21 @@ def test_failed_calls_let_their_instances_go(
     *,
     awaited: bool,
 ) -> None:
-    limits = dwh.Limits(timeout=0.05, cancellation_grace=0.05, crash_limit=None)
+    limits = dwh.Limits(cancellation_grace=0.05, crash_limit=None)
     with dwh.RuntimePool(size=1, image=image, limits=limits) as pool:
         pool.load_assembly("f", assembly, handler_type=handler)
 
         async def fail() -> None:
             for _ in range(5):
                 with pytest.raises(dwh.DotnetHostError):
-                    await pool.invoke_async("f", payload)
+                    await pool.invoke_async("f", payload, timeout=0.05)
 
         if awaited:
             asyncio.run(fail())
         else:
             for _ in range(5):
                 with pytest.raises(dwh.DotnetHostError):
-                    pool.invoke("f", payload)
+                    pool.invoke("f", payload, timeout=0.05)
     # A thread of the pool may be about to let the last one go.
     until = time.monotonic() + 5
     while any(host() is not None for host in hosts) and time.monotonic() < until:
