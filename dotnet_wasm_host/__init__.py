@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.running import run_csharp
     from dotnet_wasm_host.standalone.building import build_wasm
     from dotnet_wasm_host.typed.module import CSharpModule
-    from dotnet_wasm_host.typed.sources import csharp
+    from dotnet_wasm_host.typed.sources import csharp, load
 
 __version__ = "0.1.0"
 
@@ -161,6 +161,7 @@ __all__ = [
     "compile_csharp",
     "csharp",
     "json_function",
+    "load",
     "resolve_packages",
     "run_csharp",
 ]
@@ -185,6 +186,7 @@ _LAZY = {
     "build_wasm": "dotnet_wasm_host.standalone.building",
     "CSharpModule": "dotnet_wasm_host.typed.module",
     "csharp": "dotnet_wasm_host.typed.sources",
+    "load": "dotnet_wasm_host.typed.sources",
 }
 
 

@@ -18,6 +18,7 @@ from dotnet_wasm_host.cli import (
     running,
     serving,
     sizes,
+    stubs,
 )
 from dotnet_wasm_host.cli.console import BEFORE_RUNNING, EXIT_CODES, ProgramExit, report_error
 from dotnet_wasm_host.errors import DotnetHostError
@@ -40,6 +41,7 @@ app.command(name="publish")(publishing.publish_function)
 app.command()(building.build)
 app.command()(building.inspect)
 app.command()(serving.serve)
+app.command()(stubs.stubs)
 app.command()(information.info)
 app.command()(sizes.sizes)
 app.command()(measuring.bench)

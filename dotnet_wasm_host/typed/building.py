@@ -86,6 +86,8 @@ class ShapeBuilder:
         self._by_name: dict[str, TypeDefinition] | None = None
         #: Classes by the type that they stand for.
         self.classes: dict[TypeDefinition, type] = {}
+        #: Records, likewise.
+        self.records: dict[TypeDefinition, Record] = {}
         #: Enum classes and their members by number, by shape.
         self.enums: dict[Shape, type] = {}
 
@@ -202,6 +204,7 @@ class ShapeBuilder:
         shape.recursive = _contains(shape, shape)
         cls = make_record(of.name, [(f.name, f.shape.python) for f in shape.fields], self._module)
         shape.python = self.classes[of] = cls
+        self.records[of] = shape
 
     def _fields(self, of: TypeDefinition) -> Iterator[Field]:
         members: dict[str, Property] = {}

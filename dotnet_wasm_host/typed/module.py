@@ -120,12 +120,17 @@ class CSharpModule(Uncopyable):
         self._assembly = assembly
         self._host = host
         self._function_id = function_id
+        self._types: dict[str, Any] = {}
         self._end: weakref.finalize[..., Any] | None = None
 
     if TYPE_CHECKING:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - what C# has
             """Call the method, if there is exactly one."""
+
+    def add_types(self, types: Mapping[str, Any]) -> None:
+        """Types by full name, for ``module[...]``."""
+        self._types.update(types)
 
     @property
     def assembly(self) -> Assembly:
@@ -156,6 +161,14 @@ class CSharpModule(Uncopyable):
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what C# has
         known = ", ".join(n for n in vars(self) if not n.startswith("_"))
         raise AttributeError(f"expected one of {known}, found {name!r}", name=name, obj=self)
+
+    def __getitem__(self, full_name: str) -> Any:  # noqa: ANN401 - what C# has
+        """A type by its full name, ``"Namespace.Type"``. KeyError if nothing of it is to be had."""
+        try:
+            return self._types[full_name]
+        except KeyError:
+            known = ", ".join(sorted(self._types))
+            raise KeyError(f"expected one of {known}, found {full_name!r}") from None
 
     def __repr__(self) -> str:
         known = ", ".join(n for n in vars(self) if not n.startswith("_"))
@@ -215,6 +228,10 @@ class Description:
 def _base(of: TypeDefinition) -> str:
     base = of.reader.base_type(of)
     return _runtime_name(of.base if base is None else base.full_name)
+
+
+def _dotted(of: TypeDefinition) -> str:
+    return ".".join(of.path)
 
 
 def _runtime_name(name: str) -> str:
@@ -304,16 +321,17 @@ def _fill(
         if of.name not in reserved:
             names.setdefault(of.name, cls)
     loose: dict[str, Any] = {}
+    types: dict[TypeDefinition, Any] = dict(classes)
     for of, functions in made.items():
-        if of in members:
-            continue
-        holder: Any = classes.get(of)
-        if holder is None:
-            holder = names.setdefault(of.name, CSharpType(of.name))
+        holder = types.setdefault(of, CSharpType(of.name))
         for name, call in functions.items():
             if not hasattr(holder, name):
                 setattr(holder, name, staticmethod(call) if isinstance(holder, type) else call)
-            loose[name] = None if name in loose else call
+            if of not in members:
+                loose[name] = None if name in loose else call
+        if of not in members and of.name not in reserved:
+            names.setdefault(of.name, holder)
+    module.add_types({_dotted(of): holder for of, holder in types.items()})
     # A method that only one class has needs no class before it.
     names.update(
         {n: c for n, c in loose.items() if c is not None and n not in reserved | names.keys()}
