@@ -175,22 +175,27 @@ class LoadReport(NamedTuple):
 
 
 def pack_load(
-    name: bytes, handler_type: bytes, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+    name: bytes,
+    handler_type: bytes,
+    image: bytes,
+    dependencies: Iterable[tuple[str, bytes]],
+    symbols: Iterable[tuple[str, bytes]] = (),
 ) -> bytes:
     """Request of ``EntryPoints.Load``."""
-    named = list(dependencies)
-    fields: list[bytes | int] = [name, handler_type, image, len(named)]
-    for dependency, content in named:
-        fields += [dependency.encode(), content]
-    return pack_fields(*fields)
+    return pack_fields(name, handler_type, image, *_named(dependencies), *_named(symbols))
 
 
 def pack_load_capability(
-    name: bytes, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+    name: bytes,
+    image: bytes,
+    dependencies: Iterable[tuple[str, bytes]],
+    symbols: Iterable[tuple[str, bytes]] = (),
 ) -> bytes:
     """Request of ``EntryPoints.LoadCapability``."""
-    named = list(dependencies)
-    fields: list[bytes | int] = [name, image, len(named)]
-    for dependency, content in named:
-        fields += [dependency.encode(), content]
-    return pack_fields(*fields)
+    return pack_fields(name, image, *_named(dependencies), *_named(symbols))
+
+
+def _named(contents: Iterable[tuple[str, bytes]]) -> list[bytes | int]:
+    """A count, then each name and content."""
+    named = list(contents)
+    return [len(named), *(part for name, content in named for part in (name.encode(), content))]

@@ -6,9 +6,10 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
+from dotnet_wasm_host.ecma335.debug_directory import LARGEST_PDB, embedded_pdb, is_pdb_of
 from dotnet_wasm_host.ecma335.metadata import identify
 from dotnet_wasm_host.errors import Diagnostic, MarshallingTypeError
 from dotnet_wasm_host.memory import buffer_of
@@ -28,10 +29,13 @@ __all__ = [
     "Assembly",
     "AssemblyPath",
     "Diagnostic",
+    "Library",
     "MalformedImage",
     "identify",
     "read_assembly",
     "read_dependencies",
+    "read_libraries",
+    "read_library",
 ]
 
 AssemblyPath = str | os.PathLike[str]
@@ -45,11 +49,13 @@ class Assembly:
         name: simple name, without ``.dll``.
         data: the file's content.
         diagnostics: warnings and notes of the compilation that made it.
+        pdb: its portable PDB, if that is not embedded in it.
     """
 
     name: str
     data: bytes = field(repr=False)
     diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False)
+    pdb: bytes | None = field(default=None, repr=False)
 
     @property
     def sha256(self) -> str:
@@ -64,14 +70,47 @@ class Assembly:
         target.write_bytes(self.data)
 
 
+class Library(NamedTuple):
+    """An assembly that was handed in.
+
+    Attributes:
+        content: the file's content.
+        where: the file it came from, or ``""``.
+        pdb: its portable PDB, if that was handed in with it.
+    """
+
+    content: bytes
+    where: str = ""
+    pdb: bytes | None = None
+
+    def symbols(self) -> bytes | None:
+        """Its portable PDB: handed in, embedded, or in the file beside it that belongs to it."""
+        return self.pdb or embedded_pdb(self.content) or self._pdb_beside()
+
+    def _pdb_beside(self) -> bytes | None:
+        if not self.where:
+            return None
+        try:
+            with Path(self.where).with_suffix(".pdb").open("rb") as stream:
+                pdb = stream.read(LARGEST_PDB + 1)
+        except (OSError, ValueError):
+            return None
+        return pdb if len(pdb) <= LARGEST_PDB and is_pdb_of(pdb, self.content) else None
+
+
 def read_assembly(source: AssemblySource) -> bytes:
     """Content of an assembly given in any form. OSError if a file cannot be read."""
+    return read_library(source).content
+
+
+def read_library(source: AssemblySource) -> Library:
+    """An assembly given in any form. OSError if a file cannot be read."""
     if isinstance(source, Assembly):
-        return source.data
+        return Library(source.data, pdb=source.pdb)
     if isinstance(source, (str, os.PathLike)):
-        return Path(source).read_bytes()
+        return Library(Path(source).read_bytes(), os.fspath(source))
     try:
-        return bytes(buffer_of(source, "an assembly"))
+        return Library(bytes(buffer_of(source, "an assembly")))
     except MarshallingTypeError:
         raise MarshallingTypeError(
             "an assembly is bytes, a path or what compile_csharp returned, "
@@ -80,6 +119,11 @@ def read_assembly(source: AssemblySource) -> bytes:
 
 
 def read_dependencies(source: DependencySource) -> dict[str, bytes]:
+    """What :func:`read_libraries` finds, without where it came from."""
+    return {name: library.content for name, library in read_libraries(source).items()}
+
+
+def read_libraries(source: DependencySource) -> dict[str, Library]:
     """Dependencies by simple name, those of a culture (satellites) by ``culture/name``.
 
     A folder stands for every managed DLL in it and the satellites in its subfolders, a ``.nupkg``
@@ -91,17 +135,18 @@ def read_dependencies(source: DependencySource) -> dict[str, bytes]:
         DuplicateDependency: two different assemblies have one name.
         MarshallingTypeError: not a file, a folder or a list.
     """
-    found: dict[str, tuple[bytes, str]] = {}
-    for content, where in _each(source):
+    found: dict[str, Library] = {}
+    for library in _each(source):
+        where = library.where
         try:
-            identity = identify(content)
+            identity = identify(library.content)
         except MalformedImage as error:
             raise MalformedImage(f"{where}: {error}" if where else str(error)) from error
         name = f"{identity.culture}/{identity.name}" if identity.culture else identity.name
-        before = found.setdefault(name, (content, where))
-        if before[0] != content:
-            raise DuplicateDependency(name, before[1], where)
-    return {name: content for name, (content, _) in found.items()}
+        before = found.setdefault(name, library)
+        if before.content != library.content:
+            raise DuplicateDependency(name, before.where, where)
+    return found
 
 
 class DuplicateDependency(MalformedImage):
@@ -114,8 +159,8 @@ class DuplicateDependency(MalformedImage):
         )
 
 
-def _each(source: DependencySource) -> Iterator[tuple[bytes, str]]:
-    """Content, and the file it came from or ``""``, of every assembly."""
+def _each(source: DependencySource) -> Iterator[Library]:
+    """Every assembly."""
     if isinstance(source, (str, os.PathLike)):
         yield from _of_path(Path(source))
         return
@@ -131,22 +176,22 @@ def _each(source: DependencySource) -> Iterator[tuple[bytes, str]]:
         if isinstance(item, (str, os.PathLike)):
             yield from _of_path(Path(item))
         else:
-            yield read_assembly(item), ""
+            yield read_library(item)
 
 
-def _of_path(path: Path) -> Iterator[tuple[bytes, str]]:
+def _of_path(path: Path) -> Iterator[Library]:
     if path.is_dir():
         for file in sorted(_libraries_in(path)):
             content = file.read_bytes()
             if _is_managed(content):
-                yield content, str(file)
+                yield Library(content, str(file))
     elif path.suffix.lower() == ".nupkg":
         from dotnet_wasm_host.packages.archive import read_libraries
 
         for name, content in read_libraries(path.read_bytes(), str(path)).items():
-            yield content, f"{path}/{name}"
+            yield Library(content, f"{path}/{name}")
     else:
-        yield path.read_bytes(), str(path)
+        yield Library(path.read_bytes(), str(path))
 
 
 def _libraries_in(folder: Path) -> list[Path]:

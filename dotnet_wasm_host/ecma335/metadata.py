@@ -22,6 +22,7 @@ __all__ = [
     "has_entry_point",
     "has_public_types",
     "identify",
+    "metadata_streams",
     "read_compressed",
     "referenced_assemblies",
 ]
@@ -67,7 +68,7 @@ class AssemblyIdentity(NamedTuple):
 def identify(data: bytes) -> AssemblyIdentity:
     """Identity of an assembly given as raw webcil or as PE. MalformedImage for anything else."""
     image = parse_pe(data) if data[:2] == b"MZ" else parse_webcil(data)
-    streams = _streams(_metadata(image))
+    streams = metadata_streams(_metadata(image))
     tables = _Tables(streams.get("#~", b""))
     module = tables.row(Table.MODULE)
     assembly = tables.row(Table.ASSEMBLY)
@@ -108,7 +109,7 @@ def _metadata(image: Image) -> bytes:
     return image.at(header.u32(CLI_METADATA), header.u32(CLI_METADATA + 4))
 
 
-def _streams(metadata: bytes) -> dict[str, bytes]:
+def metadata_streams(metadata: bytes) -> dict[str, bytes]:
     """II.24.2.1-2: the metadata's streams by name."""
     view = BinaryView(metadata)
     if view.u32(0) != ROOT_MAGIC:
@@ -143,7 +144,7 @@ class Metadata:
 
     def __init__(self, data: bytes) -> None:
         self.image: Image = parse_pe(data) if data[:2] == b"MZ" else parse_webcil(data)
-        streams = _streams(_metadata(self.image))
+        streams = metadata_streams(_metadata(self.image))
         self._tables = _Tables(streams.get("#~", b""))
         self._strings = BinaryView(streams.get("#Strings", b""))
         self._names: dict[int, str] = {}

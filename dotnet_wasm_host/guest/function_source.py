@@ -10,16 +10,16 @@ from dotnet_wasm_host.assembly import (
     DuplicateDependency,
     MalformedImage,
     identify,
-    read_assembly,
-    read_dependencies,
+    read_libraries,
+    read_library,
 )
 from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError, MarshallingTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterator, Mapping
 
-    from dotnet_wasm_host.assembly import AssemblySource, DependencySource
+    from dotnet_wasm_host.assembly import AssemblySource, DependencySource, Library
 
 __all__ = ["LEAK_PER_UNLOAD", "FunctionSource", "read_source"]
 
@@ -34,12 +34,21 @@ _LOOKED_AT = 4096
 
 
 class FunctionSource(NamedTuple):
-    """What it takes to load a function (again)."""
+    """What it takes to load a function (again).
+
+    Attributes:
+        image: its assembly.
+        dependencies: simple name and content of the assemblies that it brings.
+        handler_type: full name of the handler; ``""`` for the first one.
+        unresolved: what dependencies refer to and nobody has.
+        symbols: simple name and portable PDB of those that have one.
+    """
 
     image: bytes
     dependencies: tuple[tuple[str, bytes], ...]
     handler_type: str
     unresolved: tuple[str, ...] = ()
+    symbols: tuple[tuple[str, bytes], ...] = ()
 
     def assemblies(self) -> dict[str, bytes]:
         """Simple name to content of the function's assembly and what it brings."""
@@ -93,9 +102,9 @@ def read_source(
     Assemblies named in ``shared`` are left out of the dependencies.
     """
     try:
-        image = read_assembly(assembly)
-        identify(image)
-        named = read_dependencies(dependencies)
+        function = read_library(assembly)
+        identity = identify(function.content)
+        named = read_libraries(dependencies)
     except DuplicateDependency as error:
         raise AssemblyLoadError(function_id, "System.IO.FileLoadException", str(error)) from error
     except MalformedImage as error:
@@ -110,8 +119,20 @@ def read_source(
             "System.IO.FileNotFoundException",
             f"cannot be read: {error}{_hint(assembly)}",
         ) from error
-    own = tuple((name, content) for name, content in named.items() if name not in shared)
-    return FunctionSource(image, own, _check_handler_type(handler_type))
+    own = {name: library for name, library in named.items() if name not in shared}
+    return FunctionSource(
+        image=function.content,
+        dependencies=tuple((name, library.content) for name, library in own.items()),
+        handler_type=_check_handler_type(handler_type),
+        symbols=tuple(_symbols({**own, identity.name: function})),
+    )
+
+
+def _symbols(libraries: Mapping[str, Library]) -> Iterator[tuple[str, bytes]]:
+    for name, library in libraries.items():
+        pdb = library.symbols()
+        if pdb is not None:
+            yield name, pdb
 
 
 def _hint(given: AssemblySource) -> str:

@@ -47,6 +47,7 @@ def load_function(
     image: bytes,
     dependencies: Iterable[tuple[str, bytes]],
     handler_type: str,
+    symbols: Iterable[tuple[str, bytes]] = (),
 ) -> abi.LoadReport:
     """Load a function, replacing one of the same id.
 
@@ -56,8 +57,11 @@ def load_function(
         image: its assembly.
         dependencies: simple name and content of the assemblies that it brings.
         handler_type: full name of the handler; ``""`` for the first one.
+        symbols: simple name and portable PDB of assemblies that have one.
     """
-    request = abi.pack_load(function_id.encode(), handler_type.encode(), image, dependencies)
+    request = abi.pack_load(
+        function_id.encode(), handler_type.encode(), image, dependencies, symbols
+    )
     handle, status, output = _request_load(guest, "Load", function_id, request)
     if status == abi.Status.OK:
         guest.function_ids[handle] = function_id
@@ -74,10 +78,14 @@ def unload_function(guest: Guest, function_id: str) -> bool:
 
 
 def load_capability(
-    guest: Guest, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+    guest: Guest,
+    name: str,
+    image: bytes,
+    dependencies: Iterable[tuple[str, bytes]],
+    symbols: Iterable[tuple[str, bytes]] = (),
 ) -> None:
     """Load a capability, replacing one of the same name."""
-    request = abi.pack_load_capability(name.encode(), image, dependencies)
+    request = abi.pack_load_capability(name.encode(), image, dependencies, symbols)
     _, status, output = _request_load(guest, "LoadCapability", name, request)
     if status != abi.Status.OK:
         raise _load_error(guest, name, status, output)

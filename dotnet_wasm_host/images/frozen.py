@@ -180,7 +180,12 @@ class FrozenRuntime:
         guest = self.start(Limits(), WasiOptions())
         try:
             report = load_function(
-                guest, function_id, source.image, source.dependencies, source.handler_type
+                guest,
+                function_id,
+                source.image,
+                source.dependencies,
+                source.handler_type,
+                source.symbols,
             )
             guest.rest()
             function = FrozenFunction.of(function_id, source, report)

@@ -9,7 +9,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.assembly import Assembly, MalformedImage, identify, read_dependencies
+from dotnet_wasm_host.assembly import (
+    Assembly,
+    Library,
+    MalformedImage,
+    identify,
+    read_dependencies,
+)
 from dotnet_wasm_host.ecma335.metadata import has_entry_point
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError
 from dotnet_wasm_host.packages.errors import PackageError
@@ -142,7 +148,8 @@ def find_packages(
 
 def _read_assembly(path: Path, content: bytes) -> Assembly:
     try:
-        return Assembly(identify(content).name, content)
+        pdb = Library(content, str(path)).symbols()
+        return Assembly(identify(content).name, content, pdb=pdb)
     except MalformedImage as error:
         raise AssemblyLoadError(
             path.name, "System.BadImageFormatException", f"{path} is not a .NET assembly: {error}"

@@ -44,7 +44,12 @@ class Loader:
         def give(guest: Guest) -> LoadReport:
             self._add_base_library(guest, function_id, source)
             return load_function(
-                guest, function_id, source.image, source.dependencies, source.handler_type
+                guest,
+                function_id,
+                source.image,
+                source.dependencies,
+                source.handler_type,
+                source.symbols,
             )
 
         return give
@@ -54,7 +59,7 @@ class Loader:
 
         def give(guest: Guest) -> None:
             self._add_base_library(guest, name, source)
-            load_capability(guest, name, source.image, source.dependencies)
+            load_capability(guest, name, source.image, source.dependencies, source.symbols)
 
         return give
 

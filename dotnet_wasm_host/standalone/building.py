@@ -168,7 +168,12 @@ def _boot(
         loaded = []
         if given is not None and source is not None:
             report = load_function(
-                guest, given.function_id, source.image, source.dependencies, source.handler_type
+                guest,
+                given.function_id,
+                source.image,
+                source.dependencies,
+                source.handler_type,
+                source.symbols,
             )
             digest = hashlib.sha256(source.image).hexdigest()
             function = Function(given.function_id, report.assembly_name, digest)
@@ -192,6 +197,7 @@ def _assemblies(
                 source.handler_type.encode(),
                 source.image,
                 source.dependencies,
+                source.symbols,
             )
         )
     return Assemblies(

@@ -182,17 +182,26 @@ def test_text_that_is_not_utf8_is_replaced_not_refused(content: bytes) -> None:
     handler=text,
     image=st.binary(max_size=50),
     dependencies=st.lists(st.tuples(text, st.binary(max_size=50)), max_size=5),
+    symbols=st.lists(st.tuples(text, st.binary(max_size=50)), max_size=5),
 )
 def test_a_load_request_holds_everything_in_order(
-    name: str, handler: str, image: bytes, dependencies: list[tuple[str, bytes]]
+    name: str,
+    handler: str,
+    image: bytes,
+    dependencies: list[tuple[str, bytes]],
+    symbols: list[tuple[str, bytes]],
 ) -> None:
-    request = abi.pack_load(name.encode(), handler.encode(), image, iter(dependencies))
+    request = abi.pack_load(
+        name.encode(), handler.encode(), image, iter(dependencies), iter(symbols)
+    )
 
     reader = abi.RecordReader(request)
     assert (reader.text(), reader.text(), reader.bytes()) == (name, handler, image)
     assert [(reader.text(), reader.bytes()) for _ in range(reader.int32())] == dependencies
+    assert [(reader.text(), reader.bytes()) for _ in range(reader.int32())] == symbols
 
-    request = abi.pack_load_capability(name.encode(), image, iter(dependencies))
+    request = abi.pack_load_capability(name.encode(), image, iter(dependencies), iter(symbols))
     reader = abi.RecordReader(request)
     assert (reader.text(), reader.bytes()) == (name, image)
     assert [(reader.text(), reader.bytes()) for _ in range(reader.int32())] == dependencies
+    assert [(reader.text(), reader.bytes()) for _ in range(reader.int32())] == symbols

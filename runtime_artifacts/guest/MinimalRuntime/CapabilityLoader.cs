@@ -13,10 +13,13 @@ internal static class CapabilityLoader
 
     /// <summary>Load a capability; one of the same name is unloaded first.</summary>
     public static void LoadCapability(
-        string name, byte[] image, Dictionary<string, byte[]> dependencies)
+        string name,
+        byte[] image,
+        Dictionary<string, byte[]> dependencies,
+        Dictionary<string, byte[]> symbols)
     {
         UnloadCapability(name);
-        var context = new CollectibleLoadContext($"cap-{name}", dependencies);
+        var context = new CollectibleLoadContext($"cap-{name}", dependencies, symbols);
         try
         {
             context.LoadFromBytes(image);

@@ -13,9 +13,33 @@ namespace MinimalRuntime;
 /// </summary>
 /// <param name="name">Shown by debuggers and in error messages.</param>
 /// <param name="dependencies">Images by simple name, satellites by culture/name; loaded when something refers to them.</param>
-internal sealed class CollectibleLoadContext(string name, Dictionary<string, byte[]> dependencies)
+/// <param name="symbols">Portable PDBs by simple name; read when a stack trace is shown.</param>
+internal sealed class CollectibleLoadContext(
+    string name, Dictionary<string, byte[]> dependencies, Dictionary<string, byte[]> symbols)
     : AssemblyLoadContext(name, isCollectible: true)
 {
+    private readonly Dictionary<string, PortablePdb> read = [];
+
+    /// <summary>Files and lines of one of its assemblies, if it has a PDB.</summary>
+    public PortablePdb? Symbols(Assembly assembly)
+    {
+        if (assembly.GetName().Name is { } simpleName)
+        {
+            if (this.read.TryGetValue(simpleName, out var known))
+            {
+                return known;
+            }
+
+            // Removed first: one that is damaged is read only once.
+            if (symbols.Remove(simpleName, out var pdb))
+            {
+                return this.read[simpleName] = new PortablePdb(pdb);
+            }
+        }
+
+        return null;
+    }
+
     public Assembly LoadFromBytes(byte[] image)
     {
         using var stream = new MemoryStream(image, writable: false);

@@ -38,7 +38,8 @@ public static unsafe class EntryPoints
     public static void Cancel(void* address) => Guard(address, &FrameHandlers.Cancel);
 
     /// <summary>
-    /// Request in: id, handler type or "", image, count of dependencies, name and image of each.
+    /// Request in: id, handler type or "", image, count of dependencies, name and image of each,
+    /// count of PDBs, name and content of each.
     /// Out: the handle; handler type, assembly name and UTC ticks of loading.
     /// </summary>
     public static void Load(void* address) => Guard(address, &FrameHandlers.Load, Status.LoadFailed);
@@ -46,7 +47,7 @@ public static unsafe class EntryPoints
     /// <summary>Id in. Status NotLoaded when there was nothing to unload.</summary>
     public static void Unload(void* address) => Guard(address, &FrameHandlers.Unload);
 
-    /// <summary>Request in: name, image, count of dependencies, name and image of each.</summary>
+    /// <summary>Request in: name, image, dependencies and PDBs as for <see cref="Load"/>.</summary>
     public static void LoadCapability(void* address) => Guard(address, &FrameHandlers.LoadCapability, Status.LoadFailed);
 
     /// <summary>Name in. Status NotLoaded when there was nothing to unload.</summary>

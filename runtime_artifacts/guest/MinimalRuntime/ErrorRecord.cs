@@ -58,7 +58,7 @@ internal static class ErrorRecord
     {
         try
         {
-            return e.StackTrace ?? "";
+            return StackTraces.Of(e) ?? "";
         }
         catch (Exception second)
         {

@@ -97,7 +97,8 @@ internal static unsafe class FrameHandlers
             functionId: request.Text(),
             handlerType: request.Text(),
             image: request.Bytes().ToArray(),
-            dependencies: ReadDependencies(ref request));
+            dependencies: ReadNamed(ref request),
+            symbols: ReadNamed(ref request));
         frame->Handle = function.Handle;
         frame->Return(Describe(function));
     }
@@ -116,7 +117,8 @@ internal static unsafe class FrameHandlers
         CapabilityLoader.LoadCapability(
             name: request.Text(),
             image: request.Bytes().ToArray(),
-            dependencies: ReadDependencies(ref request));
+            dependencies: ReadNamed(ref request),
+            symbols: ReadNamed(ref request));
         frame->Return([]);
     }
 
@@ -147,16 +149,16 @@ internal static unsafe class FrameHandlers
     // Mono counts collections of the nursery and of the whole heap apart.
     private static int Collections() => GC.CollectionCount(0) + GC.CollectionCount(1);
 
-    private static Dictionary<string, byte[]> ReadDependencies(ref RequestReader request)
+    private static Dictionary<string, byte[]> ReadNamed(ref RequestReader request)
     {
         var count = request.Int32();
-        var dependencies = new Dictionary<string, byte[]>(StringComparer.OrdinalIgnoreCase);
+        var named = new Dictionary<string, byte[]>(StringComparer.OrdinalIgnoreCase);
         for (var i = 0; i < count; i++)
         {
-            dependencies[request.Text()] = request.Bytes().ToArray();
+            named[request.Text()] = request.Bytes().ToArray();
         }
 
-        return dependencies;
+        return named;
     }
 
     private static byte[] Describe(LoadedFunction function)

@@ -29,11 +29,12 @@ internal static class FunctionDispatcher
         string functionId,
         byte[] image,
         Dictionary<string, byte[]> dependencies,
+        Dictionary<string, byte[]> symbols,
         string handlerType)
     {
         UnloadFunction(functionId);
 
-        var context = new CollectibleLoadContext(functionId, dependencies);
+        var context = new CollectibleLoadContext(functionId, dependencies, symbols);
         try
         {
             var assembly = context.LoadFromBytes(image);
