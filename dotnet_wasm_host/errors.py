@@ -170,6 +170,7 @@ class Diagnostic:
         file: name of the source file as it was given.
         line, column: position, counted from 1; 0 if the message has none.
         end_line, end_column: where the place ends, the column behind its last character.
+        source_line: the line where it begins, if it is one of a file that was given.
     """
 
     id: str
@@ -180,6 +181,7 @@ class Diagnostic:
     column: int = 0
     end_line: int = 0
     end_column: int = 0
+    source_line: str = ""
 
     def __str__(self) -> str:
         where = f"{self.file}({self.line},{self.column}): " if self.line else ""

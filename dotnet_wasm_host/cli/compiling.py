@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.cli.console import progress
+from dotnet_wasm_host.cli.console import progress, report_diagnostic
 from dotnet_wasm_host.cli.package_options import (
     AllowPackages,
     LockFile,
@@ -57,7 +57,7 @@ def compile_sources(
         options=CompilerOptions(optimize=not debug),
     )
     for diagnostic in assembly.diagnostics:
-        typer.echo(str(diagnostic), err=True)
+        report_diagnostic(diagnostic)
     target = output or Path(f"{assembly.name}.dll")
     if target.is_dir():
         target /= f"{assembly.name}.dll"

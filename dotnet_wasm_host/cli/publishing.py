@@ -9,7 +9,7 @@ import typer
 
 from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.base_library.publishing import Publication, publish
-from dotnet_wasm_host.cli.console import print_json, progress
+from dotnet_wasm_host.cli.console import print_json, progress, style
 from dotnet_wasm_host.cli.function_files import (
     Dependencies,
     FunctionFile,
@@ -62,12 +62,11 @@ def publish_function(
         progress=progress,
     )
     for reference in publication.unresolved:
-        typer.secho(
+        warning = (
             f"warning: a dependency refers to {reference}, which neither .NET nor a dependency "
-            "has; code that uses it will throw. Pass it with --dependency if the function needs it",
-            err=True,
-            fg=typer.colors.YELLOW,
+            "has; code that uses it will throw. Pass it with --dependency if the function needs it"
         )
+        typer.echo(style(warning, fg=typer.colors.YELLOW), err=True)
     if json_:
         print_json(_report(publication))
         return

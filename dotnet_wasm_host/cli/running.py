@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from dotnet_wasm_host.base_library.publishing import is_publication
-from dotnet_wasm_host.cli.console import ProgramExit, progress, running
+from dotnet_wasm_host.cli.console import ProgramExit, progress, running, style
 from dotnet_wasm_host.cli.function_files import (
     Dependencies,
     Handler,
@@ -214,7 +214,7 @@ def _run_program(program: Program, args: tuple[str, ...], limits: Limits) -> int
     sys.stdout.buffer.flush()
     # A .NET exception has been printed by the program itself, as .NET does it.
     if completed.exception and not isinstance(completed.exception, InvocationError):
-        typer.secho(f"error: {completed.exception}", err=True, fg=typer.colors.RED)
+        typer.echo(style(f"error: {completed.exception}", fg=typer.colors.RED), err=True)
     return completed.returncode
 
 

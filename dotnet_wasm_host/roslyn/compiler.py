@@ -177,7 +177,7 @@ class CSharpCompiler:
             raise MarshallingError(f"the source cannot be UTF-8: {error.reason}") from None
         with Runtime(self._image, limits=_LIMITS) as runtime:
             result = runtime.invoke(_FUNCTION, payload, timeout=timeout, cancellation=cancellation)
-        answer = CompileAnswer.decode(result)
+        answer = CompileAnswer.decode(result, request.sources)
         if not answer.success:
             raise CompilationError(answer.diagnostics)
         return answer

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, final
 
 from dotnet_wasm_host.abi import RecordReader, pack_fields
 from dotnet_wasm_host.assembly import Diagnostic
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CompileAnswer", "CompileFlags", "CompileRequest", "reference_request"]
 
+#: C# specification 6.3.2: what ends a line.
+_ENDS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_LINE_DIRECTIVE = re.compile(r"^[ \t]*#[ \t]*line\b", re.MULTILINE)
 #: ``Microsoft.CodeAnalysis.DiagnosticSeverity``.
 _SEVERITIES: dict[int, Literal["error", "warning", "info"]] = {1: "info", 2: "warning", 3: "error"}
 
@@ -108,19 +112,52 @@ class CompileAnswer:
     documentation: bytes = b""
 
     @classmethod
-    def decode(cls, data: bytes) -> CompileAnswer:
-        """Read an answer. :class:`~dotnet_wasm_host.abi.MalformedRecord` if it is not one."""
+    def decode(cls, data: bytes, sources: Mapping[str, str]) -> CompileAnswer:
+        """Read an answer to a request with ``sources``.
+
+        Raises:
+            MalformedRecord: it is not one.
+        """
         reader = RecordReader(data)
         success = reader.byte() == 1
-        diagnostics = tuple(_diagnostic(reader) for _ in range(reader.int32()))
+        lines = _SourceLines(sources)
+        diagnostics = tuple(_diagnostic(reader, lines) for _ in range(reader.int32()))
         image = reader.bytes()
         # A compiler that is asked to compile the next one may not have it yet.
         documentation = b"" if reader.at_end else reader.bytes()
         return cls(success, diagnostics, image, documentation)
 
 
-def _diagnostic(reader: RecordReader) -> Diagnostic:
+@final
+class _SourceLines:
+    """Lines of sources, for those who ask."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
+        self._lines: dict[str, list[str]] = {}
+
+    def find(self, file: str, line: int) -> str:
+        """A line of a file, counted from 1; ``""`` if it is not there."""
+        lines = self._lines.get(file)
+        if lines is None:
+            text = self._sources.get(file, "")
+            # The compiler tells what #line makes of a place.
+            lines = self._lines[file] = [] if _LINE_DIRECTIVE.search(text) else _ENDS.split(text)
+        return lines[line - 1] if 0 < line <= len(lines) else ""
+
+
+def _diagnostic(reader: RecordReader, lines: _SourceLines) -> Diagnostic:
     severity = _SEVERITIES.get(reader.byte(), "info")
     identifier, message, file = reader.text(), reader.text(), reader.text()
-    place = (reader.int32() for _ in range(4))
-    return Diagnostic(identifier, severity, message, file, *place)
+    line, column, end_line, end_column = (reader.int32() for _ in range(4))
+    return Diagnostic(
+        identifier,
+        severity,
+        message,
+        file,
+        line,
+        column,
+        end_line,
+        end_column,
+        source_line=lines.find(file, line),
+    )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -337,3 +338,28 @@ def test_shells_complete_commands_and_options(
         monkeypatch.setenv("COMP_WORDS", words)
         monkeypatch.setenv("COMP_CWORD", str(position))
         assert command().stdout.split() == [expected]
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_shows_the_place_of_an_error(command: Command, no_color: str) -> None:
+    pty = pytest.importorskip("pty")
+    command.write("wrong.cs", "var a = 1;\n\tConsole.WriteLine(bee);\n")
+    arguments = ["run", "wrong.cs"]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from dotnet_wasm_host.cli.main import main; main()", *arguments],
+        cwd=command.folder,
+        stdin=subprocess.DEVNULL,
+        stderr=slave,
+        env={**os.environ, "NO_COLOR": no_color, "COLUMNS": "100"},
+    )
+    assert process.wait(timeout=120) == 123
+    os.close(slave)
+    seen = os.read(master, 65536).decode().replace("\r\n", "\n")
+    os.close(master)
+    assert ("\x1b[31m" in seen) is (not no_color)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", seen)
+    assert "wrong.cs(2,20): error CS0103: The name 'bee' does not exist" in plain
+    assert "    2 |     Console.WriteLine(bee);\n" in plain
+    assert "      |                       ^^^\n" in plain
+    assert command("run", "wrong.cs").stderr.count(b"\n") == 2

@@ -262,3 +262,20 @@ def test_references_may_be_built_against_assemblies_that_only_forward() -> None:
         known.append((name, compiler.run(request).data))
     user = compiler.compile("class P { Task G() => L.T(); }", references=[known[-1][1]])
     assert user.diagnostics == ()
+
+
+def test_diagnostics_have_the_line_where_they_begin() -> None:
+    first = "class A { int F() => 1 }\r\nclass B {}"
+    second = 'class C\u2028{ // \u00e9\n\tstring s = "x" + missing;\n}'
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp({"a.cs": first, "b.cs": second})
+    lines = {(d.file, d.line): d.source_line for d in caught.value.diagnostics}
+    assert lines[("a.cs", 1)] == "class A { int F() => 1 }"
+    assert lines.get(("b.cs", 3), '\tstring s = "x" + missing;') == '\tstring s = "x" + missing;'
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp({"b.cs": second})
+    (found,) = [d for d in caught.value.diagnostics if d.severity == "error"]
+    assert (found.line, found.source_line) == (3, '\tstring s = "x" + missing;')
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp({"b.cs": '#line 9 "b.cs"\nclass C { int F() => missing; }\n'})
+    assert [(d.line, d.source_line) for d in caught.value.diagnostics] == [(9, "")]
