@@ -50,12 +50,14 @@ class Assembly:
         data: the file's content.
         diagnostics: warnings and notes of the compilation that made it.
         pdb: its portable PDB, if that is not embedded in it.
+        documentation: the XML file of its comments, if it was asked for.
     """
 
     name: str
     data: bytes = field(repr=False)
     diagnostics: tuple[Diagnostic, ...] = field(default=(), repr=False)
     pdb: bytes | None = field(default=None, repr=False)
+    documentation: str | None = field(default=None, repr=False)
 
     @property
     def sha256(self) -> str:

@@ -201,6 +201,8 @@ class CompileOptions(TypedDict, total=False):
     unsafe: bool
     checked: bool
     warnings_as_errors: bool
+    documentation: bool
+    roslyn: str | PathLike[str] | None
     timeout: float | None
     packages: Iterable[str]
     #: What ``resolve_packages`` takes.

@@ -41,8 +41,24 @@ def compile_sources(
     lock_file: LockFile = None,
     offline: Offline = False,
     debug: Annotated[bool, typer.Option("--debug", help="Compile without optimisation.")] = False,
+    define: Annotated[
+        list[str] | None, typer.Option(help="A preprocessor symbol; repeatable.")
+    ] = None,
+    langversion: Annotated[
+        str | None, typer.Option(help="C# version: 7.3, 12, preview. Default: 12.")
+    ] = None,
+    warnings_as_errors: Annotated[
+        bool, typer.Option("--warnings-as-errors", help="A warning is an error.")
+    ] = False,
+    doc: Annotated[
+        Path | None, typer.Option(help="File to write the XML of the comments to.")
+    ] = None,
+    roslyn: Annotated[
+        str | None,
+        typer.Option(help="A folder with a newer Roslyn, an SDK's for example; 'sdk' finds one."),
+    ] = None,
 ) -> None:
-    """Compile C# 12 sources into one assembly. Diagnostics go to stderr."""
+    """Compile C# sources into one assembly. Diagnostics go to stderr."""
     sources = {}
     for file in files:
         try:
@@ -50,11 +66,17 @@ def compile_sources(
         except (OSError, UnicodeDecodeError) as error:
             raise typer.BadParameter(f"{file} cannot be read as UTF-8 text: {error}") from error
     found = read_packages(package, package_source, allow_package, lock_file, offline)
-    assembly = CSharpCompiler.load(progress=progress).compile(
+    assembly = CSharpCompiler.load(progress=progress, roslyn=roslyn).compile(
         sources,
         assembly_name=name or files[0].stem,
         references=[*{**found.references, **read_references(reference or [])}.values()],
-        options=CompilerOptions(optimize=not debug),
+        options=CompilerOptions(
+            optimize=not debug,
+            define=tuple(define or ()),
+            langversion=langversion,
+            warnings_as_errors=warnings_as_errors,
+            documentation=doc is not None,
+        ),
     )
     for diagnostic in assembly.diagnostics:
         report_diagnostic(diagnostic)
@@ -62,6 +84,8 @@ def compile_sources(
     if target.is_dir():
         target /= f"{assembly.name}.dll"
     assembly.save(target)
+    if doc is not None and assembly.documentation is not None:
+        doc.write_text(assembly.documentation, encoding="utf-8")
     typer.echo(f"{target}: {len(assembly.data)} bytes")
 
 

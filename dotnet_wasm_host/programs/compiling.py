@@ -44,9 +44,11 @@ def compile_csharp(
     unsafe: bool = True,
     checked: bool = False,
     warnings_as_errors: bool = False,
+    documentation: bool = False,
+    roslyn: str | PathLike[str] | None = None,
     timeout: float | None = None,
 ) -> Assembly:
-    """Compile C# 12 into an assembly, with Roslyn running inside the sandbox.
+    """Compile C# into an assembly, with Roslyn running inside the sandbox.
 
     The base library and ``MinimalRuntime`` (the contract) are referenced. No SDK is needed and
     the compiler sees nothing of the host but what is given here. The same input gives the same
@@ -71,10 +73,14 @@ def compile_csharp(
         pdb: embed a portable PDB, from which stack traces get files and lines.
         define: preprocessor symbols.
         langversion: C# version as the compiler's ``/langversion`` has it: ``"7.3"``, ``"12"``,
-            ``"preview"``; ``None`` for C# 12.
+            ``"preview"``; ``None`` for C# 12, or the newest one of ``roslyn``.
         unsafe: allow unsafe code. It is: a sandbox holds unsafe code as well as other code.
         checked: integer arithmetic that overflows throws.
         warnings_as_errors: whether a warning stops the compilation.
+        documentation: read the XML comments into ``Assembly.documentation``.
+        roslyn: a folder with a newer Roslyn than the one that comes with the package: its two DLLs,
+            an SDK, or an installation of .NET, whose newest SDK is taken; ``"sdk"`` looks where
+            .NET is installed. It runs in the sandbox, too. Its first compilation builds an image.
         timeout: seconds that finding packages and compiling may take together.
 
     Raises:
@@ -93,6 +99,7 @@ def compile_csharp(
         unsafe=unsafe,
         checked=checked,
         warnings_as_errors=warnings_as_errors,
+        documentation=documentation,
     )
     started = time.monotonic()
     if wanted := parse_packages(packages):
@@ -105,7 +112,7 @@ def compile_csharp(
         )
         found = find_packages(wanted, resolver).references
         references = [*{**found, **read_references(references)}.values()]
-    return CSharpCompiler.load().compile(
+    return CSharpCompiler.load(roslyn=roslyn).compile(
         source,
         assembly_name=assembly_name,
         references=references,

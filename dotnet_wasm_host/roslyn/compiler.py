@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import CompilationError, MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.images.image import RuntimeImage, derive_image, frozen_of
 from dotnet_wasm_host.options import MIB, Limits
+from dotnet_wasm_host.roslyn.editions import RoslynEdition, find_edition, shipped_edition
 from dotnet_wasm_host.roslyn.options import CompilerOptions, diagnostic_id
 from dotnet_wasm_host.roslyn.protocol import (
     CompileAnswer,
@@ -24,6 +25,7 @@ from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from os import PathLike
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.engines.base import Engine
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["PROGRAM_NAME", "CSharpCompiler"]
 
 _FUNCTION = "csharp"
+#: What ``/langversion`` calls the newest language of a compiler.
+NEWEST_LANGUAGE = "default"
 #: What programs are called that have no name of their own.
 PROGRAM_NAME = "app"
 _LIMITS = Limits(memory_bytes=1024 * MIB, payload_bytes=512 * MIB, result_bytes=512 * MIB)
@@ -76,8 +80,9 @@ _WARM_UP_ERROR = "class Broken { int F() { return missing; } }"
 class CSharpCompiler:
     """The compiler's image. Thread-safe: each compilation has an instance of its own."""
 
-    def __init__(self, image: RuntimeImage) -> None:
+    def __init__(self, image: RuntimeImage, language: str = "") -> None:
         self._image = image
+        self._language = language
 
     @classmethod
     def load(
@@ -85,13 +90,21 @@ class CSharpCompiler:
         *,
         engine: str | Engine | None = None,
         progress: Callable[[str], object] | None = None,
+        roslyn: str | PathLike[str] | None = None,
     ) -> CSharpCompiler:
-        """The compiler, built and cached on first use."""
+        """The compiler, built and cached on first use.
+
+        Args:
+            engine: what it runs on.
+            progress: told what is being built.
+            roslyn: a folder with a newer Roslyn, or ``"sdk"``: see ``find_edition``.
+        """
         chosen = get_engine(engine)
-        if progress is not None:
+        edition = None
+        if roslyn is not None:
             base = RuntimeImage.load("full", engine=chosen, progress=progress)
-            derive_image(base, _FUNCTION, _make_image, progress=progress)
-        return _load(chosen)
+            edition = find_edition(roslyn, frozen_of(base).assembly_names)
+        return _load(chosen, edition, progress)
 
     def compile(
         self,
@@ -141,7 +154,7 @@ class CSharpCompiler:
             sources=sources,
             references=given,
             flags=options.flags,
-            language=options.langversion or "",
+            language=options.langversion or self._language,
             symbols=options.define,
             suppressed=tuple(map(diagnostic_id, options.no_warn)),
             framework=self.framework_of(given),
@@ -161,7 +174,10 @@ class CSharpCompiler:
     ) -> Assembly:
         """Carry out a request as it is."""
         answer = self.answer(request, timeout=timeout, cancellation=cancellation)
-        return Assembly(request.assembly_name, answer.image, answer.diagnostics)
+        comments = answer.documentation.decode(errors="replace") or None
+        return Assembly(
+            request.assembly_name, answer.image, answer.diagnostics, documentation=comments
+        )
 
     def answer(
         self,
@@ -183,19 +199,29 @@ class CSharpCompiler:
         return answer
 
 
-@cache
-def _load(engine: Engine) -> CSharpCompiler:
-    return CSharpCompiler(
-        derive_image(RuntimeImage.load("full", engine=engine), _FUNCTION, _make_image)
-    )
+_loaded: dict[tuple[Engine, str], CSharpCompiler] = {}
 
 
-def _make_image(base: RuntimeImage) -> RuntimeImage:
+def _load(
+    engine: Engine, edition: RoslynEdition | None, progress: Callable[[str], object] | None
+) -> CSharpCompiler:
+    key = (engine, edition.key if edition else "")
+    if key not in _loaded:
+        base = RuntimeImage.load("full", engine=engine, progress=progress)
+        name = f"{_FUNCTION}-{edition.key}" if edition else _FUNCTION
+        make = partial(_make_image, edition=edition)
+        image = derive_image(base, name, make, progress=progress)
+        language = NEWEST_LANGUAGE if edition else ""
+        _loaded[key] = CSharpCompiler(image, language)
+    return _loaded[key]
+
+
+def _make_image(base: RuntimeImage, edition: RoslynEdition | None = None) -> RuntimeImage:
     store = ArtifactStore.locate()
-    roslyn = [store.read(name) for name in store.names("roslyn/")]
+    edition = edition or shipped_edition()
     with Runtime(base, limits=_LIMITS) as runtime:
         compiler = store.read("guest/MinimalRuntime.Compiler.dll")
-        runtime.load_assembly(_FUNCTION, compiler, dependencies=roslyn)
+        runtime.load_assembly(_FUNCTION, compiler, dependencies=edition.assemblies)
         runtime.invoke(
             _FUNCTION, reference_request(_framework(store, frozen_of(base).assembly_names))
         )

@@ -107,3 +107,15 @@ def test_libraries_for_other_frameworks_are_compiled_against(runtime: dwh.Runtim
                 System.Text.Encoding.UTF8.GetBytes(new TextSpan(1, 2).ToString()); }"""
     runtime.load_assembly("f", dwh.compile_csharp(source, references=roslyn), dependencies=roslyn)
     assert runtime.invoke("f") == b"[1..3)"
+
+
+def test_comments_become_an_xml_file() -> None:
+    source = "/// <summary>One & only.</summary>\npublic class C { public int F() => 1; }"
+    source = source.replace("&", "&amp;")
+    assembly = dwh.compile_csharp(source, assembly_name="Docs", documentation=True)
+    assert assembly.documentation is not None
+    assert '<member name="T:C">' in assembly.documentation
+    assert "<name>Docs</name>" in assembly.documentation
+    plain = dwh.compile_csharp(source, assembly_name="Docs")
+    assert plain.documentation is None
+    assert plain.diagnostics == ()
