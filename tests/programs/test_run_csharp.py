@@ -112,7 +112,7 @@ def test_an_unhandled_exception_is_reported_as_dotnet_does() -> None:
     first, second, *rest = done.stderr.splitlines()
     assert first == "Unhandled exception. System.InvalidOperationException: outer"
     assert second == " ---> System.FormatException: inner"
-    assert "   at Program.<Main>$(String[] args)" in rest
+    assert "   at Program.<Main>$(String[] args) in app.cs:line 2" in rest
     assert "MinimalRuntime" not in done.stderr
     assert isinstance(done.exception, dwh.InvocationError)
     assert done.exception.dotnet_type == "System.InvalidOperationException"
