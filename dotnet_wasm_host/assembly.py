@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dotnet_wasm_host.diagnostic import Diagnostic
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.ecma335.debug_directory import LARGEST_PDB, embedded_pdb, is_pdb_of
 from dotnet_wasm_host.ecma335.metadata import identify
-from dotnet_wasm_host.errors import Diagnostic, MarshallingTypeError
+from dotnet_wasm_host.errors import MarshallingTypeError
 from dotnet_wasm_host.memory import buffer_of
 
 if TYPE_CHECKING:

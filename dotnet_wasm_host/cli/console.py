@@ -25,7 +25,7 @@ from dotnet_wasm_host.packages.errors import PackageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dotnet_wasm_host.errors import Diagnostic
+    from dotnet_wasm_host.diagnostic import Diagnostic
 
 __all__ = [
     "BEFORE_RUNNING",

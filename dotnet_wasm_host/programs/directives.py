@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dotnet_wasm_host.errors import CompilationError, Diagnostic, MarshallingTypeError
+from dotnet_wasm_host.diagnostic import Diagnostic
+from dotnet_wasm_host.errors import CompilationError, MarshallingTypeError
 from dotnet_wasm_host.packages.references import PackageReference
 
 if TYPE_CHECKING:
