@@ -25,7 +25,7 @@ from dotnet_wasm_host.jit.ir import Kind
 from dotnet_wasm_host.jit.methods import (
     callable_methods,
     leave_for_call,
-    leave_for_found,
+    leave_for_context,
     read_method,
 )
 from dotnet_wasm_host.jit.selection.table import select
@@ -148,14 +148,17 @@ class _Batch:
     def write(self) -> None:
         """Write all functions."""
         known = self._target.callees if self._calls else {}
-        found = self._find_callable(known)
+        late = {m.address for m in self._methods.values() if self._calls and m.may_become_callable}
+        found = self._find_callable({*known, *late})
         for method in self._methods.values():
             for operation in method.operations:
                 called = method.calls.get(operation.at)
-                if called is not None and called not in found and called not in known:
+                if called is not None and not (
+                    called in found or called in known or called in late
+                ):
                     leave_for_call(operation)
             if not self._calls:
-                leave_for_found(method)
+                leave_for_context(method)
         self._callable = tuple(address for address in self._methods if address in found)
         kind = self._builder.type(DIRECT)
         self._callees = {
@@ -173,7 +176,7 @@ class _Batch:
             if method.address in self._requested or method.address in found:
                 self._write_thunks(method)
 
-    def _find_callable(self, known: Mapping[int, object]) -> set[int]:
+    def _find_callable(self, known: set[int]) -> set[int]:
         if not self._calls:
             return set()
         try:
@@ -255,9 +258,13 @@ class _Batch:
         work = self._work[method.address]
         work.charge(len(method.operations))
         blocks = find_blocks(method.operations, entry, self._limits.method_blocks)
-        stack_end = self._target.thread_context + self._facts.offsets.thread_context_stack_end
-        found_at = self._facts.offsets.interp_method_jit_call_info
-        around = Surroundings(self._helpers, self._types, self._callees, stack_end, found_at)
+        target, o = self._target, self._facts.offsets
+        around = Surroundings(
+            self._helpers, self._types, self._callees, method.frame_size,
+            target.thread_context + o.thread_context_stack_end,
+            target.thread_context + o.thread_context_stack_pointer,
+            target.records, o.interp_method_jit_call_info,
+        )  # fmt: skip
         emitter = FunctionEmitter(blocks, entry, method.taken, convention, around, work)
         if not needed and not emitter.repeats and _exits(blocks.values()):
             return None  # to go in and out again costs more than what is done between

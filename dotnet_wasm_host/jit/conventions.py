@@ -43,11 +43,14 @@ __all__ = [
     "GIVE_UP",
     "MAX_DEPTH",
     "MAX_FOUND_FRAME",
+    "PLAIN_CALLS",
+    "SCRATCH",
     "THUNK",
     "Convention",
     "Direct",
     "Thunk",
     "give_up",
+    "note_object",
 ]
 
 #: Frame, its slots, what belongs to a call, the address of the entry instruction.
@@ -59,8 +62,14 @@ GIVE_UP = FunctionType((I32,), (I32,))
 MAX_DEPTH = 1000
 #: Bytes of the frame of a method that is found when it is called.
 MAX_FOUND_FRAME = 4096
-#: Records: how many there are, then the addresses of instructions from here on.
-_FIRST = 16
+#: Set in a slot that only calls of a known method may use, and none that looks for its target.
+PLAIN_CALLS = -(1 << 31)
+#: Before the records: how many there are, and a word for what helpers answer.
+SCRATCH = 8
+#: A record: the address of an instruction, and where a constructor was given up what ``this`` was,
+#: where the caller keeps its object, and that object. The first is at 16.
+_RECORD = 4
+_AT, _THIS, _PLACE, _OBJECT = 0, 4, 8, 12
 
 _NARROW = {
     "ret.i1": numeric("i32.extend8_s"),
@@ -125,15 +134,20 @@ class Thunk:
         return b""
 
     def begin(self) -> bytes:
-        """Go on at a record if there is one; parameter 0 is free for its number."""
+        """Go on at a record if there is one; parameter 0 is free for their number."""
         if not self.records:
             return b""
-        last = local_get(0) + i32(2) + numeric("i32.shl") + i32(self.records) + numeric("i32.add")
+        # Parameter 2, too, is free: for the address of the record.
+        record = local_get(0) + i32(_RECORD) + numeric("i32.shl")
         return (
             i32(self.records) + load("i32") + local_tee(0) + IF
-            + i32(self.records) + local_get(0) + i32(1) + numeric("i32.sub") + local_tee(0)
-            + store("i32")
-            + last + load("i32", _FIRST) + local_get(3) + numeric("i32.sub") + RETURN + END
+            + record + i32(self.records) + numeric("i32.add") + local_set(2)
+            + i32(self.records) + local_get(0) + i32(1) + numeric("i32.sub") + store("i32")
+            + local_get(2) + load("i32", _PLACE) + IF
+            + local_get(self.slots) + local_get(2) + load("i32", _THIS) + store("i32")
+            + local_get(2) + load("i32", _PLACE) + local_get(2) + load("i32", _OBJECT)
+            + store("i32") + END
+            + local_get(2) + load("i32", _AT) + local_get(3) + numeric("i32.sub") + RETURN + END
         )  # fmt: skip
 
 
@@ -187,11 +201,32 @@ class Direct:
 
 def give_up(records: int) -> tuple[FunctionType, tuple[ValueType], bytes]:
     """The function that makes a record of an address and answers 1."""
-    last = local_get(1) + i32(2) + numeric("i32.shl") + i32(records) + numeric("i32.add")
     code = (
-        i32(records) + load("i32") + local_set(1)
-        + last + local_get(0) + store("i32", _FIRST)
-        + i32(records) + local_get(1) + i32(1) + numeric("i32.add") + store("i32")
+        i32(records) + i32(records) + load("i32") + i32(1) + numeric("i32.add") + local_tee(1)
+        + store("i32")
+        + _last(records, local_get(1)) + local_tee(1) + local_get(0) + store("i32", _AT)
+        + local_get(1) + i32(0) + store("i32", _PLACE)
         + i32(1)
     )  # fmt: skip
     return GIVE_UP, (I32,), code
+
+
+def note_object(records: int, slots: bytes, base: int, slot: int) -> bytes:
+    """Say in the last record that it is of a constructor.
+
+    Args:
+        records: where they are.
+        slots: pushes the address of the caller's slots.
+        base: where the constructor's frame begins, with ``this``.
+        slot: where the caller has the object.
+    """
+    last = _last(records, i32(records) + load("i32"))
+    return (
+        last + slots + load("i32", base) + store("i32", _THIS)
+        + last + slots + i32(slot) + numeric("i32.add") + store("i32", _PLACE)
+        + last + slots + load("i32", slot) + store("i32", _OBJECT)
+    )  # fmt: skip
+
+
+def _last(records: int, count: bytes) -> bytes:
+    return count + i32(_RECORD) + numeric("i32.shl") + i32(records) + numeric("i32.add")

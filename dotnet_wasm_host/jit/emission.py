@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.jit.control_flow import Dominators
-from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME
-from dotnet_wasm_host.jit.interface import CannotCompile
+from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS, SCRATCH, note_object
+from dotnet_wasm_host.jit.interface import ROOTS, CannotCompile
 from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
 from dotnet_wasm_host.jit.registers import Registers, moves
 from dotnet_wasm_host.wasm.assembly import (
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.jit.control_flow import Block, Work
     from dotnet_wasm_host.jit.conventions import Convention
     from dotnet_wasm_host.jit.interface import Callee
-    from dotnet_wasm_host.jit.ir import Operation, Range
+    from dotnet_wasm_host.jit.ir import Made, Operation, Range
     from dotnet_wasm_host.wasm.binary import ValueType
 
 __all__ = ["FunctionEmitter", "Surroundings"]
@@ -69,15 +69,20 @@ class Surroundings:
         helpers: how to call each export of the code module, by name.
         types: index of the type of each indirect call, by name.
         callees: what methods are called directly, by address, and how.
-        stack_end: address of the word that says where the interpreter's stack ends; 0 where it is
-            not known.
+        frame_size: bytes of the frame.
+        stack_end: address of the word that says where the interpreter's stack must end.
+        stack_pointer: the same for where it ends now.
+        records: address of :class:`.interface.LinkTarget`.
         found_at: offset of the slot in a method whose target is found when it is called.
     """
 
     helpers: Mapping[str, bytes]
     types: Mapping[str, int]
     callees: Mapping[int, tuple[Callee, bytes]]
+    frame_size: int
     stack_end: int
+    stack_pointer: int
+    records: int
     found_at: int
 
 
@@ -191,27 +196,72 @@ class FunctionEmitter:
         """Index of a function type for indirect calls."""
         return self._around.types[name]
 
-    def call(self, method: int, base: int, result: int) -> bytes:
+    def collect(self) -> bytes:
+        """Say where the frame ends: the collector looks for references before that."""
+        end = self.address(self._around.frame_size)
+        return i32(self._around.stack_pointer) + end + store("i32")
+
+    def scratch(self) -> int:
+        """Address of a word for what helpers answer."""
+        return self._around.records + SCRATCH
+
+    def call(
+        self, method: int, item: int, base: int, result: int, made: Made | None = None
+    ) -> bytes:
         """Call a method whose frame begins at ``base``; its result goes to ``result``.
 
         Where calls nest too deep, or its frame would not fit, the interpreter makes the call.
         """
+        before = given_up = b""
+        if made is not None:
+            fresh = i32(self.scratch()) + load("i32")
+            before = made.code + self.write(made.slot, I32, fresh)
+            before += self._slots + fresh + store("i32", base)
+            # The interpreter makes another object then, and must go on with this one.
+            given_up = note_object(self._around.records, self._slots, base, made.slot)
+        if method not in self._around.callees:
+            slot = self.temporary("slot of a method")
+            found = i32(item) + load("i32") + load("i32", self._around.found_at)
+            found += i32(~PLAIN_CALLS) + numeric("i32.and") + local_tee(slot)
+            stale = self._registers.stale(min(base, result), _REST, self._current)
+            return (
+                self._leave_without_room(base, MAX_FOUND_FRAME)
+                + self.leave_if(found + numeric("i32.eqz")) + before
+                + self._call(base, result, self._call_slot(slot), given_up) + self._reload(stale)
+            )  # fmt: skip
         callee, code = self._around.callees[method]
         stale = self._registers.stale(result, callee.result_size, self._current)
         stale += self._registers.stale(base, callee.frame_size, self._current)
         room = self._leave_without_room(base, callee.frame_size)
-        return room + self._call(base, result, code) + self._reload(dict.fromkeys(stale))
+        return (
+            room + before + self._call(base, result, code, given_up)
+            + self._reload(dict.fromkeys(stale))
+        )  # fmt: skip
 
-    def call_found(self, method: bytes, base: int, result: int) -> bytes:
+    def _call_slot(self, slot: int) -> bytes:
+        return local_get(slot) + call_indirect(self._around.types["direct"])
+
+    def call_found(
+        self, method: bytes, base: int, result: int, receiver: bytes | None = None
+    ) -> bytes:
         """Call the method that ``method`` pushes, by the slot in its ``jit_call_info``."""
         slot = self.temporary("slot of a method")
         found = method + load("i32", self._around.found_at) + local_tee(slot)
-        code = local_get(slot) + call_indirect(self._around.types["direct"])
+        code = self._call_slot(slot)
         stale = self._registers.stale(min(base, result), _REST, self._current)
+        before = given_up = after = b""
+        if receiver is not None:
+            # The delegate is a root meanwhile: it stands in the frame again if it is given up.
+            root = self._convention.depth() + i32(2) + numeric("i32.shl")
+            root += i32(self._around.records + ROOTS) + numeric("i32.add")
+            before = root + self._slots + load("i32", base) + store("i32")
+            before += self._slots + receiver + store("i32", base)
+            after = root + i32(0) + store("i32")
+            given_up = self._slots + root + load("i32") + store("i32", base) + after
         return (
             self._leave_without_room(base, MAX_FOUND_FRAME)
-            + self.leave_if(found + numeric("i32.eqz"))
-            + self._call(base, result, code) + self._reload(stale)
+            + self.leave_if(found + i32(1) + numeric("i32.lt_s"))
+            + before + self._call(base, result, code, given_up) + after + self._reload(stale)
         )  # fmt: skip
 
     def _leave_without_room(self, base: int, frame_size: int) -> bytes:
@@ -221,9 +271,9 @@ class FunctionEmitter:
         exhausted = self._convention.exhausted()
         return self.leave_if(exhausted + full + numeric("i32.or") if exhausted else full)
 
-    def _call(self, base: int, result: int, code: bytes) -> bytes:
+    def _call(self, base: int, result: int, code: bytes, given_up: bytes) -> bytes:
         arguments = self._convention.depth() + self.address(base) + self.address(result)
-        return arguments + code + IF + self.leave() + END
+        return arguments + code + IF + given_up + self.leave() + END
 
     # Structure.
 

@@ -35,6 +35,18 @@ _TRIGONOMETRY = [
 #: Type of each export, by its name.
 HELPERS: Mapping[str, FunctionType] = {
     "mono_jiterp_stelem_ref": FunctionType((I32,) * 3, (I32,)),
+    "mono_jiterp_try_newobj_inlined": FunctionType((I32,) * 2, (I32,)),
+    "mono_jiterp_try_newarr": FunctionType((I32,) * 3, (I32,)),
+    "mono_jiterp_try_newstr": FunctionType((I32,) * 2, (I32,)),
+    "mono_jiterp_box_ref": FunctionType((I32,) * 4),
+    "mono_jiterp_cast_v2": FunctionType((I32,) * 4, (I32,)),
+    "mono_jiterp_has_parent_fast": FunctionType((I32,) * 2, (I32,)),
+    "mono_jiterp_implements_interface": FunctionType((I32,) * 2, (I32,)),
+    "mono_jiterp_ldtsflda": FunctionType((I32,) * 2),
+    "mono_jiterp_get_hashcode": FunctionType((I32,), (I32,)),
+    "mono_jiterp_try_get_hashcode": FunctionType((I32,), (I32,)),
+    "mono_jiterp_gettype_ref": FunctionType((I32,) * 2, (I32,)),
+    "mono_jiterp_object_has_component_size": FunctionType((I32,), (I32,)),
     "mono_jiterp_value_copy": FunctionType((I32,) * 3),
     "mono_wasm_write_managed_pointer_unsafe": FunctionType((I32,) * 2),
     **{name: FunctionType((F64,), (F64,)) for name in _TRIGONOMETRY},

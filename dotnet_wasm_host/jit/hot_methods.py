@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.errors import MemoryAccessError
 from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
-from dotnet_wasm_host.jit.interface import RECORDS_SIZE, LinkTarget
+from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
+from dotnet_wasm_host.jit.interface import RECORDS_SIZE, ROOTS, LinkTarget
 from dotnet_wasm_host.jit.thread_context import find_thread_context
 from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.options import JitStats
@@ -219,8 +220,9 @@ class HotMethods:
         table = self._first_slot() + first
         for callee in batch.callees:
             self._callees[callee.method] = replace(callee, slot=table + callee.slot)
-            if callee.is_found:
-                self._let_find(callee.method, table + callee.slot)
+            if callee.frame_size <= MAX_FOUND_FRAME:
+                flag = 0 if callee.is_found else PLAIN_CALLS
+                self._let_find(callee.method, table + callee.slot | flag)
         self._methods += len(wanted & valid)
         self._discarded += len(wanted - valid)
         return Linked(len(wanted & valid), len(wanted - valid))
@@ -258,6 +260,8 @@ class HotMethods:
             self._records = self._host.call("malloc", RECORDS_SIZE)
             if self._records:
                 self._host.memory.write(self._records, bytes(RECORDS_SIZE))
+                root = self._records + ROOTS
+                self._host.call("mono_wasm_register_root", root, RECORDS_SIZE - ROOTS, 0)
         return self._table
 
     def _unchanged(self, read: dict[int, bytes]) -> bool:
@@ -281,7 +285,7 @@ class HotMethods:
     def _let_find(self, method: int, slot: int) -> None:
         """Tell calls whose target is found when they are made of a direct function."""
         address = method + self._facts.offsets.interp_method_jit_call_info
-        memory, after = self._host.memory, slot.to_bytes(4, "little")
+        memory, after = self._host.memory, struct.pack("<i", slot)
         before = memory.read(address, 4)
         memory.write(address, after)
         self._patches.append(_Patch(method, address, before, after))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORDS_SIZE",
+    "ROOTS",
     "Callee",
     "CannotCompile",
     "CompiledBatch",
@@ -32,7 +33,9 @@ __all__ = [
 
 #: Bytes of guest memory, zeroed and aligned to 16, that compiled code of one instance needs for
 #: records of frames that it gave up (:mod:`dotnet_wasm_host.jit.conventions`).
-RECORDS_SIZE = 8 * 1024
+RECORDS_SIZE = 24 * 1024
+#: From where on in there references stand: whoever allocates it registers that as a root.
+ROOTS = 17 * 1024
 
 
 class OutOfView(ValueError):
@@ -196,7 +199,8 @@ class LinkTarget:
         first_slot: index of the function table at which the batch's functions begin.
         thread_context: address of the interpreter's ``ThreadContext``; 0 where it is not known,
             and compiled code calls nothing.
-        records: address of ``RECORDS_SIZE`` bytes, zeroed once, aligned to 16; or 0, likewise.
+        records: address of ``RECORDS_SIZE`` bytes, zeroed once, aligned to 16, of which those from
+            ``ROOTS`` on are a root of the collector; or 0, likewise.
         callees: methods of former batches, by address; their slots are absolute.
     """
 
@@ -236,7 +240,7 @@ class Callee:
         frame_size: bytes of its frame.
         result_size: bytes that a return writes at the most.
         is_found: calls whose target is found when they are made may find it, in its
-            ``jit_call_info``.
+            ``jit_call_info``; others calls that look there may, if its frame is small.
     """
 
     method: int

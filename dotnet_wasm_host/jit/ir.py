@@ -20,6 +20,7 @@ __all__ = [
     "Emit",
     "Emitter",
     "Kind",
+    "Made",
     "Operation",
     "Range",
     "Slot",
@@ -72,6 +73,18 @@ class Kind(Enum):
     EXIT = auto()
 
 
+class Made(NamedTuple):
+    """An object that is made for its constructor.
+
+    Attributes:
+        code: makes it; leaves, or puts its address into the scratch word.
+        slot: where the caller has it.
+    """
+
+    code: bytes
+    slot: int
+
+
 class Emitter(Protocol):
     """Writes one function; what operations are written with.
 
@@ -99,11 +112,29 @@ class Emitter(Protocol):
     def helper(self, name: str) -> bytes:
         """Call an export of the code module."""
 
-    def call(self, method: int, base: int, result: int) -> bytes:
-        """Call a method whose frame begins at ``base``; its result goes to ``result``."""
+    def call(
+        self, method: int, item: int, base: int, result: int, made: Made | None = None
+    ) -> bytes:
+        """Call a method whose frame begins at ``base``; its result goes to ``result``.
 
-    def call_found(self, method: bytes, base: int, result: int) -> bytes:
-        """The same for a method that ``method`` pushes; one without compiled code leaves."""
+        ``item`` is where the caller has its address: another one by the time when it is called, if
+        the method was optimised meanwhile. With ``made`` it is the constructor of an object that is
+        made before the call.
+        """
+
+    def call_found(
+        self, method: bytes, base: int, result: int, receiver: bytes | None = None
+    ) -> bytes:
+        """The same for a method that ``method`` pushes; one without compiled code leaves.
+
+        ``receiver`` pushes what is in the first slot meanwhile, in place of a delegate.
+        """
+
+    def collect(self) -> bytes:
+        """Say where the frame ends: the collector may run in what follows."""
+
+    def scratch(self) -> int:
+        """Address of a word for what helpers answer, until the next of them."""
 
     def call_type(self, name: str) -> int:
         """Index of a function type for indirect calls: ``vector1`` to ``vector3``."""
@@ -127,6 +158,8 @@ class Operation:
         condition: pushes whether a branch is taken, or the number of a switch's target.
         targets: where it may jump, in units or as labels of :mod:`control_flow`.
         leaves: it may go on in the interpreter at itself.
+        in_context: it needs the addresses of a :class:`.interface.LinkTarget`: it calls what is
+            found when it is called, or the collector may run in it.
         operands: for those who change operations.
     """
 
@@ -140,4 +173,5 @@ class Operation:
     condition: Emit | None = None
     targets: tuple[int, ...] = ()
     leaves: bool = False
+    in_context: bool = False
     operands: tuple[int, ...] = ()

@@ -14,7 +14,7 @@ from dotnet_wasm_host.jit.selection.context import SelectionContext
 from dotnet_wasm_host.jit.selection.control import connect_finally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.jit.control_flow import Work
     from dotnet_wasm_host.jit.instructions import Instruction
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
     Select = Callable[[SelectionContext, Instruction], Operation]
 
-__all__ = ["Method", "callable_methods", "leave_for_call", "leave_for_found", "read_method"]
+__all__ = ["Method", "callable_methods", "leave_for_call", "leave_for_context", "read_method"]
 
+#: How methods begin that are counted, and replaced by optimised ones.
+_NOT_OPTIMISED = "tier_enter_method"
 #: Bytes that a return of a single value writes, whatever its type (``stackval``).
 _SINGLE = 8
-_CALL = "call"
+#: Calls of methods that are known; the third operand says which.
+_CALLS = frozenset(("call", "newobj", "newobj_string"))
 #: Steps for a method, and for a unit of its code.
 _READING, _DECODING = 32, 4
 #: Bytes of ``this``.
 _THIS_SIZE = 4
 #: In the word of flags of a class (class-internals.h), as it was seen.
 _VALUE_TYPE = 4
-#: Calls whose target is found when they are made.
-_FOUND = frozenset(("callvirt.fast",))
 
 
 @dataclass(slots=True)
@@ -71,6 +72,11 @@ class Method:
         """Whether the interpreter comes in through compiled code, if there is any."""
         return bool(self.entries) and self.entries[0] == 0
 
+    @property
+    def may_become_callable(self) -> bool:
+        """Whether another method will be there in its place when it has run often enough."""
+        return self.operations[0].name == _NOT_OPTIMISED
+
 
 def read_method(
     facts: MintFacts,
@@ -98,7 +104,7 @@ def read_method(
     operations = [select(context, instruction) for instruction in instructions]
     connect_finally(code, operations, work.charge)
     calls = {
-        op.at: context.item(op.operands[2]) for op in operations if op.name == _CALL and op.emit
+        op.at: context.item(op.operands[2]) for op in operations if op.name in _CALLS and op.emit
     }
     frame_size = words.u32(address + o.interp_method_alloca_size)
     klass = words.u32(words.u32(address + o.interp_method_method) + o.method_klass)
@@ -154,10 +160,10 @@ def _result_size(operations: Sequence[Operation]) -> int:
     return max(sizes, default=0)
 
 
-def leave_for_found(method: Method) -> None:
-    """Let the interpreter make all calls whose target is found when they are made."""
+def leave_for_context(method: Method) -> None:
+    """Leave all that needs addresses which are not known."""
     for operation in method.operations:
-        if operation.name in _FOUND:
+        if operation.in_context:
             leave_for_call(operation)
 
 
@@ -167,7 +173,7 @@ def leave_for_call(operation: Operation) -> None:
     operation.uses = operation.defs = operation.ranges = ()
 
 
-def callable_methods(methods: Mapping[int, Method], known: Iterable[int], work: Work) -> set[int]:
+def callable_methods(methods: Mapping[int, Method], known: set[int], work: Work) -> set[int]:
     """Methods that compiled code may call directly: the most that call only one another.
 
     Each begins with an entry instruction, through which the interpreter comes back into it, and
@@ -175,7 +181,6 @@ def callable_methods(methods: Mapping[int, Method], known: Iterable[int], work: 
     too much work to find them.
     """
     found = {address for address, method in methods.items() if method.starts_with_entry}
-    known = set(known)
     changed = True
     while changed:
         changed = False

@@ -20,7 +20,12 @@ __all__ = ["NOT_HERE", "Writer"]
 #: have it.
 NOT_HERE = frozenset((
     "ret", "ret.void", "ret.i1", "ret.u1", "ret.i2", "ret.u2", "ret.i4.imm", "ret.i8.imm",
-    "ret.vt", "call", "callvirt.fast", "call_handler", "call_handler.s", "endfinally",
+    "ret.vt", "call", "callvirt.fast", "call.delegate", "newobj", "newobj_string", "newobj_inlined",
+    "newarr", "newstr", "box", "box.vt", "unbox", "ldtsflda", "intrins_get_type",
+    "intrins_get_hashcode", "intrins_try_get_hashcode",
+    "intrins_runtimehelpers_object_has_component_size", "castclass", "castclass.common",
+    "castclass.interface", "isinst", "isinst.common", "isinst.interface", "call_handler",
+    "call_handler.s", "endfinally",
     "tier_prepare_jiterpreter",
     "tier_nop_jiterpreter", "tier_enter_jiterpreter", "tier_monitor_jiterpreter",
     "ldloca.s", "sdb_intr_loc", "sdb_seq_point", "il_seq_point",

@@ -54,6 +54,15 @@ public class Box<T> {
     public T Value; public int Writes;
     public T Swap(T other) { var old = Value; Value = other; Writes++; return old; }
 }
+public class Counted {
+    public static int Made; public int First; public long Second; public Counted Inner;
+    public Counted(int n) {
+        unchecked {
+            Made++; First = n * 3; if ((n & 3) == 1) Inner = new Counted(n >> 2);
+            Second = 1000 / (n % 9 - 4) + Made; Made += 5;
+        }
+    }
+}
 public sealed class Generated : MinimalRuntime.IFunctionHandler {
     static long total; static double mean; static int[] table = new int[32]; static short small;
     static int Mix(int a, int b) => unchecked((a ^ (a >>> 7)) * 31 + b);
@@ -124,6 +133,7 @@ class _Writer:
             "virtual": (2, self._virtual), "delegate": (1, self._delegate),
             "generic": (1, self._generic), "box": (1, self._box), "try": (2, self._try),
             "list": (1, self._list), "text": (1, self._text), "iterate": (1, self._iterate),
+            "construct": (2, self._construct), "cast": (2, self._cast),
             "narrow": (1, self._narrow), "make": (1, self._make), "matrix": (1, self._matrix),
         }  # fmt: skip
 
@@ -138,6 +148,7 @@ class _Writer:
             'string text = "some text of twenty-six ch"; Span<byte> span = bytes;',
             "Shape shape = new Square { Side = 5, Sides = 4 }; IShape shaped = shape;",
             "var box = new Box<long>(); var list = new List<int>(); var grid = new int[3, 5];",
+            "object mixed = text; Counted kept = null; int first = Counted.Made;",
             "Func<int, int> twice = n => unchecked(n * 2 + (int)point.Z);",
         ]
         after = []
@@ -157,6 +168,7 @@ class _Writer:
             "log.Append(' ').Append(BitConverter.DoubleToInt64Bits(mean)).Append(' ');",
             "log.Append(small).Append(' ').Append(box.Value).Append(' ').Append(box.Writes);",
             "log.Append(' ').Append(list.Count).Append(' ').Append(text).Append(' ');",
+            "log.Append(Counted.Made - first).Append(' ').Append(kept?.First);",
             "log.Append(shape.Area(1)).Append(shape.Sides).Append('\\n');",
         ]
         turns = self._draw.randint(900, 1500)
@@ -372,6 +384,33 @@ class _Writer:
         return (f"var {made} = new int[{self._draw.randint(1, 9)}]; {made}[0] = {self._of('int')};"
                 f" array[{self._index(17)}] = {made}[{made}.Length - 1];")  # fmt: skip
 
+    def _construct(self) -> str:
+        (name, of), made = self._draw.choice(self._locals), self._fresh("c")
+        value = self._of("int")
+        use = (f"var {made} = new Counted({value}); kept = {made}.Inner ?? kept;"
+               f" {name} = ({of})({made}.First + {made}.Second + Counted.Made);")  # fmt: skip
+        if self._draw.random() < 0.2:
+            return use
+        return f"try {{ {use} }} catch (DivideByZeroException) {{ small += 3; }}"
+
+    def _cast(self) -> str:
+        name, of = self._draw.choice(self._locals)
+        other = self._draw.choice(
+            ("shape", "(object)text", "(object)array", f"(object)({self._of('long')})",
+             f"(object)({self._of('int')})", "(object)kept", "(object)list")
+        )  # fmt: skip
+        one = self._fresh("k")
+        tested = self._draw.choice(
+            ("Cube", "IShape", "string", "int", "IEnumerable<int>", "Counted")
+        )
+        failing = self._draw.choice(
+            ("(long)mixed", "((IShape)mixed).Sides", "((string)mixed).Length")
+        )
+        return (f"mixed = {other}; if (mixed is {tested} {one}) {name}++;"
+                f" try {{ {name} = ({of})({failing}); }}"
+                " catch (InvalidCastException) { total ^= 7; }"
+                " catch (NullReferenceException) { total ^= 9; }")  # fmt: skip
+
     def _matrix(self) -> str:
         return f"grid[{self._index(3)}, {self._index(5)}] += {self._of('int')};"
 
@@ -415,7 +454,9 @@ def write_bodies(seed: int, methods: int) -> list[Body]:
 
 def write_program(bodies: Sequence[Body]) -> str:
     """C# of a handler with these methods."""
-    calls = " ".join(f"total = 0; mean = 0; small = 0; M{n}(log);" for n in range(len(bodies)))
+    calls = " ".join(
+        f"total = 0; mean = 0; small = 0; Counted.Made = 0; M{n}(log);" for n in range(len(bodies))
+    )
     return "\n".join((
         _PRELUDE,
         *(body.write(number) for number, body in enumerate(bodies)),

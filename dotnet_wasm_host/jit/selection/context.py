@@ -43,11 +43,19 @@ class SelectionContext:
         """Members of Mono's structures."""
         return self.facts.offsets
 
+    def number(self, name: str) -> int:
+        """The number of an opcode."""
+        return next(n for n, opcode in enumerate(self.facts.opcodes) if opcode.name == name)
+
     def item(self, index: int) -> int:
         """A data item: mostly the address of a structure of Mono."""
+        return self.words.u32(self.place(index))
+
+    def place(self, index: int) -> int:
+        """Address of a data item."""
         if not 0 <= index < _MAX_ITEMS:
             raise OutOfView(f"expected the number of a data item, found {index}")
-        return self.words.u32(self.items + 4 * index)
+        return self.items + 4 * index
 
     def clause_slot(self, clause: int) -> int:
         """Where in the frame a ``finally`` finds where it goes on."""

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.jit.instructions import signed16, signed32, unsigned32
 from dotnet_wasm_host.jit.ir import Access, Kind, Operation, Range, Slot
 from dotnet_wasm_host.wasm.assembly import (
-    ELSE,
-    END,
     I32,
-    IF,
     MEMORY_COPY,
     i32,
     i64,
@@ -33,8 +30,6 @@ __all__ = ["CONTROL", "connect_finally"]
 
 
 _MAX_CLAUSES = 64
-#: Methods of interfaces that share a place in front of a vtable and are looked at.
-_MAX_LIST = 3
 
 
 def _nothing(_context: SelectionContext, it: Instruction) -> Operation:
@@ -217,61 +212,6 @@ def _where_to_go_on(code: int, slot: int, back: tuple[int, ...]) -> Emit:
     return condition
 
 
-def _call(context: SelectionContext, it: Instruction) -> Operation:
-    """Result, frame of the callee, data item: a method. It is called directly if it can be."""
-    result, base, item = it.operands
-    method = context.item(item)
-    return Operation(
-        it.at, it.name, operands=it.operands, leaves=True,
-        emit=lambda e: e.call(method, base, result),
-    )  # fmt: skip
-
-
-def _call_virtual(context: SelectionContext, it: Instruction) -> Operation:
-    """Result, frame of the callee, data item: the method that was declared, number of its slot.
-
-    From 0 on a virtual method: ``MonoVTable.interp_vtable`` has its target, with the lowest bit
-    set. Below it a method of an interface: in front of the vtable is a list of pairs of a
-    declared method and its target. What looks different is the interpreter's.
-    """
-    result, base, item = it.operands[:3]
-    number, o = signed16(it.operands[3]), context.offsets
-    declared = context.item(item)
-
-    def emit(e: Emitter) -> bytes:
-        found = e.temporary("method")
-        value, eqz = local_get(found), numeric("i32.eqz")
-        vtable = e.read(base, I32) + load("i32", o.object_vtable)
-        code = e.leave_if(e.read(base, I32) + eqz)
-        odd = value + i32(1) + numeric("i32.and")
-        if number >= 0:
-            code += vtable + load("i32", o.vtable_interp) + local_set(found)
-            code += e.leave_if(value + eqz)
-            code += value + load("i32") + load("i32", 4 * number) + local_set(found)
-            code += e.leave_if(odd + eqz)
-            code += value + i32(1) + numeric("i32.sub") + local_set(found)
-        else:
-            node, pair = e.temporary("node"), e.temporary("pair")
-            code += vtable + i32(4 * number) + numeric("i32.add") + load("i32") + local_set(found)
-            code += e.leave_if(value + eqz + odd + numeric("i32.or"))
-            code += value + local_set(node)
-            # The first few of the list: mostly it has one.
-            code += i32(0) + local_set(found)
-            for _ in range(_MAX_LIST):
-                look = local_get(pair) + load("i32") + i32(declared) + numeric("i32.eq")
-                code += local_get(node) + IF
-                code += local_get(node) + load("i32") + local_set(pair)
-                code += look + IF + local_get(pair) + load("i32", 4) + local_set(found)
-                code += i32(0) + local_set(node) + ELSE
-                code += local_get(node) + load("i32", 4) + local_set(node) + END + END
-            code += e.leave_if(value + eqz)
-        return code + e.call_found(value, base, result)
-
-    return Operation(
-        it.at, it.name, operands=it.operands, uses=(Slot(base, I32),), leaves=True, emit=emit
-    )
-
-
 _INTEGERS = (("i4", "i32"), ("i8", "i64"))
 _FLOATS = (("r4", "f32"), ("r8", "f64"))
 _ORDERS = ("lt", "le", "gt", "ge")
@@ -323,7 +263,6 @@ CONTROL: Mapping[str, Rule] = {
     **dict.fromkeys(("mov.4", "mov.8", "mov.8.2", "mov.8.3", "mov.8.4"), _move),
     "mov.1": move_bytes(1), "mov.2": move_bytes(2),
     "mov.vt": move_bytes(None), "initlocal": _zero, "initlocals": _zero, "ldloca.s": _address_of,
-    "call": _call, "callvirt.fast": _call_virtual,
     "call_handler": _call_finally, "call_handler.s": _call_finally,
     "endfinally": _end_finally,
 }  # fmt: skip

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.jit.selection.arrays import ARRAYS
 from dotnet_wasm_host.jit.selection.blocks import BLOCKS
+from dotnet_wasm_host.jit.selection.calls import CALLS
 from dotnet_wasm_host.jit.selection.context import leaving
 from dotnet_wasm_host.jit.selection.control import CONTROL
 from dotnet_wasm_host.jit.selection.conversions import CONVERSIONS
 from dotnet_wasm_host.jit.selection.memory import MEMORY
 from dotnet_wasm_host.jit.selection.numbers import NUMBERS
+from dotnet_wasm_host.jit.selection.objects import OBJECTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "select"]
 
 RULES: Mapping[str, Rule] = MappingProxyType(
-    {**CONTROL, **NUMBERS, **CONVERSIONS, **MEMORY, **ARRAYS, **BLOCKS}
+    {**CONTROL, **NUMBERS, **CONVERSIONS, **MEMORY, **ARRAYS, **BLOCKS, **OBJECTS, **CALLS}
 )
 
 
