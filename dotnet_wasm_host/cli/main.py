@@ -9,6 +9,7 @@ import typer
 
 from dotnet_wasm_host import __version__
 from dotnet_wasm_host.cli import (
+    agents,
     building,
     compiling,
     images,
@@ -42,6 +43,7 @@ app.command()(building.build)
 app.command()(building.inspect)
 app.command()(serving.serve)
 app.command()(stubs.stubs)
+app.command()(agents.mcp)
 app.command()(information.info)
 app.command()(sizes.sizes)
 app.command()(measuring.bench)
