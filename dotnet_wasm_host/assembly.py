@@ -117,7 +117,7 @@ def read_library(source: AssemblySource) -> Library:
     except MarshallingTypeError:
         raise MarshallingTypeError(
             "an assembly is bytes, a path or what compile_csharp returned, "
-            f"not {type(source).__name__}"
+            f"not {type(source).__name__}; give one of these"
         ) from None
 
 
@@ -173,7 +173,7 @@ def _each(source: DependencySource) -> Iterator[Library]:
     ):
         raise MarshallingTypeError(
             "dependencies are a file, a folder or a list of assemblies, files and folders, not "
-            f"{type(given).__name__}"
+            f"{type(given).__name__}; give one of these"
         )
     for item in source:
         if isinstance(item, (str, os.PathLike)):

@@ -178,7 +178,7 @@ class CompilationError(DotnetHostError, ValueError):
 class FunctionNotLoaded(DotnetHostError, KeyError):
     """No function of this id (or of this generation of it) is loaded."""
 
-    def __init__(self, function_id: str, detail: str = "is not loaded") -> None:
+    def __init__(self, function_id: str, detail: str = "is not loaded; load it first") -> None:
         self.function_id = function_id
         self.detail = detail
         super().__init__(f"function {function_id!r} {detail}")
@@ -389,7 +389,9 @@ class InstanceLost(DotnetHostError):
     def __init__(self, function_id: str, cause: str) -> None:
         self.function_id = function_id
         self.cause = cause
-        super().__init__(f"{function_id!r} waited in an instance that is gone: {cause}")
+        super().__init__(
+            f"{function_id!r} waited in an instance that is gone: {cause}; call it again"
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.cause)
@@ -455,7 +457,7 @@ class MemoryAccessError(DotnetHostError, IndexError):
         super().__init__(
             reason
             or f"{length} bytes at address {ptr:#x} are outside the {memory_size} bytes "
-            "of linear memory"
+            "of linear memory; check the pointer and the length"
         )
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -51,7 +51,7 @@ def buffer_of(data: Buffer, what: str = "data") -> memoryview:
     except TypeError:
         raise MarshallingTypeError(
             f"{what} must be bytes or another buffer (bytearray, memoryview, array), "
-            f"not {type(data).__name__}"
+            f"not {type(data).__name__}; convert it"
         ) from None
     if view.format != "B" and _has_pointers(view.format):
         raise MarshallingTypeError(
@@ -103,7 +103,9 @@ class Block(Uncopyable):
     def ptr(self) -> int:
         """Address in linear memory. MemoryAccessError once the block was freed."""
         if self._ptr == 0:
-            raise MemoryAccessError(0, self._size, 0, "the block was freed already")
+            raise MemoryAccessError(
+                0, self._size, 0, "the block was freed already; allocate another"
+            )
         return self._ptr
 
     @property
@@ -205,7 +207,7 @@ class Memory(Uncopyable):
             data = layout.pack(*values)
         except (struct.error, OverflowError, TypeError) as error:
             raise MarshallingError(
-                f"{values!r} cannot be packed as {layout.format!r}: {error}"
+                f"{values!r} cannot be packed as {layout.format!r}: {error}; give values that fit"
             ) from None
         with self._lock:
             ctypes.memmove(self._check(ptr, layout.size), data, layout.size)
@@ -217,7 +219,8 @@ class Memory(Uncopyable):
             return data.decode()
         except UnicodeDecodeError as error:
             raise MarshallingError(
-                f"the {length} bytes at address {ptr:#x} are not UTF-8: {error.reason}"
+                f"the {length} bytes at address {ptr:#x} are not UTF-8: {error.reason}; "
+                "read them as bytes"
             ) from None
 
     def read_c_string(self, ptr: int, limit: int = 64 * 1024) -> bytes:
@@ -233,7 +236,10 @@ class Memory(Uncopyable):
                 if end >= 0:
                     return data[:end]
                 if chunk >= window:
-                    raise MarshallingError(f"no NUL within {window} bytes of address {ptr:#x}")
+                    raise MarshallingError(
+                        f"no NUL within {window} bytes of address {ptr:#x}; give the address of a "
+                        "C string, or raise the limit"
+                    )
                 chunk *= 8
 
     def read_u8(self, ptr: int) -> int:
@@ -332,7 +338,10 @@ class Memory(Uncopyable):
             linear = self._live()
             ptr = self._malloc(max(size, 1))
             if ptr == 0:
-                raise GuestOutOfMemory(f"the guest's heap has no room for {size} bytes")
+                raise GuestOutOfMemory(
+                    f"the guest's heap has no room for {size} bytes; free blocks, or raise "
+                    "Limits(memory_bytes=...)"
+                )
         block = Block(ptr, size)
         try:
             yield block
@@ -355,12 +364,15 @@ class Memory(Uncopyable):
     def allocate_utf8(self, text: str) -> Iterator[Block]:
         """A block that holds ``text`` as UTF-8, without a terminator."""
         if not isinstance(text, str):
-            raise MarshallingTypeError(f"text must be a string, not {type(text).__name__}")
+            raise MarshallingTypeError(
+                f"text must be a string, not {type(text).__name__}; decode it first"
+            )
         try:
             data = text.encode()
         except UnicodeEncodeError as error:
             raise MarshallingError(
-                f"{text!r} cannot be UTF-8: {error.reason} at index {error.start}"
+                f"{text!r} cannot be UTF-8: {error.reason} at index {error.start}; use "
+                "allocate_bytes, or replace that character"
             ) from None
         with self.allocate_bytes(data) as block:
             yield block
@@ -374,7 +386,9 @@ class Memory(Uncopyable):
     def _live(self) -> LinearMemory:
         linear = self._linear
         if linear is None:
-            raise RuntimeClosed("the instance that this memory belonged to is closed")
+            raise RuntimeClosed(
+                "the instance that this memory belonged to is closed; take runtime.memory again"
+            )
         return linear
 
     def _check_bulk(self, ptr: int, length: int) -> int:
@@ -396,5 +410,5 @@ def _integer(value: int) -> int:
         return index(value)
     except TypeError:
         raise MarshallingTypeError(
-            f"an address or length is an integer, not {type(value).__name__}"
+            f"an address or length is an integer, not {type(value).__name__}; give one"
         ) from None

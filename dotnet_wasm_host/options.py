@@ -116,13 +116,13 @@ class Limits:
     def __post_init__(self) -> None:
         if not 64 * MIB <= self.memory_bytes <= MAX_MEMORY_BYTES:
             raise ValueError(
-                f"memory_bytes is {self.memory_bytes}; .NET needs 64 MiB to start and its "
-                "module allows 2 GiB at most"
+                f"memory_bytes is {self.memory_bytes}; give 64 MiB, which .NET needs to "
+                "start, to 2 GiB, which its module allows at most"
             )
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
         if self.timeout is not None and self.timeout > LONGEST_TIMEOUT:
-            raise ValueError(f"timeout is above {LONGEST_TIMEOUT:.0e} s; None is for no limit")
+            raise ValueError(f"timeout is above {LONGEST_TIMEOUT:.0e} s; give None for no limit")
         stack = self.stack_bytes
         if stack is not None and not MIN_STACK_BYTES <= stack <= MAX_STACK_BYTES:
             raise ValueError(f"stack_bytes is {stack}; give 256 KiB to 2 MiB, or None")
@@ -139,7 +139,7 @@ class Limits:
             "host_work",
         ):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it cannot be negative")
+                raise ValueError(f"{name} is {getattr(self, name)}; give zero or more")
 
     def __reduce__(self) -> tuple[object, ...]:
         """By name: what dataclasses do is by position, and fields are added now and then."""
@@ -256,11 +256,11 @@ class WasiOptions:
             if not key or "=" in key or "\0" in key or "\0" in value:
                 raise ValueError(
                     f"environment variable {key!r} cannot exist: a name is not empty and holds "
-                    "no '=', and neither name nor value holds NUL"
+                    "no '=', and neither name nor value holds NUL; rename it, or encode its value"
                 )
         for arg in self.args:
             if "\0" in arg:
-                raise ValueError(f"argument {arg!r} holds NUL")
+                raise ValueError(f"argument {arg!r} holds NUL; leave that out")
         for path in self.files:
             if not _is_absolute(path):
                 raise ValueError(
@@ -367,7 +367,9 @@ class HttpPolicy:
         for name, known in (("schemes", {"http", "https"}), ("methods", _HTTP_METHODS)):
             for value in getattr(self, name):
                 if value not in known:
-                    raise ValueError(f"{name}: {value!r} is not one of {', '.join(sorted(known))}")
+                    raise ValueError(
+                        f"{name}: {value!r} is not known; choose from {', '.join(sorted(known))}"
+                    )
         for name, least in (
             ("max_request_bytes", 0),
             ("max_response_bytes", 0),
@@ -376,7 +378,7 @@ class HttpPolicy:
             ("max_connections", 1),
         ):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; {least} is the least")
+                raise ValueError(f"{name} is {getattr(self, name)}; give {least} or more")
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"timeout is {self.timeout}; give seconds above zero, or None")
 

@@ -138,7 +138,9 @@ def trim_for_function(
         own = {identify(content).name: content for content in (function, *dependencies)}
     except MalformedImage as error:
         raise AssemblyLoadError(
-            function_id, "System.BadImageFormatException", f"not a .NET assembly: {error}"
+            function_id,
+            "System.BadImageFormatException",
+            f"not a .NET assembly: {error}; give a .dll of .NET",
         ) from error
     trimmed = _trim(ArtifactStore.locate(), own, features or {}, descriptors, progress)
     function_name, *dependency_names = own
@@ -262,7 +264,8 @@ def _refuse_unresolved(function_id: str, missing: tuple[str, ...]) -> None:
         raise AssemblyLoadError(
             function_id,
             "System.MissingMemberException",
-            f"it uses {_some(missing)}, which neither .NET nor its dependencies have",
+            f"it uses {_some(missing)}, which neither .NET nor its dependencies have; give the "
+            "assembly that has it as a dependency, or leave strict out",
         )
 
 
@@ -298,7 +301,9 @@ def _write(store: ArtifactStore, folder: Path, files: Mapping[str, bytes]) -> No
         # Last: a folder without its manifest is not taken for a publication.
         (folder / MANIFEST_NAME).write_bytes(manifest.to_bytes())
     except OSError as error:
-        raise ArtifactError(f"{folder} cannot be written: {error}") from error
+        raise ArtifactError(
+            f"{folder} cannot be written: {error}; choose another folder"
+        ) from error
 
 
 def _refuse_other_files(folder: Path) -> None:
@@ -351,7 +356,9 @@ def open_published(folder: Path) -> tuple[ArtifactStore, PublishedFunction]:
             tuple(dependencies),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{folder / DESCRIPTION_NAME} is damaged: {error}") from error
+        raise ArtifactError(
+            f"{folder / DESCRIPTION_NAME} is damaged: {error}; publish it again"
+        ) from error
     return store, function
 
 

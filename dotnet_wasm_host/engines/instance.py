@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERRAN", "EngineInstance", "LimitedMemory", "require_room"]
 
-OVERRAN = "the call ran past its deadline and was stopped"
+OVERRAN = (
+    "the call ran past its deadline and was stopped; give it a longer timeout, or have it do less"
+)
 
 
 def require_room(needed: int, limit: int) -> None:
@@ -31,7 +33,7 @@ def require_room(needed: int, limit: int) -> None:
     if needed > limit:
         raise LimitExceeded(
             f"the image needs {needed} bytes of linear memory to start, more than "
-            f"memory_bytes={limit}",
+            f"memory_bytes={limit}; raise it",
             limit="memory_bytes",
         )
 
@@ -97,7 +99,7 @@ class EngineInstance(ABC):
     def provide_functions(self) -> Sequence[HostFunction]:
         """Fill :attr:`functions`, when the guest first calls one of them."""
         if self.closed or self._provide is None:
-            raise RuntimeClosed("the instance is closed")
+            raise RuntimeClosed("the instance is closed; make a new Runtime")
         provided = self._provide()
         self.functions = [provided[name] for name in self._import_names()]
         return self.functions

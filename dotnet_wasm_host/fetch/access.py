@@ -92,7 +92,9 @@ class HttpAccess:
         with self.lock:
             if self._closed or self._process != os.getpid():
                 work.close()
-                raise HttpPolicyError("the runtime is closed, and its HTTP with it")
+                raise HttpPolicyError(
+                    "the runtime is closed, and its HTTP with it; make a new Runtime"
+                )
             if self._loop is None:
                 loop = asyncio.new_event_loop()
                 thread = threading.Thread(

@@ -52,8 +52,8 @@ class BodyStream:
         self._size += len(data or b"")
         if self._size > self._limit:
             raise HttpPolicyError(
-                f"a request body is refused at {self._size} bytes; max_request_bytes is "
-                f"{self._limit}"
+                f"a request body is refused at {self._size} bytes; send fewer than "
+                f"max_request_bytes={self._limit}, or raise that"
             )
         put = asyncio.ensure_future(self._chunks.put(data))
         ended = asyncio.ensure_future(self._ended.wait())
@@ -198,8 +198,8 @@ class Exchange:
         body = outgoing.body
         if body is not None and len(body) > self._policy.max_request_bytes:
             raise HttpPolicyError(
-                f"a request body of {len(body)} bytes is refused; max_request_bytes is "
-                f"{self._policy.max_request_bytes}"
+                f"a request body of {len(body)} bytes is refused; send at most "
+                f"max_request_bytes={self._policy.max_request_bytes}, or raise that"
             )
         content: Any = self._body.chunks() if self._body is not None else body
         request = client.build_request(outgoing.method, url, headers=headers, content=content)
@@ -262,8 +262,8 @@ class Exchange:
     def _check_received(self, size: int) -> None:
         if size > self._policy.max_response_bytes:
             raise HttpPolicyError(
-                f"the response of {self._where} is refused at {size} bytes; max_response_bytes "
-                f"is {self._policy.max_response_bytes}"
+                f"the response of {self._where} is refused at {size} bytes; ask for at most "
+                f"max_response_bytes={self._policy.max_response_bytes}, or raise that"
             )
 
     # ---------------------------------------------------------------- the end

@@ -87,16 +87,26 @@ class Rules:
                 "Runtime(http=HttpPolicy(allowed_hosts=...))"
             )
         if url.scheme not in policy.schemes:
-            raise HttpPolicyError(f"{where} is refused: scheme {url.scheme!r} is not allowed")
+            raise HttpPolicyError(
+                f"{where} is refused: scheme {url.scheme!r} is not allowed; add it to "
+                "HttpPolicy(schemes=...)"
+            )
         if method not in policy.methods:
-            raise HttpPolicyError(f"{where} is refused: method {method!r} is not allowed")
+            raise HttpPolicyError(
+                f"{where} is refused: method {method!r} is not allowed; add it to "
+                "HttpPolicy(methods=...)"
+            )
         if url.userinfo:
-            raise HttpPolicyError(f"{where} is refused: its URL holds a user name or password")
+            raise HttpPolicyError(
+                f"{where} is refused: its URL holds a user name or password; send them in the "
+                "header Authorization"
+            )
         host = _ascii(url.raw_host.decode("ascii").lower().rstrip("."))
         port = _PORTS[url.scheme] if url.port is None else url.port
         if not any(pattern.matches(host, port) for pattern in self._patterns):
             raise HttpPolicyError(
-                f"{where} is refused: host '{host}:{port}' is not among the allowed hosts"
+                f"{where} is refused: host '{host}:{port}' is not among the allowed hosts; "
+                "add it to HttpPolicy(allowed_hosts=...)"
             )
 
     def headers(self, names: list[str], values: list[str], host: str) -> list[tuple[bytes, bytes]]:
@@ -107,12 +117,17 @@ class Rules:
         found = []
         for name, value in zip(names, values, strict=True):
             if not _TOKEN.match(name):
-                raise ValueError(f"{name!r} cannot be the name of a header")
+                raise ValueError(
+                    f"{name!r} cannot be the name of a header; use letters, digits and '-'"
+                )
             if any(character in value for character in "\r\n\0"):
-                raise ValueError(f"the value of header '{name}' holds a line break or NUL")
+                raise ValueError(
+                    f"the value of header '{name}' holds a line break or NUL; leave that out"
+                )
             if name.lower() == "host" and value.lower() != host.lower():
                 raise HttpPolicyError(
-                    f"a request to '{host}' is refused: its Host header names '{value}'"
+                    f"a request to '{host}' is refused: its Host header names '{value}'; "
+                    "leave that header out"
                 )
             if name.lower() in _HOSTS_OWN_HEADERS:
                 continue
@@ -120,7 +135,7 @@ class Rules:
                 found.append((name.encode("ascii"), value.encode("latin-1")))
             except UnicodeEncodeError:
                 raise ValueError(
-                    f"the value of header '{name}' holds characters beyond Latin-1"
+                    f"the value of header '{name}' holds characters beyond Latin-1; encode them"
                 ) from None
         return found
 
@@ -133,7 +148,8 @@ class Rules:
         if not good:
             shown = ", ".join(found) or "of this link"
             raise HttpPolicyError(
-                f"a connection to '{host}' is refused: its address {shown} is not a public one"
+                f"a connection to '{host}' is refused: its address {shown} is not a public "
+                "one; set HttpPolicy(allow_private_addresses=True) if it may be reached"
             )
         return good
 

@@ -165,7 +165,7 @@ class HeldBytes:
         """Hold more. HttpPolicyError if there is no room, or nobody wants them any more."""
         with self._tenant.access.lock:
             if self._closed:
-                raise HttpPolicyError("the request was aborted")
+                raise HttpPolicyError("the request was aborted; send it again")
             self._tenant.hold(count)
             self._count += count
 

@@ -88,7 +88,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        raise HttpPolicyError("a guest has no Unix sockets")
+        raise HttpPolicyError("a guest has no Unix sockets; use a host name")
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -136,14 +136,14 @@ def _symbols(libraries: Mapping[str, Library]) -> Iterator[tuple[str, bytes]]:
 
 
 def _hint(given: AssemblySource) -> str:
-    """What to do with C# in place of an assembly."""
+    """What to do about something that is not an assembly, C# for example."""
     if isinstance(given, (bytes, bytearray)):
         looks_like_source = bool(_SOURCE.search(bytes(given[:_LOOKED_AT]).decode(errors="replace")))
     else:
         text = str(given)[:_LOOKED_AT] if isinstance(given, (str, PathLike)) else ""
         looks_like_source = text.endswith(".cs") or bool(_SOURCE.search(text))
     if not looks_like_source:
-        return ""
+        return "; give a .dll, its path, or what compile_csharp returned"
     return "; it looks like C#: compile it first, load_assembly(id, compile_csharp(source))"
 
 
@@ -151,7 +151,11 @@ def _check_handler_type(name: str | None) -> str:
     if name is None:
         return ""
     if not isinstance(name, str):
-        raise MarshallingTypeError(f"handler_type is a string, not {type(name).__name__}")
+        raise MarshallingTypeError(
+            f"handler_type is a string, not {type(name).__name__}; give the full name of a type"
+        )
     if not name or not name.isprintable():
-        raise MarshallingError(f"handler_type {name!r} is not the full name of a type")
+        raise MarshallingError(
+            f"handler_type {name!r} is not the full name of a type; give 'Namespace.Type'"
+        )
     return name

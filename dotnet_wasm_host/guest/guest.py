@@ -109,7 +109,9 @@ class Guest:
     def _bind_frame(self) -> None:
         end = max(self.layout.frame + abi.FRAME_SIZE, self.layout.buffer + BUFFER_SIZE)
         if min(self.layout.frame, self.layout.buffer) <= 0 or end > self._linear.size:
-            raise ArtifactError("the image's frame or buffer is not inside its memory")
+            raise ArtifactError(
+                "the image's frame or buffer is not inside its memory; make the image again"
+            )
         self._size = self._linear.size
         # One view of everything: slices of it copy faster than ctypes does, bounds included.
         self._view = bytes_at(self._linear.address, self._size)
@@ -405,7 +407,8 @@ class Guest:
         view = buffer_of(payload, "payload")
         if view.nbytes > self._payload_limit:
             raise LimitExceeded(
-                f"the payload has {view.nbytes} bytes; payload_bytes is {self._payload_limit}",
+                f"the payload has {view.nbytes} bytes; give at most "
+                f"payload_bytes={self._payload_limit}, or raise that",
                 limit="payload_bytes",
             )
         return self._place(handle, view)

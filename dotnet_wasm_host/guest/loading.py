@@ -116,7 +116,9 @@ def _add_assembly(guest: Guest, name: str, content: bytes) -> None:
     for part in (f"{name}.wasm".encode() + b"\0", content):
         block = guest.heap_call("malloc", len(part))
         if block == 0:
-            raise GuestOutOfMemory(f"linear memory has no room for assembly {name!r}")
+            raise GuestOutOfMemory(
+                f"linear memory has no room for assembly {name!r}; raise Limits(memory_bytes=...)"
+            )
         guest.host.memory.write(block, part)
         parts.append(block)
     # Mono reads the bytes where they are for as long as the runtime lives.

@@ -75,7 +75,9 @@ def find_methods(
     """Addresses of static methods, for ``mono_wasm_invoke_jsexport``."""
     image = host.call("mono_wasm_assembly_load", _c_string(host, assembly))
     if image == 0:
-        raise ArtifactError(f"the runtime does not find assembly '{assembly}'")
+        raise ArtifactError(
+            f"the runtime does not find assembly '{assembly}'; build the artifacts again"
+        )
     class_ = host.call(
         "mono_wasm_assembly_find_class",
         image,
@@ -83,14 +85,20 @@ def find_methods(
         _c_string(host, type_name),
     )
     if class_ == 0:
-        raise ArtifactError(f"assembly '{assembly}' has no type '{namespace}.{type_name}'")
+        raise ArtifactError(
+            f"assembly '{assembly}' has no type '{namespace}.{type_name}'; build the artifacts "
+            "again"
+        )
     found = {}
     for method in methods:
         found[method] = host.call(
             "mono_wasm_assembly_find_method", class_, _c_string(host, method), _ANY_PARAMETER_COUNT
         )
         if found[method] == 0:
-            raise ArtifactError(f"type '{namespace}.{type_name}' has no method '{method}'")
+            raise ArtifactError(
+                f"type '{namespace}.{type_name}' has no method '{method}'; build the artifacts "
+                "again"
+            )
     return found
 
 
@@ -113,7 +121,10 @@ def _add_assembly(host: Host, name: str, content: bytes) -> int:
 def _allocate(host: Host, content: bytes) -> int:
     pointer = host.call("malloc", len(content))
     if pointer == 0:
-        raise ArtifactError(f"linear memory has no room for {len(content)} bytes of the image")
+        raise ArtifactError(
+            f"linear memory has no room for {len(content)} bytes of the image; raise the memory "
+            "limit"
+        )
     host.memory.write(pointer, content)
     return pointer
 

@@ -103,7 +103,10 @@ class FrozenRuntime:
             inside = 0 < place <= place + size <= memory.size
             content = ctypes.string_at(memory.address + place, size) if inside else b""
             if hashlib.sha256(content).hexdigest() != manifest.hashes.get(file):
-                raise ArtifactError(f"image {self.name!r} does not have {file} where it should be")
+                raise ArtifactError(
+                    f"image {self.name!r} does not have {file} where it should be; make the "
+                    "image again"
+                )
             yield file.rpartition(".")[0], content
 
     def require(self, assembly: str, wanted_by: str) -> None:
@@ -112,8 +115,11 @@ class FrozenRuntime:
             from dotnet_wasm_host.base_library.missing_api import ApiReference
 
             found_in = self._advice.image_with([ApiReference(assembly)])
-            needs = missing_api_sentence(assembly, self._advice.image, found_in)
-            raise AssemblyLoadError(wanted_by, "System.IO.FileNotFoundException", f"it {needs}")
+            raise AssemblyLoadError(
+                wanted_by,
+                "System.IO.FileNotFoundException",
+                f"it {missing_api_sentence(assembly, self._advice.image, found_in)}",
+            )
 
     def start(
         self,

@@ -252,7 +252,9 @@ def read_image_file(path: AssemblyPath | IO[bytes]) -> tuple[str, bytes, ImageSt
         check_memory_module(module)
         return str(description["name"]), module, ImageState.from_json(description["state"])
     except refusals as error:
-        raise ArtifactError(f"{path} is not a readable runtime image: {error}") from error
+        raise ArtifactError(
+            f"{path} is not a readable runtime image: {error}; write it again with save()"
+        ) from error
 
 
 @final

@@ -40,7 +40,9 @@ def booted_memory(guest: Guest, loaded: Sequence[LoadedEntry]) -> BootedMemory:
         entry = ENTRY_HEAD.pack(head, handle, len(text)) + text
         head = guest.heap_call("malloc", len(entry))
         if head == 0:
-            raise GuestOutOfMemory("linear memory has no room for the list of functions")
+            raise GuestOutOfMemory(
+                "linear memory has no room for the list of functions; raise max_memory_bytes"
+            )
         guest.host.memory.write(head, entry)
     guest.rest()
     memory = guest.host.memory
@@ -48,7 +50,7 @@ def booted_memory(guest: Guest, loaded: Sequence[LoadedEntry]) -> BootedMemory:
     if any(content[ADAPTER_MEMORY.start : ADAPTER_MEMORY.stop]):
         raise ArtifactError(
             f"expected nothing at addresses {ADAPTER_MEMORY.start} to {ADAPTER_MEMORY.stop - 1} "
-            "of linear memory, found data; this .NET build needs another adapter"
+            "of linear memory, found data; build the adapter for this .NET"
         )
     return BootedMemory(
         content=content,

@@ -112,7 +112,7 @@ class Host:
     def instance(self) -> Instance:
         """The engine's instance."""
         if self._instance is None:
-            raise RuntimeClosed("the instance is closed")
+            raise RuntimeClosed("the instance is closed; make a new Runtime")
         return self._instance
 
     @property

@@ -143,7 +143,7 @@ def _ignore(*_arguments: object) -> int:
 def _refuse(name: str) -> HostFunction:
     def refuse(*_arguments: object) -> int:
         raise DotnetHostError(
-            f"the guest called '{name}', which needs a JavaScript engine and is not provided"
+            f"the guest called '{name}', which needs a JavaScript engine; use Host.Call instead"
         )
 
     return refuse

@@ -49,7 +49,8 @@ class CallOutput:
         self.written += size
         if self.written > self.limit:
             raise LimitExceeded(
-                f"the call printed more than output_bytes={self.limit} and was stopped",
+                f"the call printed more than output_bytes={self.limit} and was stopped; print "
+                "less, or raise that",
                 limit="output_bytes",
             )
 

@@ -46,7 +46,10 @@ class ModuleOptions:
             require_one_of(name, getattr(self, name), get_args(kind))
         limit = self.max_memory_bytes
         if limit is not None and not _MIN_MEMORY_BYTES <= limit <= MAX_MEMORY_BYTES:
-            raise ValueError(f"expected max_memory_bytes of 1 MiB to 2 GiB, found {limit}")
+            raise ValueError(
+                f"expected max_memory_bytes of 1 MiB to 2 GiB, found {limit}; give such a "
+                "number, or None"
+            )
         if self.max_bytes is not None and self.max_bytes <= 0:
             raise ValueError(f"expected max_bytes above 0, found {self.max_bytes}; leave it out")
 
@@ -59,4 +62,6 @@ class ModuleOptions:
 def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     """ValueError if an option is none of its values."""
     if value not in choices:
-        raise ValueError(f"expected {name} to be one of {list(choices)}, found {value!r}")
+        raise ValueError(
+            f"expected {name} to be one of {list(choices)}, found {value!r}; choose one of these"
+        )

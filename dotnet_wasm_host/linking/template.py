@@ -47,7 +47,7 @@ class Template:
             self._static_data = self._module.data_segments()
             self._layout = self._globals[self._exports["layout"].index].value
         except (MalformedModule, LookupError) as error:
-            raise ArtifactError(f"{NAME} is damaged: {error}") from error
+            raise ArtifactError(f"{NAME} is damaged: {error}; build the artifacts again") from error
 
     def set_imports(self, wanted: Callable[[Import], bool]) -> None:
         """Import what is wanted; calls of the rest trap.
@@ -79,7 +79,7 @@ class Template:
         for name, value in values.items():
             export = self._exports.get(name)
             if export is None:
-                raise ArtifactError(f"{NAME} has no global {name!r}")
+                raise ArtifactError(f"{NAME} has no global {name!r}; build the artifacts again")
             self._globals[export.index] = Global(value, mutable=True)
         self._module.set_section(SectionId.GLOBAL, [item.encode() for item in self._globals])
 

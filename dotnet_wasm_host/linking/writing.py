@@ -106,7 +106,9 @@ def check_functions(function_ids: Sequence[str], options: ModuleOptions) -> None
         )
     if options.target == "extism":
         if not function_ids:
-            raise StandaloneBuildError("expected functions for an Extism plugin, found none")
+            raise StandaloneBuildError(
+                "expected functions for an Extism plugin, found none; give at least one"
+            )
         if "memory" in function_ids:
             raise StandaloneBuildError(
                 "expected another id than 'memory', which a plugin's memory is exported as; "

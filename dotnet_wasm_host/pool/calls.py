@@ -136,7 +136,9 @@ class Calls:
                 deployment = self._deployments.get(function_id)
                 if generation is not None and deployment.function is not generation:
                     raise FunctionNotLoaded(
-                        function_id, f"generation {generation.generation} is no longer loaded"
+                        function_id,
+                        f"generation {generation.generation} is no longer loaded; use what "
+                        "load_assembly returned last",
                     )
                 try:
                     return self._begin(deployment, payload, timeout, cancellation)

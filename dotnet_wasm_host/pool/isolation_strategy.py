@@ -294,5 +294,7 @@ def _take_free(deployment: Deployment) -> Runtime | None:
         return deployment.stock.runtimes.popleft()
     except IndexError:
         if not deployment.function.is_alive:
-            raise RuntimeClosed("the function was replaced or unloaded") from None
+            raise RuntimeClosed(
+                "the function was replaced or unloaded; call what is loaded now"
+            ) from None
         return None

@@ -92,7 +92,7 @@ class RuntimePool(Uncopyable):
         thread_start: Callable[[], object] | None = None,
     ) -> None:
         if size is not None and size < 1:
-            raise ValueError(f"size is {size}; a pool runs at least one call at a time")
+            raise ValueError(f"size is {size}; give 1 or more, the calls that may run at a time")
         require_type("limits", limits, Limits)
         require_type("wasi", wasi, WasiOptions)
         limits = limits if limits is not None else Limits()
@@ -191,7 +191,9 @@ class RuntimePool(Uncopyable):
         """
         check_name(function_id)
         if concurrency is not None and concurrency < 1:
-            raise ValueError(f"concurrency is {concurrency}; a function runs one call at least")
+            raise ValueError(
+                f"concurrency is {concurrency}; give 1 or more, the calls that may run at a time"
+            )
         if not isinstance(dependencies, (str, bytes)) and not hasattr(dependencies, "__fspath__"):
             dependencies = list(dependencies)  # an iterator would be empty for the next worker
 

@@ -72,11 +72,15 @@ class DotnetFunction:
             needed = tuple(read_dependencies(dependencies).values())
         except MalformedImage as error:
             raise AssemblyLoadError(
-                "DotnetFunction", "System.BadImageFormatException", f"not a .NET assembly: {error}"
+                "DotnetFunction",
+                "System.BadImageFormatException",
+                f"not a .NET assembly: {error}; give a .dll of .NET",
             ) from error
         except OSError as error:
             raise AssemblyLoadError(
-                "DotnetFunction", "System.IO.FileNotFoundException", f"cannot be read: {error}"
+                "DotnetFunction",
+                "System.IO.FileNotFoundException",
+                f"cannot be read: {error}; give the path of a .dll",
             ) from error
         self._assembly = content
         self._dependencies = needed

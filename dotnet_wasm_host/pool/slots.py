@@ -238,13 +238,14 @@ class FairSlots:
         queue = self._waiting.get(key)
         if self._waiting_count >= self._max_waiting:
             raise TooManyCalls(
-                f"{self._waiting_count} calls wait already, as many as max_waiting allows",
+                f"{self._waiting_count} calls wait already, as many as max_waiting allows; try "
+                "again later, or raise max_waiting",
                 limit="max_waiting",
             )
         if len(queue or ()) >= self._max_waiting_per_key:
             raise TooManyCalls(
                 f"{self._max_waiting_per_key} calls of {key!r} wait already, as many as "
-                "max_waiting_per_function allows",
+                "max_waiting_per_function allows; try again later, or raise that",
                 limit="max_waiting_per_function",
             )
         if queue is None:

@@ -38,7 +38,9 @@ class StagedFunction(DescribedFunction, Uncopyable):
     def commit(self) -> LoadedFunction:
         """Serve it from now on, in place of what is loaded under the id. Once."""
         if self._done:
-            raise ValueError(f"{self.function_id!r} was committed or thrown away before")
+            raise ValueError(
+                f"{self.function_id!r} was committed or thrown away before; stage it again"
+            )
         function = self._commit()
         self._done = True
         return function

@@ -156,5 +156,7 @@ def _left(timeout: float | None, started: float) -> float | None:
 
 def _texts(given: Iterable[str]) -> tuple[str, ...]:
     if isinstance(given, str) or not hasattr(given, "__iter__"):
-        raise MarshallingTypeError(f"define is a list of texts, not {given!r}")
+        raise MarshallingTypeError(
+            f"define is a list of texts, not {given!r}; give ['DEBUG'], for example"
+        )
     return tuple(given)

@@ -87,14 +87,16 @@ def read_files(source: str | Mapping[str, str], options: CompilerOptions) -> Sou
     if not isinstance(source, str) and not hasattr(source, "items"):
         raise MarshallingTypeError(
             "a program is C# text, a Path, or file names with their texts, not "
-            f"{type(source).__name__}"
+            f"{type(source).__name__}; give one of these"
         )
     name = None
     texts: dict[str, str] = {}
     packages: list[PackageReference] = []
     for file, text in ({"app.cs": source} if isinstance(source, str) else source).items():
         if not isinstance(text, str):
-            raise MarshallingTypeError(f"{file!r} is not text but {type(text).__name__}")
+            raise MarshallingTypeError(
+                f"{file!r} is not text but {type(text).__name__}; decode it first"
+            )
         read = read_directives(file, text)
         options = read.applied_to(options)
         name = read.assembly_name or name

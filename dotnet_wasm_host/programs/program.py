@@ -97,7 +97,8 @@ def read_program(
             return Program(own, known)
         if path.suffix.lower() != ".cs" and content[:2] != b"#!":
             raise MarshallingError(
-                f"{path} is not C#: expected a .cs or .dll file, or one that begins with '#!'"
+                f"{path} is not C#: expected a .cs or .dll file, or one that begins with '#!'; "
+                "rename it, or add that line"
             )
         source = {path.name: _decode(path, content)}
         name = _program_name(path)
@@ -118,9 +119,13 @@ def read_references(references: DependencySource) -> dict[str, bytes]:
     try:
         return read_dependencies(references)
     except MalformedImage as error:
-        raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
+        raise MarshallingError(
+            f"a reference is not a .NET assembly: {error}; give a .dll of .NET"
+        ) from error
     except OSError as error:
-        raise MarshallingError(f"a reference cannot be read: {error}") from error
+        raise MarshallingError(
+            f"a reference cannot be read: {error}; give the path of a .dll"
+        ) from error
 
 
 def _read_beside(path: Path) -> dict[str, bytes]:
@@ -152,7 +157,9 @@ def _read_assembly(path: Path, content: bytes) -> Assembly:
         return Assembly(identify(content).name, content, pdb=pdb)
     except MalformedImage as error:
         raise AssemblyLoadError(
-            path.name, "System.BadImageFormatException", f"{path} is not a .NET assembly: {error}"
+            path.name,
+            "System.BadImageFormatException",
+            f"{path} is not a .NET assembly: {error}; give a .dll of .NET",
         ) from error
 
 
@@ -168,8 +175,10 @@ def _decode(path: Path, content: bytes) -> str:
     except UnicodeDecodeError as error:
         raise MarshallingError(
             f"{path} is neither C# in UTF-8 nor a .NET assembly: {error.reason} at byte "
-            f"{error.start}"
+            f"{error.start}; give a .cs or .dll file"
         ) from error
     if "\0" in text:
-        raise MarshallingError(f"{path} is neither C# nor a .NET assembly: it holds NUL")
+        raise MarshallingError(
+            f"{path} is neither C# nor a .NET assembly: it holds NUL; give a .cs or .dll file"
+        )
     return text

@@ -230,13 +230,17 @@ def _make_image(base: RuntimeImage) -> RuntimeImage:
 
 def _check_arguments(args: Iterable[str]) -> tuple[str, ...]:
     if isinstance(args, (str, bytes)) or not hasattr(args, "__iter__"):
-        raise MarshallingTypeError(f"args is a list of texts, not {type(args).__name__}")
+        raise MarshallingTypeError(
+            f"args is a list of texts, not {type(args).__name__}; give ['one', 'two'], for example"
+        )
     arguments = tuple(args)
     for argument in arguments:
         if not isinstance(argument, str):
-            raise MarshallingTypeError(f"args holds {argument!r}; every argument is text")
+            raise MarshallingTypeError(
+                f"args holds {argument!r}; convert it, every argument is text"
+            )
         if "\0" in argument:
-            raise MarshallingError(f"args holds {argument!r}; an argument cannot hold NUL")
+            raise MarshallingError(f"args holds {argument!r}; leave NUL out")
     return arguments
 
 
@@ -248,7 +252,9 @@ def _encode(given: str | bytes | None, encoding: str | None) -> bytes:
             raise MarshallingTypeError("input is text and encoding is None; give bytes")
         return given.encode(encoding)
     if not isinstance(given, (bytes, bytearray, memoryview)):
-        raise MarshallingTypeError(f"input is text or bytes, not {type(given).__name__}")
+        raise MarshallingTypeError(
+            f"input is text or bytes, not {type(given).__name__}; give one of these"
+        )
     return bytes(given)
 
 

@@ -190,7 +190,9 @@ class CSharpCompiler:
         try:
             payload = request.encode()
         except UnicodeEncodeError as error:
-            raise MarshallingError(f"the source cannot be UTF-8: {error.reason}") from None
+            raise MarshallingError(
+                f"the source cannot be UTF-8: {error.reason}; replace lone surrogates"
+            ) from None
         with Runtime(self._image, limits=_LIMITS) as runtime:
             result = runtime.invoke(_FUNCTION, payload, timeout=timeout, cancellation=cancellation)
         answer = CompileAnswer.decode(result, request.sources)
@@ -258,12 +260,15 @@ def _check_sources(source: str | Mapping[str, str]) -> dict[str, str]:
     sources = {"function.cs": source} if isinstance(source, str) else source
     if not hasattr(sources, "items"):
         raise MarshallingTypeError(
-            f"source is text, or file names with their texts, not {type(source).__name__}"
+            f"source is text, or file names with their texts, not {type(source).__name__}; give "
+            "one of these"
         )
     if not all(isinstance(part, str) for item in sources.items() for part in item):
-        raise MarshallingTypeError("every source file is text under a name that is text")
+        raise MarshallingTypeError(
+            "every source file is text under a name that is text; decode bytes first"
+        )
     if not sources:
-        raise MarshallingError("there is no source to compile")
+        raise MarshallingError("there is no source to compile; give a text, or at least one file")
     return dict(sources)
 
 
@@ -271,9 +276,13 @@ def _check_name(name: str | None) -> str | None:
     if name is None:
         return None
     if not isinstance(name, str):
-        raise MarshallingTypeError(f"assembly_name is text, not {type(name).__name__}")
+        raise MarshallingTypeError(
+            f"assembly_name is text, not {type(name).__name__}; give text, or None"
+        )
     if not name.strip(" .") or not name.isprintable() or _NOT_IN_NAMES & set(name):
-        raise MarshallingError(f"{name!r} cannot be the simple name of an assembly")
+        raise MarshallingError(
+            f"{name!r} cannot be the simple name of an assembly; use a name such as 'Greeter'"
+        )
     return name
 
 
@@ -290,9 +299,13 @@ def _read_references(
     try:
         given = read_dependencies(references)
     except MalformedImage as error:
-        raise MarshallingError(f"a reference is not a .NET assembly: {error}") from error
+        raise MarshallingError(
+            f"a reference is not a .NET assembly: {error}; give a .dll of .NET"
+        ) from error
     except OSError as error:
-        raise MarshallingError(f"a reference cannot be read: {error}") from error
+        raise MarshallingError(
+            f"a reference cannot be read: {error}; give the path of a .dll"
+        ) from error
     return tuple(
         (name, content)
         for name, content in given.items()

@@ -64,7 +64,9 @@ class CompilerOptions:
         for name in ("define", "no_warn"):
             given: object = getattr(self, name)
             if not isinstance(given, tuple):
-                raise MarshallingTypeError(f"{name} is a tuple of texts, not {given!r}")
+                raise MarshallingTypeError(
+                    f"{name} is a tuple of texts, not {given!r}; give a tuple"
+                )
         symbols: tuple[object, ...] = self.define
         for symbol in symbols:
             if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
@@ -74,7 +76,8 @@ class CompilerOptions:
                 )
         if self.langversion is not None and not isinstance(self.langversion, str):
             raise MarshallingTypeError(
-                f"langversion is text such as '12', not {type(self.langversion).__name__}"
+                f"langversion is text such as '12', not {type(self.langversion).__name__}; give "
+                "text, or None"
             )
         for identifier in self.no_warn:
             diagnostic_id(identifier)
@@ -110,4 +113,6 @@ def diagnostic_id(text: str) -> str:
             return f"CS{int(found[1]):04}"
         if _ANALYZER.fullmatch(text):
             return text
-    raise MarshallingError(f"no_warn: {text!r} is not the id of a diagnostic such as 'CS0168'")
+    raise MarshallingError(
+        f"no_warn: {text!r} is not the id of a diagnostic such as 'CS0168'; give such an id"
+    )

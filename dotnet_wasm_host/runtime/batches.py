@@ -30,7 +30,8 @@ def batches(payloads: Iterable[Buffer], payload_limit: int) -> Iterator[list[byt
         content = payload if type(payload) is bytes else bytes(buffer_of(payload, "payload"))
         if len(content) > payload_limit:
             raise LimitExceeded(
-                f"a payload has {len(content)} bytes; payload_bytes is {payload_limit}",
+                f"a payload has {len(content)} bytes; give at most payload_bytes={payload_limit}, "
+                "or raise that",
                 limit="payload_bytes",
             )
         if batch and (size + len(content) > BATCH_BYTES or len(batch) >= BATCH_CALLS):

@@ -229,7 +229,9 @@ class Calls:
 
 def _check_timeout(seconds: float) -> float:
     if not isinstance(seconds, (int, float)):
-        raise MarshallingTypeError(f"timeout is seconds, not {type(seconds).__name__}")
+        raise MarshallingTypeError(
+            f"timeout is seconds, not {type(seconds).__name__}; give a number, or None"
+        )
     if not seconds > 0:
         raise MarshallingError(f"timeout is {seconds}; give seconds above zero, or None")
     return min(seconds, LONGEST_TIMEOUT)

@@ -67,7 +67,9 @@ class Cancellation(Uncopyable):
     def require(self) -> None:
         """InvocationCancelled if it was cancelled."""
         if self._cancelled:
-            raise InvocationCancelled("the call was cancelled before it began")
+            raise InvocationCancelled(
+                "the call was cancelled before it began; call again if its result is needed"
+            )
 
     @contextmanager
     def covering(self, call: Covered) -> Iterator[None]:

@@ -110,7 +110,7 @@ class Functions(Tenant):
             self._lifetime.require_open()
             raise FunctionNotLoaded(function_id) from None
         if entry.life.state is not FunctionState.LOADED:
-            raise FunctionNotLoaded(function_id, "is being unloaded")
+            raise FunctionNotLoaded(function_id, "is being unloaded; load it again")
         return entry
 
     def generation(self, function: LoadedFunction) -> LoadedEntry:
@@ -119,7 +119,9 @@ class Functions(Tenant):
         entry = self.entries.get(function.function_id)
         if entry is None or entry.function is not function or not function.is_alive:
             raise FunctionNotLoaded(
-                function.function_id, f"generation {function.generation} is no longer loaded"
+                function.function_id,
+                f"generation {function.generation} is no longer loaded; use what load_assembly "
+                "returned last",
             )
         return entry
 
@@ -132,7 +134,8 @@ class Functions(Tenant):
         limit = self._limits.function_count
         if function_id not in self.entries and len(self.entries) >= limit:
             raise LimitExceeded(
-                f"{limit} functions are loaded, as many as function_count allows",
+                f"{limit} functions are loaded, as many as function_count allows; unload one, or "
+                "raise that",
                 limit="function_count",
             )
         old = self.entries.get(function_id)
@@ -270,7 +273,8 @@ class Functions(Tenant):
             if entry.handle is None:
                 raise DotnetHostError(
                     "finalizers or other work in the background broke the instance, so there is "
-                    "nothing to freeze; the functions are loaded again when they are called"
+                    "nothing to freeze; call the functions, which loads them again, and freeze "
+                    "then"
                 )
             frozen.append(replace(entry.facts, handle=entry.handle))
         return frozen

@@ -52,20 +52,21 @@ def check_name(name: str, what: str = "function id") -> str:
         MarshallingError: empty, longer than 1,024 bytes of UTF-8, holds NUL or a lone surrogate.
     """
     if not isinstance(name, str):
-        raise MarshallingTypeError(f"a {what} is a string, not {type(name).__name__}")
+        raise MarshallingTypeError(f"a {what} is a string, not {type(name).__name__}; give one")
     if not name:
-        raise MarshallingError(f"a {what} cannot be empty")
+        raise MarshallingError(f"a {what} cannot be empty; give one or more characters")
     if "\0" in name:
-        raise MarshallingError(f"{what} {name[:80]!r} holds NUL")
+        raise MarshallingError(f"{what} {name[:80]!r} holds NUL; leave that out")
     try:
         size = len(name.encode())
     except UnicodeEncodeError as error:
         raise MarshallingError(
-            f"{what} {name[:80]!r} cannot be UTF-8: lone surrogate at index {error.start}"
+            f"{what} {name[:80]!r} cannot be UTF-8: lone surrogate at index {error.start}; "
+            "replace that"
         ) from None
     if size > MAX_ID_BYTES:
         raise MarshallingError(
-            f"{what} {name[:40]!r}... has {size} bytes of UTF-8; {MAX_ID_BYTES} is the most"
+            f"{what} {name[:40]!r}... has {size} bytes of UTF-8; give at most {MAX_ID_BYTES}"
         )
     return name
 

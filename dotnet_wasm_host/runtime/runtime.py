@@ -385,7 +385,7 @@ class Runtime(Uncopyable):
             waiting = self._waiting.count
             if waiting:
                 raise DotnetHostError(
-                    f"{waiting} calls wait in the runtime; a snapshot is taken when none does"
+                    f"{waiting} calls wait in the runtime; take a snapshot when none does"
                 )
             self._current.run(lambda guest: guest.rest())
             functions = self._functions.frozen()
@@ -440,7 +440,10 @@ class Runtime(Uncopyable):
             if self._lifetime.closed:
                 return
             if self._current.calling:
-                raise DotnetHostError("a runtime cannot be closed from within its own call")
+                raise DotnetHostError(
+                    "a runtime cannot be closed from within its own call; close it when the call "
+                    "has ended"
+                )
             self._functions.drop_all()
             self._free()
 

@@ -57,7 +57,9 @@ class WaitingCalls:
         try:
             while not call.outcome.done():
                 if call.unwanted:
-                    raise InvocationCancelled("the call was cancelled while it waited")
+                    raise InvocationCancelled(
+                        "the call was cancelled while it waited; call again if its result is needed"
+                    )
                 seen = self._event_count.count
                 due = self.pump()
                 if call.outcome.done():

@@ -182,7 +182,7 @@ class Constants:
         if code is None:
             raise DescriptorError(
                 f"{self._world.method_name(method)} cannot be made to return {stub.value!r}: "
-                "only numbers, booleans and null are constants"
+                "only numbers, booleans and null are constants; give one of these"
             )
         return Body(8, False, 0, code + bytes([Op.RET]))  # noqa: FBT003 - a field
 
@@ -211,4 +211,4 @@ def _number(value: str | None) -> int:
     try:
         return int(value or "0")
     except ValueError as error:
-        raise DescriptorError(f"{value!r} is not a number or a boolean") from error
+        raise DescriptorError(f"{value!r} is not a number or a boolean; give one") from error

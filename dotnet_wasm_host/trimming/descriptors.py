@@ -26,9 +26,13 @@ def parse_xml(text: str | bytes, what: str) -> ET.Element:
         # Entities are expanded by expat within its own limits; nothing external is loaded.
         root = ET.fromstring(text)  # noqa: S314
     except ET.ParseError as error:
-        raise DescriptorError(f"{what} is not readable XML: {error}") from error
+        raise DescriptorError(
+            f"{what} is not readable XML: {error}; give a descriptor or substitutions of ILLink"
+        ) from error
     if root.tag != "linker":
-        raise DescriptorError(f"{what} starts with <{root.tag}>, not with <linker>")
+        raise DescriptorError(
+            f"{what} starts with <{root.tag}>, not with <linker>; make that the outermost element"
+        )
     return root
 
 
@@ -68,7 +72,9 @@ class _Missing:
 
     def note(self, text: str) -> None:
         if self.strict:
-            raise DescriptorError(f"{self.what} names {text}, which does not exist")
+            raise DescriptorError(
+                f"{self.what} names {text}, which does not exist; correct the name, or remove it"
+            )
         self.found.append(text)
 
 
@@ -126,7 +132,7 @@ def _preserve(element: ET.Element, what: str) -> str:
     preserve = element.get("preserve", "nothing" if len(element) else "all")
     if preserve not in PRESERVE:
         raise DescriptorError(
-            f'{what} has preserve="{preserve}"; it can be {", ".join(sorted(PRESERVE))}'
+            f'{what} has preserve="{preserve}"; choose from {", ".join(sorted(PRESERVE))}'
         )
     return preserve
 

@@ -206,7 +206,9 @@ def _mark(world: World, marker: Marker, features: Mapping[str, bool], options: T
     for name in options.roots:
         root = world.load(name)
         if root is None:
-            raise ArtifactError(f"the root assembly {name!r} is not among the assemblies")
+            raise ArtifactError(
+                f"the root assembly {name!r} is not among the assemblies; give it, too"
+            )
         mark_root(world, marker, root)
     if options.open_to_guests:
         mark_guest_attributes(world, marker)

@@ -148,7 +148,9 @@ class CallDispatcher:
             return served
         self._metrics.refused(FunctionNotLoaded.__name__)
         if self._closed:
-            raise RuntimeClosed("the worker is shutting down")
+            raise RuntimeClosed("the worker is shutting down; try again with another")
         if function_id in self._served.refused:
-            raise FunctionNotLoaded(function_id, "is deployed but could not be loaded")
-        raise FunctionNotLoaded(function_id, "is not deployed")
+            raise FunctionNotLoaded(
+                function_id, "is deployed but could not be loaded; deploy it again"
+            )
+        raise FunctionNotLoaded(function_id, "is not deployed; deploy it first")

@@ -118,9 +118,11 @@ class Deployer:
         check_name(function_id)
         options = self._options
         if timeout is not None and not 0 < timeout <= options.timeout:
-            raise ValueError(f"timeout is {timeout}; it is above 0 and at most {options.timeout}")
+            raise ValueError(
+                f"timeout is {timeout}; give seconds above 0, at most {options.timeout}"
+            )
         if concurrency is not None and not 0 < concurrency <= options.concurrency:
-            raise ValueError(f"concurrency is {concurrency}; it is 1 to {options.concurrency}")
+            raise ValueError(f"concurrency is {concurrency}; give 1 to {options.concurrency}")
 
     def _deploy(
         self, function: StoredFunction, condition: Condition

@@ -236,7 +236,9 @@ def _versions(value: str | None, name: str) -> frozenset[str] | None:
     for tag in tags:
         opaque = tag.removeprefix("W/") if name == "If-None-Match" else tag
         if len(opaque) < 2 or opaque[0] != '"' or opaque[-1] != '"':
-            raise MarshallingError(f"{name} is neither '*' nor a list of quoted ETags")
+            raise MarshallingError(
+                f"{name} is neither '*' nor a list of quoted ETags; send one of these"
+            )
         versions.append(opaque[1:-1])
     return frozenset(versions)
 

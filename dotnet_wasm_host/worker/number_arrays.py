@@ -34,16 +34,16 @@ def read_request(content: bytes, name: str, most: int) -> tuple[str, bytes]:
     try:
         value = pydantic_core.from_json(shell, allow_inf_nan=False)
     except ValueError as error:
-        raise MarshallingError(f"the body is not JSON: {error}") from None
+        raise MarshallingError(f"the body is not JSON: {error}; send JSON") from None
     if not isinstance(value, dict) or not isinstance(value.get("functionId"), str):
-        raise MarshallingError("the body is not an object with a string 'functionId'")
+        raise MarshallingError("the body is not an object with a string 'functionId'; send one")
     items = value.get(name)
     if numbers is None:
         numbers = _bytes_of([] if items is None else items, name)
     elif items != []:
-        raise MarshallingError(f"a large body has one array, and that is {name!r}")
+        raise MarshallingError(f"a large body has one array, and that is {name!r}; send only that")
     if len(numbers) > most:
-        raise MarshallingError(f"{name!r} has {len(numbers)} bytes; at most {most} are accepted")
+        raise MarshallingError(f"{name!r} has {len(numbers)} bytes; send at most {most}")
     return value["functionId"], numbers
 
 
@@ -63,7 +63,7 @@ def _take_out_array(content: bytes, name: str) -> tuple[bytes, bytes]:
     first = found.end() if found is not None else 0
     last = content.find(b"]", first)
     if found is None or last < 0 or first + len(content) - last > LARGE:
-        raise MarshallingError(f"most of the body is not the array {name!r}")
+        raise MarshallingError(f"most of the body is not the array {name!r}; send little else")
     numbers = bytearray()
     start = first
     while start <= last:
@@ -72,9 +72,13 @@ def _take_out_array(content: bytes, name: str) -> tuple[bytes, bytes]:
         try:
             piece = pydantic_core.from_json(b"[%b]" % content[start:end])
         except ValueError as error:
-            raise MarshallingError(f"{name!r} is not an array of numbers: {error}") from None
+            raise MarshallingError(
+                f"{name!r} is not an array of numbers: {error}; send whole numbers 0..255"
+            ) from None
         if not piece and (start > first or end < last):
-            raise MarshallingError(f"{name!r} is not an array of numbers: a comma too many")
+            raise MarshallingError(
+                f"{name!r} is not an array of numbers: a comma too many; send whole numbers 0..255"
+            )
         numbers += _bytes_of(piece, name)
         start = end + 1
         _let_others_run()
@@ -84,11 +88,13 @@ def _take_out_array(content: bytes, name: str) -> tuple[bytes, bytes]:
 def _bytes_of(numbers: object, name: str) -> bytes:
     # bytes() would take a number for a length, and true for 1.
     if not isinstance(numbers, list) or bool in map(type, numbers):
-        raise MarshallingError(f"{name!r} is not an array of numbers")
+        raise MarshallingError(f"{name!r} is not an array of numbers; send whole numbers 0..255")
     try:
         return bytes(numbers)
     except (TypeError, ValueError):
-        raise MarshallingError(f"{name!r} has items that are no whole numbers 0..255") from None
+        raise MarshallingError(
+            f"{name!r} has items that are no whole numbers 0..255; send such numbers"
+        ) from None
 
 
 def _let_others_run() -> None:

@@ -48,7 +48,7 @@ def operation_routes(app: FastAPI, context: WorkerContext) -> None:
         if service.failure is not None:
             raise StoreError(service.failure)
         if not service.ready:
-            raise RuntimeClosed("the worker is not serving")
+            raise RuntimeClosed("the worker is not serving; try again later")
         return Ready()
 
     @app.get(

@@ -105,16 +105,22 @@ class WorkerOptions:
 
     def __post_init__(self) -> None:
         if self.limits.timeout is None:
-            raise ValueError("limits.timeout is None; a worker needs a deadline for its calls")
+            raise ValueError(
+                "limits.timeout is None; give seconds, because calls of a worker need a deadline"
+            )
         if self.token is not None and len(self.token) < SHORTEST_TOKEN:
-            raise ValueError(f"the token has fewer than {SHORTEST_TOKEN} characters")
+            raise ValueError(
+                f"the token has fewer than {SHORTEST_TOKEN} characters; use a longer one"
+            )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise ValueError("the token has characters that an HTTP header cannot carry")
+            raise ValueError(
+                "the token has characters that an HTTP header cannot carry; use printable ASCII"
+            )
         if self.token_for_calls and self.token is None:
-            raise ValueError("token_for_calls needs a token")
+            raise ValueError("token_for_calls needs a token; give one, too")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above zero")
+                raise ValueError(f"{name} is {getattr(self, name)}; give more than zero")
 
     @property
     def timeout(self) -> float:

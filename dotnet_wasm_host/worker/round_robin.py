@@ -65,7 +65,7 @@ class RoundRobin:
             queue = self._waiting[key] = deque()
             self._order.append(key)
         elif len(queue) >= self._most_waiting:
-            raise TooManyCalls(f"{len(queue)} calls of {key!r} wait already")
+            raise TooManyCalls(f"{len(queue)} calls of {key!r} wait already; try again later")
         future = asyncio.get_running_loop().create_future()
         queue.append(future)
         if not self._scheduled:

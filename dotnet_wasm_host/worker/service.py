@@ -84,7 +84,7 @@ class FunctionService:
         """Load what is deployed. Idempotent; takes a moment, and seconds for a new image."""
         with self._starting:
             if self._closed:
-                raise RuntimeClosed("the worker was closed")
+                raise RuntimeClosed("the worker was closed; make a new one")
             if self._served.pool is None:
                 self._follower.start()
 
@@ -204,7 +204,7 @@ class FunctionService:
         """A function with its assembly, from the store."""
         stored = await asyncio.to_thread(self.store.read, function_id)
         if stored is None:
-            raise FunctionNotLoaded(function_id, "is not deployed")
+            raise FunctionNotLoaded(function_id, "is not deployed; deploy it first")
         return stored
 
     async def request_reload(self) -> int:

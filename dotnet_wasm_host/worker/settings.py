@@ -139,7 +139,7 @@ class ServeSettings:
             raise ExtraNotInstalled("HTTP for functions needs httpx", "http")
         for directory in self.mount.values():
             if not Path(directory).is_dir():
-                raise ValueError(f"{directory} is not a directory")
+                raise ValueError(f"{directory} is not a directory; name one that exists")
 
     def options(self) -> WorkerOptions:
         """For :func:`~dotnet_wasm_host.worker.create_app`."""

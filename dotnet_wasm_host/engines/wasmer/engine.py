@@ -149,7 +149,7 @@ class WasmerEngine:
         if not isinstance(code, WasmerCode) or not isinstance(memory, WasmerMemoryModule):
             raise TypeError("give a code module and a memory module of this engine")
         if self._exiting:
-            raise RuntimeClosed("the interpreter is shutting down")
+            raise RuntimeClosed("the interpreter is shutting down; close runtimes before it does")
         instance = WasmerInstance(self, code, memory.content, memory_limit)
         self._instances.add(instance)
         return instance
@@ -333,7 +333,7 @@ class WasmerInstance(EngineInstance):
             if len(arguments) != count:
                 raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
             if self.closed:
-                raise RuntimeClosed("the instance is closed")
+                raise RuntimeClosed("the instance is closed; make a new Runtime")
             if self._thread != self._present.number:
                 self._move()
             try:
@@ -352,7 +352,7 @@ class WasmerInstance(EngineInstance):
 
         def call_bound() -> None:
             if self.closed:
-                raise RuntimeClosed("the instance is closed")
+                raise RuntimeClosed("the instance is closed; make a new Runtime")
             if self._thread != present.number:
                 self._move()
             try:
@@ -413,7 +413,7 @@ def _host_callable(
     def call(*arguments: Any) -> Any:
         instance = reference()
         if instance is None:
-            raise RuntimeClosed("a guest function ran outside of any call")
+            raise RuntimeClosed("a guest function ran outside of any call; use Runtime.invoke")
         result = instance.call_host(
             index, [a & _I32_MASK if n else a for a, n in zip(arguments, narrow, strict=True)]
         )

@@ -103,7 +103,7 @@ def dispatcher(active: Active, index: int) -> HostFunction:
         presence = active.presence
         instance = None if presence is None else presence()
         if presence is None or instance is None:
-            raise RuntimeClosed("a guest function ran outside of any call")
+            raise RuntimeClosed("a guest function ran outside of any call; use Runtime.invoke")
         functions = instance.functions or instance.provide_functions()
         outer, presence.busy = presence.busy, current_thread()
         try:

@@ -109,7 +109,7 @@ class Call:
     def __call__(self) -> None:
         """Enter the guest. Raises what ended the call."""
         if self._instance.closed:
-            raise RuntimeClosed("the instance is closed")
+            raise RuntimeClosed("the instance is closed; make a new Runtime")
         require_depth()
         presence = self.presence
         if tracing.NEEDED and presence.tracing is None and (gettrace() or getprofile()):

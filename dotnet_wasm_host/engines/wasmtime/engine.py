@@ -103,7 +103,7 @@ class WasmtimeEngine:
         if not self._native is code.engine is memory.engine:
             raise ValueError("both modules must come from this engine")
         if self._native.exiting:
-            raise RuntimeClosed("the interpreter is shutting down")
+            raise RuntimeClosed("the interpreter is shutting down; close runtimes before it does")
         try:
             return WasmtimeInstance(code, memory, memory_limit)
         except ArgumentError as error:

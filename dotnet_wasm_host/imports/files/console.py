@@ -275,9 +275,13 @@ class InputSource:
         if data is None:
             return None
         if not isinstance(data, bytes | bytearray):
-            raise TypeError(f"stdin must be a binary stream; it gave {type(data).__name__}")
+            raise TypeError(
+                f"stdin must be a binary stream; it gave {type(data).__name__}: give its buffer"
+            )
         if len(data) > size:
-            raise ValueError(f"stdin gave {len(data)} bytes when {size} were asked for")
+            raise ValueError(
+                f"stdin gave {len(data)} bytes when {size} were asked for; give at most those"
+            )
         return bytes(data)
 
 

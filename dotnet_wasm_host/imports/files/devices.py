@@ -70,7 +70,8 @@ class HostEnds:
         data = self.random(count)
         if len(data) != count:
             raise ValueError(
-                f"WasiOptions.random gave {len(data)} bytes when {count} were asked for"
+                f"WasiOptions.random gave {len(data)} bytes when {count} were asked for; "
+                "return exactly those"
             )
         return data
 

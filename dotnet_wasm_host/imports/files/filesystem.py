@@ -123,10 +123,10 @@ class FileSystem(Descriptors):
             if error.errno is Errno.ENOSPC:
                 raise LimitExceeded(
                     f"file {name!r} of {len(files[name])} bytes does not fit: the files of a "
-                    f"guest may take {self._volume.capacity} bytes",
+                    f"guest may take {self._volume.capacity} bytes; raise Limits(files_bytes=...)",
                     limit="files_bytes",
                 ) from None
-            raise ValueError(f"file {name!r} cannot be made: {error}") from None
+            raise ValueError(f"file {name!r} cannot be made: {error}; give another path") from None
 
     def _give_file(self, path: bytes, data: bytes) -> None:
         self._make_parents(path)
@@ -162,7 +162,8 @@ class FileSystem(Descriptors):
             self.close_host()
             reason = error.strerror if isinstance(error, OSError) else error
             raise ValueError(
-                f"directory {fspath(host_path)!r} cannot be mounted at {guest_path!r}: {reason}"
+                f"directory {fspath(host_path)!r} cannot be mounted at {guest_path!r}: "
+                f"{reason}; choose another path"
             ) from None
 
     def _make_parents(self, path: bytes) -> None:

@@ -351,6 +351,8 @@ class Interop(ImportGroup):
 
 def _unsupported(name: str) -> HostFunction:
     def refuse(*_arguments: object) -> None:
-        raise DotnetHostError(f"the guest called '{name}', which only a JavaScript host needs")
+        raise DotnetHostError(
+            f"the guest called '{name}', which only a JavaScript host has; use Host.Call instead"
+        )
 
     return refuse

@@ -101,7 +101,9 @@ class MemoryView:
 
     def _live(self) -> Memory:
         if self._memory is None:
-            raise ValueError("the memory view was used after the call it was given to")
+            raise ValueError(
+                "the memory view was used after the call it was given to; copy what is kept"
+            )
         return self._memory
 
 

@@ -358,7 +358,9 @@ class Slots:
     def _allocate(self, size: int) -> int:
         pointer = self._caller.call("malloc", max(size, 1))
         if pointer == 0:
-            raise MarshallingError(f"linear memory has no room for an array of {size} bytes")
+            raise MarshallingError(
+                f"linear memory has no room for an array of {size} bytes; pass less at a time"
+            )
         return pointer
 
     # Functions, not methods of an object: they would refer to it, and it to them.
@@ -402,7 +404,9 @@ def _packed(value: object, element: int) -> tuple[bytes | memoryview, int]:
     try:
         return struct.pack(f"<{len(value)}{_ELEMENTS[element]}", *value), len(value)
     except struct.error as error:
-        raise MarshallingError(f"an array element cannot be {_name(element)}: {error}") from None
+        raise MarshallingError(
+            f"an array element cannot be {_name(element)}: {error}; give values that fit"
+        ) from None
 
 
 def _name(kind: int) -> str:
