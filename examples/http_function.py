@@ -3,7 +3,7 @@
 Prints::
 
     paris: 21 degrees
-    refused: GET http://127.0.0.1/latest/meta-data/ is refused: host '127.0.0.1:80' is not among the allowed hosts
+    refused: GET http://127.0.0.1/latest/meta-data/ is refused: host '127.0.0.1:80' is not among the allowed hosts; add it to HttpPolicy(allowed_hosts=...)
 """  # noqa: E501 - it is what is printed
 
 import json

@@ -4,10 +4,10 @@ Prints::
 
     careful   -> b'6'
     careless  -> System.DivideByZeroException: Attempted to divide by zero.
-    stuck     -> stopped: the call ran past its deadline and was stopped
+    stuck     -> stopped: the call ran past its deadline and was stopped; give it a longer timeout, or have it do less
     careful   -> b'6'
     loaded: ['careful', 'careless', 'stuck']
-"""
+"""  # noqa: E501 - it is what is printed
 
 import dotnet_wasm_host as dwh
 

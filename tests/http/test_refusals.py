@@ -226,7 +226,7 @@ def test_responses_are_capped(
     for path in ("/bytes?size=100001", "/chunked?size=30000&count=4", "/bomb"):
         answer = fetch(server.url + path, stream_response=streamed)
         assert answer["size" if "size" in answer else "error"] != 100_001
-        refused(answer, "max_response_bytes is 100000")
+        refused(answer, "max_response_bytes=100000")
 
 
 def test_what_the_host_holds_is_capped(fetcher: Callable[..., Fetcher], server: Server) -> None:

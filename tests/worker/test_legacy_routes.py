@@ -55,7 +55,10 @@ def test_what_goes_wrong_in_a_function_is_500(client: TestClient, echo: dwh.Asse
     }
     assert {answer.status_code for answer in answers.values()} == {500}
     assert {name: answer.json() for name, answer in answers.items()} == {
-        "missing": {"success": False, "error": "function 'nothing' is not deployed"},
+        "missing": {
+            "success": False,
+            "error": "function 'nothing' is not deployed; deploy it first",
+        },
         "throws": {
             "success": False,
             "error": "System.InvalidOperationException in function 'echo': thrown",
