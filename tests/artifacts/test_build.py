@@ -247,3 +247,28 @@ def test_checks_fail_if_one_fails(
 def test_fast_leaves_out_slow_tests() -> None:
     assert "not long and not slow" in checks._checks(None, ["long", "slow"])[-1].arguments
     assert "-m" not in checks._checks(None, [])[-1].arguments[2:]
+
+
+def test_coverage_is_measured_when_it_is_asked_for() -> None:
+    assert "--cov" in checks._checks(None, [], coverage=True)[-1].arguments
+    assert "--cov" not in checks._checks(None, [])[-1].arguments
+
+
+def test_checks_run_at_the_same_time_and_the_tests_last(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    wait = f"import pathlib, time\np = pathlib.Path({str(tmp_path / 'end')!r})\n"
+    slow = wait + "while not p.exists(): time.sleep(0.01)\nprint('slow ended')"
+    monkeypatch.setattr(
+        checks,
+        "_checks",
+        lambda *_, **__: (
+            checks.Check("slow", ("-c", slow), beside=True),
+            checks.Check("quick", ("-c", "print('quick ended')")),
+            checks.Check("tests", ("-c", wait + "p.touch()\nprint('tests ended')"), last=True),
+        ),
+    )
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert checks.main([]) == 0
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.endswith("ended")]
+    assert lines == ["quick ended", "tests ended", "slow ended"]
