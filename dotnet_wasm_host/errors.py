@@ -389,9 +389,7 @@ class InstanceLost(DotnetHostError):
     def __init__(self, function_id: str, cause: str) -> None:
         self.function_id = function_id
         self.cause = cause
-        super().__init__(
-            f"{function_id!r} waited in an instance that is gone: {cause}; call it again"
-        )
+        super().__init__(f"{function_id!r} waited in an instance that is gone: {cause}; call again")
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.cause)

@@ -109,9 +109,7 @@ class Guest:
     def _bind_frame(self) -> None:
         end = max(self.layout.frame + abi.FRAME_SIZE, self.layout.buffer + BUFFER_SIZE)
         if min(self.layout.frame, self.layout.buffer) <= 0 or end > self._linear.size:
-            raise ArtifactError(
-                "the image's frame or buffer is not inside its memory; make the image again"
-            )
+            raise ArtifactError("the image's frame or buffer is not inside its memory; rebuild it")
         self._size = self._linear.size
         # One view of everything: slices of it copy faster than ctypes does, bounds included.
         self._view = bytes_at(self._linear.address, self._size)

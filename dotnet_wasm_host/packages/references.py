@@ -78,12 +78,14 @@ def parse_packages(packages: Iterable[str]) -> list[PackageReference]:
     """Ids with versions. MarshallingError for anything else."""
     if isinstance(packages, (str, bytes)) or not hasattr(packages, "__iter__"):
         raise MarshallingTypeError(
-            f"packages is a list of texts such as 'Name@1.0', not {packages!r}"
+            f"packages is a list of texts such as 'Name@1.0', not {packages!r}; give one"
         )
     found = []
     for text in packages:
         if not isinstance(text, str):
-            raise MarshallingTypeError(f"packages holds {text!r}; every package is text")
+            raise MarshallingTypeError(
+                f"packages holds {text!r}; every package is text; give its id"
+            )
         try:
             found.append(PackageReference.parse(text))
         except ValueError as error:

@@ -79,7 +79,7 @@ class Compilations:
 
     async def _in_thread(self, lane: _Lane, source: bytes) -> bytes:
         if self._closed:
-            raise RuntimeClosed("the worker is shutting down")
+            raise RuntimeClosed("the worker is shutting down; try again with another")
         cancellation = Cancellation()
         self._running.add(cancellation)
         work = asyncio.get_running_loop().run_in_executor(
@@ -113,6 +113,8 @@ def _compile(source: bytes, seconds: float, cancellation: Cancellation) -> bytes
     try:
         text = source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MarshallingError(f"the source is not UTF-8: {error.reason}") from None
+        raise MarshallingError(
+            f"the source is not UTF-8: {error.reason}; encode it as UTF-8"
+        ) from None
     compiler = CSharpCompiler.load()
     return compiler.compile(text, timeout=seconds, cancellation=cancellation).data

@@ -163,4 +163,4 @@ class Deployer:
 
     def _require_open(self) -> None:
         if self._closed:
-            raise RuntimeClosed("the worker is shutting down")
+            raise RuntimeClosed("the worker is shutting down; try again with another")
