@@ -70,7 +70,8 @@ def find_edition(where: str | os.PathLike[str], known: Container[str]) -> Roslyn
     given: object = where
     if not isinstance(given, (str, os.PathLike)):
         raise MarshallingTypeError(
-            f"roslyn is the path of a folder, or {SDK!r}, not {type(given).__name__}"
+            f"roslyn is the path of a folder, or {SDK!r}, not {type(given).__name__}; give one "
+            "of these"
         )
     folder = _folder(where)
     files = [folder / name for name in _FILES]
@@ -94,7 +95,9 @@ def _folder(where: str | os.PathLike[str]) -> Path:
             return folder
     raise MarshallingError(
         f"roslyn={os.fspath(where)!r}: expected a folder with {' and '.join(_FILES)}, or an SDK "
-        f"with one; found neither in {', '.join(looked) or 'any place where SDKs are installed'}"
+        "with one; found neither in "
+        f"{', '.join(looked) or 'any place where SDKs are installed'}; give the folder of those "
+        "DLLs"
     )
 
 
@@ -136,13 +139,20 @@ def _read(folder: Path, _stamps: tuple[tuple[int, int], ...]) -> RoslynEdition:
         try:
             identity = identify(content)
         except MalformedImage as error:
-            raise MarshallingError(f"{folder / file} is not a .NET assembly: {error}") from error
+            raise MarshallingError(
+                f"{folder / file} is not a .NET assembly: {error}; give another folder"
+            ) from error
         if identity.name != name:
-            raise MarshallingError(f"{folder / file} is {identity.name!r}, not {name!r}")
+            raise MarshallingError(
+                f"{folder / file} is {identity.name!r}, not {name!r}; give another folder"
+            )
         versions.append(_version_of(content))
     if versions[0] != versions[1]:
         shown = " and ".join(".".join(map(str, version)) for version in versions)
-        raise MarshallingError(f"the DLLs of Roslyn in {folder} have different versions: {shown}")
+        raise MarshallingError(
+            f"the DLLs of Roslyn in {folder} have different versions: {shown}; give both of one "
+            "version"
+        )
     oldest = shipped_edition().version
     if versions[0] < oldest:
         raise MarshallingError(
