@@ -54,10 +54,18 @@ class Catalog:
         self._listed: dict[str, dict[str, tuple[Feed, str]]] = {}
         self._known: dict[tuple[str, str], tuple[Feed, str]] = {}
         self._packages: dict[tuple[str, str], Package] = {}
+        self._best: dict[tuple[str, str], str] = {}
         self._bytes = 0
 
     def best(self, request: Request) -> str:
         """The version for a request. PackageError if there is none, or none is allowed."""
+        self._deadline.left("choosing packages")
+        key = (request.key, request.wanted)
+        if key not in self._best:
+            self._best[key] = self._find_best(request)
+        return self._best[key]
+
+    def _find_best(self, request: Request) -> str:
         if not self._allowed.has(request.name):
             raise PackageError(
                 f"{request.by} wants package {request.name}, which is not among the allowed "
@@ -125,7 +133,8 @@ class Catalog:
     def _written(self, feed: Feed, name: str, version: str) -> str | None:
         """A version as a feed writes it, if its list has it."""
         listed = feed.versions(name, self._deadline)
-        return next((text for text in listed if self._rules.version(text) == version), None)
+        normal = self._rules.versions(listed)
+        return next((t for t, n in zip(listed, normal, strict=True) if n == version), None)
 
     def _versions(self, name: str) -> dict[str, tuple[Feed, str]]:
         """Version in its normal form to the feed that has it, and how it is written there."""
@@ -140,8 +149,7 @@ class Catalog:
                         f"{feed.source} has {len(written)} versions of {name}; {MAX_VERSIONS} is "
                         "the most"
                     )
-                for text in written:
-                    normal = self._rules.version(text)
+                for text, normal in zip(written, self._rules.versions(written), strict=True):
                     if normal is not None:
                         found.setdefault(normal, (feed, text))
             self._listed[key] = found

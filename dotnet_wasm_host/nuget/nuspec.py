@@ -15,6 +15,7 @@ __all__ = ["Dependency", "Nuspec", "read_nuspec"]
 
 #: Dependencies of one package, of all its groups together.
 MAX_DEPENDENCIES = 2_000
+_LONGEST_RANGE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,10 @@ def _dependency(element: Element) -> Dependency:
     name = element.attributes.get("id", "").strip()
     if not is_package_id(name):
         raise MalformedXml(f"it depends on {name[:100]!r}, which is no id of a package")
-    return Dependency(name, element.attributes.get("version", "").strip())
+    wanted = element.attributes.get("version", "").strip()
+    if len(wanted) > _LONGEST_RANGE or not (wanted.isascii() and wanted.isprintable()):
+        raise MalformedXml(f"it depends on {name} {wanted[:100]!r}, which is no range")
+    return Dependency(name, wanted)
 
 
 def _frameworks(element: Element) -> dict[str, tuple[str, ...]]:

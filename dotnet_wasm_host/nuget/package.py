@@ -55,7 +55,7 @@ class Package:
         if nuspec.name.lower() != name.lower() or rules.version(nuspec.version) != version:
             raise PackageError(
                 f"package {name} {version} cannot be used: {where} says that it is "
-                f"{nuspec.name} {nuspec.version}"
+                f"{nuspec.name} {nuspec.version[:100]!r}"
             )
         self.name: str = nuspec.name
         self.version: str = version
@@ -110,7 +110,8 @@ class Package:
         others = [n for n in groups.get(nearest or "", ()) if n.lower() != _OWN_FRAMEWORK]
         if nearest is not None and others:
             raise PackageError(
-                f"package {self} needs {', '.join(others)}, and there is only the base library here"
+                f"package {self} needs {_shown(tuple(others))}, and there is only the base library "
+                "here"
             )
 
     def _runtime_libraries(self) -> dict[str, bytes] | None:
@@ -118,21 +119,27 @@ class Package:
             folder = f"runtimes/{runtime}/lib"
             nearest = self._rules.nearest_folder(self._file.frameworks(folder))
             if nearest is not None:
-                return self._file.libraries(folder, nearest)
+                return self._read(folder, nearest)
         return None
 
     def _nearest(self, folder: str) -> dict[str, bytes]:
         frameworks = self._file.frameworks(folder)
         nearest = self._rules.nearest_folder(frameworks) if frameworks else None
         if nearest is not None:
-            return self._file.libraries(folder, nearest)
+            return self._read(folder, nearest)
         others = [n for n in self._file.names if _is_for_others(n.lower())]
         if frameworks or others:
-            what = ", ".join(frameworks) if frameworks else _shown(tuple(others))
+            what = _shown(frameworks or tuple(others))
             raise PackageError(
                 f"package {self} has libraries for {what}, and none for .NET 10 in WebAssembly"
             )
         return {}
+
+    def _read(self, folder: str, framework: str) -> dict[str, bytes]:
+        try:
+            return self._file.libraries(folder, framework)
+        except MalformedImage as error:
+            raise PackageError(f"package {self} cannot be used: {error}") from error
 
     def _checked(self, files: dict[str, bytes]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
@@ -141,8 +148,8 @@ class Package:
                 identity = identify(content)
             except MalformedImage as error:
                 raise PackageError(
-                    f"package {self} has {file}, which is not a .NET assembly and cannot run in "
-                    f"WebAssembly: {error}"
+                    f"package {self} has {file[:100]!r}, which is not a .NET assembly and cannot "
+                    f"run in WebAssembly: {error}"
                 ) from error
             name = f"{identity.culture}/{identity.name}" if identity.culture else identity.name
             if found.setdefault(name, content) != content:
@@ -156,4 +163,6 @@ def _is_for_others(name: str) -> bool:
 
 def _shown(names: tuple[str, ...]) -> str:
     more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    # What strangers wrote may be long, or move the cursor.
+    shown = ", ".join(repr(name[:100])[1:-1] for name in names[:_SHOWN])
+    return shown + (f" and {more} more" if more > 0 else "")

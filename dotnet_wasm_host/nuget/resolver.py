@@ -32,6 +32,8 @@ MAX_ROUNDS = 100
 _FREE_ROUNDS = 20
 #: Packages of one resolution. Applications with 300 are large.
 MAX_PACKAGES = 1_000
+#: Packages that want the same one.
+MAX_REQUESTS = 10_000
 #: Somebody who does not say which version gets the newest that is no pre-release.
 _NEWEST = "*"
 #: A package that does not say which version takes any: NuGet gives it the lowest.
@@ -93,22 +95,35 @@ class Resolver:
     ) -> dict[str, list[Request]]:
         """Everything that is reached, going through each package once."""
         requests: dict[str, list[Request]] = {}
-        pending = deque(direct)
+        pending: deque[str] = deque()
+        self._note(direct, requests, pending)
         while pending:
-            request = pending.popleft()
-            if self._base_library.provides(request.name, request.wanted, request.by):
-                continue
-            known = requests.setdefault(request.key, [])
-            known.append(request)
-            if len(known) > 1:
-                continue
+            key = pending.popleft()
             if len(requests) > MAX_PACKAGES:
                 raise PackageError(
                     f"{direct[0].name} and what it needs are more than {MAX_PACKAGES} packages"
                 )
-            package = picks.get(request.key) or self._choose([request])
-            pending.extend(self._requests_of(package))
+            package = picks.get(key) or self._choose(requests[key])
+            self._note(self._requests_of(package), requests, pending)
         return requests
+
+    def _note(
+        self,
+        more: Sequence[Request],
+        requests: dict[str, list[Request]],
+        pending: deque[str],
+    ) -> None:
+        for request in more:
+            if self._base_library.provides(request.name, request.wanted, request.by):
+                continue
+            known = requests.setdefault(request.key, [])
+            known.append(request)
+            if len(known) == 1:
+                pending.append(request.key)
+            if len(known) > MAX_REQUESTS:
+                raise PackageError(
+                    f"package {request.name} is wanted more than {MAX_REQUESTS} times"
+                )
 
     def _requests_of(self, package: Package) -> list[Request]:
         found = []

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
         "PackageSource | str | os.PathLike[str] | Iterable[PackageSource | str | os.PathLike[str]]"
     )
 
+
 __all__ = ["PackageOptions", "ResolvedPackages", "resolve_packages"]
+
+#: Libraries of all packages together; a runtime has 256 MiB of memory unless it is given more.
+MAX_LIBRARY_BYTES = 512 << 20
 
 
 @final
@@ -213,16 +217,24 @@ class _Resolution:
 
 
 def _merged(packages: Iterable[Package], base_library: BaseLibrary, kind: str) -> dict[str, bytes]:
-    found: dict[str, tuple[bytes, Package]] = {}
+    # Upper and lower case are the same in names of assemblies.
+    found: dict[str, tuple[str, bytes, Package]] = {}
+    total = 0
     for package in packages:
         own = package.libraries() if kind == "libraries" else package.references()
         for name, content in own.items():
             if base_library.has_assembly(name.rpartition("/")[2]):
                 continue
-            before = found.setdefault(name, (content, package))
-            if before[0] != content:
+            _, before, other = found.setdefault(name.lower(), (name, content, package))
+            if before != content:
                 raise PackageError(
-                    f"packages {before[1]} and {package} both have an assembly {name!r}, and not "
-                    "the same; choose versions that agree, or give the one that is to be used"
+                    f"packages {other} and {package} both have an assembly {name!r}, and not the "
+                    "same; choose versions that agree"
                 )
-    return {name: content for name, (content, _) in found.items()}
+            total += len(content)
+        if total > MAX_LIBRARY_BYTES:
+            raise PackageError(
+                f"package {package} and those before it have libraries of more than "
+                f"{MAX_LIBRARY_BYTES} bytes"
+            )
+    return {name: content for name, content, _ in found.values()}

@@ -6,6 +6,7 @@ NuGet.Versioning and NuGet.Frameworks.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 from functools import cache
@@ -30,6 +31,7 @@ _FUNCTION = "packages"
 _NUMBER = struct.Struct("<i")
 #: A range in its normal form that includes its lower bound.
 _LEAST = re.compile(r"\[([0-9A-Za-z.+-]+), ")
+_SMALL = 1024
 _WARM_UP = (
     (b"F", ("net45", "netstandard1.3", "netstandard2.0", "net8.0", "portable-net45+win8")),
     (b"F", ("net472",)),
@@ -93,7 +95,14 @@ class PackageRules:
 
     def version(self, text: str) -> str | None:
         """A version as feeds write it: ``"1.0"`` is ``"1.0.0"``; ``None`` if it is none."""
-        return self._ask(b"V", _encode(text)).decode() or None
+        return self.versions([text])[0]
+
+    def versions(self, texts: Sequence[str]) -> list[str | None]:
+        """The same for many."""
+        if not texts:
+            return []
+        answer = self._ask(b"V", *_list(texts)).decode()
+        return [text or None for text in answer.split("\n")]
 
     def range(self, text: str) -> str | None:
         """A range in its normal form; ``None`` if it is none."""
@@ -113,7 +122,9 @@ class PackageRules:
 
     def _ask(self, question: bytes, *fields: bytes | int) -> bytes:
         payload = question + pack_fields(*fields)
-        answer = self._answers.get(payload)
+        # A list of versions is asked about again and again, and may be long.
+        key = payload if len(payload) < _SMALL else hashlib.sha256(payload).digest()
+        answer = self._answers.get(key)
         if answer is None:
             doing = "choosing packages"
             try:
@@ -122,7 +133,7 @@ class PackageRules:
                 )
             except InvocationTimeout:
                 raise self._deadline.over(doing) from None
-            self._answers[payload] = answer
+            self._answers[key] = answer
         return answer
 
 
@@ -155,7 +166,7 @@ def _make_image(base: RuntimeImage) -> RuntimeImage:
                 runtime.invoke(_FUNCTION, question + pack_fields(*_list(texts)))
             for wanted in _WARM_UP_RANGES:
                 runtime.invoke(_FUNCTION, b"R" + pack_fields(wanted.encode()))
-                runtime.invoke(_FUNCTION, b"V" + pack_fields(wanted.encode()))
+                runtime.invoke(_FUNCTION, b"V" + pack_fields(*_list([wanted])))
             for wanted in _WARM_UP_RANGES[:-1]:
                 versions = _list(("1.0.0", "1.5.0", "2.0.0-beta.1", "2.0.0"))
                 runtime.invoke(_FUNCTION, b"B" + pack_fields(wanted.encode(), *versions))

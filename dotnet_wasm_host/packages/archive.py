@@ -7,7 +7,6 @@ frameworks in SDK-style projects".
 from __future__ import annotations
 
 import io
-import lzma
 import re
 import zlib
 from typing import TYPE_CHECKING, final
@@ -35,6 +34,10 @@ FRAMEWORKS = (
 MAX_PACKAGE_BYTES = 256 << 20
 MAX_UNPACKED_BYTES = 1 << 30
 MAX_ENTRIES = 20_000
+#: The libraries for one target framework: all of .NET has 70 MB.
+MAX_LIBRARY_BYTES = 256 << 20
+#: APPNOTE.TXT 4.4.5: stored, deflated.
+_COMPRESSIONS = frozenset({0, 8})
 _CULTURE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 
@@ -77,6 +80,9 @@ class PackageFile:
                 raise self._damaged(f"entry {name[:80]!r} leads out of the package")
             if "\0" in name or entry.flag_bits & 1:
                 raise self._damaged(f"entry {name[:80]!r} is encrypted or holds NUL")
+            if entry.compress_type not in _COMPRESSIONS:
+                # Python unpacks the others without a bound, and NuGet writes none of them.
+                raise self._damaged(f"entry {name[:80]!r} is neither stored nor deflated")
             if seen.setdefault(name.casefold(), name) != name or name in self._entries:
                 raise self._damaged(f"several entries are called {name[:80]!r}")
             self._entries[name] = entry
@@ -104,7 +110,7 @@ class PackageFile:
                 content = file.read(size + 1)
         except (
             *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError),
-            *(NotImplementedError, RuntimeError, lzma.LZMAError),
+            *(NotImplementedError, RuntimeError),
         ) as error:
             raise self._damaged(f"entry {name[:80]!r} cannot be read: {error}") from error
         if len(content) != size:
@@ -128,6 +134,7 @@ class PackageFile:
     def libraries(self, folder: str, framework: str) -> dict[str, bytes]:
         """Assemblies for a target framework, satellites in their folders: name to content."""
         found = {}
+        total = 0
         prefix = f"{folder}/{framework}/".lower()
         for name in self._entries:
             if not name.lower().startswith(prefix) or not name.lower().endswith(".dll"):
@@ -135,6 +142,9 @@ class PackageFile:
             culture, slash, file = name[len(prefix) :].rpartition("/")
             is_satellite = file.lower().endswith(".resources.dll")
             if not slash or (is_satellite and _CULTURE.fullmatch(culture)):
+                total += self.size(name)
+                if total > MAX_LIBRARY_BYTES:
+                    raise self._damaged(f"its libraries have more than {MAX_LIBRARY_BYTES} bytes")
                 found[name[len(prefix) :]] = self.read(name)
         return found
 

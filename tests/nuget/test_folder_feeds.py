@@ -139,10 +139,10 @@ def test_folders_are_laid_out_as_nuget_does(tmp_path: Path) -> None:
 
 def test_a_package_is_what_its_nuspec_says(tmp_path: Path) -> None:
     (tmp_path / "A.1.0.0.nupkg").write_bytes(package("B", "1.0.0"))
-    with pytest.raises(dwh.PackageError, match=r"says that it is B 1.0.0"):
+    with pytest.raises(dwh.PackageError, match=r"says that it is B '1.0.0'"):
         versions(tmp_path, "A")
     (tmp_path / "A.1.0.0.nupkg").write_bytes(package("A", "1.0.1"))
-    with pytest.raises(dwh.PackageError, match=r"says that it is A 1.0.1"):
+    with pytest.raises(dwh.PackageError, match=r"says that it is A '1.0.1'"):
         versions(tmp_path, "A")
 
 
@@ -173,7 +173,7 @@ def test_references_and_libraries_of_a_package(
     ("files", "message"),
     [
         ({"runtimes/linux-x64/native/libx.so": b""}, "machine code.*linux-x64/native/libx.so"),
-        ({"lib/net8.0/x.dll": b"MZ native"}, "x.dll, which is not a .NET assembly"),
+        ({"lib/net8.0/x.dll": b"MZ native"}, "x.dll', which is not a .NET assembly"),
         ({"lib/net11.0/_._": b""}, "has libraries for net11.0, and none for .NET 10"),
         ({"runtimes/win/lib/net8.0/x.dll": b""}, "runtimes/win/lib/net8.0/x.dll, and none"),
     ],

@@ -188,7 +188,7 @@ BOMB = gzip.compress(bytes(http_feed.MAX_LIST_BYTES + 1))
         ),
         (bad_list(BOMB, **{"Content-Encoding": "gzip"}), "more than the 4194304 bytes"),
         (bad_package(b"junk"), "not a zip archive"),
-        (bad_package(package("B", "1.0.0")), "says that it is B 1.0.0"),
+        (bad_package(package("B", "1.0.0")), "says that it is B '1.0.0'"),
         (bad_package(b"short", **{"Content-Length": "100"}), "cannot be read at"),
         (status("/v3/index.json", 404), "no index"),
         (status("/v3/index.json", 500), "answers 500"),

@@ -32,7 +32,7 @@ public sealed class PackageRules : IFunctionHandler
             Question.Highest => Answer(Highest(ReadList(request))),
             Question.Satisfies => Answer(Satisfies(Read(request), Read(request)) ? 1 : 0),
             Question.BeginsBelow => Answer(BeginsBelow(Read(request), Read(request)) ? 1 : 0),
-            Question.Version => Answer(Version(Read(request))),
+            Question.Versions => Answer(string.Join('\n', ReadList(request).Select(Version))),
             Question.Range => Answer(Range(Read(request))),
             var unknown => throw new InvalidOperationException($"Unknown question {unknown}."),
         };
@@ -114,7 +114,7 @@ public sealed class PackageRules : IFunctionHandler
         Highest = (byte)'H',
         Satisfies = (byte)'S',
         BeginsBelow = (byte)'L',
-        Version = (byte)'V',
+        Versions = (byte)'V',
         Range = (byte)'R',
     }
 }
