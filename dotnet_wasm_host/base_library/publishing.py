@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Publication",
     "PublishedFunction",
-    "TrimmedForFunction",
+    "TrimmedForFunctions",
     "is_publication",
     "open_published",
     "publish",
     "published_api",
-    "trim_for_function",
+    "trim_for_functions",
 ]
 
 #: Describes the function in a published folder.
@@ -103,14 +103,14 @@ class Publication:
 
 @final
 @dataclass(frozen=True, slots=True)
-class TrimmedForFunction:
-    """.NET as much of it as a function reaches, and the function.
+class TrimmedForFunctions:
+    """.NET as much of it as functions reach, and these.
 
     Attributes:
-        trimmed: what is left, the function, its dependencies and the sample of the warm-up
+        trimmed: what is left, the functions, their dependencies and the sample of the warm-up
             among it.
-        own: simple name to content of the function's assembly, which is the first, and of its
-            dependencies.
+        own: simple name to content of the functions' assemblies, which are the first, and of
+            their dependencies.
         unresolved: what dependencies refer to and nobody has; code that uses it throws.
     """
 
@@ -119,33 +119,43 @@ class TrimmedForFunction:
     unresolved: tuple[str, ...]
 
     def library(self) -> dict[str, bytes]:
-        """File name to content of what the function needs beside its own assemblies."""
+        """File name to content of what the functions need beside their own assemblies."""
         return self.trimmed.files(without=(WARM_UP, *self.own))
 
 
-def trim_for_function(
-    function: bytes,
+def trim_for_functions(
+    functions: Mapping[str, bytes],
     *,
-    function_id: str,
     dependencies: tuple[bytes, ...] = (),
     features: Mapping[str, bool] | None = None,
     descriptors: tuple[tuple[str, str | bytes], ...] = (),
     strict: bool = False,
     progress: Callable[[str], object] | None = None,
-) -> TrimmedForFunction:
-    """Trim .NET for a function; arguments and errors are those of :func:`publish`."""
+) -> TrimmedForFunctions:
+    """Trim .NET for functions, by id; arguments and errors are those of :func:`publish`.
+
+    Assemblies of several functions that have a name in common are one.
+    """
+    names = {function_id: _name(function_id, content) for function_id, content in functions.items()}
+    first = next(iter(names))
+    own = {names[function_id]: content for function_id, content in functions.items()}
+    own.update({_name(first, content): content for content in dependencies})
+    trimmed = _trim(ArtifactStore.locate(), own, features or {}, descriptors, progress)
+    for function_id, name in names.items():
+        _refuse_unresolved(function_id, _unresolved(trimmed, own if strict else (name,)))
+    others = own.keys() - names.values()
+    return TrimmedForFunctions(trimmed, own, _unresolved(trimmed, others))
+
+
+def _name(function_id: str, content: bytes) -> str:
     try:
-        own = {identify(content).name: content for content in (function, *dependencies)}
+        return identify(content).name
     except MalformedImage as error:
         raise AssemblyLoadError(
             function_id,
             "System.BadImageFormatException",
             f"not a .NET assembly: {error}; give a .dll of .NET",
         ) from error
-    trimmed = _trim(ArtifactStore.locate(), own, features or {}, descriptors, progress)
-    function_name, *dependency_names = own
-    _refuse_unresolved(function_id, _unresolved(trimmed, own if strict else (function_name,)))
-    return TrimmedForFunction(trimmed, own, _unresolved(trimmed, dependency_names))
 
 
 def publish(
@@ -182,9 +192,8 @@ def publish(
     """
     store = ArtifactStore.locate()
     _refuse_other_files(folder)
-    result = trim_for_function(
-        function,
-        function_id=function_id,
+    result = trim_for_functions(
+        {function_id: function},
         dependencies=dependencies,
         features=features,
         descriptors=descriptors,

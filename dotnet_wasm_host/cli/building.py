@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dotnet_wasm_host.cli.console import print_json, progress
-from dotnet_wasm_host.cli.function_files import Dependencies, Handler, read_file
+from dotnet_wasm_host.cli.function_files import Dependencies, read_file
 from dotnet_wasm_host.linking.module import StandaloneModule
 from dotnet_wasm_host.standalone.building import build_wasm
 
@@ -33,18 +33,24 @@ def _size(text: str) -> int:
 
 def build(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    file: Annotated[
-        Path | None,
+    files: Annotated[
+        list[Path] | None,
         typer.Argument(
-            help="A .cs source file or a .dll; without it, the base layer for functions that its "
-            "host loads.",
+            help=".cs source files or .dlls, one for each function; without one, the base layer "
+            "for functions that its host loads.",
             exists=True,
         ),
     ] = None,
     dependency: Dependencies = None,
-    handler: Handler = None,
+    handler: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Full name of the handler type, if there are several; one for each file."
+        ),
+    ] = None,
     function_id: Annotated[
-        str | None, typer.Option(help="Id of the function; by default the file's name.")
+        list[str] | None,
+        typer.Option(help="Id of the function; by default the file's name; one for each file."),
     ] = None,
     target: Annotated[
         str,
@@ -81,12 +87,12 @@ def build(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
 ) -> None:
-    """Write one WebAssembly file with a function and the .NET it needs, for any host."""
+    """Write one WebAssembly file with functions and the .NET they need, for any host."""
     try:
         module = build_wasm(
-            file,
-            function_id=function_id,
-            handler_type=handler,
+            files or None,
+            function_id=function_id or None,
+            handler_type=handler or None,
             dependencies=dependency or [],
             target=target,  # type: ignore[arg-type] # checked there, as the next ones
             image=image,
@@ -125,6 +131,8 @@ def inspect(
     typer.echo(f"{file}: {len(module.data):,} bytes\n")
     if module.description is not None:
         _describe(module.description)
+    parts = module.components.items()
+    _show("what is inside, bytes", (f"{size:12,}  {name}" for name, size in parts))
     _show("imports", module.imports)
     _show("exports", module.exports)
     _show("sections, bytes", (f"{size:12,}  {name}" for name, size in module.sizes.items()))
@@ -159,6 +167,7 @@ def _report(module: StandaloneModule) -> dict[str, object]:
         "imports": list(module.imports),
         "exports": list(module.exports),
         "sizes": dict(module.sizes),
+        "components": dict(module.components),
         "inside": None
         if found is None
         else {

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,12 @@ class Description:
     image: str
     assemblies: Mapping[str, int]
     functions: Sequence[Function]
+
+    @staticmethod
+    def own_version() -> str:
+        """Version of this package."""
+        # The package gathers what its rooms offer; it is not there yet while they are imported.
+        return str(sys.modules[PACKAGE].__version__)
 
     @classmethod
     def from_json(cls, data: Any) -> Description:  # noqa: ANN401 - whatever JSON holds

@@ -68,6 +68,7 @@ class Assemblies:
         data: the data module that belongs to the code.
         functions: what is loaded then.
         requests: for each of them, the request of the guest's ``Load``.
+        booted_bytes: linear memory once it has booted.
     """
 
     files: Mapping[str, bytes]
@@ -75,6 +76,7 @@ class Assemblies:
     data: bytes
     functions: Sequence[Function]
     requests: Sequence[bytes]
+    booted_bytes: int
 
     def block(self) -> bytes:
         """The block that ``boot.c`` reads: counts, items, and what they point to."""

@@ -60,6 +60,26 @@ class StandaloneModule:
                 f"expected a WebAssembly module, found {found} ({error}); name another file"
             ) from error
 
+    @property
+    def components(self) -> Mapping[str, int]:
+        """Bytes by what they are for; they add up to the file's size.
+
+        ``"machine code"``; ``"assemblies"`` of .NET; ``"memory"``, what a booted .NET has beside
+        them, or else what it boots with; ``"tables"``: types, exports, and what the file says of
+        itself. Long runs of zeros, which are not in the file, count for assemblies.
+        """
+        code, data = self.sizes.get("code", 0), self.sizes.get("data", 0)
+        assemblies = sum(self.description.assemblies.values()) if self.description else 0
+        assemblies = min(assemblies, data)
+        return MappingProxyType(
+            {
+                "machine code": code,
+                "assemblies": assemblies,
+                "memory": data - assemblies,
+                "tables": len(self.data) - code - data,
+            }
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file."""
         Path(path).write_bytes(self.data)

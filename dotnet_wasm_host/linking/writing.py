@@ -171,7 +171,7 @@ def _put_assemblies(
     module.fill_memory(
         [*data, *module.own_data(layout.encode()), DataSegment(place, block)],
         pages,
-        _max_pages(pages, options),
+        _max_pages(max(pages, start.booted_bytes // PAGE), options),
     )
 
 

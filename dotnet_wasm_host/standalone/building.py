@@ -1,4 +1,4 @@
-"""Put a function and the .NET it needs into one WebAssembly file."""
+"""Put functions and the .NET they need into one WebAssembly file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.loading import load_function
 from dotnet_wasm_host.images.boot import runtime_properties
 from dotnet_wasm_host.images.builder import ImageBuilder
+from dotnet_wasm_host.images.compiling import check_compiles
 from dotnet_wasm_host.images.progress import announce
 from dotnet_wasm_host.images.standalone import LoadedEntry, booted_memory
 from dotnet_wasm_host.linking.description import Description
@@ -21,9 +22,8 @@ from dotnet_wasm_host.linking.memory import Assemblies, Function
 from dotnet_wasm_host.linking.options import Boot, ModuleOptions, require_one_of
 from dotnet_wasm_host.linking.template import NAME
 from dotnet_wasm_host.linking.writing import check_functions, write_module
-from dotnet_wasm_host.standalone.compiling import check_compiles
 from dotnet_wasm_host.standalone.fixed_world import fixed_world
-from dotnet_wasm_host.standalone.functions import GivenFunction, read_function
+from dotnet_wasm_host.standalone.functions import GivenFunction, read_functions
 from dotnet_wasm_host.standalone.libraries import (
     AUTO,
     BASE_LAYER,
@@ -33,7 +33,7 @@ from dotnet_wasm_host.standalone.libraries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.guest.function_source import FunctionSource as LoadSource
@@ -46,10 +46,10 @@ __all__ = ["build_wasm"]
 
 
 def build_wasm(
-    function: FunctionSource | None = None,
+    function: FunctionSource | Sequence[FunctionSource] | None = None,
     *,
-    function_id: str | None = None,
-    handler_type: str | None = None,
+    function_id: str | Sequence[str | None] | None = None,
+    handler_type: str | Sequence[str | None] | None = None,
     dependencies: DependencySource = (),
     target: Target = "library",
     image: str = AUTO,
@@ -63,7 +63,7 @@ def build_wasm(
     descriptors: tuple[tuple[str, str | bytes], ...] = (),
     progress: Callable[[str], object] | None = None,
 ) -> StandaloneModule:
-    """Make one WebAssembly file with .NET inside, for any host that has WASI preview 1.
+    """Make one WebAssembly file with functions and .NET inside, for any host with WASI preview 1.
 
     The same input gives the same bytes.
 
@@ -72,11 +72,13 @@ def build_wasm(
 
     Args:
         function: C# text, a :class:`~pathlib.Path` of a ``.cs`` or ``.dll`` file, file names with
-            their texts, or an assembly. Without it the file is the base layer: its host loads
-            functions.
+            their texts, or an assembly; a list for several functions. Without it the file is
+            the base layer: its host loads functions.
         function_id: the function's id; by default the file's stem, else its assembly's name.
-        handler_type: full name of the handler, if there are several.
-        dependencies: assemblies that the function brings: a file, a folder, a ``.nupkg``, or a
+            A list for several functions.
+        handler_type: full name of the handler, if there are several. A list for several
+            functions.
+        dependencies: assemblies that functions bring: a file, a folder, a ``.nupkg``, or a
             list of these and of assemblies as values.
         target: ``"library"`` has the exports of the original TypeScript host's module,
             ``"command"`` is run: a function on standard input and output, or a program with its
@@ -109,30 +111,28 @@ def build_wasm(
     require_one_of("boot", boot, get_args(Boot))
     require_one_of("image", image, (AUTO, *IMAGE_NAMES))
     progress = progress or announce
-    given = None
-    if function is not None:
-        given = read_function(
-            function,
-            dependencies,
-            function_id=function_id,
-            handler_type=handler_type,
-            target=target,
-            progress=progress,
-        )
-    check_functions([given.function_id] if given is not None else [], options)
-    if given is None or image != AUTO:
+    given = read_functions(
+        function,
+        dependencies,
+        function_id=function_id,
+        handler_type=handler_type,
+        target=target,
+        progress=progress,
+    )
+    check_functions([each.function_id for each in given], options)
+    if not given or image != AUTO:
         library = image_library(BASE_LAYER if image == AUTO else image, given, progress)
     else:
         library = trimmed_library(given, features or {}, descriptors, progress)
-    source = _source(given, library) if given else None
-    booted = _boot(given, source, library, progress)
-    start = booted if boot == "inside" else _assemblies(booted, given, source, library)
+    sources = [_source(each, library) for each in given]
+    booted = _boot(given, sources, library, progress)
+    start = booted if boot == "inside" else _assemblies(booted, given, sources, library)
     module = write_module(
         ArtifactStore.locate().read(NAME),
         start,
         options,
         _describe(start, library, options, boot),
-        is_program=given is not None and given.program is not None,
+        is_program=any(each.program is not None for each in given),
     )
     check_compiles(module.data, progress)
     return module
@@ -153,12 +153,12 @@ def _source(given: GivenFunction, library: Library) -> LoadSource:
 
 
 def _boot(
-    given: GivenFunction | None,
-    source: LoadSource | None,
+    given: Sequence[GivenFunction],
+    sources: Sequence[LoadSource],
     library: Library,
     progress: Callable[[str], object],
 ) -> BootedMemory:
-    """.NET booted, with the function loaded. Who boots at the start wants to know that it can."""
+    """.NET booted, with functions loaded. Who boots at the start wants to know that it can."""
     builder = ImageBuilder(get_engine(None), progress)
     with builder.step("booting .NET once"):
         guest = builder.boot_guest(
@@ -166,17 +166,17 @@ def _boot(
         )
     try:
         loaded = []
-        if given is not None and source is not None:
+        for each, source in zip(given, sources, strict=True):
             report = load_function(
                 guest,
-                given.function_id,
+                each.function_id,
                 source.image,
                 source.dependencies,
                 source.handler_type,
                 source.symbols,
             )
             digest = hashlib.sha256(source.image).hexdigest()
-            function = Function(given.function_id, report.assembly_name, digest)
+            function = Function(each.function_id, report.assembly_name, digest)
             loaded.append(LoadedEntry(function, report.handle))
         return booted_memory(guest, loaded)
     finally:
@@ -185,39 +185,36 @@ def _boot(
 
 def _assemblies(
     booted: BootedMemory,
-    given: GivenFunction | None,
-    source: LoadSource | None,
+    given: Sequence[GivenFunction],
+    sources: Sequence[LoadSource],
     library: Library,
 ) -> Assemblies:
-    requests = []
-    if given is not None and source is not None:
-        requests.append(
-            abi.pack_load(
-                given.function_id.encode(),
-                source.handler_type.encode(),
-                source.image,
-                source.dependencies,
-                source.symbols,
-            )
+    requests = [
+        abi.pack_load(
+            each.function_id.encode(),
+            source.handler_type.encode(),
+            source.image,
+            source.dependencies,
+            source.symbols,
         )
+        for each, source in zip(given, sources, strict=True)
+    ]
     return Assemblies(
         files=library.files,
         properties=runtime_properties(with_time_zones=library.data == DATA),
         data=ArtifactStore.locate().read(library.data),
         functions=booted.functions,
         requests=requests,
+        booted_bytes=len(booted.content),
     )
 
 
 def _describe(
     start: BootedMemory | Assemblies, library: Library, options: ModuleOptions, boot: Boot
 ) -> Description:
-    # The package gathers what its rooms offer; it is not there yet while they are imported.
-    from dotnet_wasm_host import __version__
-
     return Description(
         dotnet_version=ArtifactStore.locate().manifest.dotnet_version,
-        package_version=__version__,
+        package_version=Description.own_version(),
         target=options.target,
         wasi=options.wasi,
         boot=boot,

@@ -1,7 +1,8 @@
-"""The function of a file: read, compiled, and refused where no host could run it."""
+"""The functions of a file: read, compiled, and refused where no host could run them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -16,7 +17,7 @@ from dotnet_wasm_host.programs.program import Program, read_program
 from dotnet_wasm_host.runtime.registry import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.linking.options import Target
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     #: C# text, a ``.cs`` or ``.dll`` file, file names with their texts, or an assembly.
     FunctionSource = str | PathLike[str] | Mapping[str, str] | Assembly
 
-__all__ = ["GivenFunction", "read_function"]
+__all__ = ["FunctionSource", "GivenFunction", "read_functions"]
 
 _RUNNER = "MinimalRuntime.Programs"
 #: Types of the contract behind which the host stands.
@@ -58,20 +59,83 @@ class GivenFunction:
         return (own.pop(first), *own.values())
 
 
-def read_function(
-    source: FunctionSource,
+def read_functions(
+    sources: FunctionSource | Sequence[FunctionSource] | None,
     dependencies: DependencySource,
     *,
-    function_id: str | None,
-    handler_type: str | None,
+    function_id: str | Sequence[str | None] | None,
+    handler_type: str | Sequence[str | None] | None,
     target: Target,
-    progress: Callable[[str], object] | None,
-) -> GivenFunction:
+    progress: Callable[[str], object],
+) -> list[GivenFunction]:
     """Read what :func:`~dotnet_wasm_host.build_wasm` is given.
 
     Raises:
-        StandaloneBuildError: it needs a host that is not there, or does not fit the target.
+        StandaloneBuildError: a function needs a host that is not there, or does not fit the
+            target or another function.
+        ValueError: not as many ids or handlers as functions.
     """
+    if sources is None:
+        return []
+    several = _several(sources)
+    ids = _one_for_each("function_id", function_id, len(several))
+    handlers = _one_for_each("handler_type", handler_type, len(several))
+    found = [
+        _read_function(source, dependencies, name, handler, target, progress)
+        for source, name, handler in zip(several, ids, handlers, strict=True)
+    ]
+    _refuse_conflicts(found)
+    return found
+
+
+def _several(sources: FunctionSource | Sequence[FunctionSource]) -> Sequence[FunctionSource]:
+    if isinstance(sources, (str, bytes, PathLike, Mapping, Assembly)):
+        return [sources]
+    return sources
+
+
+def _one_for_each(
+    option: str, given: str | Sequence[str | None] | None, count: int
+) -> Sequence[str | None]:
+    if given is None:
+        return [None] * count
+    values = [given] if isinstance(given, str) else [*given]
+    if len(values) != count:
+        raise ValueError(
+            f"expected {option} to be a list of {count}, one for each function, found "
+            f"{len(values)}; give None where the default will do"
+        )
+    return values
+
+
+def _refuse_conflicts(functions: Sequence[GivenFunction]) -> None:
+    ids = [function.function_id for function in functions]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise StandaloneBuildError(
+                f"expected functions with ids of their own, found {name!r} twice; give "
+                "function_id, one for each function"
+            )
+    known = dict[str, bytes]()
+    for function in functions:
+        own = {function.assembly.name: function.assembly.data, **function.dependencies}
+        for assembly, content in own.items():
+            if known.setdefault(assembly, content) != content:
+                raise StandaloneBuildError(
+                    f"expected one assembly {assembly}, found two that differ; .NET is trimmed "
+                    "for all functions together: compile one of them under another name "
+                    "(compile_csharp(assembly_name=...), or another file name)"
+                )
+
+
+def _read_function(
+    source: FunctionSource,
+    dependencies: DependencySource,
+    function_id: str | None,
+    handler_type: str | None,
+    target: Target,
+    progress: Callable[[str], object],
+) -> GivenFunction:
     given = _read(source, dependencies, progress)
     name = function_id if function_id is not None else _default_id(source, given.assembly)
     check_name(name)
@@ -93,7 +157,7 @@ def read_function(
 def _read(
     source: FunctionSource,
     dependencies: DependencySource,
-    progress: Callable[[str], object] | None,
+    progress: Callable[[str], object],
 ) -> Program:
     if isinstance(source, Assembly):
         return Program(source, read_dependencies(dependencies))

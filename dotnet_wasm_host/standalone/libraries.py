@@ -14,12 +14,12 @@ from dotnet_wasm_host.base_library.configurations import (
     SMALL_DATA,
     read_configurations,
 )
-from dotnet_wasm_host.base_library.publishing import trim_for_function
+from dotnet_wasm_host.base_library.publishing import trim_for_functions
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.trimming.api_surface import ApiSurface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.standalone.functions import GivenFunction
 
@@ -54,16 +54,16 @@ class Library:
 
 
 def trimmed_library(
-    function: GivenFunction,
+    functions: Sequence[GivenFunction],
     features: Mapping[str, bool],
     descriptors: tuple[tuple[str, str | bytes], ...],
     progress: Callable[[str], object],
 ) -> Library:
-    """What a function reaches. AssemblyLoadError if it uses what .NET does not have."""
-    first, *others = function.roots()
-    found = trim_for_function(
-        first,
-        function_id=function.function_id,
+    """What functions reach. AssemblyLoadError if one uses what .NET does not have."""
+    roots = {function.function_id: function.roots() for function in functions}
+    others = {content: None for _, *contents in roots.values() for content in contents}
+    found = trim_for_functions(
+        {function_id: own for function_id, (own, *_) in roots.items()},
         dependencies=tuple(others),
         features=features,
         descriptors=descriptors,
@@ -74,16 +74,17 @@ def trimmed_library(
 
 
 def image_library(
-    image: str, function: GivenFunction | None, progress: Callable[[str], object]
+    image: str, functions: Sequence[GivenFunction], progress: Callable[[str], object]
 ) -> Library:
-    """What a built-in image has. AssemblyLoadError if the function uses something else."""
+    """What a built-in image has. AssemblyLoadError if a function uses something else."""
     loaded = RuntimeImage.load(image, progress=progress)
     contents = loaded.assemblies()
     files = {file: contents[file.rpartition(".")[0]] for file in loaded.manifest.assemblies}
     store = ArtifactStore.locate()
-    if function is not None:
+    everything = {PurePath(name).stem for name in store.names("framework/")}
+    surface = ApiSurface(image, lambda: contents, everything)
+    for function in functions:
         own = {function.assembly.name: function.assembly.data, **function.dependencies}
-        everything = {PurePath(name).stem for name in store.names("framework/")}
-        ApiSurface(image, lambda: contents, everything).require(function.function_id, own)
+        surface.require(function.function_id, own)
     data = DATA if image == FULL else read_configurations(store)[image].data
     return Library(image, files, data)

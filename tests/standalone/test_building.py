@@ -8,11 +8,14 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.wasm.module import Module
+from tests.standalone.conftest import GREETER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dotnet_wasm_host.linking.options import Boot
     from tests.conftest import CompiledSources
+    from tests.standalone.hosts import PlainHosts
 
 FUNCTION = """
 using System;
@@ -106,3 +109,60 @@ def test_no_module_cannot_be_read() -> None:
         dwh.StandaloneModule.parse(b"text")
     with pytest.raises(ValueError, match="found a module"):
         dwh.StandaloneModule.parse(b"\0asm\1\0\0\0\x63")
+
+
+MANY = """
+using System; using System.Text;
+public sealed class Upper : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) =>
+        Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(input).ToUpperInvariant());
+}
+public sealed class Reverse : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var result = input.ToArray(); Array.Reverse(result); return result;
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("boot", ["inside", "at-start"])
+def test_a_file_has_several_functions(
+    hosts: PlainHosts, compiled: CompiledSources, tmp_path: Path, boot: Boot
+) -> None:
+    (tmp_path / "greet.cs").write_text(GREETER)
+    many = compiled(MANY, assembly_name="Many")
+    module = dwh.build_wasm(
+        [tmp_path / "greet.cs", many, many],
+        function_id=[None, "upper", "reverse"],
+        handler_type=[None, None, "Reverse"],
+        boot=boot,
+    )
+    assert module.description is not None
+    assert [f.function_id for f in module.description.functions] == ["greet", "upper", "reverse"]
+    host = hosts.started(module.data)
+    for _ in range(2):
+        assert host.invoke("greet", b"Ada") == (0, b"Hello, Ada!")
+        assert host.invoke("upper", b"Ada") == (0, b"ADA")
+        assert host.invoke("reverse", b"Ada") == (0, b"adA")
+    assert host.unload("upper") == 0
+    assert host.invoke("upper", b"Ada") == (1, b"")
+    assert host.invoke("reverse", b"Ada") == (0, b"adA")
+
+
+def test_functions_have_to_go_together(compiled: CompiledSources, probe: dwh.Assembly) -> None:
+    with pytest.raises(dwh.StandaloneBuildError, match="found 'Probe' twice"):
+        dwh.build_wasm([probe, probe])
+    other = compiled(GREETER, assembly_name="Probe")
+    with pytest.raises(dwh.StandaloneBuildError, match="one assembly Probe, found two"):
+        dwh.build_wasm([probe, other], function_id=["a", "b"])
+    with pytest.raises(ValueError, match=r"function_id to be a list of 2, .* found 1"):
+        dwh.build_wasm([probe, probe], function_id="a")
+    with pytest.raises(ValueError, match=r"handler_type to be a list of 1, .* found 2"):
+        dwh.build_wasm(probe, handler_type=["A", "B"])
+    with pytest.raises(dwh.StandaloneBuildError, match="one function for a command, found 2"):
+        dwh.build_wasm([probe, probe], function_id=["a", "b"], target="command")
+    nowhere = compiled("public static class Nowhere { public static void It() { } }")
+    needy = compiled(FUNCTION.format("Nowhere.It();"), references=(nowhere,))
+    with pytest.raises(dwh.AssemblyLoadError, match="Nowhere") as caught:
+        dwh.build_wasm([probe, needy], function_id=["a", "b"])
+    assert caught.value.function_id == "b"

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
 import dotnet_wasm_host as dwh
 from tests.cli.test_commands import FAIL, GREET, Command
+from tests.standalone.conftest import GREETER
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.linking.options import Boot
+    from tests.conftest import CompiledSources
+
+ECHO = """
+using System;
+public sealed class Echo : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) { BODY; return input.ToArray(); }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +43,46 @@ def test_build_writes_a_file_that_inspect_reads(command: Command) -> None:
         b"load_assembly",
         b"System.Private.CoreLib.wasm",
         b"  data",
+        b"  machine code",
         b"boot at-start, image auto",
     ):
         assert text in shown.stdout
     report = json.loads(command("inspect", "greet.wasm", "--json").stdout)
     assert report["inside"]["functions"][0]["id"] == "greet"
     assert report["sizes"]["total"] == len(module.data)
+    assert sum(report["components"].values()) == len(module.data)
+    assert report["components"]["assemblies"] > 1_000_000
     assert report["imports"] == list(module.imports)
+
+
+@pytest.mark.parametrize("boot", ["inside", "at-start"])
+def test_another_process_writes_the_same_bytes(
+    command: Command, probe: dwh.Assembly, compiled: CompiledSources, boot: Boot
+) -> None:
+    greeter = compiled(GREETER, assembly_name="Greeter")
+    probe.save(command.folder / "probe.dll")
+    greeter.save(command.folder / "greeter.dll")
+    ids = ("--function-id", "probe", "--function-id", "greet")
+    done = command("build", "probe.dll", "greeter.dll", *ids, "--boot", boot, "-o", "two.wasm")
+    assert done.returncode == 0, done.stderr
+    here = dwh.build_wasm([probe, greeter], function_id=["probe", "greet"], boot=boot)
+    assert (command.folder / "two.wasm").read_bytes() == here.data
 
 
 def test_what_cannot_be_built_is_not_written(command: Command) -> None:
     fail = command.write("fail.cs", FAIL)
+    for name, body, code, message in (
+        ("host", 'MinimalRuntime.Host.Call("f", input)', 1, b"needs host functions"),
+        ("json", 'System.Text.Json.JsonDocument.Parse("1")', 4, b"'minimal'"),
+    ):
+        source = command.write(f"{name}.cs", ECHO.replace("BODY", body))
+        done = command("build", source, "--image", "minimal", "-o", "no.wasm")
+        assert done.returncode == code, done.stderr
+        assert message in b" ".join(done.stderr.split())
+        assert not (command.folder / "no.wasm").exists()
     for options, code, message in (
+        (("--max-memory", "8M"), 1, b"memory of at most 8,388,608 bytes"),
+        (("--function-id", "a", "--function-id", "b"), 2, b"a list of 1, one for each function"),
         (("--max-size", "1M"), 1, b"at most 1,048,576 bytes"),
         (("--max-size", "much"), 2, b"expected a size like"),
         (("--target", "page"), 2, b"expected target to be one of"),

@@ -8,7 +8,7 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.artifacts.cache import ImageCache
-from dotnet_wasm_host.standalone.compiling import check_compiles, code_key
+from dotnet_wasm_host.images.compiling import check_compiles, code_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.wasm.module import Module, SectionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["check_compiles", "code_key"]
-
-#: What a compiler makes no code of: data, what mutable globals start with, and comments.
-_NOT_CODE = frozenset({SectionId.CUSTOM, SectionId.DATA, SectionId.DATA_COUNT, SectionId.GLOBAL})
 
 
 def check_compiles(wasm: bytes, progress: Callable[[str], object]) -> None:
@@ -47,9 +43,13 @@ def check_compiles(wasm: bytes, progress: Callable[[str], object]) -> None:
 
 def code_key(wasm: bytes) -> str:
     """What the code of a module is noted under: all that wasmtime makes machine code of."""
+    from dotnet_wasm_host.wasm.module import Module, SectionId
+
+    # Data, what mutable globals start with, and comments.
+    not_code = {SectionId.CUSTOM, SectionId.DATA, SectionId.DATA_COUNT, SectionId.GLOBAL}
     digest = hashlib.sha256(get_engine("wasmtime").fingerprint.encode())
     for section, body in Module.parse(wasm).sections:
-        if section not in _NOT_CODE:
+        if section not in not_code:
             digest.update(b"%d %d " % (section, len(body)))
             digest.update(body)
     return f"compiled-{digest.hexdigest()[:40]}"
