@@ -29,6 +29,7 @@ from dotnet_wasm_host.images.state import (
     ImageState,
     check_memory_module,
 )
+from dotnet_wasm_host.linking.options import ModuleOptions
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, compiles_methods
 from dotnet_wasm_host.uncopyable import Uncopyable
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import AssemblyPath
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.linking.module import StandaloneModule
+    from dotnet_wasm_host.linking.options import SegmentLayout, Target, Wasi
 
     Progress = Callable[[str], object]
 
@@ -138,6 +141,38 @@ class RuntimeImage(Uncopyable):
             archive.writestr("image.json", json.dumps(description, indent=1))
             archive.writestr("memory.wasm", module)
         temporary.replace(target)
+
+    def export_wasm(
+        self,
+        path: AssemblyPath,
+        *,
+        target: Target = "library",
+        wasi: Wasi = "original",
+        layout: SegmentLayout = "sparse",
+        js_log: bool = False,
+        max_memory_bytes: int | None = None,
+        max_bytes: int | None = None,
+    ) -> StandaloneModule:
+        """Write the image as one WebAssembly file for any host, and return what was written.
+
+        The functions inside are as they are: loaded, with their statics. What needs this library
+        fails when it is called: host functions, HTTP, JavaScript, files that were mounted. For a
+        function of which the file needs no more than it uses, see
+        :func:`~dotnet_wasm_host.build_wasm`, which has the same options.
+
+        Raises:
+            StandaloneBuildError: the functions do not fit the target, or the image is one of
+                ``jit="auto"``.
+            LimitExceeded: it does not fit ``max_memory_bytes`` or ``max_bytes``.
+            ValueError: an option is none of its values.
+        """
+        # Slow to import, seldom needed.
+        from dotnet_wasm_host.images.exporting import export_frozen
+
+        options = ModuleOptions(target, wasi, layout, js_log, max_memory_bytes, max_bytes)
+        module = export_frozen(self._frozen, options)
+        module.save(path)
+        return module
 
     @classmethod
     def open(cls, path: AssemblyPath, *, engine: str | Engine | None = None) -> RuntimeImage:
