@@ -116,11 +116,11 @@ EXPORT("load_assembly") i32 load_assembly(const u8 *id, u32 id_length, const u8 
   if (is_broken() || id_length > MOST || length > MOST) return 1;
   start();
   forget_error();
-  u32 size = 4 + id_length + 4 + 4 + length + 4;
+  u32 size = 4 + id_length + 4 + 4 + length + 4 + 4;
   u8 *request = malloc(size);
   if (!request) return 1;
   u8 *end = put(put(put(request, id, id_length), NULL, 0), image, length);
-  *(u32 *)end = 0;  // no dependencies
+  put(put(end, NULL, 0), NULL, 0);  // no dependencies, no symbols
   i32 status = load_request(id, id_length, request, size);
   free(request);
   work(0);
