@@ -32,7 +32,7 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
         # A build front end runs this file by path, so the checkout is not importable yet.
         sys.path.insert(0, str(root))
         try:
-            from dotnet_wasm_host.artifacts.store import MANIFEST_NAME
+            from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
             from runtime_artifacts.pipeline.build import Sources, build
             from runtime_artifacts.pipeline.sbom import (
                 SBOM_NAME,
@@ -50,6 +50,7 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
                 for name in [MANIFEST_NAME, *manifest.files]
             }
         )
+        store = ArtifactStore.open(sources.dist)
         bill = sources.cache / SBOM_NAME
-        bill.write_bytes(bill_of_materials(manifest, sources.lock_file, self.metadata.version))
+        bill.write_bytes(bill_of_materials(store, sources.lock_file, self.metadata.version))
         build_data["sbom_files"].append(str(bill))

