@@ -75,6 +75,7 @@ from dotnet_wasm_host.runtime.source_compiler import reach as _reach
 if TYPE_CHECKING:
     from dotnet_wasm_host.imports.json_functions import json_function
     from dotnet_wasm_host.linking.module import StandaloneModule
+    from dotnet_wasm_host.notebook.magic import load_ipython_extension
     from dotnet_wasm_host.nuget.resolving import ResolvedPackages, resolve_packages
     from dotnet_wasm_host.nuget.source import PackageSource
     from dotnet_wasm_host.packages.errors import PackageError
@@ -162,6 +163,7 @@ __all__ = [
     "csharp",
     "json_function",
     "load",
+    "load_ipython_extension",
     "resolve_packages",
     "run_csharp",
 ]
@@ -187,6 +189,7 @@ _LAZY = {
     "CSharpModule": "dotnet_wasm_host.typed.module",
     "csharp": "dotnet_wasm_host.typed.sources",
     "load": "dotnet_wasm_host.typed.sources",
+    "load_ipython_extension": "dotnet_wasm_host.notebook.magic",
 }
 
 

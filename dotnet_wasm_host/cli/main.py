@@ -14,6 +14,7 @@ from dotnet_wasm_host.cli import (
     compiling,
     images,
     information,
+    interactive,
     measuring,
     publishing,
     running,
@@ -44,6 +45,7 @@ app.command()(building.inspect)
 app.command()(serving.serve)
 app.command()(stubs.stubs)
 app.command()(agents.mcp)
+app.command()(interactive.repl)
 app.command()(information.info)
 app.command()(sizes.sizes)
 app.command()(measuring.bench)

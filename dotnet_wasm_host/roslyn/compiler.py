@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.runtime.cancellation import Cancellation
 
-__all__ = ["PROGRAM_NAME", "CSharpCompiler"]
+__all__ = ["PROGRAM_NAME", "CSharpCompiler", "framework_names"]
 
 _FUNCTION = "csharp"
 #: What ``/langversion`` calls the newest language of a compiler.
@@ -225,7 +225,7 @@ def _make_image(base: RuntimeImage, edition: RoslynEdition | None = None) -> Run
         compiler = store.read("guest/MinimalRuntime.Compiler.dll")
         runtime.load_assembly(_FUNCTION, compiler, dependencies=edition.assemblies)
         runtime.invoke(
-            _FUNCTION, reference_request(_framework(store, frozen_of(base).assembly_names))
+            _FUNCTION, reference_request(framework_names(store, frozen_of(base).assembly_names))
         )
         for _ in range(_WARM_UP_ROUNDS):
             for text in (_WARM_UP, _WARM_UP_ERROR, _WARM_UP, _WARM_UP_PROGRAM, _WARM_UP_PROGRAM):
@@ -240,7 +240,7 @@ def _warm_up(runtime: Runtime, text: str) -> None:
     runtime.invoke(_FUNCTION, request.encode())
 
 
-def _framework(store: ArtifactStore, names: frozenset[str]) -> list[str]:
+def framework_names(store: ArtifactStore, names: frozenset[str]) -> list[str]:
     """Assemblies that every compilation refers to: those with types, and what these refer to.
 
     The others only forward to them. Looking into each is a third of a small compilation.

@@ -56,6 +56,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.Programs", "Programs"),
     _Project("MinimalRuntime.Packages", "Packages", ("nuget/",)),
     _Project("MinimalRuntime.Typed", "Typed"),
+    _Project("MinimalRuntime.Session", "Session", ("roslyn/",)),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),
     _Project("MinimalRuntime.WarmUp.Json", "WarmUpJson"),
