@@ -43,15 +43,21 @@ _CULTURE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 @final
 class PackageFile:
-    """A ``.nupkg``.
+    """A ``.nupkg``, or another zip archive of a stranger.
+
+    Args:
+        content: the file.
+        where: its name, for messages.
+        most: bytes that its entries may hold together.
 
     Raises:
         MalformedImage: not a zip archive, or one that is made to harm: names that lead out of
             the archive, names that differ in case only, entries that are larger than they say.
     """
 
-    def __init__(self, content: bytes, where: str) -> None:
+    def __init__(self, content: bytes, where: str, most: int = MAX_UNPACKED_BYTES) -> None:
         self._where = where
+        self._most = most
         if len(content) > MAX_PACKAGE_BYTES:
             raise self._damaged(f"it has {len(content)} bytes; {MAX_PACKAGE_BYTES} is the most")
         self._archive = self._open(content)
@@ -87,8 +93,8 @@ class PackageFile:
                 raise self._damaged(f"several entries are called {name[:80]!r}")
             self._entries[name] = entry
             total += entry.file_size
-        if total > MAX_UNPACKED_BYTES:
-            raise self._damaged(f"unpacked it has {total} bytes; {MAX_UNPACKED_BYTES} is the most")
+        if total > self._most:
+            raise self._damaged(f"unpacked it has {total} bytes; {self._most} is the most")
 
     @property
     def names(self) -> tuple[str, ...]:

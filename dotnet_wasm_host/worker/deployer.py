@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar, final
 
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.assembly import MalformedImage
+from dotnet_wasm_host.errors import AssemblyLoadError, RuntimeClosed
 from dotnet_wasm_host.runtime.registry import check_name
+from dotnet_wasm_host.worker.bundles import canonical
 from dotnet_wasm_host.worker.fair_turns import FairTurns
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction
@@ -71,26 +73,33 @@ class Deployer:
     async def deploy(
         self,
         function_id: str,
-        assembly: bytes,
+        content: bytes,
         *,
         client: str = "",
+        assembly: str | None = None,
         handler: str | None = None,
         timeout: float | None = None,
         concurrency: int | None = None,
         condition: Condition | None = None,
     ) -> tuple[FunctionRecord, bool]:
-        """Load and check an assembly, store it, then serve it.
+        """Load and check an assembly or a bundle, store it, then serve it.
 
         Returns the stored record, and whether the function is new.
         """
         self._check(function_id, timeout, concurrency)
 
         def work() -> tuple[FunctionRecord, bool]:
+            try:
+                stored = canonical(content, self._options.assembly_bytes, assembly)
+            except MalformedImage as error:
+                raise AssemblyLoadError(
+                    function_id, "System.BadImageFormatException", str(error)
+                ) from error
             record = FunctionRecord(
-                function_id, 0, hashlib.sha256(assembly).hexdigest(), len(assembly), handler, "",
+                function_id, 0, hashlib.sha256(stored).hexdigest(), len(stored), handler, "",
                 "", timeout, concurrency, datetime.now(timezone.utc),
             )  # fmt: skip
-            return self._deploy(StoredFunction(record, assembly), condition or Condition())
+            return self._deploy(StoredFunction(record, stored), condition or Condition())
 
         outcome = "success"
         try:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.errors import MarshallingError
 from dotnet_wasm_host.runtime.registry import MAX_ID_BYTES
+from dotnet_wasm_host.worker.bundles import is_bundle
 from dotnet_wasm_host.worker.context import WorkerContext, client_of
 from dotnet_wasm_host.worker.descriptions import (
     FunctionDescription,
@@ -34,6 +35,8 @@ ASSEMBLY_TYPES = (
 )
 TAGS: list[str | Enum] = ["functions"]
 SOURCE_TYPES = ("text/x-csharp", "text/plain")
+#: Zip archives: an assembly and what it depends on.
+BUNDLE_TYPES = ("application/zip", "application/x-zip-compressed")
 
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -43,10 +46,17 @@ _UPLOAD = {
         "content": {
             ASSEMBLY_TYPES[0]: _BINARY,
             SOURCE_TYPES[0]: {"schema": {"type": "string"}},
+            BUNDLE_TYPES[0]: _BINARY,
         },
     }
 }
 _Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES)]
+_Handler = Annotated[
+    str | None, Query(min_length=1, max_length=1000, description="Full name of the handler type.")
+]
+_Library = Annotated[
+    str | None, Query(min_length=1, max_length=1000, description="DLL of a bundle to call.")
+]
 
 
 def function_routes(app: FastAPI, context: WorkerContext) -> None:
@@ -86,10 +96,8 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
     async def deploy(
         request: Request,
         function_id: _Id,
-        handler: Annotated[
-            str | None,
-            Query(min_length=1, max_length=1000, description="Full name of the handler type."),
-        ] = None,
+        handler: _Handler = None,
+        assembly: _Library = None,
         timeout: Annotated[
             float | None,
             Query(gt=0, le=options.timeout, description="Seconds a call may take."),
@@ -101,7 +109,7 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
         if_match: Annotated[str | None, Header()] = None,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> FunctionDescription:
-        """Deploy or replace a function: an assembly, or C# source.
+        """Deploy or replace a function: an assembly, a zip of one and its dependencies, or C#.
 
         The old version serves until the new one is loaded, checked and on disk, and stays if
         that fails.
@@ -117,6 +125,7 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
                 function_id,
                 await _compile(context, request, content) if is_source else content,
                 client=client_of(request.scope),
+                assembly=assembly,
                 handler=handler,
                 timeout=timeout,
                 concurrency=concurrency,
@@ -150,7 +159,10 @@ def _download_route(app: FastAPI, context: WorkerContext) -> None:
         response_class=Response,
         responses=PROBLEMS
         | {
-            200: {"description": "The assembly.", "content": {ASSEMBLY_TYPES[0]: _BINARY}},
+            200: {
+                "description": "The assembly, or the bundle.",
+                "content": {ASSEMBLY_TYPES[0]: _BINARY, BUNDLE_TYPES[0]: _BINARY},
+            },
             304: {"description": "It is still the version of If-None-Match."},
         },
         operation_id="download",
@@ -160,7 +172,7 @@ def _download_route(app: FastAPI, context: WorkerContext) -> None:
         function_id: _Id,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
-        """The assembly that is deployed; its ETag is its SHA-256."""
+        """The assembly or bundle that is deployed; its ETag is its SHA-256."""
         guard.check_change(request.scope)
         await context.ensure_started()
         request.scope[EXCHANGE].function = function_id
@@ -171,7 +183,8 @@ def _download_route(app: FastAPI, context: WorkerContext) -> None:
         if known is not None and (known == {"*"} or stored.record.sha256 in known):
             return Response(None, 304, headers)
         headers["x-content-type-options"] = "nosniff"
-        return Response(stored.assembly, 200, headers, ASSEMBLY_TYPES[0])
+        media_type = (BUNDLE_TYPES if is_bundle(stored.assembly) else ASSEMBLY_TYPES)[0]
+        return Response(stored.assembly, 200, headers, media_type)
 
 
 def _unload_route(app: FastAPI, context: WorkerContext) -> None:
@@ -198,13 +211,14 @@ def _unload_route(app: FastAPI, context: WorkerContext) -> None:
 
 def _is_source(content_type: str | None) -> bool:
     media_type = (content_type or ASSEMBLY_TYPES[0]).partition(";")[0].strip().lower()
-    if media_type in ASSEMBLY_TYPES:
+    # What is no source is told apart by its first bytes: clients send archives as bytes, too.
+    if media_type in (*ASSEMBLY_TYPES, *BUNDLE_TYPES):
         return False
     if media_type in SOURCE_TYPES:
         return True
     raise UnsupportedType(
-        f"{media_type!r} is not supported; send an assembly as {ASSEMBLY_TYPES[0]} or C# source "
-        f"as {SOURCE_TYPES[0]}"
+        f"{media_type!r} is not supported; send an assembly as {ASSEMBLY_TYPES[0]}, a zip of one "
+        f"with its dependencies as {BUNDLE_TYPES[0]}, or C# source as {SOURCE_TYPES[0]}"
     )
 
 

@@ -10,9 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import RuntimeClosed
+from dotnet_wasm_host.assembly import MalformedImage
+from dotnet_wasm_host.errors import AssemblyLoadError, RuntimeClosed
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.pool.pool import RuntimePool
+from dotnet_wasm_host.worker.bundles import bundle_of
 from dotnet_wasm_host.worker.inline import Quickness
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 
@@ -120,9 +122,16 @@ class ServedFunctions:
         record = function.record
         pool = pool or self._pool
         assert pool is not None
+        try:
+            bundle = bundle_of(function.assembly)
+        except MalformedImage as error:
+            raise AssemblyLoadError(
+                record.function_id, "System.BadImageFormatException", str(error)
+            ) from error
         return pool.stage(
             record.function_id,
-            function.assembly,
+            bundle.assembly,
+            dependencies=list(bundle.dependencies.values()),
             handler_type=record.handler,
             concurrency=record.concurrency or self._options.concurrency,
         )

@@ -160,9 +160,10 @@ class FunctionService:
     async def deploy(
         self,
         function_id: str,
-        assembly: bytes,
+        content: bytes,
         *,
         client: str = "",
+        assembly: str | None = None,
         handler: str | None = None,
         timeout: float | None = None,
         concurrency: int | None = None,
@@ -172,8 +173,9 @@ class FunctionService:
 
         Args:
             function_id: its id.
-            assembly: what to load.
+            content: an assembly, or a zip archive of one with its dependencies.
             client: who asks; clients take turns.
+            assembly: file name of the DLL of an archive that has the handler.
             handler: full name of the handler type.
             timeout: seconds its calls may take, at most those of the worker's limits.
             concurrency: its calls at the same time, at most the worker's.
@@ -188,8 +190,9 @@ class FunctionService:
         """
         return await self._deployer.deploy(
             function_id,
-            assembly,
+            content,
             client=client,
+            assembly=assembly,
             handler=handler,
             timeout=timeout,
             concurrency=concurrency,

@@ -79,8 +79,8 @@ class FunctionRecord:
     Attributes:
         function_id: its id.
         revision: version of the store that it came with; every deploy has a higher one.
-        sha256: SHA-256 of the assembly, in hex.
-        size: size of the assembly in bytes.
+        sha256: SHA-256 of the assembly, or of the bundle that has it, in hex.
+        size: size of that in bytes.
         handler: the handler type that was asked for, or ``None`` for the first one.
         handler_type: full name of the .NET type that handles calls.
         assembly_name: simple name of the assembly.
@@ -103,7 +103,13 @@ class FunctionRecord:
 
 @dataclass(frozen=True, slots=True)
 class StoredFunction:
-    """A deployed function with its assembly."""
+    """A deployed function with its assembly.
+
+    Attributes:
+        record: what it is.
+        assembly: the file's content, or a canonical bundle: a zip archive of an assembly with its
+            dependencies.
+    """
 
     record: FunctionRecord
     assembly: bytes
