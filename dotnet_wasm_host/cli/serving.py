@@ -6,7 +6,6 @@ import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -27,8 +26,8 @@ TOKEN_VARIABLE = "DOTNET_WASM_HOST_TOKEN"  # noqa: S105 - the name of one
 VARIABLE_PREFIX = "DOTNET_WASM_HOST_SERVE_"
 
 
-def serve(*, token_file: Path | None, **values: Any) -> None:
-    """Serve functions over HTTP; see docs/worker.md. SIGHUP reloads the image.
+def serve(**values: Any) -> None:
+    """Serve functions over HTTP; see docs/worker.md. SIGHUP reloads the image and the token file.
 
     Every option can also be an environment variable: --waiting is
     DOTNET_WASM_HOST_SERVE_WAITING. Values of repeatable options are separated by spaces there.
@@ -40,7 +39,7 @@ def serve(*, token_file: Path | None, **values: Any) -> None:
             f"{error.name} is not installed; run: pip install 'dotnet-wasm-host[worker]'"
         ) from error
     settings = ServeSettings(
-        token=_token(token_file),
+        token=os.environ.get(TOKEN_VARIABLE) or None,
         **{name: _of_option(name, value) for name, value in values.items()},
     )
     if not settings.store:
@@ -62,8 +61,6 @@ def _with_options(command: Callable[..., None]) -> None:
     parameters = [
         _parameter(each, types[each.name]) for each in fields(ServeSettings) if each.name != "token"
     ]
-    token = typer.Option(help=f"File with the bearer token; or set {TOKEN_VARIABLE}.", exists=True)
-    parameters.append(_keyword("token_file", Annotated[Path | None, token], None))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
 
@@ -106,15 +103,6 @@ def _pairs(values: Iterable[str], option: str) -> Mapping[str, str]:
             raise typer.BadParameter(f"{option} {value!r} has no '='; write {option} NAME=VALUE")
         pairs[name] = content
     return pairs
-
-
-def _token(file: Path | None) -> str | None:
-    if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
-    try:
-        return file.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}") from error
 
 
 _with_options(serve)

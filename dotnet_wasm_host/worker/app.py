@@ -107,6 +107,7 @@ def create_app(
     if options.allowed_hosts == ("*",):
         del app.user_middleware[1]
     app.state.worker = service
+    app.state.guard = context.guard
     app.router.routes.insert(0, calls.route())
     legacy_routes(app, context)
     operation_routes(app, context)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.images.image import RuntimeImage
     from dotnet_wasm_host.options import HttpPolicy
 
-__all__ = ["SHORTEST_TOKEN", "WorkerOptions"]
+__all__ = ["SHORTEST_TOKEN", "WorkerOptions", "check_token"]
 
 #: 16 characters of a random token, as ``openssl rand -base64 12`` prints, are 96 bits.
 SHORTEST_TOKEN = 16
@@ -24,6 +24,20 @@ SMALL_BODY = 64 * KIB
 _POSITIVE = (
     "places", "concurrency", "functions", "poll_seconds", "body_seconds", "compile_seconds",
 )  # fmt: skip
+
+
+def check_token(token: str) -> None:
+    """ValueError for a token that is easy to guess or that no HTTP header can carry."""
+    if len(token) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"expected a token of {SHORTEST_TOKEN} characters or more, found {len(token)}; make "
+            "one with: openssl rand -base64 18"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError(
+            "expected a token of printable ASCII characters, which an HTTP header can carry; make "
+            "one with: openssl rand -base64 18"
+        )
 
 
 def _limits() -> Limits:
@@ -62,6 +76,7 @@ class WorkerOptions:
             at once do not take the time of others.
         token: bearer token for deploying, unloading, downloading and reloading, at least 16
             characters; ``None``: anybody who reaches the worker may.
+        previous_token: a second token that is accepted, while clients change from it to ``token``.
         token_for_calls: calls and listings need the token as well.
         allowed_hosts: names in ``Host`` that are answered (``*.example.org`` patterns). Without
             a token a worker on a developer's machine should answer to loopback names only, or a
@@ -90,6 +105,7 @@ class WorkerOptions:
     waiting_per_function: int = 64
     refusal_seconds: float = 0.1
     token: str | None = field(default=None, repr=False)
+    previous_token: str | None = field(default=None, repr=False)
     token_for_calls: bool = False
     allowed_hosts: tuple[str, ...] = ("*",)
     stack_traces: bool = False
@@ -108,19 +124,20 @@ class WorkerOptions:
             raise ValueError(
                 "limits.timeout is None; give seconds, because calls of a worker need a deadline"
             )
-        if self.token is not None and len(self.token) < SHORTEST_TOKEN:
-            raise ValueError(
-                f"the token has fewer than {SHORTEST_TOKEN} characters; use a longer one"
-            )
-        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise ValueError(
-                "the token has characters that an HTTP header cannot carry; use printable ASCII"
-            )
+        for token in self.tokens:
+            check_token(token)
+        if self.previous_token is not None and self.token is None:
+            raise ValueError("previous_token is set and token is not; give the new one as token")
         if self.token_for_calls and self.token is None:
             raise ValueError("token_for_calls needs a token; give one, too")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give more than zero")
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The bearer tokens that are accepted."""
+        return tuple(each for each in (self.token, self.previous_token) if each is not None)
 
     @property
     def timeout(self) -> float:

@@ -10,6 +10,8 @@ from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.worker.bodies import header
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.types import Scope
 
     from dotnet_wasm_host.worker.options import WorkerOptions
@@ -36,26 +38,34 @@ class Guard:
     """
 
     def __init__(self, options: WorkerOptions) -> None:
-        self._token = None if options.token is None else _digest(options.token.encode("ascii"))
+        self._tokens: tuple[bytes, ...] = ()
         self._calls = options.token_for_calls
+        self.accept(options.tokens)
+
+    def accept(self, tokens: Iterable[str]) -> None:
+        """Accept these tokens from now on, and no others."""
+        self._tokens = tuple(_digest(token.encode("ascii")) for token in tokens)
 
     def check_change(self, scope: Scope) -> None:
         """For deploying, unloading, downloading and reloading."""
         self._check_origin(scope)
-        if self._token is not None:
-            self._check_token(scope, self._token)
+        tokens = self._tokens
+        if tokens:
+            self._check_token(scope, tokens)
 
     def check_call(self, scope: Scope) -> None:
         """For calls and listings."""
         if self._calls:
             self.check_change(scope)
 
-    def _check_token(self, scope: Scope, token: bytes) -> None:
+    def _check_token(self, scope: Scope, tokens: Iterable[bytes]) -> None:
         given = header(scope, b"authorization") or b""
         scheme, value = given[: len(_SCHEME)], given[len(_SCHEME) :].strip()
-        # Digests have equal lengths, so the comparison tells nothing about the token's.
-        right = hmac.compare_digest(_digest(value), token)
-        if scheme.lower() != _SCHEME or not right:
+        # Digests have equal lengths, so the comparison tells nothing about the token's. All of
+        # them are compared, so it does not tell which one it was either.
+        digest = _digest(value)
+        right = [hmac.compare_digest(digest, token) for token in tokens]
+        if scheme.lower() != _SCHEME or not any(right):
             raise Unauthorized("this needs the header 'Authorization: Bearer' with the token")
 
     def _check_origin(self, scope: Scope) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app_of_environment", "serve"]
 
+_log = logging.getLogger(__name__)
 #: Settings on their way to the processes that uvicorn starts.
 VARIABLE = "DOTNET_WASM_HOST_WORKER"
 #: Seconds that an idle connection is kept: longer than proxies and load balancers keep theirs
@@ -39,8 +40,8 @@ KEEP_ALIVE_SECONDS = 75
 def serve(settings: ServeSettings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what runs.
 
-    SIGHUP reloads the image: in a single process by itself, with several processes by replacing
-    one after the other.
+    SIGHUP reloads the image and the token file: in a single process by itself, with several
+    processes by replacing one after the other.
     """
     settings.check()
     _set_up_logging()
@@ -72,8 +73,17 @@ def app_of_environment() -> FastAPI:
     app = create_app(settings.options(), store=settings.store)
     app.router.lifespan_context = _settled(app.router.lifespan_context)
     if settings.workers == 1 and hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, lambda *_: app.state.worker.reload_soon())
+        signal.signal(signal.SIGHUP, lambda *_: _reload(app, settings))
     return app
+
+
+def _reload(app: FastAPI, settings: ServeSettings) -> None:
+    """Take the tokens of the file as it is now, and the image."""
+    try:
+        app.state.guard.accept(settings.tokens())
+    except ValueError as error:
+        _log.error("the tokens stay as they are: %s", error)
+    app.state.worker.reload_soon()
 
 
 def _settled(lifespan: Lifespan[FastAPI]) -> Lifespan[FastAPI]:

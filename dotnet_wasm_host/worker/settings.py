@@ -17,10 +17,12 @@ from dotnet_wasm_host.errors import ExtraNotInstalled
 from dotnet_wasm_host.options import MIB, HttpPolicy, WasiOptions
 from dotnet_wasm_host.pool.isolation import Isolation
 from dotnet_wasm_host.worker.addresses import is_loopback
-from dotnet_wasm_host.worker.options import WorkerOptions
+from dotnet_wasm_host.worker.options import WorkerOptions, check_token
 
 __all__ = ["InsecureAddress", "ServeSettings"]
 
+#: The one that is given out, and the one before.
+MOST_TOKENS = 2
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _DEFAULTS = WorkerOptions()
 T = TypeVar("T")
@@ -58,6 +60,11 @@ class ServeSettings:
         default=None,
         repr=False,
         metadata={"help": "Bearer token; 16 characters or more."},
+    )
+    token_file: str | None = _setting(
+        None,
+        "File with the bearer token, instead of DOTNET_WASM_HOST_TOKEN; a second line is the "
+        "previous token, which is accepted, too. SIGHUP reads it again.",
     )
     token_for_calls: bool = _option("token_for_calls", "Calls and listings need the token, too.")
     allow_host: tuple[str, ...] = _setting(
@@ -127,12 +134,12 @@ class ServeSettings:
 
         InsecureAddress if others could reach it without a token.
         """
-        if self.token is None and not is_loopback(self.host):
+        options = self.options()
+        if options.token is None and not is_loopback(self.host):
             raise InsecureAddress(
                 f"{self.host} can be reached from other machines, and without a token anybody "
                 "there could deploy code. Set a token, or listen at 127.0.0.1."
             )
-        self.options()
         if self.allow_private_addresses and not self.allow_http:
             raise ValueError("private addresses are allowed, but no host is; add --allow-http HOST")
         if self.allow_http and find_spec("httpx") is None:
@@ -148,9 +155,12 @@ class ServeSettings:
             http = HttpPolicy(
                 allowed_hosts=self.allow_http, allow_private_addresses=self.allow_private_addresses
             )
-        any_host = ("*",) if self.token is not None else LOOPBACK_HOSTS
+        token, previous_token = (*self.tokens(), None, None)[:2]
+        any_host = ("*",) if token is not None else LOOPBACK_HOSTS
         return replace(
             _DEFAULTS,
+            token=token,
+            previous_token=previous_token,
             image=self.image if self.image_file is None else Path(self.image_file),
             isolation=Isolation(self.isolation.replace("-", " ")),
             limits=replace(
@@ -165,6 +175,28 @@ class ServeSettings:
             allowed_hosts=self.allow_host or any_host,
             **{name: getattr(self, name) for name in _SAME_NAME},
         )
+
+    def tokens(self) -> tuple[str, ...]:
+        """The bearer tokens of the moment, the newest first.
+
+        Raises:
+            ValueError: the file cannot be read, or what is in it cannot be a token.
+        """
+        if self.token_file is None:
+            return () if self.token is None else (self.token,)
+        try:
+            lines = Path(self.token_file).read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{self.token_file} cannot be read: {error}") from error
+        found = tuple(line.strip() for line in lines if line.strip())
+        if not 1 <= len(found) <= MOST_TOKENS:
+            raise ValueError(
+                f"expected a line with the token in {self.token_file}, and perhaps one with the "
+                f"previous token, found {len(found)} lines"
+            )
+        for token in found:
+            check_token(token)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """For another process; :meth:`from_json` reads it."""
@@ -182,5 +214,5 @@ _SAME_NAME = tuple(
     each.name
     for each in fields(ServeSettings)
     if each.name in {option.name for option in fields(WorkerOptions)}
-    and each.name not in {"image", "isolation"}
+    and each.name not in {"image", "isolation", "token"}
 )

@@ -72,6 +72,48 @@ def test_sighup_reloads_the_image(tmp_path: Path, echo: dwh.Assembly) -> None:
     assert any("the image was reloaded with 1 functions" in line for line in server.errors)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_changes_the_token_without_a_stop(tmp_path: Path, workers: str) -> None:
+    first, second = TOKEN, TOKEN[::-1]
+    file = tmp_path / "token"
+    file.write_text(first)
+    with Server(tmp_path / "store", "--token-file", str(file), "--workers", workers) as server:
+
+        def accepted() -> list[bool]:
+            # A new connection each time, so that every process is asked.
+            answers = []
+            for token in (first, second):
+                statuses = set()
+                for _ in range(6):
+                    headers = {"authorization": f"Bearer {token}"}
+                    with httpx2.Client(base_url=server.url, timeout=30) as client:
+                        statuses.add(client.get("/functions/none", headers=headers).status_code)
+                answers.append(statuses == {404})
+            return answers
+
+        def change(content: str, expected: list[bool]) -> None:
+            file.write_text(content)
+            server.process.send_signal(signal.SIGHUP)
+
+            def changed() -> bool:
+                try:
+                    return accepted() == expected
+                except httpx2.TransportError:
+                    return False  # a process of several is being replaced
+
+            wait_until(changed, 60)
+
+        assert accepted() == [True, False]
+        change(f"{second}\n{first}\n", [True, True])
+        change(second, [False, True])
+        if workers == "1":
+            file.write_text("short")
+            server.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: any("stay as they are" in line for line in server.errors))
+            assert accepted() == [False, True]
+        assert server.terminate() == 0
+
+
 def test_several_processes_serve_one_store(
     tmp_path: Path, echo: dwh.Assembly, second_echo: dwh.Assembly
 ) -> None:

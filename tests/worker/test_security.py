@@ -127,6 +127,27 @@ def test_options_that_make_no_sense_are_refused() -> None:
         WorkerOptions(places=0)
 
 
+def test_the_token_before_is_accepted_until_it_is_taken_back(
+    make_client: MakeClient, echo: dwh.Assembly
+) -> None:
+    other = "another battery staple"
+    client = make_client(WorkerOptions(token=TOKEN, previous_token=other))
+
+    def statuses() -> list[int]:
+        return [
+            client.put(
+                "/functions/f", content=echo.data, headers={"authorization": f"Bearer {token}"}
+            ).status_code
+            for token in (TOKEN, other, "neither of the tokens")
+        ]
+
+    assert statuses() == [201, 200, 401]
+    client.app.state.guard.accept((TOKEN,))  # type: ignore[attr-defined]
+    assert statuses() == [200, 401, 401]
+    with pytest.raises(ValueError, match="previous_token"):
+        WorkerOptions(previous_token=other)
+
+
 def test_the_token_is_not_shown() -> None:
     assert TOKEN not in repr(WorkerOptions(token=TOKEN))
     assert TOKEN not in repr(ServeSettings(store="x", token=TOKEN))

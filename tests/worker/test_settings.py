@@ -15,7 +15,7 @@ from dotnet_wasm_host.worker import WorkerOptions
 from dotnet_wasm_host.worker.settings import ServeSettings
 
 #: Fields of WorkerOptions that a server sets under another name, or from several settings.
-COMPOSED = {"limits", "http", "wasi", "allowed_hosts"}
+COMPOSED = {"limits", "http", "wasi", "allowed_hosts", "previous_token"}
 
 
 def served(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServeSettings:
@@ -43,8 +43,8 @@ def test_every_setting_is_an_option_with_a_description(monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "200")
     text = CliRunner().invoke(app, ["serve", "--help"]).output
     for each in fields(ServeSettings):
-        option = "token-file" if each.name == "token" else each.name.replace("_", "-")
-        assert f"--{option} " in text, option
+        if each.name != "token":  # on a command line every process could read it
+            assert f"--{each.name.replace('_', '-')} " in text, each.name
         assert each.metadata["help"]
 
 
@@ -78,6 +78,39 @@ def test_settings_travel_to_other_processes(tmp_path: Path) -> None:
         store="x", token="0123456789abcdef", allow_host=("a",), mount={"/d": str(tmp_path)}
     )
     assert ServeSettings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+def test_a_file_has_the_token_and_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef\n")
+    options = served(monkeypatch, "--token-file", str(file)).options()
+    assert options.tokens == ("0123456789abcdef",)
+    file.write_text("fedcba9876543210\n\n0123456789abcdef")
+    options = served(monkeypatch, "--token-file", str(file)).options()
+    assert (options.token, options.previous_token) == ("fedcba9876543210", "0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        (b"", "found 0 lines"),
+        (b"0123456789abcdef\n" * 3, "found 3 lines"),
+        (b"0123456789abcdef\nshort", "16 characters"),
+        ("0123456789abcdef\u00e9".encode(), "cannot be read"),
+    ],
+)
+def test_a_token_file_that_cannot_be_is_a_usage_error(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    done = CliRunner().invoke(app, ["serve", "--token-file", str(file)])
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
 
 
 @pytest.mark.parametrize(
