@@ -62,6 +62,13 @@ def test_feeds_and_folders_go_together(feed: ServedFeed, tmp_path: Path) -> None
     assert versions([feed.index, tmp_path], "A") == {"A": "1.0.0", "B": "1.0.0"}
 
 
+def test_what_is_not_allowed_is_not_asked_for(feed: ServedFeed) -> None:
+    feed.add("A", "1.0.0", package("A", "1.0.0", needs=needs(("B", "1.0"))))
+    with pytest.raises(dwh.PackageError, match="package B, which is not among the allowed"):
+        versions(feed.index, "A", allow_packages=["A"])
+    assert not any("/b/" in path for path in feed.asked)
+
+
 def test_nothing_is_asked_of_other_hosts(feed: ServedFeed) -> None:
     feed.add("A", "1.0.0", package("A", "1.0.0"))
     with serving() as other:

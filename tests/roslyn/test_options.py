@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
+from dotnet_wasm_host.roslyn import CSharpCompiler
+from dotnet_wasm_host.roslyn.protocol import CompileFlags, CompileRequest
+
+#: ECMA-335 II.6.2.1.3: what mscorlib is signed with.
+ECMA_KEY = bytes.fromhex("00000000000000000400000000000000")
+GUEST = Path(__file__).parents[2] / "runtime_artifacts/guest"
 
 
 def diagnostics(source: str, **options: Any) -> list[str]:
@@ -107,6 +115,27 @@ def test_libraries_for_other_frameworks_are_compiled_against(runtime: dwh.Runtim
                 System.Text.Encoding.UTF8.GetBytes(new TextSpan(1, 2).ToString()); }"""
     runtime.load_assembly("f", dwh.compile_csharp(source, references=roslyn), dependencies=roslyn)
     assert runtime.invoke("f") == b"[1..3)"
+
+
+def test_libraries_for_dotnet_framework_are_compiled_against(runtime: dwh.Runtime) -> None:
+    """Their object is mscorlib's, which forwards to assemblies that are not here, too."""
+    core = (GUEST / "Contract/SystemRuntime.cs").read_text(encoding="utf-8")
+    core = core.replace("8.0.0.0", "4.0.0.0")
+    bare = CompileFlags.OPTIMIZE | CompileFlags.NULLABLE | CompileFlags.NO_FRAMEWORK
+    compiler = CSharpCompiler.load()
+    request = CompileRequest(
+        "mscorlib", {"core.cs": core}, (), bare | CompileFlags.UNSAFE, public_key=ECMA_KEY
+    )
+    mscorlib = ("mscorlib", compiler.run(request).data)
+    source = "public class Old { public int F() { return 42; } }"
+    old = compiler.run(CompileRequest("Old", {"o.cs": source}, (mscorlib,), bare))
+    assert referenced_assemblies(old.data) == ("mscorlib",)
+    handler = (
+        "public class C : IFunctionHandler { "
+        "public byte[] Execute(ReadOnlySpan<byte> i) => [(byte)new Old().F()]; }"
+    )
+    runtime.load_assembly("f", dwh.compile_csharp(handler, references=[old]), dependencies=[old])
+    assert runtime.invoke("f") == b"*"
 
 
 def test_comments_become_an_xml_file() -> None:
