@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.cli.function_files import Dependencies, read_file
 from dotnet_wasm_host.linking.module import StandaloneModule
@@ -29,6 +30,13 @@ def _size(text: str) -> int:
     if unit is None or not digits.isdecimal():
         raise typer.BadParameter(f"expected a size like 3000000 or 128M, found {text!r}")
     return int(digits) * unit
+
+
+def _warm(text: str) -> tuple[str, bytes]:
+    name, equals, payload = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"expected ID=PAYLOAD, found {text!r}")
+    return name, payload.encode()
 
 
 def build(
@@ -70,6 +78,14 @@ def build(
     layout: Annotated[
         str, typer.Option(help="sparse: small; dense: wasmtime maps it copy-on-write.")
     ] = "sparse",
+    warm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID=PAYLOAD",
+            help="Call a function once before its memory is written, so that first calls are fast; "
+            "repeatable.",
+        ),
+    ] = None,
     js_log: Annotated[
         bool, typer.Option("--js-log", help="What .NET prints goes to env.js_log.")
     ] = False,
@@ -99,6 +115,7 @@ def build(
             wasi=wasi,  # type: ignore[arg-type]
             boot=boot,  # type: ignore[arg-type]
             layout=layout,  # type: ignore[arg-type]
+            warm=dict(map(_warm, warm or [])),
             js_log=js_log,
             max_memory_bytes=max_memory,
             max_bytes=max_size,
@@ -143,6 +160,9 @@ def _describe(found: Description) -> None:
         f".NET {found.dotnet_version}, written by dotnet_wasm_host {found.package_version}: "
         f"target {found.target}, wasi {found.wasi}, boot {found.boot}, image {found.image}\n"
     )
+    installed = ArtifactStore.locate().manifest.dotnet_version
+    if found.dotnet_version != installed:
+        typer.echo(f"this installation has .NET {installed}: build the file again\n")
     _show(
         "functions, with SHA-256",
         (

@@ -10,6 +10,7 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.base_library.configurations import DATA, IMAGE_NAMES
 from dotnet_wasm_host.engines import get_engine
+from dotnet_wasm_host.errors import StandaloneBuildError
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.loading import load_function
 from dotnet_wasm_host.images.boot import runtime_properties
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.guest.function_source import FunctionSource as LoadSource
+    from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.linking.memory import BootedMemory
     from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.linking.options import SegmentLayout, Target, Wasi
@@ -56,6 +58,7 @@ def build_wasm(
     wasi: Wasi = "original",
     boot: Boot = "inside",
     layout: SegmentLayout = "sparse",
+    warm: Mapping[str, bytes] | None = None,
     js_log: bool = False,
     max_memory_bytes: int | None = None,
     max_bytes: int | None = None,
@@ -91,6 +94,9 @@ def build_wasm(
             ``"at-start"`` is about half as large and boots when it is started.
         layout: ``"sparse"`` leaves zeros out; ``"dense"`` writes memory as one segment, which
             wasmtime maps copy-on-write.
+        warm: id to a payload that the function is called with before its memory is written: the
+            first call of each instance has its code ready then. What that call leaves in statics,
+            and what it drew from a hash or ``Random``, is in all instances.
         js_log: what .NET prints goes to ``env.js_log(pointer, length)``.
         max_memory_bytes: what linear memory may grow to, 1 MiB..2 GiB.
         max_bytes: the largest file that is of use.
@@ -120,12 +126,13 @@ def build_wasm(
         progress=progress,
     )
     check_functions([each.function_id for each in given], options)
+    _check_warm(warm or {}, given, boot)
     if not given or image != AUTO:
         library = image_library(BASE_LAYER if image == AUTO else image, given, progress)
     else:
         library = trimmed_library(given, features or {}, descriptors, progress)
     sources = [_source(each, library) for each in given]
-    booted = _boot(given, sources, library, progress)
+    booted = _boot(given, sources, library, warm or {}, progress)
     start = booted if boot == "inside" else _assemblies(booted, given, sources, library)
     module = write_module(
         ArtifactStore.locate().read(NAME),
@@ -156,6 +163,7 @@ def _boot(
     given: Sequence[GivenFunction],
     sources: Sequence[LoadSource],
     library: Library,
+    warm: Mapping[str, bytes],
     progress: Callable[[str], object],
 ) -> BootedMemory:
     """.NET booted, with functions loaded. Who boots at the start wants to know that it can."""
@@ -178,9 +186,29 @@ def _boot(
             digest = hashlib.sha256(source.image).hexdigest()
             function = Function(each.function_id, report.assembly_name, digest)
             loaded.append(LoadedEntry(function, report.handle))
+        for entry in loaded:
+            _warm_up(guest, entry, warm)
         return booted_memory(guest, loaded)
     finally:
         guest.close()
+
+
+def _check_warm(warm: Mapping[str, bytes], given: Sequence[GivenFunction], boot: Boot) -> None:
+    if warm and boot != "inside":
+        raise ValueError(f"expected boot='inside' with warm, found {boot!r}; leave warm out")
+    functions = [each.function_id for each in given if each.program is None]
+    for name in warm:
+        if name not in functions:
+            raise ValueError(f"expected warm to name functions of {functions}, found {name!r}")
+
+
+def _warm_up(guest: Guest, entry: LoadedEntry, warm: Mapping[str, bytes]) -> None:
+    name = entry.function.function_id
+    if name in warm and not isinstance(guest.invoke(name, entry.handle, warm[name]), bytes):
+        raise StandaloneBuildError(
+            f"expected function {name!r} to answer at once when it is warmed, found that it waits; "
+            "warm it with a payload that it does not wait for"
+        )
 
 
 def _assemblies(

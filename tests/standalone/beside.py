@@ -35,6 +35,7 @@ public sealed class Forward : MinimalRuntime.IAsyncFunctionHandler {
 """
 asked = 0
 different: list[str] = []
+programs: set[str] = set()
 
 
 @cache
@@ -63,6 +64,7 @@ def _beside(
     host = _load(program)
     status, answer = host.invoke(program, f"Programs.{handler}\n".encode() + payload)
     asked += 1
+    programs.add(program)
     try:
         expected = _alone(conversation, program, handler, payload, **options)
     except dwh.InvocationError as error:
@@ -86,4 +88,7 @@ def pytest_configure() -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line in different:
         terminalreporter.write_line(line)
-    terminalreporter.write_line(f"beside: {asked} compared, {len(different)} different")
+    terminalreporter.write_line(
+        f"beside: {asked} compared, {len(different)} different; "
+        f"programs: {' '.join(sorted(programs))}"
+    )

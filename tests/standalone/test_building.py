@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.wasm.module import Module
+from dotnet_wasm_host.wasm.binary import Reader
+from dotnet_wasm_host.wasm.module import Module, SectionId
 from tests.standalone.conftest import GREETER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dotnet_wasm_host.linking.options import Boot
+    from dotnet_wasm_host.linking.options import Boot, Target
     from tests.conftest import CompiledSources
     from tests.standalone.hosts import PlainHosts
 
@@ -36,11 +37,62 @@ def test_a_module_says_what_is_inside(probe_module: dwh.StandaloneModule, tmp_pa
     again = dwh.StandaloneModule.parse((tmp_path / "probe.wasm").read_bytes())
     assert again == probe_module
     assert again.description == probe_module.description
-    assert b"producers" in probe_module.data
     assert probe_module.sizes["total"] == len(probe_module.data)
-    assert str(probe_module.description.dotnet_version if probe_module.description else "") in str(
-        Module.parse(probe_module.data).sections[-2][1]
+    assert sum(probe_module.components.values()) == len(probe_module.data)
+
+
+def _producers(wasm: bytes) -> dict[str, dict[str, str]]:
+    """The section as tool-conventions' ProducersSection.md has it."""
+    for section, body in Module.parse(wasm).sections:
+        reader = Reader(body)
+        if section == SectionId.CUSTOM and reader.name() == "producers":
+            found = {}
+            for _ in range(reader.uleb128()):
+                field = reader.name()
+                found[field] = {reader.name(): reader.name() for _ in range(reader.uleb128())}
+            assert reader.pos == len(body)
+            return found
+    raise AssertionError("no producers section")
+
+
+def test_the_producers_are_named(probe: dwh.Assembly, probe_module: dwh.StandaloneModule) -> None:
+    assert probe_module.description is not None
+    assert _producers(probe_module.data) == {
+        "language": {"C#": ""},
+        "processed-by": {"dotnet_wasm_host": dwh.__version__},
+        "sdk": {
+            ".NET": probe_module.description.dotnet_version,
+            "function probe": probe.sha256[:16],
+        },
+    }
+    assert probe_module.description.dotnet_version.startswith("10.0.")
+
+
+#: What the original TypeScript host gives.
+ORIGINAL = {
+    f"wasi_snapshot_preview1.{name}"
+    for name in (
+        *("args_get", "args_sizes_get", "clock_time_get", "environ_get", "environ_sizes_get"),
+        *("fd_close", "fd_read", "fd_write", "proc_exit", "random_get"),
     )
+}
+
+
+@pytest.mark.parametrize("target", ["library", "command", "extism"])
+def test_the_original_wasi_is_ten_functions(probe: dwh.Assembly, target: Target) -> None:
+    module = dwh.build_wasm(probe, function_id="probe", target=target, boot="at-start", js_log=True)
+    others = {name for name in module.imports if not name.startswith("wasi_snapshot_preview1.")}
+    assert set(module.imports) - others <= ORIGINAL
+    extism = {name for name in others if name.startswith("extism:host/env.")}
+    assert others - extism == {"env.js_log"}
+    assert bool(extism) == (target == "extism")
+
+
+def test_the_full_wasi_has_files(probe: dwh.Assembly, probe_module: dwh.StandaloneModule) -> None:
+    assert set(probe_module.imports) <= ORIGINAL
+    full = dwh.build_wasm(probe, function_id="probe", wasi="full")
+    assert "wasi_snapshot_preview1.path_open" in full.imports
+    assert set(probe_module.imports) < set(full.imports)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +199,21 @@ def test_a_file_has_several_functions(
     assert host.unload("upper") == 0
     assert host.invoke("upper", b"Ada") == (1, b"")
     assert host.invoke("reverse", b"Ada") == (0, b"adA")
+
+
+def test_a_function_is_warm(hosts: PlainHosts, probe: dwh.Assembly, waiting: dwh.Assembly) -> None:
+    module = dwh.build_wasm(probe, function_id="probe", warm={"probe": b"calls"})
+    assert hosts.started(module.data).invoke("probe", b"calls") == (0, b"\2\0\0\0")
+    again = dwh.build_wasm(probe, function_id="probe", warm={"probe": b"calls"})
+    assert again.data == module.data
+    with pytest.raises(dwh.InvocationError, match="wrong"):
+        dwh.build_wasm(probe, warm={"Probe": b"throw"})
+    with pytest.raises(ValueError, match="expected warm to name functions"):
+        dwh.build_wasm(probe, warm={"other": b""})
+    with pytest.raises(ValueError, match="boot='inside' with warm"):
+        dwh.build_wasm(probe, warm={"Probe": b""}, boot="at-start")
+    with pytest.raises(dwh.StandaloneBuildError, match="answer at once"):
+        dwh.build_wasm(waiting, warm={"Waiting": b"a"})
 
 
 def test_functions_have_to_go_together(compiled: CompiledSources, probe: dwh.Assembly) -> None:

@@ -55,6 +55,20 @@ def test_build_writes_a_file_that_inspect_reads(command: Command) -> None:
     assert report["imports"] == list(module.imports)
 
 
+def test_inspect_says_that_a_file_is_older_than_the_installation(
+    command: Command, probe_module: dwh.StandaloneModule
+) -> None:
+    assert probe_module.description is not None
+    version = probe_module.description.dotnet_version
+    now, then = f'"dotnet_version":"{version}"', '"dotnet_version":"10.0.1"'
+    old = probe_module.data.replace(now.encode(), then.ljust(len(now)).encode())
+    (command.folder / "old.wasm").write_bytes(old)
+    (command.folder / "new.wasm").write_bytes(probe_module.data)
+    advice = f"this installation has .NET {version}: build the file again".encode()
+    assert advice in command("inspect", "old.wasm").stdout
+    assert advice not in command("inspect", "new.wasm").stdout
+
+
 @pytest.mark.parametrize("boot", ["inside", "at-start"])
 def test_another_process_writes_the_same_bytes(
     command: Command, probe: dwh.Assembly, compiled: CompiledSources, boot: Boot
