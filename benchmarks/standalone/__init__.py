@@ -1,0 +1,1 @@
+"""Standalone modules: how large, how soon, how fast."""
