@@ -77,7 +77,7 @@ class MissingPart:
 
 @dataclass(frozen=True, slots=True)
 class ApiReference:
-    """A part of the base library. Names are ``""`` where nobody said them."""
+    """A part of the base library. Names are ``""`` if they are not known."""
 
     assembly: str = ""
     type: str = ""
@@ -197,7 +197,7 @@ class MissingApiAdvice:
         return root.type_name in _VAGUE and missing_reference(error) is None
 
     def explain(self, own: Iterable[bytes], added: Iterable[str]) -> MissingPart | None:
-        """What assemblies lack whose end had no words for it.
+        """What assemblies lack whose function ended without saying it.
 
         Mono asserts where the signature of a method that is called has a type that is missing, and
         in some other places; then it cannot say which.

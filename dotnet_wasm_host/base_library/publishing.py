@@ -262,7 +262,7 @@ def _reads_console(assembly: bytes) -> bool:
 
 
 def _unresolved(trimmed: TrimmedSet, names: Collection[str]) -> tuple[str, ...]:
-    """What assemblies of these names refer to and nobody has."""
+    """References of assemblies of these names that no assembly satisfies."""
     references = (text.rpartition(" of ") for text in trimmed.report.unresolved)
     return tuple(reference for reference, _, name in references if name in names)
 

@@ -87,15 +87,17 @@ def build(
         ),
     ] = None,
     js_log: Annotated[
-        bool, typer.Option("--js-log", help="What .NET prints goes to env.js_log.")
+        bool, typer.Option("--js-log", help="Send what .NET prints to env.js_log.")
     ] = False,
     max_memory: Annotated[
         int | None,
-        typer.Option(parser=_size, metavar="SIZE", help="What memory may grow to, as 128M."),
+        typer.Option(
+            parser=_size, metavar="SIZE", help="Upper limit of linear memory; 128M, for example."
+        ),
     ] = None,
     max_size: Annotated[
         int | None,
-        typer.Option(parser=_size, metavar="SIZE", help="The largest file of use, as 3M."),
+        typer.Option(parser=_size, metavar="SIZE", help="Write no larger file; 3M, for example."),
     ] = None,
     descriptor: Annotated[
         list[Path] | None,

@@ -48,7 +48,7 @@ def compile_sources(
         str | None, typer.Option(help="C# version: 7.3, 12, preview. Default: 12.")
     ] = None,
     warnings_as_errors: Annotated[
-        bool, typer.Option("--warnings-as-errors", help="A warning is an error.")
+        bool, typer.Option("--warnings-as-errors", help="Treat warnings as errors.")
     ] = False,
     doc: Annotated[
         Path | None, typer.Option(help="File to write the XML of the comments to.")

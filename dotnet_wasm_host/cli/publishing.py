@@ -41,7 +41,7 @@ def publish_function(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Refuse what a dependency refers to and nobody has; else warn of it."
+            "--strict", help="Refuse missing references of dependencies; without it, warn."
         ),
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,

@@ -116,7 +116,7 @@ def run(
         float | None, typer.Option(min=0.001, help="Seconds the call may take.")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say on stderr what was found.")
+        bool, typer.Option("--verbose", "-v", help="Print on stderr what was found.")
     ] = False,
 ) -> None:
     """Run a program or a function: C# source, an assembly, or a folder that was published.
@@ -178,7 +178,7 @@ def _aside() -> WasiOptions:
 
 
 def _say(verbose: bool, what: str) -> None:
-    """On a terminal without being asked: there it is in nobody's way."""
+    """Print what was found: on a terminal always, elsewhere with ``--verbose``."""
     if verbose or sys.stderr.isatty():
         progress(what)
 

@@ -165,7 +165,7 @@ class Engine(Protocol):
 
     @property
     def stack_bytes(self) -> int | None:
-        """Stack of the calling thread that guest code may use; ``None`` if nobody limits it."""
+        """Stack of the calling thread that guest code may use; ``None`` if it is not limited."""
 
     def __hash__(self) -> int:
         """By identity: images are kept for each engine."""

@@ -47,7 +47,7 @@ else:
 
 
 def stack_size() -> int | None:
-    """Bytes of stack that the calling thread was given; ``None`` where nobody can tell."""
+    """Bytes of stack that the calling thread was given; ``None`` if it is not known."""
     try:
         if sys.platform == "win32":
             return _windows()

@@ -27,7 +27,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class HttpFailure(Exception):
-    """The network or the server failed; the text is a sentence for whoever asked."""
+    """The network or the server failed; the text is a sentence for the caller."""
 
 
 @final

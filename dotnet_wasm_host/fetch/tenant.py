@@ -99,7 +99,7 @@ class HttpTenant:
         return self._client
 
     def leave(self) -> None:
-        """A runtime is closed: its connections, if nobody else uses them, too. Idempotent."""
+        """A runtime was closed: close its connections unless others use them. Idempotent."""
         if not self._lasting and self._client is not None:
             self.access.close_client(self._client)
 
@@ -162,7 +162,7 @@ class HeldBytes:
         self._closed = False
 
     def add(self, count: int) -> None:
-        """Hold more. HttpPolicyError if there is no room, or nobody wants them any more."""
+        """Hold more. HttpPolicyError if there is no room, or the exchange has ended."""
         with self._tenant.access.lock:
             if self._closed:
                 raise HttpPolicyError("the request was aborted; send it again")

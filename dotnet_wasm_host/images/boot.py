@@ -65,7 +65,7 @@ def boot(
 
 
 def runtime_properties(*, with_time_zones: bool) -> dict[str, str]:
-    """What the runtime is told when it starts. Without time zones every zone is UTC."""
+    """Properties that the runtime is started with. Without time zones every zone is UTC."""
     return {**PROPERTIES, _NO_TIME_ZONES: str(not with_time_zones).lower()}
 
 

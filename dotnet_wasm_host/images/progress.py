@@ -11,7 +11,7 @@ _log = logging.getLogger("dotnet_wasm_host.images")
 
 
 def announce(text: str) -> None:
-    """Log a line at INFO. Where nobody listens to that, show it on a terminal.
+    """Log a line at INFO. If no handler takes it, show it on a terminal.
 
     Nothing is written to a standard error that is not a terminal.
     """

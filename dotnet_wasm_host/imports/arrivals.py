@@ -49,7 +49,7 @@ class Arrivals:
         self.notify()
 
     def notify(self) -> None:
-        """Have somebody look after the guest."""
+        """Ask for a visit to the guest."""
         if self._wake is not None:
             self._wake()
 

@@ -226,7 +226,7 @@ class HostCalls:
         )
 
     def _keep(self, error: BaseException, argument_size: int) -> tuple[int, bytes]:
-        """Remember an exception; its number, and what the guest is told of it.
+        """Remember an exception. Returns its number and its description for the guest.
 
         Its frames hold the argument, so that is what it is taken to weigh.
         """

@@ -180,7 +180,7 @@ class _AwaitedCall(Ticket):
             self._begun.withdraw()
 
     def forget(self) -> None:
-        """The result was taken, or nobody wants it any more. On the event loop's thread."""
+        """The result was taken or is not needed any more. On the event loop's thread."""
         self.result = self._begun = None
 
     def _end(self, outcome: Future[bytes]) -> None:

@@ -41,7 +41,7 @@ class BegunCall(Covered):
             raise
 
     def withdraw(self) -> None:
-        """Cancel its token; stop it for good if it runs and nobody else would notice."""
+        """Cancel its token; stop its instance if it runs there alone."""
         call, runtime = self.call, self.runtime
         runtime._port.interrupt(
             lambda: (

@@ -125,7 +125,7 @@ class Calls:
         timeout: float | None,
         cancellation: Cancellation | None,
     ) -> bytes | BegunCall:
-        """Call a function now; whoever calls this has a place."""
+        """Call a function now; the caller has a place."""
         self.invocations += 1
         marked = self._reentrant and self._mark()
         try:

@@ -104,7 +104,7 @@ class Instances:
             return len(self._runtimes), recycles
 
     def end_waiting(self) -> None:
-        """The pool is closed: nobody may wait in a runtime any longer."""
+        """The pool is closed: end the calls that wait in runtimes."""
         for runtime in tuple(self._runtimes):
             if runtime._port.calls_waiting:
                 runtime.close()

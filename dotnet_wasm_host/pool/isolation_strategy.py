@@ -55,7 +55,7 @@ class IsolationStrategy(Protocol):
         timeout: float | None,
         cancellation: Cancellation | None,
     ) -> bytes | BegunCall:
-        """Call a function in a runtime that nobody else uses until it returns or waits."""
+        """Call a function in a runtime that no other call uses until it returns or waits."""
 
     def prepare(self, deployment: Deployment) -> None:
         """A function will be served."""

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Watch:
-    """One runtime: whether somebody is on the way to it, and when it has to be seen next."""
+    """One runtime: whether a visit is under way, and when the next one is due."""
 
     busy: bool = False
     again: bool = False
@@ -80,7 +80,7 @@ class PumpScheduler:
             self._watches.pop(runtime, None)
 
     def visit(self, runtime: Runtime) -> None:
-        """Have somebody look after a runtime soon. From any thread; never waits for a visit."""
+        """Ask for a visit to a runtime soon. From any thread; never waits for a visit."""
         with self._changed:
             watch = self._watches.get(runtime)
             if watch is None or self._closed:

@@ -143,7 +143,7 @@ class FairSlots:
         return ticket
 
     def acquire_now(self, key: str) -> Ticket | None:
-        """Take a place if there is one right now and nobody waits for it."""
+        """Take a place if one is free now and no call waits for it."""
         ticket = _Thread(key)
         with self._lock:
             if not self._take(key):

@@ -100,5 +100,5 @@ class CallPort:
         self._waiting.interrupt(interruption, waiting)
 
     def runs_alone(self, call: PendingCall) -> bool:
-        """True if a call that waited runs, and to stop it would cost nobody else anything."""
+        """True if a call that waited runs, and no other call would be stopped with it."""
         return self._waiting.runs_alone(call)

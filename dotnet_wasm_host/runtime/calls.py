@@ -64,7 +64,7 @@ class Calls:
     def begin(
         self, entry: LoadedEntry, payload: Buffer, timeout: float | None
     ) -> bytes | PendingCall:
-        """Call a function; if it waits, somebody must let the guest go on until it has ended."""
+        """Call a function; if it waits, the caller must visit the guest until it has ended."""
         current, handle = self._current, entry.handle
         if handle is None or current.calling:
             return self._load_and_begin(entry, payload, timeout)

@@ -79,7 +79,7 @@ class FunctionLife:
 
 
 class DescribedFunction:
-    """What loading a function has told of it. It stays readable whatever becomes of it."""
+    """What is known of a loaded function. It stays readable after the function was unloaded."""
 
     __slots__ = ("_facts",)
 

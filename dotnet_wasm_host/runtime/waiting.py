@@ -133,7 +133,7 @@ class WaitingCalls:
         return self._current.calling and self._current.guest.running_call is call
 
     def runs_alone(self, call: PendingCall) -> bool:
-        """True if it runs, and to stop it would cost nobody else anything."""
+        """True if it runs, and no other call would be stopped with it."""
         return self.runs(call) and len(self._current.guest.pending) == 1
 
 

@@ -128,7 +128,7 @@ class Constants:
         return Known(_number(stub.value), len(signature.parameters) + (not flags & METHOD_STATIC))
 
     def _is_pure(self, module: Module, token: int) -> bool:
-        """Whether loading a field may be left out: nobody says when its class is initialised."""
+        """Whether loading a field may be left out: when its class is initialised is open."""
         target = self._world.reference(module, token).target
         if not target:
             return False

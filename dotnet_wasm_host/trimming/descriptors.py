@@ -64,7 +64,7 @@ class Stub:
 @final
 @dataclass(slots=True)
 class _Missing:
-    """Members that a file names and nobody has."""
+    """Members that a file names and no assembly has."""
 
     what: str
     strict: bool

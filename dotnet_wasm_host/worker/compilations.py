@@ -1,4 +1,4 @@
-"""C# sources, compiled so that nobody's source holds up other people's deploys."""
+"""C# sources, compiled so that no source delays the deploys of other clients."""
 
 from __future__ import annotations
 

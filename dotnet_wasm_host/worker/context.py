@@ -46,7 +46,7 @@ class WorkerContext:
         self._paused = 0
 
     async def ensure_started(self) -> None:
-        """A mounted app is told nothing of its host's start: then the first request starts it."""
+        """A mounted app does not notice that its host starts; then the first request starts it."""
         if not self.service.started:
             await asyncio.to_thread(self.service.start)
 

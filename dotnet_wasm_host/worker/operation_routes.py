@@ -1,4 +1,4 @@
-"""Routes for whoever operates the worker."""
+"""Routes for the operator of the worker."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class ThreadMarks:
         self._probe(store)
 
     def move(self, objects: Sequence[Any]) -> int:
-        """Let the present thread use ``objects``, which nobody else is using. Its number."""
+        """Let this thread use ``objects``, which no other one uses now. Returns its number."""
         number = self.present.number
         if not number:
             # A new object bears the mark of the thread that makes it.

@@ -387,7 +387,7 @@ class Slots:
 
 
 def message_of(error: BaseException) -> str:
-    """What managed code is told of an exception."""
+    """The description of an exception for managed code."""
     said = str(error)
     text = said if isinstance(error, JsError) else f"{type(error).__name__}: {said}"
     return text[:_LONGEST_MESSAGE]
