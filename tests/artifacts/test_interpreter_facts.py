@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING
@@ -9,11 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.jit.facts import CODE, FACTS, encode_facts, load_facts, parse_facts
 from runtime_artifacts.pipeline import interpreter_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dotnet_wasm_host.jit.interface import MintFacts
 
 
@@ -25,6 +29,17 @@ def store() -> ArtifactStore:
 @pytest.fixture(scope="module")
 def facts(store: ArtifactStore) -> MintFacts:
     return load_facts(store)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Every question is asked of one compiled native module, in an instance of its own."""
+    engine = WasmtimeEngine()
+    compile_module = functools.cache(engine.compile)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interpreter_facts, "WasmtimeEngine", lambda: engine)
+        patch.setattr(WasmtimeEngine, "compile", lambda _, wasm: compile_module(wasm))
+        yield
 
 
 def gather(store: ArtifactStore) -> MintFacts:
