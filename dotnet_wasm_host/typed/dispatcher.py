@@ -18,7 +18,7 @@ from dotnet_wasm_host.typed.shapes import (
     Tuple,
     Wide,
 )
-from dotnet_wasm_host.typed.signatures import Passing
+from dotnet_wasm_host.typed.signatures import Passing, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,11 +48,20 @@ var r = new Reader(input.Span);
 var w = new Writer();
 switch (r.Get<int>()) {
 """
+# Streams that have begun, by number. They are gone with the instance.
+_STREAMS = """
+static readonly global::System.Collections.Generic.Dictionary<int, object> streams = new();
+static int lastStream;
+static int Begin(object stream) { streams[++lastStream] = stream; return lastStream; }
+static object Stream(int number) => streams.TryGetValue(number, out var stream) ? stream
+: throw new global::System.InvalidOperationException(
+"The stream has ended, or the instance in which it began was replaced.");
+"""
 
 
 def dispatcher_source(functions: Iterable[Function]) -> str:
     """C# with a handler that calls the functions by their index."""
-    functions = list(functions)
+    functions = [entry for function in functions for entry in function.entries]
     waits = any(function.is_async for function in functions)
     generator = _Generator(waits=waits)
     cases = [f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions)]
@@ -62,6 +71,7 @@ def dispatcher_source(functions: Iterable[Function]) -> str:
             *cases,
             "default: throw new global::System.MissingMethodException();\n}\n}\n",
             *generator.helpers,
+            _STREAMS if any(function.stream for function in functions) else "",
             "}\n",
         )
     )
@@ -97,6 +107,8 @@ class _Generator:
             else:
                 lines.append(f"{argument.shape.csharp} {name};\n")
         lines.append("r.End();\n")
+        if function.stream is not None:
+            return "".join((*lines, *self._streaming(function, ", ".join(given))))
         call = f"{function.csharp}({', '.join(given)})"
         if function.is_async:
             lines.append(f"return {self._awaiting(function)}(w, {call});\n")
@@ -116,6 +128,45 @@ class _Generator:
         lines += [f"{self.write(shape, value)}\n" for shape, value in values]
         lines.append("return new(w.End());\n" if self._waits else "return w.End();\n")
         return lines
+
+    def _streaming(self, function: Function, given: str) -> list[str]:
+        """Begin a stream, take what comes next, or end it."""
+        ended = "return new(w.End());\n" if self._waits else "return w.End();\n"
+        collections, tasks = (
+            "global::System.Collections.Generic.",
+            "global::System.Threading.Tasks.",
+        )
+        if function.stream is Stream.START:
+            get = "GetAsyncEnumerator(token)" if function.asynchronous else "GetEnumerator()"
+            begun = f"w.Put(Begin({function.csharp}({given}).{get}));\n"
+            return ["w.Begin();\n", begun, ended]
+        wait = "await " if function.asynchronous else ""
+        if function.stream is Stream.END:
+            dispose = (
+                "await ((global::System.IAsyncDisposable)stream).DisposeAsync();"
+                if wait
+                else "((global::System.IDisposable)stream).Dispose();"
+            )
+            body = f"if (streams.Remove(a0, out var stream)) {{ {dispose} }}\n"
+        else:
+            assert isinstance(function.result, Sequence)
+            element = function.result.element
+            kind = "IAsyncEnumerator" if wait else "IEnumerator"
+            move = "MoveNextAsync" if wait else "MoveNext"
+            body = (
+                f"var items = ({collections}{kind}<{element.csharp}>)Stream(a0);\n"
+                f"if ({wait}items.{move}()) {{ w.Put(1); var x = items.Current; "
+                f"{self.write(element, 'x')} }} else {{ w.Put(0); }}\n"
+            )
+        if not wait:
+            return ["w.Begin();\n", body, ended]
+        name = f"Await{self._awaits}"
+        self._awaits += 1
+        self.helpers.append(
+            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, int a0) {{\n"
+            f"{body}return w.End();\n}}\n"
+        )
+        return [f"return {name}(w, a0);\n"]
 
     def _awaiting(self, function: Function) -> str:
         """The method that awaits a task and writes its result."""

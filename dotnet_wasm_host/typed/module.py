@@ -21,6 +21,7 @@ from dotnet_wasm_host.typed.functions import FunctionMaker, refuse
 from dotnet_wasm_host.typed.metadata import TypeReader
 from dotnet_wasm_host.typed.overloads import overloaded
 from dotnet_wasm_host.typed.signatures import Function, Refused, read_functions
+from dotnet_wasm_host.typed.streams import streamed
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
@@ -250,7 +251,8 @@ def _assemble(
         description.bases,
         description.module,
     )
-    made = _make_functions(description, maker)
+    streams = owned or not isinstance(host, RuntimePool)
+    made = _make_functions(description, maker, streams=streams)
     callables = [call for named in made.values() for call in named.values()]
     cls: type[CSharpModule] = CSharpModule
     if len(callables) == 1:
@@ -278,21 +280,27 @@ def _waiting(host: Runtime | RuntimePool) -> Callable[[str, bytes], Awaitable[by
 
 
 def _make_functions(
-    description: Description, maker: FunctionMaker
+    description: Description, maker: FunctionMaker, *, streams: bool
 ) -> dict[TypeDefinition, dict[str, Callable[..., Any]]]:
     named: dict[TypeDefinition, dict[str, list[tuple[Function, Callable[..., Any]]]]] = {}
     refused: dict[TypeDefinition, dict[str, Callable[..., Any]]] = {}
-    index = 0
+    index, module = 0, description.module
     for function in description.functions:
         if isinstance(function, Refused):
-            call = refuse(function, description.module)
+            call = refuse(function, module)
             refused.setdefault(function.owner, {}).setdefault(function.name, call)
             continue
         names = [argument.csharp_name for argument in function.arguments]
         text = description.documentation.of_method(function.owner.path, function.name, names)
-        entry = (function, maker.make(index, function, text))
+        parts = [maker.make(index + n, part, text) for n, part in enumerate(function.entries)]
+        index += len(parts)
+        entry = (function, parts[0])
+        if function.stream and streams:
+            entry = (function, streamed(*parts, asynchronous=function.asynchronous))
+        elif function.stream:
+            reason = "a stream stays in one instance, and a pool may have several; give a Runtime"
+            entry = (function, refuse(Refused(function.owner, function.name, reason), module))
         named.setdefault(function.owner, {}).setdefault(function.name, []).append(entry)
-        index += 1
     made: dict[TypeDefinition, dict[str, Callable[..., Any]]] = {
         of: {
             name: entries[0][1] if len(entries) == 1 else overloaded(entries)

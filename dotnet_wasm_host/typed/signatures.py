@@ -12,6 +12,7 @@ from uuid import UUID
 from dotnet_wasm_host.ecma335.signatures import BYREF, INSTANCE, VOID
 from dotnet_wasm_host.typed.building import Unsupported, csharp_name, is_identifier
 from dotnet_wasm_host.typed.classes import python_names
+from dotnet_wasm_host.typed.library import PRIMITIVES
 from dotnet_wasm_host.typed.metadata import HAS_DEFAULT, IN, OUT
 from dotnet_wasm_host.typed.shapes import (
     Blob,
@@ -35,8 +36,14 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.typed.building import ShapeBuilder
     from dotnet_wasm_host.typed.metadata import Method, Parameter, TypeDefinition
 
-__all__ = ["Argument", "Function", "Passing", "Refused", "read_functions"]
+__all__ = ["Argument", "Function", "Passing", "Refused", "Stream", "read_functions"]
 
+_INT = 0x08
+#: Results that Python takes one after the other.
+_STREAMS = {
+    "System.Collections.Generic.IEnumerable`1": False,
+    "System.Collections.Generic.IAsyncEnumerable`1": True,
+}
 _TOKEN = ("T", "System.Threading.CancellationToken")
 _TASKS = {
     f"System.Threading.Tasks.{name}{arity}": name
@@ -53,6 +60,14 @@ class Passing(Enum):
     OUT = "out "
     #: The call's ``CancellationToken``, which Python does not give.
     CANCELLATION = "cancellation"
+
+
+class Stream(Enum):
+    """What a function is to the stream of results that a method returns."""
+
+    START = "start"
+    NEXT = "next"
+    END = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +108,7 @@ class Function:
         arguments: what it takes.
         result: what it returns; ``None`` for ``void``.
         task: ``Task`` or ``ValueTask`` if it returns one of that, else ``""``.
+        stream: what it is to a stream of its results, if it is.
     """
 
     owner: TypeDefinition
@@ -100,11 +116,27 @@ class Function:
     arguments: tuple[Argument, ...]
     result: Shape | None
     task: str = ""
+    stream: Stream | None = None
+    asynchronous: bool = False
 
     @property
     def is_async(self) -> bool:
         """Python awaits it."""
-        return bool(self.task)
+        return bool(self.task) or self.asynchronous
+
+    @property
+    def entries(self) -> tuple[Function, ...]:
+        """What the dispatcher has for it: of a stream also what goes on with it and ends it."""
+        if self.stream is not Stream.START or self.result is None:
+            return (self,)
+        number = PRIMITIVES[_INT]
+        result = Sequence("", alias(list, self.result.python), self.result, "list", "")
+        arguments = (Argument("number", "number", number),)
+        return (
+            replace(self, result=number),
+            replace(self, stream=Stream.NEXT, arguments=arguments, result=result),
+            replace(self, stream=Stream.END, arguments=arguments, result=None),
+        )
 
     @property
     def given(self) -> tuple[Argument, ...]:
@@ -161,7 +193,8 @@ def _function(of: TypeDefinition, method: Method, shapes: ShapeBuilder) -> Funct
             arguments.append(_argument(parameter, name, shapes))
         except Unsupported as reason:
             raise Unsupported(f"parameter {parameter.name!r}: {reason}") from None
-    result, task = _awaited(method.result)
+    result, stream, asynchronous = _streamed(method.result)
+    result, task = _awaited(result)
     if task and any(argument.is_returned for argument in arguments):
         raise Unsupported("a method that returns a task has no 'ref' and 'out'")
     try:
@@ -170,7 +203,17 @@ def _function(of: TypeDefinition, method: Method, shapes: ShapeBuilder) -> Funct
         raise Unsupported(f"its result: {reason}") from None
     if task and any(_is_span(argument.shape) for argument in arguments):
         raise Unsupported("a method that returns a task takes no spans; use ReadOnlyMemory")
-    return Function(of, method.name, _with_defaults(arguments), shape, task)
+    if stream and any(argument.is_returned or _is_span(argument.shape) for argument in arguments):
+        raise Unsupported("a method that returns a stream takes no 'ref', 'out' or span")
+    return Function(
+        of,
+        method.name,
+        _with_defaults(arguments),
+        shape,
+        task,
+        Stream.START if stream else None,
+        asynchronous,
+    )
 
 
 def _argument(parameter: Parameter, name: str, shapes: ShapeBuilder) -> Argument:
@@ -189,6 +232,13 @@ def _argument(parameter: Parameter, name: str, shapes: ShapeBuilder) -> Argument
         constant = parameter.default[0] if parameter.default else None
         default = _default(shape, constant)
     return Argument(name, parameter.name, shape, passing, default)
+
+
+def _streamed(type_: Any) -> tuple[Any, bool, bool]:  # noqa: ANN401 - as the reader has it
+    """What a stream has, whether it is one, and whether it is asynchronous."""
+    if isinstance(type_, tuple) and type_[0] == INSTANCE and type_[1][1] in _STREAMS:
+        return type_[2], True, _STREAMS[type_[1][1]]
+    return type_, False, False
 
 
 def _awaited(type_: Any) -> tuple[Any, str]:  # noqa: ANN401 - as the reader has it

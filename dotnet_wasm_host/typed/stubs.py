@@ -56,7 +56,7 @@ def stub_text(description: Description) -> str:
         "import datetime",
         "import decimal",
         "import uuid",
-        "from collections.abc import Iterable, Mapping, Sequence",
+        "from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence",
         "from dataclasses import dataclass",
         "from enum import IntEnum, IntFlag",
         "from typing import Any, overload",
@@ -129,6 +129,9 @@ class _Writer:
             parameters.append(f"{argument.name}: {type_}{' = ...' if argument.default else ''}")
         answer = function.answer
         result = "None" if answer is None else self._result(answer)
+        if function.stream:
+            iterator = "AsyncIterator" if function.asynchronous else "Iterator"
+            return f"def {function.name}({', '.join(parameters)}) -> {iterator}[{result}]:"
         head = "async def" if function.is_async else "def"
         return f"{head} {function.name}({', '.join(parameters)}) -> {result}:"
 

@@ -29,6 +29,8 @@ public static string Over(int a) => "int";
 public static string Over(string a) => "string";
 public static bool TryParse(string s, out int value) => int.TryParse(s, out value);
 public static (int, decimal, Guid, TimeSpan, DateOnly) Mixed(byte[] b, HashSet<char> s, Half h, int? n = null) => default;
+public static IEnumerable<Point> Stream(int n) { yield break; }
+public static async IAsyncEnumerable<string> Late() { await Task.Yield(); yield break; }
 public static T Refused<T>(T x) => x;
 public static class Tools { public static int Triple(int x) => 3 * x; }
 """  # noqa: E501
@@ -46,6 +48,7 @@ three: int = stub.Tools.Triple(value)
 text: str = stub.Over(1) + stub.Over("a")
 count: int = stub.Mixed(b"", {"a"}, 1.0)[0]
 access: stub.Access = stub.Access.Read | stub.Access.Write
+first: stub.Point = next(stub.Stream(3))
 more: list[stub.Point] = stub.Nested(p, [q], stub.Color.Green).More
 """
 WRONG = {

@@ -108,7 +108,6 @@ TYPES: dict[str, st.SearchStrategy[Any]] = {
     "List<int>": optional(st.lists(I32, max_size=20)),
     "List<string>": optional(st.lists(TEXT, max_size=5)),
     "List<List<byte>>": st.lists(st.lists(integers(8, signed=False), max_size=4), max_size=4),
-    "IEnumerable<int>": st.lists(I32, max_size=5),
     "IReadOnlyList<string>": st.lists(TEXT, max_size=5),
     "IList<decimal>": st.lists(DECIMALS, max_size=5),
     "Queue<int>": st.lists(I32, max_size=5),
