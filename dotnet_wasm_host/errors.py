@@ -199,6 +199,7 @@ class InvocationError(DotnetHostError):
         dotnet_message: its ``Message``.
         stack_trace: its ``StackTrace`` (innermost frame first), ``""`` if it has none.
         inner: the ``InnerException`` as another :class:`InvocationError`, or ``None``.
+        advice: what is missing or what to do, where .NET does not say it; else ``""``.
     """
 
     def __init__(
@@ -208,25 +209,23 @@ class InvocationError(DotnetHostError):
         dotnet_message: str,
         stack_trace: str = "",
         inner: InvocationError | None = None,
+        advice: str = "",
     ) -> None:
         self.function_id = function_id
+        self.advice = advice
         self.dotnet_type = dotnet_type
         self.dotnet_message = dotnet_message
         self.stack_trace = stack_trace
         self.inner = inner
         said = f": {dotnet_message}" if dotnet_message.strip() else ", without a message"
+        said += f" ({advice})" if advice else ""
         super().__init__(f"{dotnet_type} in function {function_id!r}{said}")
         self._attach_note(stack_trace)
         self.__cause__: BaseException | None = inner
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (
-            self.function_id,
-            self.dotnet_type,
-            self.dotnet_message,
-            self.stack_trace,
-            self.inner,
-        )
+        facts = (self.function_id, self.dotnet_type, self.dotnet_message)
+        return type(self), (*facts, self.stack_trace, self.inner, self.advice)
 
 
 class MissingApi(InvocationError):

@@ -213,7 +213,10 @@ def _run_program(program: Program, args: tuple[str, ...], limits: Limits) -> int
     completed = run_program(program, args, limits=limits, wasi=wasi)
     sys.stdout.buffer.flush()
     # A .NET exception has been printed by the program itself, as .NET does it.
-    if completed.exception and not isinstance(completed.exception, InvocationError):
+    if isinstance(completed.exception, InvocationError):
+        if completed.exception.advice:
+            typer.echo(style(f"note: {completed.exception.advice}", dim=True), err=True)
+    elif completed.exception:
         typer.echo(style(f"error: {completed.exception}", fg=typer.colors.RED), err=True)
     return completed.returncode
 

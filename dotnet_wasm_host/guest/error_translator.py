@@ -15,6 +15,7 @@ from dotnet_wasm_host.errors import (
     MissingApi,
     missing_api_sentence,
 )
+from dotnet_wasm_host.guest.error_advice import advice_on
 from dotnet_wasm_host.imports.host import CxxException
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class ErrorTranslator:
         """
         if cause is not None and thrown.type_name == _HOST_FUNCTION_EXCEPTION:
             return cause
-        error = _invocation_error(function_id, thrown)
+        error = _invocation_error(function_id, thrown, advice_on(thrown))
         if cause is not None:
             error.__cause__ = cause
         root = error
@@ -111,7 +112,9 @@ class ErrorTranslator:
         """What to raise for an assembly that .NET refused, or whose handler's constructor threw."""
         reason = thrown.message or thrown.type_name
         if constructing:
+            advice = advice_on(thrown)
             reason = f"its constructor threw {self.sentence(thrown)}"
+            reason += f" ({advice})" if advice else ""
         missing = self._missing(function_id, thrown)
         if missing:
             needs = missing_api_sentence(missing.api, missing.image, missing.found_in)
@@ -166,6 +169,10 @@ class ErrorTranslator:
         return explained[function_id]
 
 
-def _invocation_error(function_id: str, thrown: RemoteException) -> InvocationError:
+def _invocation_error(
+    function_id: str, thrown: RemoteException, advice: str = ""
+) -> InvocationError:
     inner = _invocation_error(function_id, thrown.inner) if thrown.inner else None
-    return InvocationError(function_id, thrown.type_name, thrown.message, thrown.stack_trace, inner)
+    return InvocationError(
+        function_id, thrown.type_name, thrown.message, thrown.stack_trace, inner, advice
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 from dotnet_wasm_host.abi import RecordReader, pack_fields
 from dotnet_wasm_host.assembly import Diagnostic
+from dotnet_wasm_host.roslyn.hints import hint_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,14 +151,16 @@ def _diagnostic(reader: RecordReader, lines: _SourceLines) -> Diagnostic:
     severity = _SEVERITIES.get(reader.byte(), "info")
     identifier, message, file = reader.text(), reader.text(), reader.text()
     line, column, end_line, end_column = (reader.int32() for _ in range(4))
+    source_line = lines.find(file, line)
+    hint = hint_on(identifier, message, source_line)
     return Diagnostic(
         identifier,
         severity,
-        message,
+        f"{message} ({hint})" if hint else message,
         file,
         line,
         column,
         end_line,
         end_column,
-        source_line=lines.find(file, line),
+        source_line,
     )
