@@ -35,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the image that functions run on: a name, or what RuntimeImage.open reads",
     )
 
+    parser.addoption(
+        "--as-programs",
+        action="store_true",
+        help="what the functional suite asks handlers is asked programs with a Main",
+    )
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Through the environment, for the processes that tests start.

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import base64
 import json
 import struct
 import traceback
 import weakref
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.programs.program import read_program
+from dotnet_wasm_host.programs.running import run_program
 from tests.functional.declarations import (
     NOT_DECLARED,
     Declarations,
@@ -21,6 +26,7 @@ from tests.native_leaks import nothing_leaks
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from dotnet_wasm_host.programs.program import Program
     from tests.conftest import CompiledSources
 
 FOLDER = Path(__file__).with_name("programs")
@@ -41,7 +47,6 @@ class Programs:
         return self._compiled({file: (FOLDER / file).read_text("utf-8") for file in files})
 
 
-@final
 class Conversation:
     """Handlers of the programs in one runtime, loaded when they are first asked."""
 
@@ -65,16 +70,57 @@ class Conversation:
         return self.runtime.invoke(function_id, payload, timeout=timeout)
 
 
+#: A file-based app around a handler: the handler's name is its argument.
+MAIN = """\
+#!/usr/bin/env dotnet
+#:property Nullable=disable
+#:property LangVersion=12
+var type = System.Reflection.Assembly.GetEntryAssembly().GetType($"Programs.{args[0]}", true);
+var handler = (IFunctionHandler)Activator.CreateInstance(type);
+var payload = Convert.FromBase64String(Console.In.ReadToEnd());
+Console.OpenStandardOutput().Write(handler.Execute(payload));
+"""
+
+
+@final
+class ProgramConversation(Conversation):
+    """The same with programs that have a ``Main``, one run of one for each question."""
+
+    def __init__(self, programs: Programs, runtime: dwh.Runtime) -> None:
+        super().__init__(programs, runtime)
+        self._compiled: dict[str, Program] = {}
+
+    @override
+    def raw(
+        self, program: str, handler: str, payload: bytes = b"", *, timeout: float | None = None
+    ) -> bytes:
+        if program not in self._compiled:
+            texts = {file: (FOLDER / file).read_text("utf-8") for file in (SHARED, f"{program}.cs")}
+            self._compiled[program] = read_program({"main.cs": MAIN, **texts})
+        output = BytesIO()
+        stdin = base64.b64encode(payload)
+        wasi = dwh.WasiOptions(stdin=stdin, stdout=output, stderr="discard", args=(handler,))
+        limits = dwh.Limits(timeout=60 if timeout is None else timeout)
+        done = run_program(self._compiled[program], (handler,), limits=limits, wasi=wasi)
+        if done.exception is not None:
+            raise done.exception
+        assert done.returncode == 0
+        return output.getvalue()
+
+
 @pytest.fixture(scope="session")
 def programs(compiled: CompiledSources) -> Programs:
     return Programs(compiled)
 
 
 @pytest.fixture(scope="module")
-def ask(programs: Programs, image: dwh.RuntimeImage) -> Iterator[Conversation]:
+def ask(
+    programs: Programs, image: dwh.RuntimeImage, pytestconfig: pytest.Config
+) -> Iterator[Conversation]:
     """One runtime for all tests of a module; a minute is far more than any call needs."""
+    kind = ProgramConversation if pytestconfig.getoption("--as-programs") else Conversation
     with dwh.Runtime(image, limits=dwh.Limits(timeout=60)) as runtime:
-        yield Conversation(programs, runtime)
+        yield kind(programs, runtime)
 
 
 @pytest.fixture(scope="session")

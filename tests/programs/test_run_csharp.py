@@ -118,6 +118,19 @@ def test_an_unhandled_exception_is_reported_as_dotnet_does() -> None:
     assert done.exception.dotnet_type == "System.InvalidOperationException"
 
 
+def test_an_exception_that_cannot_be_read_is_reported_by_its_type() -> None:
+    done = run(
+        "throw new Hostile();\n"
+        "class Hostile : Exception {\n"
+        "    public override string Message => throw new TimeoutException(); }"
+    )
+    assert done.returncode == 134
+    expected = "Unhandled exception. Hostile (its ToString threw System.TimeoutException)\n"
+    assert done.stderr == expected
+    assert isinstance(done.exception, dwh.InvocationError)
+    assert done.exception.dotnet_type == "Hostile"
+
+
 def test_an_exception_after_an_await_is_reported_too() -> None:
     done = run('await Task.Delay(1); throw new FormatException("late");')
     assert done.returncode == 134

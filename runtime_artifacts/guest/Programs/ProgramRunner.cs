@@ -121,7 +121,7 @@ public sealed class ProgramRunner : IAsyncFunctionHandler
         Console.Out.Flush();
         StackTraces.Complete(exception);
         var text = new StringBuilder("Unhandled exception. ");
-        foreach (var line in exception.ToString().Split('\n'))
+        foreach (var line in Describe(exception).Split('\n'))
         {
             if (!line.StartsWith("   at MinimalRuntime.Programs.", StringComparison.Ordinal))
             {
@@ -131,6 +131,19 @@ public sealed class ProgramRunner : IAsyncFunctionHandler
 
         Console.Error.Write(text);
         Console.Error.Flush();
+    }
+
+    // Message and StackTrace are virtual: code of the program may stand behind them and throw.
+    private static string Describe(Exception exception)
+    {
+        try
+        {
+            return exception.ToString();
+        }
+        catch (Exception second)
+        {
+            return $"{exception.GetType().FullName} (its ToString threw {second.GetType().FullName})";
+        }
     }
 
     private static void RaiseProcessExit() =>
