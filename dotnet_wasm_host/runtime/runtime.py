@@ -330,9 +330,9 @@ class Runtime(Uncopyable):
         the functions share is its statics too: it is for code that they may all trust.
 
         Args:
-            name: 1..1,024 bytes of UTF-8 without NUL. ``"json"`` and ``"http"`` come with the
-                package (:func:`~dotnet_wasm_host.capability_assembly` has what to compile
-                against) and need no assembly.
+            name: 1..1,024 bytes of UTF-8 without NUL. ``"cryptography"``, ``"http"`` and ``"json"``
+                come with the package and need no assembly. To compile against them there is
+                :func:`~dotnet_wasm_host.capability_assembly`.
             assembly: a ``.dll`` as bytes, path or compiler output.
             dependencies: assemblies that belong to it, or a folder of them; functions may refer
                 to these as well.

@@ -53,6 +53,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
     _Project("MinimalRuntime.JsonCapability", "JsonCapability"),
     _Project("MinimalRuntime.Http", "Http"),
+    _Project("MinimalRuntime.Cryptography", "Cryptography"),
     _Project("MinimalRuntime.Programs", "Programs"),
     _Project("MinimalRuntime.Packages", "Packages", ("nuget/",)),
     _Project("MinimalRuntime.Typed", "Typed"),
