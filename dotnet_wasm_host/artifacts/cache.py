@@ -11,12 +11,15 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+if sys.platform != "win32":
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ImageCache", "default_folder"]
+__all__ = ["CacheEntry", "ImageCache", "default_folder"]
 
 _log = logging.getLogger(__name__)
 NAME = "dotnet_wasm_host"
@@ -24,8 +27,33 @@ NAME = "dotnet_wasm_host"
 ENVIRONMENT_VARIABLE = "DOTNET_WASM_HOST_CACHE"
 #: An entry that was not read for this long is dropped when another is written.
 UNUSED_SECONDS = 30 * 24 * 3600
+#: What all entries may take together. More is dropped, what was read least lately first.
+MOST_BYTES = 1 << 30
+#: But nothing that was read a moment ago: a process that starts often would make it each time.
+_KEPT_SECONDS = 3600
+#: What nothing refers to after this time was left behind; before, somebody may be about to.
+_ORPHAN_SECONDS = 600
+#: How long another process may take to make an entry before it is made here, too.
+PATIENCE = 300.0
+_PAUSE = 0.05
+_OURS = frozenset({".json", ".bin", ".ok", ".tmp", ".lock"})
 #: What reading an entry that somebody damaged may raise.
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError)
+
+
+class CacheEntry(NamedTuple):
+    """What is cached under a key.
+
+    Attributes:
+        size: bytes of its data.
+        what: it, for people.
+        used: when it was read or written last, seconds since the epoch.
+    """
+
+    key: str
+    size: int
+    what: str
+    used: float
 
 
 @final
@@ -54,6 +82,8 @@ class ImageCache:
             root = (Path(configured) if configured else default_folder()) / folder
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             _require_private(root)
+            if not folder:
+                _require_executable(root)
         except OSError as error:
             _log.warning("%s are not cached: %s", folder or "images", error)
             return None
@@ -75,19 +105,40 @@ class ImageCache:
             os.utime(file)
         return description, path
 
-    def write(self, key: str, description: dict[str, Any], content: bytes) -> None:
-        """Store an entry, replacing one of the same key, and drop what is old."""
-        self.put(key, description, content)
-        self.prune()
+    def write(self, key: str, description: dict[str, Any], content: bytes, what: str = "") -> None:
+        """Store an entry, replacing one of the same key, and drop what is old or too much.
 
-    def put(self, key: str, description: dict[str, Any], content: bytes) -> None:
+        ``what`` is for :meth:`entries`.
+        """
+        self.put(key, description, content, what)
+        self.prune(key)
+
+    def put(self, key: str, description: dict[str, Any], content: bytes, what: str = "") -> None:
         """Store an entry, replacing one of the same key."""
         digest = hashlib.sha256(content).hexdigest()
         path = self._data_path(digest)
         self._replace(path, content)
         self._remember(path, digest)
-        entry = {"description": description, "sha256": digest, "size": len(content)}
+        entry = {"description": description, "sha256": digest, "size": len(content), "what": what}
         self._replace(self.root / f"{key}.json", json.dumps(entry, indent=1).encode())
+
+    @contextlib.contextmanager
+    def making(self, key: str) -> Iterator[None]:
+        """Have one process at a time make an entry, for those that look again inside.
+
+        What makes images is not the same each time, byte for byte: four processes that begin at
+        once would leave four. Who waits for too long makes one all the same.
+        """
+        try:
+            descriptor = os.open(self.root / f"{key}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError:  # nothing can be written either
+            yield
+            return
+        try:
+            _lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
 
     def note(self, key: str) -> None:
         """Remember that something was done, until it was not asked for in a while."""
@@ -102,34 +153,53 @@ class ImageCache:
             return False
         return True
 
-    def entries(self) -> Iterator[tuple[str, int]]:
-        """Key and bytes on disk of every entry."""
+    def entries(self) -> Iterator[CacheEntry]:
+        """Every entry, by key."""
         for path in sorted(self.root.glob("*.json")):
             with contextlib.suppress(*_UNREADABLE):
-                yield path.stem, int(json.loads(path.read_bytes())["size"])
+                entry = json.loads(path.read_bytes())
+                used = path.stat().st_mtime
+                yield CacheEntry(path.stem, int(entry["size"]), str(entry.get("what", "")), used)
+
+    def size(self) -> int:
+        """Bytes of all files on disk."""
+        total = 0
+        for path in self.root.iterdir():
+            if path.suffix in _OURS:
+                with contextlib.suppress(OSError):
+                    total += path.stat().st_size
+        return total
 
     def clear(self) -> int:
         """Remove everything; returns the number of bytes freed."""
         freed = 0
         for path in self.root.iterdir():
-            if path.suffix in {".json", ".bin", ".ok", ".tmp"}:
+            if path.suffix in _OURS:
                 with contextlib.suppress(OSError):
                     freed += path.stat().st_size
                     path.unlink()
         return freed
 
-    def prune(self) -> None:
-        """Drop what no process has used for a while: older versions leave images behind."""
-        oldest = time.time() - UNUSED_SECONDS
+    def prune(self, written: str = "") -> None:
+        """Drop what is unused for long, what is too much, and what nothing refers to."""
+        now = time.time()
+        room = MOST_BYTES
+        for entry in sorted(self.entries(), key=lambda entry: -entry.used):
+            room -= entry.size
+            age = now - entry.used
+            too_much = room < 0 and age > _KEPT_SECONDS
+            if entry.key != written and (too_much or age > UNUSED_SECONDS):
+                with contextlib.suppress(OSError):
+                    (self.root / f"{entry.key}.json").unlink()
         used = set()
         for path in self.root.glob("*.json"):
             with contextlib.suppress(*_UNREADABLE):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
-                else:
-                    used.add(self._data_path(str(json.loads(path.read_bytes())["sha256"])).stem)
+                used.add(self._data_path(str(json.loads(path.read_bytes())["sha256"])).stem)
         for path in self.root.iterdir():
-            if path.suffix in {".bin", ".ok", ".tmp"} and path.stem not in used:
+            # A note has no data.
+            is_note = path.suffix == ".ok" and not path.with_suffix(".bin").exists()
+            oldest = now - (UNUSED_SECONDS if is_note else _ORPHAN_SECONDS)
+            if path.suffix in _OURS - {".json"} and path.stem not in used:
                 with contextlib.suppress(OSError):
                     if path.stat().st_mtime < oldest:
                         path.unlink()
@@ -203,6 +273,30 @@ def default_folder() -> Path:
 def _stamp(path: Path, digest: str) -> str:
     status = path.stat()
     return f"{digest} {status.st_dev} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _lock(descriptor: int) -> None:
+    """Until it is closed, or this process ends; no longer than :data:`PATIENCE`."""
+    if sys.platform == "win32":
+        return
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        except OSError:  # a file system that has none
+            return
+        else:
+            return
+
+
+def _require_executable(root: Path) -> None:
+    if hasattr(os, "statvfs") and os.statvfs(root).f_flag & getattr(os, "ST_NOEXEC", 0):
+        raise PermissionError(
+            f"{root} is on a file system that is mounted noexec, and machine code is mapped from "
+            f"there: set {ENVIRONMENT_VARIABLE} to a folder on another one"
+        )
 
 
 def _require_private(root: Path) -> None:

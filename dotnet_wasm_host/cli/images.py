@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime, timezone
 from typing import Annotated
 
 import typer
 
-from dotnet_wasm_host.artifacts.cache import ImageCache
+from dotnet_wasm_host.artifacts.cache import MOST_BYTES, ImageCache
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.nuget.package_cache import FOLDER as PACKAGES
@@ -28,7 +29,16 @@ def list_images(as_json: _Json = False) -> None:
         print_json(
             {
                 "folder": str(cache.root) if cache else None,
-                "entries": [{"key": key, "bytes": size} for key, size in entries],
+                "bytes": cache.size() if cache else 0,
+                "entries": [
+                    {
+                        "key": entry.key,
+                        "what": entry.what,
+                        "bytes": entry.size,
+                        "used": _utc(entry.used).isoformat(timespec="seconds"),
+                    }
+                    for entry in entries
+                ],
             }
         )
         return
@@ -36,8 +46,16 @@ def list_images(as_json: _Json = False) -> None:
         typer.echo("there is no cache folder; images are built in memory")
         return
     typer.echo(str(cache.root))
-    for key, size in entries:
-        typer.echo(f"{size / 1e6:10.1f} MB  {key}")
+    for entry in sorted(entries, key=lambda entry: -entry.used):
+        typer.echo(
+            f"{entry.size / 1e6:10.1f} MB  used {_utc(entry.used):%Y-%m-%d}  "
+            f"{entry.what or 'something'} ({entry.key})"
+        )
+    typer.echo(f"{cache.size() / 1e6:10.1f} MB  in all, of {MOST_BYTES / 1e6:.0f} MB at most")
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 @app.command()

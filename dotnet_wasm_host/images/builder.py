@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import time
+from errno import EFBIG
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, final
 
@@ -132,14 +133,25 @@ class ImageBuilder:
 
     def compiled(self, key: str, what: str, source: Callable[[], bytes]) -> CompiledModule:
         """A module from the cache, or compiled and put there."""
+        module = self._cached_module(key)
+        if module is None:
+            with self._making(key):
+                module = self._cached_module(key)  # another process may have been faster
+                if module is None:
+                    with self.step(f"compiling {what} for {self.engine.name}"):
+                        module = self.engine.compile(source())
+                        self._write(key, what, module)
+        return module
+
+    def _cached_module(self, key: str) -> CompiledModule | None:
         found = self._cache.read(key) if self._cache else None
         if found is not None:
             with contextlib.suppress(ValueError):
                 return self.engine.load(found[1])
-        with self.step(f"compiling {what} for {self.engine.name}"):
-            module = self.engine.compile(source())
-            self._write(key, module)
-        return module
+        return None
+
+    def _making(self, key: str) -> contextlib.AbstractContextManager[None]:
+        return self._cache.making(key) if self._cache else contextlib.nullcontext()
 
     def image(self, name: str) -> ImageParts:
         """A built-in image."""
@@ -170,9 +182,13 @@ class ImageBuilder:
         key = f"image-{name}-{self.key}"
         found = self._cached_image(key)
         if found is None:
-            parts = make()
-            self._write(key, parts.memory, parts.state)
-            return parts
+            with self._making(key):
+                found = self._cached_image(key)  # another process may have been faster
+                if found is None:
+                    parts = make()
+                    version = parts.state.manifest.dotnet_version
+                    self._write(key, f"image {name!r}, .NET {version}", parts.memory, parts.state)
+                    return parts
         memory, state = found
         return ImageParts(self.code(state.code_sha256), memory, state)
 
@@ -297,13 +313,16 @@ class ImageBuilder:
             _log.warning("cached image %s cannot be used (%s); it is built again", key, error)
             return None
 
-    def _write(self, key: str, module: CompiledModule, state: ImageState | None = None) -> None:
+    def _write(
+        self, key: str, what: str, module: CompiledModule, state: ImageState | None = None
+    ) -> None:
         if self._cache is None:
             return
         try:
-            self._cache.write(key, state.to_json() if state else {}, module.serialize())
+            self._cache.write(key, state.to_json() if state else {}, module.serialize(), what)
         except OSError as error:
-            _log.warning("image %s could not be cached: %s", key, error)
+            advice = "; raise the limit of file sizes (ulimit -f)" if error.errno == EFBIG else ""
+            _log.warning("%s could not be cached: %s%s", what, error, advice)
 
     def step(self, what: str) -> _Step:
         """A context manager that reports the work in it."""

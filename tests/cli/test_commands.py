@@ -296,9 +296,16 @@ def test_images_are_listed_and_cleared(command: Command, tmp_path: Path) -> None
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
     assert json.loads(command("images", "list", "--json", cache=cache).stdout)["entries"] == []
-    (cache / "key.json").write_text('{"sha256": "00", "size": 5, "description": {}}')
+    (cache / "key.json").write_text(
+        '{"sha256": "00", "size": 5, "description": {}, "what": "an image"}'
+    )
     listed = json.loads(command("images", "list", "--json", cache=cache).stdout)
-    assert listed == {"folder": str(cache), "entries": [{"key": "key", "bytes": 5}]}
+    (entry,) = listed["entries"]
+    assert (entry["key"], entry["bytes"], entry["what"]) == ("key", 5, "an image")
+    assert listed["bytes"] == sum(path.stat().st_size for path in cache.iterdir())
+    text = command("images", "list", cache=cache).stdout
+    assert b"an image (key)" in text
+    assert b"of 1074 MB at most" in text
     assert b"MB freed" in command("images", "clear", cache=cache).stdout
     assert list(cache.iterdir()) == []
 

@@ -86,8 +86,11 @@ def test_concurrent_writers_leave_a_whole_entry(cache: ImageCache) -> None:
 
 def test_entries_and_clear(cache: ImageCache) -> None:
     cache.write("one", {}, b"1" * 10)
-    cache.write("two", {}, b"2" * 20)
-    assert list(cache.entries()) == [("one", 10), ("two", 20)]
+    cache.write("two", {}, b"2" * 20, "the second")
+    listed = [(entry.key, entry.size, entry.what) for entry in cache.entries()]
+    assert listed == [("one", 10, ""), ("two", 20, "the second")]
+    assert all(time.time() - 60 < entry.used <= time.time() + 1 for entry in cache.entries())
+    assert cache.size() == sum(path.stat().st_size for path in cache.root.iterdir())
     (cache.root / "unrelated.txt").write_text("kept")
     assert cache.clear() > 30
     assert [path.name for path in cache.root.iterdir()] == ["unrelated.txt"]
@@ -99,7 +102,7 @@ def test_unused_entries_are_dropped_by_the_next_write(cache: ImageCache) -> None
     for path in cache.root.iterdir():
         os.utime(path, (past, past))
     cache.write("new", {}, b"new")
-    assert [key for key, _ in cache.entries()] == ["new"]
+    assert [entry.key for entry in cache.entries()] == ["new"]
     assert len(list(cache.root.glob("*.bin"))) == 1
 
 
@@ -110,7 +113,52 @@ def test_reading_keeps_an_entry(cache: ImageCache) -> None:
         os.utime(path, (past, past))
     assert cache.read("used") is not None
     cache.write("new", {}, b"new")
-    assert [key for key, _ in cache.entries()] == ["new", "used"]
+    assert [entry.key for entry in cache.entries()] == ["new", "used"]
+
+
+def test_what_is_too_much_is_dropped(cache: ImageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        cache.write(f"{number}", {}, bytes([number]) * 100)
+        past = time.time() - 24 * 3600 + number
+        os.utime(cache.root / f"{number}.json", (past, past))
+    assert cache.read("0") is not None
+    monkeypatch.setattr("dotnet_wasm_host.artifacts.cache.MOST_BYTES", 250)
+    cache.write("new", {}, b"new")
+    assert [entry.key for entry in cache.entries()] == ["0", "3", "new"]
+    cache.write("larger", {}, bytes(1000))  # and what was used a moment ago stays
+    assert [entry.key for entry in cache.entries()] == ["0", "larger", "new"]
+    assert cache.read("larger") is not None
+
+
+def test_what_nothing_refers_to_is_dropped(cache: ImageCache) -> None:
+    cache.write("key", {}, b"first")
+    cache.write("key", {}, b"second")
+    cache.note("noted")
+    past = time.time() - 3600
+    for path in cache.root.iterdir():
+        os.utime(path, (past, past))
+    cache.write("other", {}, b"third")
+    assert len(list(cache.root.glob("*.bin"))) == 2
+    assert cache.is_noted("noted")
+
+
+def test_one_at_a_time_makes_an_entry(cache: ImageCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def make(number: int) -> None:
+        with cache.making("key"):
+            if cache.read("key") is None:
+                time.sleep(0.1)
+                made.append(number)
+                cache.write("key", {}, bytes([number]))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(make, range(4)))
+    assert len(made) == 1
+    assert len(list(cache.root.glob("*.bin"))) == 1
+    monkeypatch.setattr("dotnet_wasm_host.artifacts.cache.PATIENCE", 0.1)
+    with cache.making("other"), cache.making("other"):
+        """Whoever does not get done keeps nobody from it for ever."""
 
 
 def test_the_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 import time
@@ -153,9 +154,11 @@ def _memory(store: Store, module: WasmtimeModule) -> Extern:
         except NativeError as error:
             pause = next(pauses, None) if "memfd" in str(error) else None
             if pause is None:
+                advice = "close some, or raise its limits of address space and mappings"
+                if f"os error {errno.EFBIG}" in str(error):
+                    advice = "raise its limit of file sizes (ulimit -f), or let images be cached"
                 raise LimitExceeded(
-                    f"this process has no room for another instance ({error}); close some, or "
-                    "raise its limits of address space and mappings"
+                    f"this process has no room for another instance ({error}); {advice}"
                 ) from error
         time.sleep(pause)
 
