@@ -22,7 +22,7 @@
      |- HostFunctionMissing   (LookupError)
      |- LimitExceeded         (ValueError)
      |   `- TooManyCalls
-    |- StandaloneBuildError  (ValueError)
+     |- StandaloneBuildError  (ValueError)
      |- HttpPolicyError       (PermissionError)
      |- ExtraNotInstalled     (ImportError)
      |- StackTooSmall
@@ -50,47 +50,45 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.diagnostic import Diagnostic
 
 __all__ = [
-    "ArtifactError",
-    "AssemblyLoadError",
-    "CompilationError",
-    "DescriptorError",
-    "DotnetHostError",
-    "EngineUnavailable",
-    "ExtraNotInstalled",
-    "FunctionNotLoaded",
-    "FunctionSuspended",
-    "GuestOutOfMemory",
-    "GuestTerminated",
-    "GuestTrap",
-    "HandlerNotFound",
-    "HostFunctionMissing",
-    "HttpPolicyError",
-    "InstanceLost",
-    "InvocationCancelled",
-    "InvocationError",
-    "InvocationTimeout",
-    "LimitExceeded",
-    "MarshallingError",
-    "MarshallingOverflowError",
-    "MarshallingTypeError",
-    "MemoryAccessError",
-    "MissingApi",
-    "RuntimeClosed",
-    "StackTooSmall",
-    "StandaloneBuildError",
-    "ThreadOccupied",
-    "TooManyCalls",
-]
+    "ArtifactError", "AssemblyLoadError", "CompilationError", "DescriptorError",
+    "DotnetHostError", "EngineUnavailable", "ExtraNotInstalled", "FunctionNotLoaded",
+    "FunctionSuspended", "GuestOutOfMemory", "GuestTerminated", "GuestTrap", "HandlerNotFound",
+    "HostFunctionMissing", "HttpPolicyError", "InstanceLost", "InvocationCancelled",
+    "InvocationError", "InvocationTimeout", "LimitExceeded", "MarshallingError",
+    "MarshallingOverflowError", "MarshallingTypeError", "MemoryAccessError", "MissingApi",
+    "RuntimeClosed", "StackTooSmall", "StandaloneBuildError", "ThreadOccupied", "TooManyCalls",
+]  # fmt: skip
+
+# C0 but for tab and line feed, DEL, C1; and what turns the direction of text (UAX 9).
+_CONTROLS = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (
+        *(code for code in range(0x20) if chr(code) not in "\t\n"),
+        *range(0x7F, 0xA0),
+        *range(0x202A, 0x202F),
+        *range(0x2066, 0x206A),
+    )
+}
+
+
+def escape_controls(text: str) -> str:
+    """What a guest says, as it may be shown: a terminal obeys control characters."""
+    return text if text.isprintable() else text.replace("\r\n", "\n").translate(_CONTROLS)
 
 
 class DotnetHostError(Exception):
     """Base of every error raised by dotnet_wasm_host."""
 
+    def __str__(self) -> str:
+        """The message. Attributes have what a guest said as it said it, control characters too."""
+        # Not that of KeyError, which would show the repr of the message.
+        return escape_controls(Exception.__str__(self))
+
     def _attach_note(self, note: str) -> None:
         # Exception notes exist since Python 3.11; on 3.10 the attributes carry the same text.
         add_note = getattr(self, "add_note", None)
         if add_note is not None and note:
-            add_note(note)
+            add_note(escape_controls(note))
 
 
 class ArtifactError(DotnetHostError):
@@ -182,9 +180,6 @@ class FunctionNotLoaded(DotnetHostError, KeyError):
         self.function_id = function_id
         self.detail = detail
         super().__init__(f"function {function_id!r} {detail}")
-
-    def __str__(self) -> str:  # KeyError would show the repr of the message.
-        return str(self.args[0])
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.detail)

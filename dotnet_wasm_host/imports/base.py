@@ -10,18 +10,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.imports.host_work import HostWork
     from dotnet_wasm_host.memory import Memory
 
-__all__ = ["Caller", "ImportGroup", "JsFunction", "JsModule", "escape_controls"]
-
-# C0 but for tab and line feed, DEL, C1; and what turns the direction of text (UAX 9).
-_CONTROLS = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for code in (
-        *(code for code in range(0x20) if chr(code) not in "\t\n"),
-        *range(0x7F, 0xA0),
-        *range(0x202A, 0x202F),
-        *range(0x2066, 0x206A),
-    )
-}
+__all__ = ["Caller", "ImportGroup", "JsFunction", "JsModule"]
 
 
 class Caller(Protocol):
@@ -49,8 +38,3 @@ class ImportGroup(Protocol):
 JsFunction = Callable[..., object]
 #: Gives an instance its functions; called once, when managed code first binds one.
 JsModule = Callable[[Caller], Mapping[str, JsFunction]]
-
-
-def escape_controls(text: str) -> str:
-    """What a guest says, as it may be shown: a terminal obeys control characters."""
-    return text if text.isprintable() else text.translate(_CONTROLS)

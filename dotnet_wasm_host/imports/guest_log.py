@@ -10,8 +10,7 @@ import struct
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.abi import RecordReader
-from dotnet_wasm_host.errors import MemoryAccessError
-from dotnet_wasm_host.imports.base import escape_controls
+from dotnet_wasm_host.errors import MemoryAccessError, escape_controls
 from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import InvocationError, MissingApi
-from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,10 +26,6 @@ class InvocationValueError(InvocationError, ValueError):
 
 class InvocationKeyError(InvocationError, KeyError):
     """A key was not there: ``KeyNotFoundException``."""
-
-    @override
-    def __str__(self) -> str:  # KeyError would show the repr of the message.
-        return str(self.args[0])
 
 
 class InvocationIndexError(InvocationError, IndexError):

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,26 @@ async def coroutine(_: bytes) -> bytes:
 
 
 FUNCTIONS = {"plain": plain, "coroutine": coroutine}
+
+
+def test_messages_of_errors_cannot_steer_a_terminal() -> None:
+    hostile = "\x1b]0;title\x07\x9b31m\r\nnext\tline\u202e"
+    shown = r"\x1b]0;title\x07\x9b31m" + "\nnext\tline" + r"\u202e"
+    diagnostic = dwh.Diagnostic("CS1", "error", hostile)
+    for error in (
+        dwh.InvocationError("f", "T", hostile, hostile, dwh.InvocationError("f", "T", hostile)),
+        dwh.FunctionNotLoaded("f", hostile),
+        dwh.AssemblyLoadError("f", "T", hostile, hostile),
+        dwh.GuestTerminated(1, hostile),
+        dwh.GuestTrap(hostile, hostile),
+        dwh.CompilationError([diagnostic, diagnostic]),
+        dwh.HttpPolicyError(hostile),
+        dwh.MissingApi(dwh.InvocationError("f", "T", hostile), hostile, "minimal", "full"),
+    ):
+        printed = "".join(traceback.format_exception(type(error), error, None))
+        assert shown in printed, printed
+        assert all(char.isprintable() or char in "\n\t" for char in printed)
+    assert dwh.InvocationError("f", "T", hostile).dotnet_message == hostile
 
 
 @pytest.mark.parametrize("way", WAYS)

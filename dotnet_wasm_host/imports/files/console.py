@@ -8,7 +8,7 @@ import sys
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Literal, Protocol, final
 
-from dotnet_wasm_host.imports.base import escape_controls
+from dotnet_wasm_host.errors import escape_controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,7 +230,7 @@ class InheritedSink:
             return
         is_terminal = getattr(stream, "isatty", bool)()
         if is_terminal:
-            text = escape_controls(text.replace("\r\n", "\n"))
+            text = escape_controls(text)
         try:
             stream.write(text)
         except UnicodeEncodeError as error:
