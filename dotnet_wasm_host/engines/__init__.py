@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.engines.process import require_main_interpreter
 from dotnet_wasm_host.errors import EngineUnavailable
 from dotnet_wasm_host.options import DEFAULT_STACK_BYTES
 
@@ -30,7 +31,7 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
         stack_bytes: stack that guest code may use. There is one engine for each size.
 
     Raises:
-        EngineUnavailable: not installed, or not made for this Python.
+        EngineUnavailable: not installed, not made for this Python, or in a subinterpreter.
         ValueError: no engine has this name.
     """
     if engine is None:
@@ -48,6 +49,7 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
 
 @cache
 def _wasmtime(stack_bytes: int) -> Engine:
+    require_main_interpreter()
     from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
 
     return WasmtimeEngine(stack_bytes=stack_bytes)
@@ -55,6 +57,7 @@ def _wasmtime(stack_bytes: int) -> Engine:
 
 @cache
 def _wasmer() -> Engine:
+    require_main_interpreter()
     if sys.version_info >= (3, 11):
         # On these versions pip installs a package of that name that fails when it is used.
         raise EngineUnavailable(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import sys
 import time
 import weakref
 from typing import TYPE_CHECKING, Protocol
+
+from dotnet_wasm_host.errors import EngineUnavailable
 
 if sys.platform != "win32":
     import resource
@@ -15,7 +18,10 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Follower", "descriptor_limit", "follow_process", "wait_for_guests"]
+__all__ = [
+    "Follower", "descriptor_limit", "follow_process", "require_main_interpreter",
+    "wait_for_guests",
+]  # fmt: skip
 
 #: Seconds that an exit of the interpreter waits for guests in daemon threads to stop.
 EXIT_PATIENCE = 2.0
@@ -30,6 +36,22 @@ class Follower(Protocol):
 
     def stop_guests(self) -> None:
         """The interpreter exits: no guest may run any longer."""
+
+
+def require_main_interpreter() -> None:
+    """EngineUnavailable in a subinterpreter, as mod_wsgi and PEP 734 make them.
+
+    What an engine calls back by ctypes comes into the main interpreter, whoever entered the guest.
+    """
+    python = ctypes.pythonapi
+    for function in (python.PyInterpreterState_Get, python.PyInterpreterState_Main):
+        function.restype = ctypes.c_void_p
+    if python.PyInterpreterState_Get() != python.PyInterpreterState_Main():
+        raise EngineUnavailable(
+            "expected the main interpreter of the process, found a subinterpreter, into which "
+            "guests cannot call; with mod_wsgi set WSGIApplicationGroup %{GLOBAL}, otherwise use "
+            "threads or processes"
+        )
 
 
 def follow_process(engine: Follower) -> None:

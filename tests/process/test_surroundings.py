@@ -57,6 +57,35 @@ async def coroutine(_: bytes) -> bytes:
 FUNCTIONS = {"plain": plain, "coroutine": coroutine}
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="_xxsubinterpreters is of Python 3.8 to 3.12"
+)
+def test_subinterpreters_are_refused_and_do_not_hang() -> None:
+    """As mod_wsgi makes them: with the main interpreter's lock."""
+    code = """
+import _xxsubinterpreters as interpreters
+inner = interpreters.create(isolated=False)
+interpreters.run_string(inner, \'\'\'
+import dotnet_wasm_host as dwh
+for make in (dwh.Runtime, dwh.RuntimePool, lambda: dwh.compile_csharp("")):
+    try:
+        make()
+    except dwh.EngineUnavailable as error:
+        print(error)
+\'\'\')
+import dotnet_wasm_host as dwh
+dwh.Runtime("minimal").close()
+print("and here it works")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    *refused, last = done.stdout.splitlines()
+    assert len(refused) == 3
+    assert all("WSGIApplicationGroup" in line for line in refused)
+    assert last == "and here it works"
+
+
 def test_messages_of_errors_cannot_steer_a_terminal() -> None:
     hostile = "\x1b]0;title\x07\x9b31m\r\nnext\tline\u202e"
     shown = r"\x1b]0;title\x07\x9b31m" + "\nnext\tline" + r"\u202e"
