@@ -7,10 +7,14 @@ and before each turn of a loop whose length a guest has chosen.
 
 **Unit.** One byte that is copied or decoded is one unit. An item of a loop is :data:`ITEM` units
 and a log record :data:`RECORD` units; both are about what a byte's share of time comes to.
+
+What is done here holds the interpreter lock, for which every other tenant's thread waits. So after
+each :data:`PORTION` units the lock is offered to them.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import LimitExceeded
@@ -23,7 +27,7 @@ __all__ = ["ITEM", "PORTION", "RECORD", "HostWork"]
 #: Units for an item of a loop in Python: a slot, an entry of a list, a turn.
 ITEM = 256
 #: Units for a log record, handlers and formatting included.
-RECORD = 4096
+RECORD = 32 * 1024
 #: Units after which the deadline and cancellations are looked at, some milliseconds of work.
 PORTION = 4 << 20
 
@@ -135,6 +139,7 @@ class HostWork:
                 "Limits(host_work=...)",
                 limit="host_work",
             )
+        time.sleep(0)  # others may have the interpreter lock
         if self._look_up is not None:
             self._look_up()
         self.stopped = False
