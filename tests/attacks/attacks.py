@@ -25,6 +25,7 @@ LIMITS = dwh.Limits(
 #: Machines that run tests are busy with other things, too.
 PATIENCE = 30.0
 FINE = "-"
+STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class Outcome:
         next_call: the next call of the same function was answered.
         bystander: another function of the runtime was, too.
         linear_bytes: linear memory of the instance after it.
+        cpu_seconds: processor time of the whole process meanwhile, the guest's own included.
+        peak_bytes: the most memory that the process had meanwhile, compared with before; 0 where
+            nobody can tell.
         grown_bytes: private memory of the process when the instance is gone, compared with
             before there was one.
     """
@@ -69,6 +73,8 @@ class Outcome:
     next_call: bool
     bystander: bool
     linear_bytes: int
+    cpu_seconds: float
+    peak_bytes: int
     grown_bytes: int = 0
 
 
@@ -168,7 +174,8 @@ def carry_out(attack: Attack, image: dwh.RuntimeImage, assembly: dwh.Assembly) -
 
 
 def _attack(attack: Attack, runtime: dwh.Runtime, assembly: dwh.Assembly) -> Outcome:
-    start = time.monotonic()
+    forget_peak()
+    memory, cpu, start = peak_bytes(), time.process_time(), time.monotonic()
     error = FINE
     try:
         if attack.run is not None:
@@ -181,13 +188,27 @@ def _attack(attack: Attack, runtime: dwh.Runtime, assembly: dwh.Assembly) -> Out
         error = describe(raised)
     else:
         assert not attack.errors, "nothing was raised"
-    seconds = time.monotonic() - start
+    seconds, cpu = time.monotonic() - start, time.process_time() - cpu
+    memory = peak_bytes() - memory
     if "attacker" not in runtime.functions:
         runtime.load_assembly("attacker", assembly)
     return Outcome(
         error, seconds, runtime.invoke("attacker") == b"fine",
-        runtime.invoke("bystander") == b"fine", runtime.memory.size,
+        runtime.invoke("bystander") == b"fine", runtime.memory.size, cpu, memory,
     )  # fmt: skip
+
+
+def peak_bytes() -> int:
+    """The most memory that the process has had since :func:`forget_peak`; 0 but on Linux."""
+    if not STATUS.exists():
+        return 0
+    (line,) = [x for x in STATUS.read_text("utf-8").splitlines() if x.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak() -> None:
+    if CLEAR_REFS.exists():
+        CLEAR_REFS.write_text("5", "utf-8")
 
 
 def describe(error: Exception) -> str:

@@ -14,6 +14,8 @@ from tests.conftest import CompiledSources
 
 #: Allocators keep some memory; an instance is three times as much.
 FLAT_BYTES = 16 << 20
+#: Seconds of processor time beyond the deadline.
+MOST_CPU = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,10 @@ def test_an_attack_is_contained(
     assert outcome.seconds < PATIENCE * (10 if "1,000" in name else 1)
     assert outcome.linear_bytes <= LIMITS.memory_bytes
     assert outcome.grown_bytes < FLAT_BYTES
+    if "1,000" not in name:
+        assert outcome.cpu_seconds < MOST_CPU + (LIMITS.timeout or 0)
+    # Twice: the instance that dies, and the one that takes its place.
+    assert outcome.peak_bytes < 2 * LIMITS.memory_bytes
 
 
 def test_the_document_has_every_attack_with_an_outcome_that_is_allowed() -> None:
@@ -47,11 +53,16 @@ def test_the_document_has_every_attack_with_an_outcome_that_is_allowed() -> None
     assert text.startswith(HEAD)
     rows = [line.strip("|").split("|") for line in text.removeprefix(HEAD).splitlines()]
     assert [cells[0].strip() for cells in rows] == [a.what for a in ATTACKS.values()]
-    for attack, (_, error, _, next_calls, _, process) in zip(ATTACKS.values(), rows, strict=True):
+    for attack, cells in zip(ATTACKS.values(), rows, strict=True):
+        _, error, _, cpu, next_calls, _, peak, process = cells
         names = {e.__name__ for e in attack.errors} or {"none"}
         assert error.strip().partition(" ")[0].strip("`") in names
         assert next_calls.strip() == "fine"
         assert float(process.replace("MB", "")) < FLAT_BYTES / 1e6
+        assert float(peak.replace("MB", "")) < 2 * LIMITS.memory_bytes / 1e6
+        if "1,000" not in attack.what:
+            most = (MOST_CPU + (LIMITS.timeout or 0)) * 1000
+            assert float(cpu.strip(" <ms").replace(",", "")) < most
 
 
 def test_every_promise_names_a_test_that_exists() -> None:

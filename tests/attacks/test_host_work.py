@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
-from tests.attacks.attacks import MIB, PATIENCE
+from tests.attacks.attacks import CLEAR_REFS, MIB, PATIENCE, forget_peak, peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ SOURCE = Path(__file__).with_name("host_work.cs")
 LIMITS = dwh.Limits(timeout=0.5, memory_bytes=256 * MIB, files_bytes=8 * MIB, crash_limit=None)
 #: CPU seconds beyond the deadline.
 MOST_CPU = 1.0
-STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +39,6 @@ def victim(image: dwh.RuntimeImage, worker: dwh.Assembly) -> Iterator[dwh.Runtim
         runtime.invoke("f", b"fine")
         yield runtime
         ended.set()
-
-
-def peak_bytes() -> int:
-    """The most memory that the process has had since :func:`forget_peak`."""
-    (line,) = [x for x in STATUS.read_text("utf-8").splitlines() if x.startswith("VmHWM:")]
-    return int(line.split()[1]) * 1024
-
-
-def forget_peak() -> None:
-    CLEAR_REFS.write_text("5", "utf-8")
 
 
 TOO_MUCH = (dwh.LimitExceeded, dwh.InvocationTimeout)
