@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,7 +21,7 @@ from dotnet_wasm_host.pool.instances import Instances
 from dotnet_wasm_host.pool.isolation import Isolation
 from dotnet_wasm_host.pool.isolation_strategy import isolation_strategy_for
 from dotnet_wasm_host.pool.slots import FairSlots
-from dotnet_wasm_host.pool.staging import StagedFunction
+from dotnet_wasm_host.pool.staging import Loading, StagedFunction
 from dotnet_wasm_host.pool.stats import PoolStats
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.runtime.forks import Forks
@@ -179,6 +180,7 @@ class RuntimePool(Uncopyable):
         handler_type: str | None = None,
         concurrency: int | None = None,
         warm_up: Iterable[Buffer] = (),
+        cancellation: Cancellation | None = None,
     ) -> StagedFunction:
         """Load and check a function without serving it: the first half of ``load_assembly``.
 
@@ -188,6 +190,8 @@ class RuntimePool(Uncopyable):
             with pool.stage("orders", assembly) as staged:
                 write_down(staged.assembly_sha256)
                 staged.commit()
+
+        A ``cancellation`` stops what the function does while it is loaded: its constructors.
         """
         check_name(function_id)
         if concurrency is not None and concurrency < 1:
@@ -204,10 +208,12 @@ class RuntimePool(Uncopyable):
 
         self._lifetime.require_open()
         runtime = self._instances.start()
+        loading = nullcontext() if cancellation is None else cancellation.covering(Loading(runtime))
         try:
-            loaded = load(runtime)
-            for payload in warm_up:
-                runtime.invoke(function_id, payload)
+            with loading:
+                loaded = load(runtime)
+                for payload in warm_up:
+                    runtime.invoke(function_id, payload)
             stock = self._strategy.keep(runtime, function_id)
         except BaseException:
             self._instances.give_up(runtime)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.runtime.cancellation import Covered
 from dotnet_wasm_host.runtime.registry import DescribedFunction, LoadedFunction
 from dotnet_wasm_host.uncopyable import Uncopyable
 
@@ -12,7 +14,28 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["StagedFunction"]
+    from dotnet_wasm_host.engines.base import Interruption
+    from dotnet_wasm_host.runtime import Runtime
+
+__all__ = ["Loading", "StagedFunction"]
+
+
+@final
+class Loading(Covered):
+    """A function that is loaded into a runtime which nobody else has."""
+
+    __slots__ = ("_runtime",)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @override
+    def interrupt(self, interruption: Interruption) -> None:
+        self._runtime._port.interrupt(interruption, None)
+
+    @override
+    def runs(self) -> bool:
+        return True
 
 
 @final

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.assembly import MalformedImage
-from dotnet_wasm_host.errors import AssemblyLoadError, RuntimeClosed
+from dotnet_wasm_host.errors import AssemblyLoadError, InvocationCancelled, RuntimeClosed
+from dotnet_wasm_host.runtime.cancellation import Cancellation
 from dotnet_wasm_host.runtime.registry import check_name
 from dotnet_wasm_host.worker.bundles import canonical
 from dotnet_wasm_host.worker.fair_turns import FairTurns
@@ -31,6 +33,9 @@ __all__ = ["Deployer"]
 T = TypeVar("T")
 #: Assemblies that are loaded and checked at the same time.
 DEPLOY_THREADS = 2
+#: What loading gets at first. A function of a megabyte takes a tenth of it.
+QUICK_SECONDS = 1.0
+_PAUSE = 0.01
 
 
 @final
@@ -56,18 +61,23 @@ class Deployer:
         self._served = served
         self._follower = follower
         self._metrics = metrics
-        self._threads = ThreadPoolExecutor(
-            DEPLOY_THREADS, "dotnet_wasm_host deploy", yield_to_event_loop
-        )
+        # One whose constructors run on is begun again where others like it wait for each other.
+        self._lanes = (_Lane(DEPLOY_THREADS, QUICK_SECONDS), _Lane(1, None))
+        self._loading: set[Cancellation] = set()
         #: Removing a function runs none of its code, so it waits for nobody's.
         self._removing = ThreadPoolExecutor(1, "dotnet_wasm_host remove", yield_to_event_loop)
-        self._turns = FairTurns(DEPLOY_THREADS, "deploys")
         self._closed = False
 
     def close(self) -> None:
-        """Refuse new deploys, and wait for those that are under way."""
+        """Refuse new deploys, and let those end that are under way, but not for long."""
         self._closed = True
-        self._threads.shutdown()
+        end = time.monotonic() + QUICK_SECONDS
+        while self._loading and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        for cancellation in tuple(self._loading):
+            cancellation.cancel()
+        for lane in self._lanes:
+            lane.threads.shutdown()
         self._removing.shutdown()
 
     async def deploy(
@@ -88,7 +98,7 @@ class Deployer:
         """
         self._check(function_id, timeout, concurrency)
 
-        def work() -> tuple[FunctionRecord, bool]:
+        def work(cancellation: Cancellation) -> tuple[FunctionRecord, bool]:
             try:
                 stored = canonical(content, self._options.assembly_bytes, assembly)
             except MalformedImage as error:
@@ -99,7 +109,8 @@ class Deployer:
                 function_id, 0, hashlib.sha256(stored).hexdigest(), len(stored), handler, "",
                 "", timeout, concurrency, datetime.now(timezone.utc),
             )  # fmt: skip
-            return self._deploy(StoredFunction(record, stored), condition or Condition())
+            function = StoredFunction(record, stored)
+            return self._deploy(function, condition or Condition(), cancellation)
 
         outcome = "success"
         try:
@@ -134,9 +145,9 @@ class Deployer:
             raise ValueError(f"concurrency is {concurrency}; give 1 to {options.concurrency}")
 
     def _deploy(
-        self, function: StoredFunction, condition: Condition
+        self, function: StoredFunction, condition: Condition, cancellation: Cancellation
     ) -> tuple[FunctionRecord, bool]:
-        with self._served.stage(function) as staged:
+        with self._served.stage(function, cancellation=cancellation) as staged:
             record = replace(
                 function.record,
                 handler_type=staged.handler_type,
@@ -151,25 +162,60 @@ class Deployer:
                     self._follower.wake()
         return record, new
 
-    async def _load(self, client: str, function_id: str, work: Callable[[], T]) -> T:
+    async def _load(self, client: str, function_id: str, work: Callable[[Cancellation], T]) -> T:
         """Do ``work`` in a thread when it is its turn."""
+        quick, slow = self._lanes
         self._require_open()
-        await self._turns.take(client, function_id)
+        try:
+            return await self._in(quick, client, function_id, work)
+        except InvocationCancelled:
+            self._require_open()
+            return await self._in(slow, client, function_id, work)
+
+    async def _in(
+        self, lane: _Lane, client: str, function_id: str, work: Callable[[Cancellation], T]
+    ) -> T:
+        await lane.turns.take(client, function_id)
+        loop, cancellation = asyncio.get_running_loop(), Cancellation()
+        self._loading.add(cancellation)
+
+        def load() -> T:
+            try:
+                return work(cancellation)
+            finally:
+                # Here: while close() waits, the event loop may stand still.
+                self._loading.discard(cancellation)
+
         try:
             self._require_open()
-            task = asyncio.get_running_loop().run_in_executor(self._threads, work)
+            task = loop.run_in_executor(lane.threads, load)
         except BaseException:
-            self._turns.give_back()
+            self._loading.discard(cancellation)
+            lane.turns.give_back()
             raise
-        task.add_done_callback(self._loaded)
+        if lane.seconds is not None:
+            loop.call_later(lane.seconds, cancellation.cancel)
+
+        def done(task: asyncio.Future[T]) -> None:
+            lane.turns.give_back()
+            if not task.cancelled():
+                task.exception()  # whoever asked may be gone
+
+        task.add_done_callback(done)
         # A caller who leaves does not leave a deploy half-done.
         return await asyncio.shield(task)
-
-    def _loaded(self, task: asyncio.Future[T]) -> None:
-        self._turns.give_back()
-        if not task.cancelled():
-            task.exception()  # whoever asked may be gone
 
     def _require_open(self) -> None:
         if self._closed:
             raise RuntimeClosed("the worker is shutting down; try again with another")
+
+
+class _Lane:
+    """Threads, what loading may take in them, and whose turn it is."""
+
+    def __init__(self, count: int, seconds: float | None) -> None:
+        self.seconds: float | None = seconds
+        self.turns: FairTurns = FairTurns(count, "deploys")
+        self.threads: ThreadPoolExecutor = ThreadPoolExecutor(
+            count, "dotnet_wasm_host deploy", yield_to_event_loop
+        )

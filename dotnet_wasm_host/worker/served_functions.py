@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from dotnet_wasm_host.pool.staging import StagedFunction
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.store import FunctionRecord, StoredFunction
@@ -113,11 +114,17 @@ class ServedFunctions:
         """Calls of a function that run and that wait."""
         return self._pool.load_of(function_id) if self._pool is not None else (0, 0)
 
-    def stage(self, function: StoredFunction, pool: RuntimePool | None = None) -> StagedFunction:
+    def stage(
+        self,
+        function: StoredFunction,
+        pool: RuntimePool | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> StagedFunction:
         """Load a function and check it; :meth:`serve` makes it the one that is called.
 
         Raises:
             AssemblyLoadError: it cannot be loaded.
+            InvocationCancelled: loading it was stopped.
         """
         record = function.record
         pool = pool or self._pool
@@ -134,6 +141,7 @@ class ServedFunctions:
             dependencies=list(bundle.dependencies.values()),
             handler_type=record.handler,
             concurrency=record.concurrency or self._options.concurrency,
+            cancellation=cancellation,
         )
 
     def serve(self, record: FunctionRecord, staged: StagedFunction) -> bool:
