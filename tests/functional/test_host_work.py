@@ -180,7 +180,7 @@ def test_stats_say_what_the_host_did(runtime: dwh.Runtime) -> None:
 
 
 def test_a_call_that_waits_has_one_budget(image: dwh.RuntimeImage, honest: dwh.Assembly) -> None:
-    limits = dwh.Limits(host_work=10 * 100 * 4096, timeout=60)
+    limits = dwh.Limits(host_work=10 * 100 * RECORD, timeout=60)
     with dwh.Runtime(image, limits=limits, wasi=dwh.WasiOptions(stdout="logging")) as runtime:
         runtime.load_assembly("chatter", honest, handler_type="Chatter")
         # Each call has its own ...
