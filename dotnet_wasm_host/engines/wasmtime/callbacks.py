@@ -12,8 +12,7 @@ raised in a callback outside of its ``try``:
 * Signals and exceptions that other threads send are not looked at before its ``try``
   (:func:`make_opaque`). Behind it nothing is called, and Python looks only at calls and at loops.
   (But where a signal has ended a call inside of this one before its answer was replaced.)
-* Functions that trace, profile or monitor do not see its frame: :func:`make_opaque` where Python
-  has a flag for that, else :mod:`.tracing`.
+* Functions that trace or profile do not see its frame: :mod:`.tracing`.
 """
 
 from __future__ import annotations
@@ -57,8 +56,6 @@ F = TypeVar("F", bound="Callable[..., object]")
 
 #: Argument of RESUME "after a yield from" (:mod:`dis`): signals are not looked at.
 _AFTER_YIELD_FROM = 2
-#: CO_NO_MONITORING_EVENTS of CPython's Include/cpython/code.h, since 3.12.
-_NO_MONITORING_EVENTS = 0x2000000
 
 
 def make_opaque(function: F) -> F:
@@ -74,10 +71,7 @@ def make_opaque(function: F) -> F:
         code = bytearray(function.__code__.co_code)
         entry = next(i for i in range(0, len(code), 2) if code[i] == opmap["RESUME"])
         code[entry + 1] = _AFTER_YIELD_FROM
-        flags = function.__code__.co_flags
-        if sys.version_info >= (3, 12):
-            flags |= _NO_MONITORING_EVENTS
-        function.__code__ = function.__code__.replace(co_code=bytes(code), co_flags=flags)
+        function.__code__ = function.__code__.replace(co_code=bytes(code))
     return function
 
 
@@ -107,14 +101,14 @@ def dispatcher(active: Active, index: int) -> HostFunction:
         functions = instance.functions or instance.provide_functions()
         outer, presence.busy = presence.busy, current_thread()
         try:
-            if tracing.NEEDED and presence.tracing is not None:
+            if presence.tracing is not None:
                 tracing.put_back(presence)
             return functions[index](*arguments)
         finally:
             presence.busy = outer
             if presence.left is not None and not outer:
                 presence.leave_host()
-            if tracing.NEEDED and (gettrace() or getprofile()):
+            if gettrace() or getprofile():
                 tracing.put_aside(presence)
 
     return make_opaque(call_host)
@@ -132,14 +126,14 @@ def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., An
         outer, presence.busy = presence.busy, current_thread()
         try:
             # Python handles its signals on the way; what a handler raises arrives here, too.
-            if tracing.NEEDED and presence.tracing is not None:
+            if presence.tracing is not None:
                 tracing.put_back(presence)
             instance.look_up()
         finally:
             presence.busy = outer
             if presence.left is not None and not outer:
                 presence.leave_host()
-            if tracing.NEEDED and (gettrace() or getprofile()):
+            if gettrace() or getprofile():
                 tracing.put_aside(presence)
         in_main = current_thread() == threading.main_thread().ident
         period = _SIGNAL_PERIOD if in_main else _IDLE_PERIOD

@@ -112,7 +112,7 @@ class Call:
             raise RuntimeClosed("the instance is closed; make a new Runtime")
         require_depth()
         presence = self.presence
-        if tracing.NEEDED and presence.tracing is None and (gettrace() or getprofile()):
+        if presence.tracing is None and (gettrace() or getprofile()):
             self._call_untraced()
             return
         active = self._active
@@ -127,7 +127,7 @@ class Call:
         # A pointer is true unless it is NULL.
         if error or self._trap:  # type: ignore[truthy-bool]
             self._raise(error)
-        if tracing.NEEDED and presence.tracing is not None:
+        if presence.tracing is not None:
             tracing.put_back(presence)
 
     def _call_untraced(self) -> None:

@@ -1,23 +1,21 @@
-"""Functions that trace and profile (:func:`sys.settrace`), before Python 3.12.
+"""Functions that trace and profile (:func:`sys.settrace`).
 
 They may raise whenever they are called: pdb does so to quit. At the entry and the end of a callback
 ctypes would drop that. So they are put aside while a guest runs, and put back for what a guest
-calls. Since Python 3.12 a function can be exempt from them
-(:func:`dotnet_wasm_host.engines.wasmtime.callbacks.make_opaque`).
+calls. (The flag ``CO_NO_MONITORING_EVENTS`` of Python 3.12 is for trampolines of its own: 3.13 runs
+the first instruction of any other function for ever that has it, and 3.12.1 crashes.)
 """
 
 from __future__ import annotations
 
 import sys
 from sys import getprofile, gettrace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.engines.wasmtime.active import Presence
 
-__all__ = ["NEEDED", "getprofile", "gettrace", "put_aside", "put_back"]
-
-NEEDED: Final = sys.version_info < (3, 12)
+__all__ = ["getprofile", "gettrace", "put_aside", "put_back"]
 
 
 def put_aside(presence: Presence) -> None:
