@@ -10,6 +10,13 @@ import typer
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.cli.function_files import Dependencies, read_file
+from dotnet_wasm_host.cli.package_options import (
+    AllowPackages,
+    LockFile,
+    Offline,
+    Packages,
+    PackageSources,
+)
 from dotnet_wasm_host.linking.module import StandaloneModule
 from dotnet_wasm_host.standalone.building import build_wasm
 
@@ -50,6 +57,11 @@ def build(
         ),
     ] = None,
     dependency: Dependencies = None,
+    package: Packages = None,
+    package_source: PackageSources = None,
+    allow_package: AllowPackages = None,
+    lock_file: LockFile = None,
+    offline: Offline = False,
     handler: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,6 +124,11 @@ def build(
             function_id=function_id or None,
             handler_type=handler or None,
             dependencies=dependency or [],
+            packages=package or [],
+            package_sources=package_source or [],
+            allow_packages=allow_package,
+            lock_file=lock_file,
+            offline=offline,
             target=target,  # type: ignore[arg-type] # checked there, as the next ones
             image=image,
             wasi=wasi,  # type: ignore[arg-type]

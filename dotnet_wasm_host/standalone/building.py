@@ -23,8 +23,10 @@ from dotnet_wasm_host.linking.memory import Assemblies, Function
 from dotnet_wasm_host.linking.options import Boot, ModuleOptions, require_one_of
 from dotnet_wasm_host.linking.template import NAME
 from dotnet_wasm_host.linking.writing import check_functions, write_module
+from dotnet_wasm_host.packages.references import parse_packages
+from dotnet_wasm_host.programs.packages import package_resolver
 from dotnet_wasm_host.standalone.fixed_world import fixed_world
-from dotnet_wasm_host.standalone.functions import GivenFunction, read_functions
+from dotnet_wasm_host.standalone.functions import GivenFunction, Packages, read_functions
 from dotnet_wasm_host.standalone.libraries import (
     AUTO,
     BASE_LAYER,
@@ -34,7 +36,8 @@ from dotnet_wasm_host.standalone.libraries import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.guest.function_source import FunctionSource as LoadSource
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.linking.memory import BootedMemory
     from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.linking.options import SegmentLayout, Target, Wasi
+    from dotnet_wasm_host.nuget.resolving import PackageSources
     from dotnet_wasm_host.standalone.functions import FunctionSource
 
 __all__ = ["build_wasm"]
@@ -53,6 +57,11 @@ def build_wasm(
     function_id: str | Sequence[str | None] | None = None,
     handler_type: str | Sequence[str | None] | None = None,
     dependencies: DependencySource = (),
+    packages: Iterable[str] = (),
+    package_sources: PackageSources = (),
+    allow_packages: Iterable[str] | None = None,
+    lock_file: str | PathLike[str] | None = None,
+    offline: bool = False,
     target: Target = "library",
     image: str = AUTO,
     wasi: Wasi = "original",
@@ -83,6 +92,12 @@ def build_wasm(
             functions.
         dependencies: assemblies that functions bring: a file, a folder, a ``.nupkg``, or a
             list of these and of assemblies as values.
+        packages: NuGet packages that functions use, beside what they ask for with
+            ``#:package``, see :func:`run_csharp`.
+        package_sources: where packages may come from, see :func:`resolve_packages`.
+        allow_packages: ids of packages that may be used; ``None`` for all.
+        lock_file: versions and hashes of packages, see :func:`resolve_packages`.
+        offline: ask no feed over a network.
         target: ``"library"`` has the exports of the original TypeScript host's module,
             ``"command"`` is run: a function on standard input and output, or a program with its
             ``Main``; ``"extism"`` is an Extism plugin.
@@ -109,6 +124,7 @@ def build_wasm(
         StandaloneBuildError: no host could run it: it needs a host function, a network or
             JavaScript; or the function does not fit the target.
         CompilationError: the source has errors.
+        PackageError: a package is not there, damaged, not allowed, or cannot run here.
         AssemblyLoadError, HandlerNotFound: .NET refuses it, or it uses what is not there.
         LimitExceeded: it does not fit ``max_memory_bytes`` or ``max_bytes``.
         ValueError: an option is none of its values.
@@ -116,7 +132,14 @@ def build_wasm(
     options = ModuleOptions(target, wasi, layout, js_log, max_memory_bytes, max_bytes)
     require_one_of("boot", boot, get_args(Boot))
     require_one_of("image", image, (AUTO, *IMAGE_NAMES))
-    progress = progress or announce
+    warm, progress = warm or {}, progress or announce
+    resolver = package_resolver(
+        package_sources,
+        allow_packages=allow_packages,
+        lock_file=lock_file,
+        offline=offline,
+        progress=progress,
+    )
     given = read_functions(
         function,
         dependencies,
@@ -124,23 +147,21 @@ def build_wasm(
         handler_type=handler_type,
         target=target,
         progress=progress,
+        packages=Packages(parse_packages(packages), resolver),
     )
     check_functions([each.function_id for each in given], options)
-    _check_warm(warm or {}, given, boot)
-    if not given or image != AUTO:
-        library = image_library(BASE_LAYER if image == AUTO else image, given, progress)
-    else:
+    _check_warm(warm, given, boot)
+    if given and image == AUTO:
         library = trimmed_library(given, features or {}, descriptors, progress)
+    else:
+        library = image_library(BASE_LAYER if image == AUTO else image, given, progress)
     sources = [_source(each, library) for each in given]
-    booted = _boot(given, sources, library, warm or {}, progress)
+    booted = _boot(given, sources, library, warm, progress)
     start = booted if boot == "inside" else _assemblies(booted, given, sources, library)
-    module = write_module(
-        ArtifactStore.locate().read(NAME),
-        start,
-        options,
-        _describe(start, library, options, boot),
-        is_program=any(each.program is not None for each in given),
-    )
+    described = _describe(start, library, options, boot)
+    is_program = any(each.program is not None for each in given)
+    template = ArtifactStore.locate().read(NAME)
+    module = write_module(template, start, options, described, is_program=is_program)
     check_compiles(module.data, progress)
     return module
 

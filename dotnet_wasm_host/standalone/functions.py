@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import Assembly, identify, read_dependencies
 from dotnet_wasm_host.ecma335.metadata import Metadata
 from dotnet_wasm_host.ecma335.rows import TypeRefRow
 from dotnet_wasm_host.errors import StandaloneBuildError
-from dotnet_wasm_host.programs.program import Program, read_program
+from dotnet_wasm_host.programs.program import Program, find_packages, read_program
 from dotnet_wasm_host.runtime.registry import check_name
 
 if TYPE_CHECKING:
@@ -21,17 +21,25 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.linking.options import Target
+    from dotnet_wasm_host.packages.references import PackageReference, PackageResolver
 
     #: C# text, a ``.cs`` or ``.dll`` file, file names with their texts, or an assembly.
     FunctionSource = str | PathLike[str] | Mapping[str, str] | Assembly
 
-__all__ = ["FunctionSource", "GivenFunction", "read_functions"]
+__all__ = ["FunctionSource", "GivenFunction", "Packages", "read_functions"]
 
 _RUNNER = "MinimalRuntime.Programs"
 #: Types of the contract behind which the host stands.
 _OF_THE_HOST = frozenset({"MinimalRuntime.Host", "MinimalRuntime.HostJson"})
 _JAVASCRIPT = "System.Runtime.InteropServices.JavaScript"
 _HTTP = "System.Net.Http.HttpClient"
+
+
+class Packages(NamedTuple):
+    """Packages that functions use, and what finds them."""
+
+    wanted: Sequence[PackageReference] = ()
+    resolver: PackageResolver | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ def read_functions(
     handler_type: str | Sequence[str | None] | None,
     target: Target,
     progress: Callable[[str], object],
+    packages: Packages,
 ) -> list[GivenFunction]:
     """Read what :func:`~dotnet_wasm_host.build_wasm` is given.
 
@@ -81,7 +90,9 @@ def read_functions(
     ids = _one_for_each("function_id", function_id, len(several))
     handlers = _one_for_each("handler_type", handler_type, len(several))
     found = [
-        _read_function(source, dependencies, name, handler, target, progress)
+        _read_function(
+            _read(source, dependencies, progress, packages), source, name, handler, target
+        )
         for source, name, handler in zip(several, ids, handlers, strict=True)
     ]
     _refuse_conflicts(found)
@@ -129,14 +140,12 @@ def _refuse_conflicts(functions: Sequence[GivenFunction]) -> None:
 
 
 def _read_function(
+    given: Program,
     source: FunctionSource,
-    dependencies: DependencySource,
     function_id: str | None,
     handler_type: str | None,
     target: Target,
-    progress: Callable[[str], object],
 ) -> GivenFunction:
-    given = _read(source, dependencies, progress)
     name = function_id if function_id is not None else _default_id(source, given.assembly)
     check_name(name)
     everything = {given.assembly.name: given.assembly.data, **given.dependencies}
@@ -158,12 +167,21 @@ def _read(
     source: FunctionSource,
     dependencies: DependencySource,
     progress: Callable[[str], object],
+    packages: Packages,
 ) -> Program:
-    if isinstance(source, Assembly):
-        return Program(source, read_dependencies(dependencies))
     if isinstance(source, bytes):
-        return Program(Assembly(identify(source).name, source), read_dependencies(dependencies))
-    return read_program(source, dependencies, output="detect", progress=progress)
+        source = Assembly(identify(source).name, source)
+    if isinstance(source, Assembly):
+        found = find_packages(packages.wanted, packages.resolver).libraries
+        return Program(source, {**found, **read_dependencies(dependencies)})
+    return read_program(
+        source,
+        dependencies,
+        output="detect",
+        progress=progress,
+        packages=packages.wanted,
+        resolver=packages.resolver,
+    )
 
 
 def _default_id(source: FunctionSource, assembly: Assembly) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from tests.nuget.made import needs, put
+from tests.standalone.hosts import PlainHosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +97,16 @@ def test_finding_packages_has_a_deadline(feed: Path) -> None:
         dwh.run_csharp("return;", packages=["Top"], package_sources=feed, timeout=1e-9)
     with pytest.raises(dwh.InvocationTimeout):
         dwh.compile_csharp(HANDLER, packages=["Top"], package_sources=feed, timeout=1e-9)
+
+
+def test_a_standalone_module_has_its_packages_inside(feed: Path) -> None:
+    hosts, source = PlainHosts(), f"#:package Top@1.*\n{HANDLER}"
+    module = dwh.build_wasm(source, function_id="f", package_sources=feed)
+    assert hosts.started(module.data).invoke("f") == (0, b"\6")
+    assembly = dwh.compile_csharp(HANDLER, packages=["Top@1.0"], package_sources=feed)
+    module = dwh.build_wasm(
+        assembly, function_id="f", packages=["Top@1.0"], package_sources=feed, boot="at-start"
+    )
+    assert hosts.started(module.data).invoke("f") == (0, b"\6")
+    with pytest.raises(dwh.PackageError):
+        dwh.build_wasm(source, package_sources=feed, allow_packages=["Other"])
