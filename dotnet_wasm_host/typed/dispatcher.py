@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.typed.shapes import (
@@ -31,12 +32,21 @@ __all__ = ["dispatcher_source"]
 _SMALL = 16
 _LIST = "global::System.Collections.Generic.List"
 _SYNCHRONOUS = """#nullable disable
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using MinimalRuntime.Typed;
 public sealed class Dispatcher : global::MinimalRuntime.IFunctionHandler {
 readonly Writer w = new();
+static byte[] Small(ref byte[] kept, int size) => kept ??= new byte[size];
+static byte[] s1, s2, s4, s8, s16;
+static global::System.IO.InvalidDataException Wrong() =>
+new("A typed call's payload has a wrong size.");
 public byte[] Execute(global::System.ReadOnlySpan<byte> input) {
-var r = new Reader(input);
-switch (r.Get<int>()) {
+if (input.Length < 4) { throw Wrong(); }
+ref var b = ref MemoryMarshal.GetReference(input);
+var index = Unsafe.ReadUnaligned<int>(ref b);
+var r = new Reader(input[4..]);
+switch (index) {
 """
 # Calls that wait are in each other's way with one writer, and their results with one array.
 _ASYNCHRONOUS = """#nullable disable
@@ -77,6 +87,45 @@ def dispatcher_source(functions: Iterable[Function]) -> str:
     )
 
 
+#: A value that lies in the payload as it does in memory.
+_GET = re.compile(r"r\.Get<([^()]+)>\(\)")
+
+
+def _is_plain(function: Function) -> bool:
+    """Whether arguments and result are values of a fixed place and size, and nothing else."""
+    result = function.result
+    return (
+        function.stream is None
+        and all(
+            a.passing is Passing.VALUE and isinstance(a.shape, Fixed) and _GET.search(a.shape.read)
+            for a in function.arguments
+        )
+        and (result is None or (isinstance(result, Fixed) and _is_small(result)))
+    )
+
+
+def _plain_call(function: Function) -> str:
+    """The body of a case without reader and writer, which take as long as the rest of a call."""
+    given, offset = [], 4
+    for argument in function.arguments:
+        assert isinstance(argument.shape, Fixed)
+        place = f"ref Unsafe.Add(ref b, {offset})"
+        given.append(_GET.sub(rf"Unsafe.ReadUnaligned<\1>({place})", argument.shape.read))
+        offset += argument.shape.size
+    check = f"if (input.Length != {offset}) {{ throw Wrong(); }}\n"
+    call = f"{function.csharp}({', '.join(given)})"
+    result = function.result
+    if result is None:
+        return f"{check}{call};\nreturn global::System.Array.Empty<byte>();\n"
+    assert isinstance(result, Fixed)
+    value = result.write.removeprefix("w.Put(")[:-1].format("v")
+    size = result.size
+    return (
+        f"{check}var v = {call};\nvar s = s{size} ?? Small(ref s{size}, {size});\n"
+        f"Unsafe.WriteUnaligned(ref MemoryMarshal.GetArrayDataReference(s), {value});\nreturn s;\n"
+    )
+
+
 def _is_small(shape: Fixed) -> bool:
     return shape.size <= _SMALL and "w.Put(" in shape.write
 
@@ -95,6 +144,8 @@ class _Generator:
 
     def call(self, function: Function) -> str:
         """The body of a case."""
+        if not self._waits and _is_plain(function):
+            return _plain_call(function)
         lines, given = [], []
         for number, argument in enumerate(function.arguments):
             name = f"a{number}"
