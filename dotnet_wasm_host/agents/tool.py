@@ -198,20 +198,22 @@ class CSharpTool:
             return {}
         if not isinstance(files, Mapping):
             raise MarshallingTypeError(
-                f"files are a dict of relative paths and texts, not {type(files).__name__}"
+                f"files are a dict of relative paths and texts, not {type(files).__name__}; give "
+                "one"
             )
         given: dict[str, bytes] = {}
         for name, content in files.items():
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
                 raise MarshallingError(
-                    f"files: expected a path inside of the current directory, found {name!r:.80}"
+                    "files: expected a path inside of the current directory, found "
+                    f"{name!r:.80}; give a relative path"
                 )
             data = content.encode() if isinstance(content, str) else bytes(content)
             given[str(path)] = data
         if sum(map(len, given.values())) > self._limits.files_bytes:
             raise MarshallingError(
-                f"files: expected at most {self._limits.files_bytes} bytes, found more"
+                f"files: expected at most {self._limits.files_bytes} bytes, found more; give fewer"
             )
         for name, data in given.items():
             target = folder / name
@@ -240,7 +242,7 @@ class CSharpTool:
 def _in_folder(code: str) -> dict[str, str]:
     """The program, and a module initializer that starts it in its folder."""
     if not isinstance(code, str):
-        raise MarshallingTypeError(f"code is C# text, not {type(code).__name__}")
+        raise MarshallingTypeError(f"code is C# text, not {type(code).__name__}; give text")
     start = (
         "internal static class __StartFolder { [System.Runtime.CompilerServices.ModuleInitializer] "
         f'internal static void Enter() => System.IO.Directory.SetCurrentDirectory("{FOLDER}"); }}'

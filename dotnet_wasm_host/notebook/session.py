@@ -127,7 +127,7 @@ class CSharpSession(Uncopyable):
             MarshallingError: a value cannot be shared.
         """
         if not isinstance(code, str):
-            raise MarshallingTypeError(f"a cell is C# text, not {type(code).__name__}")
+            raise MarshallingTypeError(f"a cell is C# text, not {type(code).__name__}; give text")
         self._count += 1
         file = f"cell {self._count}"
         read = read_directives(file, code)
@@ -154,7 +154,9 @@ class CSharpSession(Uncopyable):
             data = rest[4 + int.from_bytes(rest[:4], "little") :]
             return Cell(json.loads(data) if data else None, shown, self.output)
         except (MalformedRecord, ValueError, RecursionError) as error:
-            raise DotnetHostError(f"the session's answer is malformed: {error}") from error
+            raise DotnetHostError(
+                f"the session's answer is malformed: {error}; start another session"
+            ) from error
 
     @property
     def output(self) -> str:

@@ -31,7 +31,7 @@ def declare(name: str, value: object) -> str:
         MarshallingError: the name cannot be one of C#.
     """
     if not _IDENTIFIER.fullmatch(name):
-        raise MarshallingError(f"expected a name that C# can have, found {name!r}")
+        raise MarshallingError(f"expected a name that C# can have, found {name!r}; rename it")
     plain = _plain(value)
     type_ = _type_of(plain, name)
     text = json.dumps(json.dumps(_named(plain)))
@@ -66,7 +66,7 @@ def _type_of(value: Any, where: str) -> str:  # noqa: ANN401
         return f"System.Collections.Generic.Dictionary<string, {inner}>"
     raise MarshallingTypeError(
         f"{where}: expected a number, text, a list, a dict, an array or a data frame, found "
-        f"{type(value).__name__}"
+        f"{type(value).__name__}; convert it"
     )
 
 
@@ -79,7 +79,7 @@ def _common(types: list[str], where: str) -> str:
         if wide in found and found <= {"int", "long", wide}:
             return wide
     raise MarshallingTypeError(
-        f"{where}: expected a list of one type, found {', '.join(sorted(found))}"
+        f"{where}: expected a list of one type, found {', '.join(sorted(found))}; convert its items"
     )
 
 

@@ -220,7 +220,9 @@ def _check_warm(warm: Mapping[str, bytes], given: Sequence[GivenFunction], boot:
     functions = [each.function_id for each in given if each.program is None]
     for name in warm:
         if name not in functions:
-            raise ValueError(f"expected warm to name functions of {functions}, found {name!r}")
+            raise ValueError(
+                f"expected warm to name functions of {functions}, found {name!r}; name these only"
+            )
 
 
 def _warm_up(guest: Guest, entry: LoadedEntry, warm: Mapping[str, bytes]) -> None:

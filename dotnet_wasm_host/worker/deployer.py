@@ -103,7 +103,9 @@ class Deployer:
                 stored = canonical(content, self._options.assembly_bytes, assembly)
             except MalformedImage as error:
                 raise AssemblyLoadError(
-                    function_id, "System.BadImageFormatException", str(error)
+                    function_id,
+                    "System.BadImageFormatException",
+                    f"{error}; send an assembly of .NET",
                 ) from error
             record = FunctionRecord(
                 function_id, 0, hashlib.sha256(stored).hexdigest(), len(stored), handler, "",

@@ -133,7 +133,7 @@ class ServedFunctions:
             bundle = bundle_of(function.assembly)
         except MalformedImage as error:
             raise AssemblyLoadError(
-                record.function_id, "System.BadImageFormatException", str(error)
+                record.function_id, "System.BadImageFormatException", f"{error}; deploy it again"
             ) from error
         return pool.stage(
             record.function_id,

@@ -187,12 +187,14 @@ class ServeSettings:
         try:
             lines = Path(self.token_file).read_text(encoding="ascii").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.token_file} cannot be read: {error}") from error
+            raise ValueError(
+                f"{self.token_file} cannot be read: {error}; make it readable for the worker"
+            ) from error
         found = tuple(line.strip() for line in lines if line.strip())
         if not 1 <= len(found) <= MOST_TOKENS:
             raise ValueError(
                 f"expected a line with the token in {self.token_file}, and perhaps one with the "
-                f"previous token, found {len(found)} lines"
+                f"previous token, found {len(found)} lines; write one or two lines"
             )
         for token in found:
             check_token(token)
