@@ -41,7 +41,7 @@ PASSED_ON = "{error}"
 PASSING_ON = {"guest/function_source.py", "packages/references.py", "trimming/api_surface.py"}
 #: What advice begins with, behind a punctuation mark or a word that joins.
 ADVICE = re.compile(
-    r"(?:[;:,.(] |\b(?:or|and|then|please|not) |^)"
+    r"(?:[;:,.(] |\b(?:or|and|then|otherwise|please|not) |^)"
     r"(?:add|allocate|allow|ask|await|boot|build|call|check|choose|close|compile|convert|copy|"
     r"correct|decode|deploy|encode|free|give|have|import|install|keep|leave|let|load|make|name|"
     r"open|pass|pip install|print|publish|put|raise|read|rename|replace|report|return|run|see|"
