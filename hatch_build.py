@@ -33,6 +33,7 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
         sys.path.insert(0, str(root))
         try:
             from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
+            from runtime_artifacts.pipeline import authenticode
             from runtime_artifacts.pipeline.build import Sources, build
             from runtime_artifacts.pipeline.sbom import (
                 SBOM_NAME,
@@ -51,6 +52,7 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
             }
         )
         store = ArtifactStore.open(sources.dist)
+        authenticode.verify_store(store, authenticode.read_roots(sources.trust))
         bill = sources.cache / SBOM_NAME
         bill.write_bytes(bill_of_materials(store, sources.lock_file, self.metadata.version))
         build_data["sbom_files"].append(str(bill))

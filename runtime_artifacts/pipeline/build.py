@@ -94,6 +94,11 @@ class Sources:
         return self.root / "images"
 
     @property
+    def trust(self) -> Path:
+        """Root certificates that signatures of published files end in."""
+        return self.root / "trust"
+
+    @property
     def licenses(self) -> Path:
         """Licences of what is shipped."""
         return self.root / "licenses"

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     build_parser.add_argument("--force", action="store_true", help="build even if up to date")
     commands.add_parser("fetch", help="fetch and verify the upstream packages")
     commands.add_parser("verify", help="check every file of runtime_artifacts/dist")
+    commands.add_parser("signatures", help="check who signed the files of dist, and when")
     guest_parser = commands.add_parser("guest", help="compile the guest's C# into guest/bin")
     guest_parser.add_argument("--check", action="store_true", help="only say what is stale")
     commands.add_parser("adapter", help="compile the adapter's C into adapter/adapter.wasm")
@@ -62,6 +63,8 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
         store = ArtifactStore.open(sources.dist)
         files = list(store.verify())
         note(f"{len(files)} files, {sum(file.size for file in files):,} bytes, all intact")
+    elif options.command == "signatures":
+        _verify_signatures(sources)
     elif options.command == "guest":
         _build_guest(sources, check=options.check)
     elif options.command == "adapter":
@@ -78,6 +81,16 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
             f".NET {manifest.dotnet_version}, Roslyn {manifest.roslyn_version}: "
             f"{len(manifest.files)} files in {sources.dist}"
         )
+
+
+def _verify_signatures(sources: Sources) -> None:
+    # Its libraries are in the extra "test"; the other commands do without.
+    from runtime_artifacts.pipeline import authenticode
+
+    store = ArtifactStore.open(sources.dist)
+    signatures = authenticode.verify_store(store, authenticode.read_roots(sources.trust))
+    for name, signature in signatures.items():
+        note(f"{name}: {signature.signer}, {signature.time:%Y-%m-%d %H:%M} UTC, {signature.root}")
 
 
 def _update(sources: Sources, version: str | None, *, pin: bool) -> None:

@@ -189,6 +189,77 @@ def test_what_a_dependency_never_reaches_is_a_warning(
         assert runtime.invoke("f", b"eve") == b"EVE"
 
 
+#: What AutoMapper and dnlib have in their metadata of assemblies that programs often lack: base
+#: classes, interfaces, constraints, attributes, types of fields and parameters, calls.
+ABSENT = """
+using System;
+namespace Absent;
+public class Base { public virtual int Value => 1; }
+public interface IThing { int Number { get; } }
+public struct Pair { public int A, B; }
+public enum Kind { One, Two }
+[AttributeUsage(AttributeTargets.All)]
+public sealed class MarkAttribute : Attribute {
+    public MarkAttribute(Type type) { }
+    public Kind Kind { get; set; }
+}
+public static class Extensions { public static void Add(this object services) { } }
+"""
+WIDE = """
+using System; using System.Collections.Generic;
+[assembly: Absent.Mark(typeof(Absent.Base))]
+namespace Wide;
+public class Derived : Absent.Base { public override int Value => 2; }
+public class Thing : Absent.IThing { public int Number => 3; }
+public class Generic<T> where T : Absent.IThing { public T? Field; }
+public class Holder {
+    public Absent.Pair Pair;
+    public Generic<Absent.IThing>? G;
+    public List<Absent.Pair> List = new();
+}
+public static class Registration {
+    public static void AddWide(object services, Action<Absent.Base> configure) =>
+        Absent.Extensions.Add(services);
+}
+[Absent.Mark(typeof(int))]
+public class Useful {
+    [Absent.Mark(typeof(Absent.Pair), Kind = Absent.Kind.Two)]
+    public string Map(string text) => text.ToUpperInvariant();
+    public object Other() => new Derived();
+    public Absent.Pair Never(Absent.Kind kind) => default;
+}
+"""
+USES_WIDE = """
+using System; using System.Text;
+public sealed class F : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var text = Encoding.UTF8.GetString(input);
+        var useful = new Wide.Useful();
+        var answer = text == "other" ? useful.Other().ToString()! : useful.Map(text);
+        return Encoding.UTF8.GetBytes(answer);
+    }
+}
+"""
+
+
+def test_a_library_that_refers_to_much_is_published(
+    compiled: CompiledSources, runtime: dwh.Runtime, tmp_path: Path
+) -> None:
+    absent = compiled(ABSENT, assembly_name="Absent.Abstractions")
+    wide = compiled(WIDE, assembly_name="Wide", references=(absent,))
+    function = compiled(USES_WIDE, assembly_name="UsesWide", references=(wide,))
+    runtime.load_assembly("f", function, dependencies=[wide])
+    done = publish(function.data, tmp_path / "out", function_id="f", dependencies=(wide.data,))
+    assert "type Absent.Base" in done.unresolved
+    assert "type Absent.MarkAttribute" in done.unresolved
+    with dwh.Runtime(dwh.RuntimeImage.open(tmp_path / "out")) as published:
+        for each in (runtime, published):
+            assert each.invoke("f", b"ada") == b"ADA"
+            with pytest.raises(dwh.InvocationError, match=r"Absent\.Abstractions"):
+                each.invoke("f", b"other")
+            assert each.invoke("f", b"eve") == b"EVE"
+
+
 def test_what_is_no_assembly_is_refused(tmp_path: Path) -> None:
     with pytest.raises(dwh.AssemblyLoadError, match=r"not a \.NET assembly"):
         publish(b"MZ", tmp_path / "out", function_id="f")
