@@ -95,6 +95,7 @@ class Marker:
         self.used_interfaces: set[int] = set()
         self.generic_arguments: set[int] = set()
         self.reflected: set[int] = set()
+        self.kept_attributes: set[tuple[int, int]] = set()
         self.reasons: dict[tuple[str, int], str] = {}
         self._cause = "a root"
         self._implementors: dict[int, list[int]] = {}
@@ -148,6 +149,7 @@ class Marker:
         self._mark_constraints(module, Table.TYPE_DEF, row)
         self._mark_by_kind(type_)
         self._mark_attributes(module, Table.TYPE_DEF, row)
+        self._reflection.see_type(type_)
         if not flags & TYPE_BEFORE_FIELD_INIT:
             self._mark_static_constructor(type_)
         self._slots.add_type(type_)
@@ -421,7 +423,8 @@ class Marker:
 
     def keeps_attribute(self, module: Module, row: int) -> bool:
         """Whether an attribute on something that is kept stays."""
-        return self._attributes.keeps(module, row)
+        kept = (module.index, row) in self.kept_attributes
+        return kept or self._attributes.keeps(module, row)
 
     def attribute_name(self, module: Module, row: int) -> str:
         """Full name of an attribute's class."""

@@ -17,9 +17,11 @@ class Marks(Protocol):
 
     Attributes:
         reflected: types whose properties, events and names of parameters stay.
+        kept_attributes: module index and row of attributes that stay beside those that always do.
     """
 
     reflected: set[int]
+    kept_attributes: set[tuple[int, int]]
 
     def mark_type(self, type_: int, *, use: bool = True) -> None:
         """A type that something names; ``use`` says that objects are treated as it."""
@@ -47,6 +49,9 @@ class Marks(Protocol):
 
     def mark_reference(self, reference: Reference, constrained: int | None = None) -> None:
         """What a token in code refers to; ``constrained`` is the type that the prefix names."""
+
+    def mark_attribute(self, module: Module, row: int) -> None:
+        """An attribute: its constructor and the types that its arguments name."""
 
     def attribute_name(self, module: Module, row: int) -> str:
         """Full name of an attribute's class."""

@@ -23,6 +23,8 @@ from dotnet_wasm_host.ecma335.rows import (
     MethodDefRow,
     MethodImplRow,
     NestedClassRow,
+    PropertyMapRow,
+    PropertyRow,
     TypeDefRow,
     TypeRefRow,
 )
@@ -124,6 +126,15 @@ class Module:
     def fields(self, type_: int) -> range:
         """Fields of a type."""
         return range(self._field_starts[type_ - 1], self._field_starts[type_])
+
+    def properties(self, type_: int) -> range:
+        """Properties of a type (II.22.35)."""
+        maps = self.metadata.rows(PropertyMapRow)
+        ends = [*(row.property_list for row in maps[1:]), len(self.metadata.rows(PropertyRow)) + 1]
+        for row, end in zip(maps, ends, strict=False):
+            if row.parent == type_:
+                return range(row.property_list, end)
+        return range(0)
 
     def type_ref_name(self, row: int) -> str:
         """Full name in a TypeRef, nested ones behind a slash."""

@@ -13,6 +13,8 @@ from dotnet_wasm_host.trimming.type_names import TypeName, parse_type_name
 from dotnet_wasm_host.trimming.world import METHOD_ACCESS, METHOD_PUBLIC, ROW_BITS, ROW_MASK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dotnet_wasm_host.trimming.marks import Marks
     from dotnet_wasm_host.trimming.module import Module
     from dotnet_wasm_host.trimming.world import World
@@ -40,6 +42,13 @@ IMMUTABLE = "System.Collections.Immutable."
 #: The class that makes immutable collections of a type has its name, but for these.
 _MADE_BY_OTHERS = {"IImmutableSet": "ImmutableHashSet"}
 CREATE_RANGE = "CreateRange"
+_SERIALIZATION = "System.Runtime.Serialization."
+CONTRACTS = frozenset(
+    f"{_SERIALIZATION}{name}Attribute" for name in ("CollectionDataContract", "DataContract")
+)
+CONTRACT_MEMBERS = frozenset(
+    f"{_SERIALIZATION}{name}Attribute" for name in ("DataMember", "EnumMember", "IgnoreDataMember")
+)
 
 
 def _rows(module: Module, table: Table) -> range:
@@ -56,6 +65,8 @@ class Reflection:
         self._parameters: dict[int, int] = {}
         self._deferred: dict[str, list[tuple[Module, int, tuple[object, ...]]]] = {}
         self._deferred_names: dict[str, list[tuple[Module, TypeName, int]]] = {}
+        self._contracts: list[int] = []
+        self._contracts_are_read = False
 
     def accessed(self, module: Module, table: Table, row: int) -> int:
         """Flags of ``[DynamicallyAccessedMembers]`` on a parameter, field or type parameter."""
@@ -190,6 +201,42 @@ class Reflection:
                 except MalformedImage:
                     continue
                 self._depend(module, self._world.owner_of_method(method), value.fixed)
+
+    def see_type(self, type_: int) -> None:
+        """A type is marked: it may have a contract for serializers, or be what says so.
+
+        Attributes of contracts are read by DataContractSerializer alone, so that types of the base
+        library keep theirs, and all that they have, once something looks for such attributes.
+        """
+        world = self._world
+        module, _ = world.locate(type_)
+        if not self._contracts_are_read and world.full_name(type_) in CONTRACTS:
+            self._contracts_are_read = True
+            for waiting in self._contracts:
+                self._keep_contract(waiting)
+        names = (self._marks.attribute_name(module, a) for a in self._attributes(type_))
+        if not module.is_root and not CONTRACTS.isdisjoint(names):
+            if self._contracts_are_read:
+                self._keep_contract(type_)
+            else:
+                self._contracts.append(type_)
+
+    def _attributes(self, type_: int) -> Iterable[int]:
+        module, row = self._world.locate(type_)
+        return module.attributes_of(Table.TYPE_DEF, row)
+
+    def _keep_contract(self, type_: int) -> None:
+        marks = self._marks
+        module, row = self._world.locate(type_)
+        marks.mark_whole(type_)
+        marks.reflected.add(type_)
+        members = [(Table.FIELD, field) for field in module.fields(row)]
+        members += [(Table.PROPERTY, property_) for property_ in module.properties(row)]
+        for place in ((Table.TYPE_DEF, row), *members):
+            for attribute in module.attributes_of(*place):
+                if marks.attribute_name(module, attribute) in CONTRACTS | CONTRACT_MEMBERS:
+                    marks.mark_attribute(module, attribute)
+                    marks.kept_attributes.add((module.index, attribute))
 
     def keep_data(self, module: Module) -> None:
         """What serializers may look at, if a root calls one that works by reflection.

@@ -40,6 +40,13 @@ def test_collections_are_made_as_on_the_whole_library(answers: tuple[bytes, byte
     assert refused == {"ConcurrentBag"}  # .NET's own rule.
 
 
+@pytest.mark.parametrize("answers", ["Contracts"], indirect=True)
+def test_data_contracts_of_the_base_library_are_read(answers: tuple[bytes, bytes]) -> None:
+    whole, trimmed = (json.loads(answer) for answer in answers)
+    assert trimmed == whole
+    assert [answer.endswith("1y01:00:00One3") for answer in whole] == [True, True]
+
+
 @pytest.mark.parametrize("answers", ["ImmutableInterfaces"], indirect=True)
 def test_immutable_collections_are_made_for_their_interfaces(answers: tuple[bytes, bytes]) -> None:
     whole, trimmed = answers
