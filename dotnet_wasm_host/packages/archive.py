@@ -55,9 +55,9 @@ class PackageFile:
             the archive, names that differ in case only, entries that are larger than they say.
     """
 
-    def __init__(self, content: bytes, where: str, most: int = MAX_UNPACKED_BYTES) -> None:
+    def __init__(self, content: bytes, where: str, most: int | None = None) -> None:
         self._where = where
-        self._most = most
+        self._most = MAX_UNPACKED_BYTES if most is None else most
         if len(content) > MAX_PACKAGE_BYTES:
             raise self._damaged(f"it has {len(content)} bytes; {MAX_PACKAGE_BYTES} is the most")
         self._archive = self._open(content)
