@@ -12,7 +12,8 @@ raised in a callback outside of its ``try``:
 * Signals and exceptions that other threads send are not looked at before its ``try``
   (:func:`make_opaque`). Behind it nothing is called, and Python looks only at calls and at loops.
   (But where a signal has ended a call inside of this one before its answer was replaced.)
-* Functions that trace or profile do not see its frame: :mod:`.tracing`.
+* Functions that trace or profile do not see its frame: :mod:`.tracing`. What tools of
+  :mod:`sys.monitoring` raise in it is caught there: :func:`make_opaque`.
 """
 
 from __future__ import annotations
@@ -58,12 +59,16 @@ F = TypeVar("F", bound="Callable[..., object]")
 _AFTER_YIELD_FROM = 2
 
 
-def make_opaque(function: F) -> F:
+def make_opaque(function: F, *, guarded: bool = False) -> F:
     """Have Python do nothing else at the entry and at the end of ``function``, only in its body.
 
     Since Python 3.11 a signal that came while C code ran is handled by the first instruction of
     the next Python function, ``RESUME``. In a callback of C that is before any ``try``: what the
     handler raises, KeyboardInterrupt for example, would be printed and dropped by ctypes.
+
+    Args:
+        function: what is changed, and returned.
+        guarded: it is one ``try``, whose handler is to have what is raised before and behind it.
     """
     if sys.version_info >= (3, 11) and isinstance(function, FunctionType):
         from opcode import opmap
@@ -71,8 +76,39 @@ def make_opaque(function: F) -> F:
         code = bytearray(function.__code__.co_code)
         entry = next(i for i in range(0, len(code), 2) if code[i] == opmap["RESUME"])
         code[entry + 1] = _AFTER_YIELD_FROM
-        function.__code__ = function.__code__.replace(co_code=bytes(code))
+        table = function.__code__.co_exceptiontable
+        if sys.version_info >= (3, 12) and guarded:
+            table = _widened(table, entry // 2)
+        function.__code__ = function.__code__.replace(co_code=bytes(code), co_exceptiontable=table)
     return function
+
+
+def _widened(table: bytes, start: int) -> bytes:
+    """An exception table whose first handler is for all instructions from ``start`` on up to it.
+
+    A tool of :mod:`sys.monitoring` may raise at the first instruction and at a return, outside of
+    the ``try``. CPython's ``InternalDocs/exception_handling.md`` has the format: start, size,
+    target (in instructions) and depth of each entry, six bits a byte, the most significant first.
+    """
+    numbers: list[int] = []
+    goes_on = False
+    for byte in table:
+        if not goes_on:
+            numbers.append(0)
+        numbers[-1] = numbers[-1] << 6 | byte & 0x3F
+        goes_on = bool(byte & 0x40)
+    numbers[:2] = start, numbers[2] - start
+    encoded = bytearray()
+    for index, number in enumerate(numbers):
+        digits = [number >> shift & 0x3F for shift in range(0, 24, 6)]
+        while len(digits) > 1 and not digits[-1]:
+            digits.pop()
+        first = len(encoded)
+        encoded += bytes(digit | 0x40 for digit in reversed(digits))
+        encoded[-1] &= 0x3F
+        if index % 4 == 0:
+            encoded[first] |= 0x80
+    return bytes(encoded)
 
 
 if sys.version_info >= (3, 12):
@@ -154,7 +190,7 @@ def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., An
             return spare.pointer
         return None
 
-    return make_opaque(callback)
+    return make_opaque(callback, guarded=True)
 
 
 def host_callback(
@@ -180,7 +216,7 @@ def host_callback(
                 return spare.pointer
             return None
 
-        return make_opaque(callback)
+        return make_opaque(callback, guarded=True)
 
     (kind,) = signature.results
     pack, width, i32 = _RESULTS[kind].pack, _RESULTS[kind].size, kind == "i32"
@@ -199,7 +235,7 @@ def host_callback(
             return spare.pointer
         return None
 
-    return make_opaque(callback_with_result)
+    return make_opaque(callback_with_result, guarded=True)
 
 
 def _padded(code: str) -> str:
