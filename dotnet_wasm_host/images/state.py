@@ -94,6 +94,7 @@ class ImageState(NamedTuple):
         has_work: timers run, or work is queued, that the host of an instance has to know of.
         method_entries: methods have instructions that can be pointed at compiled code.
         hot_methods: addresses of those that have run often already.
+        thread_context: where the interpreter keeps the ends of its stack, 0 if nobody looked.
     """
 
     layout: GuestLayout
@@ -107,6 +108,7 @@ class ImageState(NamedTuple):
     has_work: bool = False
     method_entries: bool = False
     hot_methods: tuple[int, ...] = ()
+    thread_context: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -149,6 +151,7 @@ class ImageState(NamedTuple):
             # Files of the format that older versions wrote have none.
             method_entries="method_entries" in data and read.flag("method_entries"),
             hot_methods=read.numbers("hot_methods") if "hot_methods" in data else (),
+            thread_context=read.number("thread_context") if "thread_context" in data else 0,
         )
 
 
@@ -207,6 +210,7 @@ def freeze(
         has_work=guest.host.mono.has_work,
         method_entries=origin.method_entries,
         hot_methods=origin.hot_methods,
+        thread_context=origin.thread_context,
     )
     return memory_module(content), state
 

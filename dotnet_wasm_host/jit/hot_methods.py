@@ -21,16 +21,19 @@ from dotnet_wasm_host.jit.interface import RECORDS_SIZE, ROOTS, LinkTarget
 from dotnet_wasm_host.jit.thread_context import find_thread_context
 from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.options import JitStats
+from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from dotnet_wasm_host.engines.base import CodeLinker
+    from dotnet_wasm_host.engines.base import CodeLinker, CompiledModule
     from dotnet_wasm_host.imports.host import Host
     from dotnet_wasm_host.jit.interface import Callee, CompiledBatch, Entry, MintFacts
     from dotnet_wasm_host.jit.translation import Translation
 
-__all__ = ["HotMethods", "Linked"]
+    Translate = Callable[[Taken], Translation]
+
+__all__ = ["HotMethods", "Linked", "Prepared"]
 
 #: Slots of the function table for one guest; entry instructions count them with 16 bits.
 TABLE_SLOTS = 16_384
@@ -48,6 +51,8 @@ _NOP = "tier_nop_jiterpreter"
 _PATCH = struct.Struct("<HH")
 #: ``InterpFrame.parent``, and how many frames are followed to the first.
 _PARENT, _MAX_FRAMES = 0, 4096
+#: Methods of a batch that is compiled for an image: each is a module that instances link.
+_PREPARED_BATCH = 512
 #: How often a method is compiled whose batch was thrown away.
 _MAX_ATTEMPTS = 3
 #: The table that the interpreter takes entries' slots from (``JITERPRETER_TABLE_TRACE``).
@@ -70,6 +75,31 @@ class _Patch:
     after: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Compiled code for fresh instances of an image: all of them have the same memory.
+
+    Attributes:
+        first_slot: of the function table.
+        records: address of ``RECORDS_SIZE`` bytes.
+        modules: machine code, in the order in which it is linked.
+        patches: of entry instructions and methods.
+        callees: methods that later batches may call.
+        slots: of the table that are taken.
+        code_bytes: of WebAssembly.
+        methods: with compiled code.
+    """
+
+    first_slot: int
+    records: int
+    modules: tuple[CompiledModule, ...]
+    patches: tuple[_Patch, ...]
+    callees: Mapping[int, Callee]
+    slots: int
+    code_bytes: int
+    methods: int
+
+
 @final
 class HotMethods:
     """Not thread-safe: the runtime holds its lock.
@@ -78,22 +108,26 @@ class HotMethods:
         host: the instance. Its owner keeps it.
         linker: adds code to the instance.
         facts: of the code module that runs in it.
+        thread_context: where it keeps the ends of its stack, 0 if that is to be found.
 
     Attributes:
         on_noted: called when a method has been noted, in the middle of a call.
     """
 
-    def __init__(self, host: Host, linker: CodeLinker, facts: MintFacts) -> None:
+    def __init__(
+        self, host: Host, linker: CodeLinker, facts: MintFacts, thread_context: int = 0
+    ) -> None:
         self._host: Host = weakref.proxy(host)  # which refers to this object
         self._linker = linker
         self._facts = facts
-        number = {op.name: n for n, op in enumerate(facts.opcodes)}
+        number = facts.numbers
         self._enter = number[_ENTER]
         self._prepare = number[_PREPARE].to_bytes(2, "little")
         self._nop = number[_NOP].to_bytes(2, "little")
         self._table: int | None = None
         self._used_slots = 0
-        self._stack = self._context = self._records = 0
+        self._stack = self._records = 0
+        self._context = thread_context
         self._callees: dict[int, Callee] = {}
         self._attempts: Counter[int] = Counter()
         self._pending: dict[int, None] = {}
@@ -141,6 +175,60 @@ class HotMethods:
             self._methods, self._code_bytes, len(self._pending), self._rejected, self._discarded,
             self._work,
         )  # fmt: skip
+
+    def adopt(self, prepared: Prepared) -> bool:
+        """Take code that was compiled for a fresh instance of the same image, which this one is.
+
+        False where something is not where it was then; nothing has been taken.
+        """
+        first = self._first_slot()
+        if (first, self._records) != (prepared.first_slot, prepared.records):
+            return False
+        self._reserve(prepared.slots)
+        for module in prepared.modules:
+            self._linker.link(module)
+        self._patches += prepared.patches
+        self._callees.update(prepared.callees)
+        self._used_slots, self._code_bytes = prepared.slots, prepared.code_bytes
+        self._methods = prepared.methods
+        return True
+
+    def prepare(
+        self,
+        methods: Sequence[int],
+        translate: Translate,
+        compile_module: Callable[[bytes], CompiledModule],
+    ) -> Prepared | None:
+        """Code for fresh instances of the image that this one is of, ``None`` if there is none.
+
+        This instance gets it, too. The last module writes the patches where it is instantiated.
+        """
+        self.expect(methods)
+        modules = []
+        while (taken := self.take(_PREPARED_BATCH)) is not None:
+            translation = translate(taken)
+            self.link(translation)
+            if translation.module is not None:
+                modules.append(translation.module)
+        if not modules:
+            return None
+        builder = ModuleBuilder()
+        builder.import_memory("env", "memory")
+        for patch in self._patches:
+            builder.add_data(patch.address, patch.after)
+        modules.append(compile_module(builder.emit()))
+        return Prepared(
+            self._first_slot(), self._records, tuple(modules), tuple(self._patches),
+            dict(self._callees), self._used_slots, self._code_bytes, self._methods,
+        )  # fmt: skip
+
+    @property
+    def context(self) -> int:
+        """Where the interpreter keeps the ends of its stack, 0 where that is not known."""
+        if not self._context and self._stack:
+            memory = self._host.memory
+            self._context = find_thread_context(memory.read(0, memory.size), self._stack)
+        return self._context
 
     def expect(self, methods: Sequence[int]) -> None:
         """Methods that ran often before the image was made, and are not told of again."""
@@ -209,6 +297,7 @@ class HotMethods:
         if batch.callees and len(valid) < len(translation.read):
             # Some method may call one that has changed. The others are compiled another time.
             return self._try_again(batch, valid)
+        self._reserve(self._used_slots + batch.slots)
         self._linker.link(translation.module)
         first = self._used_slots
         self._used_slots += batch.slots
@@ -254,7 +343,7 @@ class HotMethods:
 
     def _first_slot(self) -> int:
         if self._table is None:
-            self._table = self._linker.grow_table(TABLE_SLOTS)
+            self._table = self._linker.table_size
             last = self._table + TABLE_SLOTS - 1
             self._host.call("mono_jiterp_initialize_table", _TRACES, self._table, last)
             self._records = self._host.call("malloc", RECORDS_SIZE)
@@ -263,6 +352,12 @@ class HotMethods:
                 root = self._records + ROOTS
                 self._host.call("mono_wasm_register_root", root, RECORDS_SIZE - ROOTS, 0)
         return self._table
+
+    def _reserve(self, slots: int) -> None:
+        """Have so many slots of the table: growing it by all of them would take its time."""
+        missing = self._first_slot() + slots - self._linker.table_size
+        if missing > 0:
+            self._linker.grow_table(missing)
 
     def _unchanged(self, read: dict[int, bytes]) -> bool:
         memory = self._host.memory

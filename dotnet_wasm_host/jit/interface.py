@@ -161,11 +161,17 @@ class MintFacts:
         offsets: of members of Mono's structures.
         simd: function of each vector intrinsic, by its number of arguments (1 to 3) and its
             number in the instruction, as an index of the function table.
+        numbers: of the opcodes, by name.
     """
 
     opcodes: tuple[Opcode, ...]
     offsets: StructOffsets
     simd: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    numbers: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        numbers = {opcode.name: n for n, opcode in enumerate(self.opcodes)}
+        object.__setattr__(self, "numbers", numbers)
 
 
 @dataclass(frozen=True, slots=True)

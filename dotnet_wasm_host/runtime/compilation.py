@@ -11,17 +11,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines.threads import start
 from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
-from dotnet_wasm_host.jit.facts import load_facts
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
 from dotnet_wasm_host.jit.translation import translate
 from dotnet_wasm_host.options import JitReport, JitStats
+from dotnet_wasm_host.runtime.image_code import ImageCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.images.frozen import FrozenRuntime
@@ -49,33 +48,34 @@ class Compilation:
     Args:
         current: the guest. This object is one of its tenants.
         engine: compiles for it.
-        facts: of the code module that runs in it.
         lock: the runtime's.
-        expected: methods that ran often before the image was made.
+        image: what it starts from.
+        code: of the image.
 
     Attributes:
         one_at_a_time: held while a batch is compiled; taken before the runtime's lock.
     """
 
     __slots__ = (
-        "__weakref__", "_current", "_engine", "_expected", "_facts", "_failed", "_hot", "_lock",
-        "_unloads", "_worker", "one_at_a_time",
+        "__weakref__", "_code", "_current", "_engine", "_facts", "_failed", "_hot", "_image",
+        "_lock", "_unloads", "_worker", "one_at_a_time",
     )  # fmt: skip
 
     def __init__(
         self,
         current: CurrentGuest,
         engine: Engine,
-        facts: MintFacts,
         lock: threading.RLock,
-        expected: Sequence[int],
+        image: FrozenRuntime,
+        code: ImageCode,
     ) -> None:
         self._current = current
         self._engine = engine
-        self._facts = facts
+        self._code = code
+        self._facts = code.facts
         self._lock = lock
         self.one_at_a_time: threading.Lock = threading.Lock()
-        self._expected = expected
+        self._image = image
         self._unloads = 0
         self._failed = False
         self._worker: threading.Thread | None = None
@@ -89,9 +89,7 @@ class Compilation:
         Raises:
             ArtifactError: the installed facts are of another code module than the image's.
         """
-        state = image.parts.state
-        facts = load_facts(ArtifactStore.locate(), state.code_sha256)
-        return cls(current, image.engine, facts, lock, state.hot_methods)
+        return cls(current, image.engine, lock, image, ImageCode.of(image))
 
     def evicted(self) -> None:
         """The guest is about to go: its code goes with it."""
@@ -103,11 +101,20 @@ class Compilation:
         linker = host.instance.code_linker
         if linker is None or self._failed:
             return
-        hot = HotMethods(host, linker, self._facts)
+        state = self._image.parts.state
+        hot = HotMethods(host, linker, self._facts, state.thread_context)
         method = weakref.WeakMethod(self._begin)
         hot.on_noted = lambda: (begin := method()) and begin()
         self._hot = hot
-        hot.expect(self._expected)
+        if not state.hot_methods:
+            return
+        prepared = self._code.for_an_instance()
+        if prepared is None or not hot.adopt(prepared):
+            hot.expect(state.hot_methods)
+
+    def prepare(self, image: FrozenRuntime) -> None:
+        """Compile what instances of an image have from their start, and wait for it."""
+        ImageCode.of(image).make()
 
     @property
     def stats(self) -> JitStats:
@@ -133,18 +140,18 @@ class Compilation:
         return JitReport(methods, code, dict(rejected), dict(exits), seconds)
 
     @contextmanager
-    def unlinked(self) -> Iterator[tuple[int, ...]]:
+    def unlinked(self) -> Iterator[tuple[tuple[int, ...], int]]:
         """No compiled code is in the guest's memory, which is about to be copied.
 
-        Gives the methods that are compiled or wait to be.
+        Gives the methods that are compiled or wait to be, and the address of the thread's context.
         """
         if self._hot is None:
-            yield ()
+            yield (), 0
             return
-        hot = self._hot.hot
+        hot, context = self._hot.hot, self._hot.context
         self._hot.unlink()
         try:
-            yield hot
+            yield hot, context
         finally:
             self._hot.relink()
 

@@ -13,7 +13,14 @@ from dotnet_wasm_host.wasm.binary import (
     uleb128,
     vector,
 )
-from dotnet_wasm_host.wasm.module import ElementSegment, Export, Import, Module, SectionId
+from dotnet_wasm_host.wasm.module import (
+    DataSegment,
+    ElementSegment,
+    Export,
+    Import,
+    Module,
+    SectionId,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +38,7 @@ class ModuleBuilder:
         self._functions: list[tuple[int, bytes]] = []
         self._exports: list[Export] = []
         self._elements: list[ElementSegment] = []
+        self._data: list[DataSegment] = []
         self._imported = 0
 
     def type(self, kind: FunctionType) -> int:
@@ -69,6 +77,10 @@ class ModuleBuilder:
         """Put functions into table 0, from slot ``first``."""
         self._elements.append(ElementSegment(first, tuple(functions)))
 
+    def add_data(self, address: int, content: bytes) -> None:
+        """Put bytes into memory 0."""
+        self._data.append(DataSegment(address, content))
+
     def emit(self) -> bytes:
         """The module's bytes."""
         module = Module()
@@ -78,4 +90,6 @@ class ModuleBuilder:
         module.set_section(SectionId.EXPORT, [item.encode() for item in self._exports])
         module.set_section(SectionId.ELEMENT, [item.encode() for item in self._elements])
         module.set_section(SectionId.CODE, [vector(body) for _, body in self._functions])
+        if self._data:
+            module.set_section(SectionId.DATA, [item.encode() for item in self._data])
         return module.emit()

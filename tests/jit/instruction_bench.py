@@ -200,6 +200,7 @@ class InstructionBench:
         codes = [prepare + self._assemble(case, marked=True)[2:] for case in cases]
         view = _Synthetic(memory.read(0, memory.size), facts.offsets, self._items, codes)
         first = self._hot._first_slot()
+        self._hot._reserve(TABLE_SLOTS)
         if self._next_slot + len(cases) > TABLE_SLOTS:
             self._next_slot = 0  # what was there has been compared
         methods = [_SYNTHETIC + _STRIDE * n for n in range(len(cases))]

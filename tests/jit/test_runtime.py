@@ -118,6 +118,49 @@ def test_a_snapshot_starts_interpreted_or_compiled(runtime: dwh.Runtime, expecte
         assert compiled.invoke("loops") == expected
 
 
+@pytest.mark.parametrize("ask", [True, False])
+def test_instances_of_a_snapshot_start_compiled(
+    runtime: dwh.Runtime, expected: bytes, ask: bool
+) -> None:
+    warm(runtime)
+    image = runtime.snapshot(jit=ask)
+    if not ask:
+        # The second instance has it compiled, the next get it.
+        for _ in range(2):
+            dwh.Runtime(image, jit="auto").close()
+        for thread in threading.enumerate():
+            if thread.name == "dotnet-jit-image":
+                thread.join()
+    with dwh.Runtime(image, jit="auto") as first, dwh.Runtime(image, jit="auto") as second:
+        for fresh in (first, second):
+            stats = fresh.stats().jit
+            assert stats.methods > 0
+            assert stats.host_work == stats.pending == 0
+            assert {fresh.invoke("loops") for _ in range(3)} == {expected}
+        first.recycle()
+        assert first.stats().jit.methods > 0
+        assert first.invoke("loops") == expected
+        again = first.snapshot(jit=ask)
+    with dwh.Runtime(again, jit="off") as interpreted:
+        assert interpreted.invoke("loops") == expected
+
+
+def test_a_snapshot_of_compiled_instances_has_no_compiled_code(
+    runtime: dwh.Runtime, expected: bytes
+) -> None:
+    """What instances of it run is what was compiled for it, and found in its own memory."""
+    warm(runtime)
+    with dwh.Runtime(runtime.snapshot(jit=True), jit="auto") as compiled:
+        compiled.invoke("loops")
+        image = compiled.snapshot(jit=True)
+    with dwh.Runtime(image, jit="auto") as fresh:
+        assert fresh.stats().jit.methods > 0
+        assert {fresh.invoke("loops") for _ in range(3)} == {expected}
+        with pytest.raises(dwh.InvocationTimeout):
+            fresh.invoke("loops", b"forever", timeout=0.2)
+        assert fresh.invoke("loops") == expected
+
+
 def test_what_has_changed_while_it_was_compiled_is_not_linked(
     runtime: dwh.Runtime, monkeypatch: pytest.MonkeyPatch, expected: bytes
 ) -> None:

@@ -45,7 +45,7 @@ class SelectionContext:
 
     def number(self, name: str) -> int:
         """The number of an opcode."""
-        return next(n for n, opcode in enumerate(self.facts.opcodes) if opcode.name == name)
+        return self.facts.numbers[name]
 
     def item(self, index: int) -> int:
         """A data item: mostly the address of a structure of Mono."""

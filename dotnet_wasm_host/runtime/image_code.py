@@ -1,0 +1,114 @@
+"""Compiled code that fresh instances of an image start with."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, final
+
+from dotnet_wasm_host.artifacts.store import ArtifactStore
+from dotnet_wasm_host.engines.threads import start
+from dotnet_wasm_host.errors import LimitExceeded
+from dotnet_wasm_host.jit.facts import load_facts
+from dotnet_wasm_host.jit.hot_methods import HotMethods
+from dotnet_wasm_host.jit.interface import CompilerLimits
+from dotnet_wasm_host.jit.translation import translate
+from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.images.frozen import FrozenRuntime
+    from dotnet_wasm_host.jit.hot_methods import Prepared
+    from dotnet_wasm_host.jit.interface import MintFacts
+
+__all__ = ["ImageCode"]
+
+_log = logging.getLogger("dotnet_wasm_host.jit")
+_LIMITS = CompilerLimits(method_work=200_000)
+
+_of_images: weakref.WeakKeyDictionary[FrozenRuntime, ImageCode] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+@final
+class ImageCode:
+    """The code of one image in this process, made once. Thread-safe.
+
+    All fresh instances of an image have the same memory, so what was compiled for one is right for
+    the others. It is made for an instance that nobody else sees, when :meth:`make` is called or a
+    second instance starts: the first may be the only one, and compiles for itself.
+
+    Attributes:
+        facts: of the image's code module.
+    """
+
+    __slots__ = ("__weakref__", "_image", "_making", "_prepared", "_started", "facts")
+
+    def __init__(self, image: FrozenRuntime, facts: MintFacts) -> None:
+        self._image = weakref.ref(image)  # which this object belongs to
+        self.facts: MintFacts = facts
+        self._making = threading.Lock()
+        self._prepared: tuple[Prepared | None] | None = None
+        self._started = 0
+
+    @classmethod
+    def of(cls, image: FrozenRuntime) -> ImageCode:
+        """The code of an image.
+
+        Raises:
+            ArtifactError: the installed facts are of another code module than the image's.
+        """
+        with _lock:
+            found = _of_images.get(image)
+            if found is None:
+                facts = _facts(image.parts.state.code_sha256)
+                found = _of_images[image] = cls(image, facts)
+            return found
+
+    def for_an_instance(self) -> Prepared | None:
+        """What an instance that starts now gets; ``None`` if there is nothing yet."""
+        if self._prepared is not None:
+            return self._prepared[0]
+        self._started += 1
+        if self._started == 2:
+            maker = threading.Thread(target=self.make, daemon=True, name="dotnet-jit-image")
+            with suppress(LimitExceeded):  # without a thread everything is interpreted
+                start(maker)
+        return None
+
+    def make(self) -> None:
+        """Compile the image's hot methods, once. A failure leaves it without code."""
+        with self._making:
+            image = self._image()
+            if self._prepared is not None or image is None:
+                return
+            try:
+                self._prepared = (_make(image, self.facts),)
+            except Exception:  # noqa: BLE001 - the interpreter can do everything
+                self._prepared = (None,)
+                _log.warning("an image stays interpreted: the compiler failed", exc_info=True)
+
+
+@cache
+def _facts(code_sha256: str) -> MintFacts:
+    """Facts of the installed artifacts: they do not change while a process runs."""
+    return load_facts(ArtifactStore.locate(), code_sha256)
+
+
+def _make(image: FrozenRuntime, facts: MintFacts) -> Prepared | None:
+    state = image.parts.state
+    guest = image.start(Limits(memory_bytes=MAX_MEMORY_BYTES), WasiOptions())
+    try:
+        linker = guest.host.instance.code_linker
+        if linker is None:
+            return None
+        hot = HotMethods(guest.host, linker, facts, state.thread_context)
+        return hot.prepare(
+            state.hot_methods,
+            lambda taken: translate(facts, image.engine, taken, _LIMITS),
+            image.engine.compile,
+        )
+    finally:
+        guest.close()
