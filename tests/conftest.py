@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.engines import ENGINE_NAMES, ENVIRONMENT_VARIABLE, get_engine
+from dotnet_wasm_host.options import JIT_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="full",
         help="the image that functions run on: a name, or what RuntimeImage.open reads",
     )
+    parser.addoption(
+        "--jit",
+        choices=JIT,
+        help="whether methods are compiled in runtimes of tests that do not say so; 'everything' "
+        "compiles all that is run thrice, at once",
+    )
 
     parser.addoption(
         "--as-programs",
@@ -46,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Through the environment, for the processes that tests start.
     if engine := config.getoption("--engine"):
         os.environ[ENVIRONMENT_VARIABLE] = engine
+    if jit := config.getoption("--jit"):
+        os.environ[JIT_VARIABLE] = "off" if jit == "off" else "auto"
 
 
 def pytest_sessionstart() -> None:
@@ -54,6 +63,8 @@ def pytest_sessionstart() -> None:
     get_engine()
 
 
+#: What ``--jit`` takes.
+JIT = ("off", "auto", "everything")
 #: What only wasmtime has: docs/engines.md.
 ONLY_WASMTIME = ("parallel guests", "a stack limit", "a list of instances")
 
@@ -119,6 +130,18 @@ def image(pytestconfig: pytest.Config) -> dwh.RuntimeImage:
 def runtime(image: dwh.RuntimeImage) -> Iterator[dwh.Runtime]:
     with dwh.Runtime(image) as runtime:
         yield runtime
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_as_asked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What ``--jit everything`` means."""
+    if request.config.getoption("--jit") != "everything":
+        yield
+        return
+    from tests.jit.everything import everything_at_once
+
+    with everything_at_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -143,7 +143,7 @@ class HotMethods:
     def _note(self, frame: int, _method: int, _ip: int, _index: int, start: int, _size: int) -> int:
         """The interpreter has run a method often. In the middle of a call."""
         offset = self._facts.offsets.interp_frame_imethod
-        self._host.work.charge(RECORD)
+        self._charge_call(RECORD)
         try:
             method = self._host.memory.read_u32(frame + offset)
             if not self._stack:
@@ -161,7 +161,7 @@ class HotMethods:
         """Where the interpreter's stack begins: where its first frame has its slots."""
         memory = self._host.memory
         for _ in range(_MAX_FRAMES):
-            self._host.work.charge(ITEM)
+            self._charge_call(ITEM)
             parent = memory.read_u32(frame + _PARENT)
             if not parent:
                 self._stack = memory.read_u32(frame + self._facts.offsets.interp_frame_stack)
@@ -270,6 +270,11 @@ class HotMethods:
             self._context = find_thread_context(content, self._stack)
         target = LinkTarget(first, self._context, self._records, dict(self._callees))
         return Taken(methods, content, target, left // STEP)
+
+    def _charge_call(self, units: int) -> None:
+        """Note work that is done in the middle of a call, which pays for it."""
+        self._work += units
+        self._host.work.charge(units)
 
     def _charge(self, units: int) -> None:
         """Note work that is done between calls."""
