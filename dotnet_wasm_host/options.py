@@ -20,6 +20,7 @@ __all__ = [
     "Clock",
     "CompileOptions",
     "HttpPolicy",
+    "JitMethod",
     "JitReport",
     "JitStats",
     "Limits",
@@ -412,6 +413,24 @@ class JitStats:
     rejected: int = 0
     discarded: int = 0
     host_work: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JitMethod:
+    """A .NET method that has run often (``Runtime.hot_methods``).
+
+    Attributes:
+        name: of its type, itself and its parameters, as Mono writes it.
+        compiled: whether it has compiled code.
+        reason: why it stays interpreted; empty where it does not.
+        exits: instruction of the interpreter to number of places that leave compiled code for the
+            interpreter because of it, whether they are ever reached or not.
+    """
+
+    name: str
+    compiled: bool
+    reason: str = ""
+    exits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dotnet_wasm_host.cli import (
     agents,
     building,
     compiling,
+    explaining,
     images,
     information,
     interactive,
@@ -49,6 +50,7 @@ app.command()(interactive.repl)
 app.command()(information.info)
 app.command()(sizes.sizes)
 app.command()(measuring.bench)
+app.command()(explaining.explain)
 app.add_typer(images.app, name="images")
 
 

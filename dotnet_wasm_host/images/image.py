@@ -40,10 +40,18 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.linking.options import SegmentLayout, Target, Wasi
+    from dotnet_wasm_host.options import Limits
 
     Progress = Callable[[str], object]
 
-__all__ = ["FrozenFunction", "ImageManifest", "RuntimeImage", "derive_image", "frozen_of"]
+__all__ = [
+    "FrozenFunction",
+    "ImageManifest",
+    "RuntimeImage",
+    "check_stack",
+    "derive_image",
+    "frozen_of",
+]
 
 #: Format of the file that :meth:`RuntimeImage.save` writes.
 FILE_FORMAT = 4
@@ -233,6 +241,16 @@ class RuntimeImage(Uncopyable):
 def frozen_of(image: RuntimeImage) -> FrozenRuntime:
     """What an image is made of, which its users need not see."""
     return image._frozen  # noqa: SLF001 - this is the door
+
+
+def check_stack(image: RuntimeImage, limits: Limits) -> None:
+    """ValueError if an image belongs to an engine with another stack than limits say."""
+    given, wanted = image.engine.stack_bytes, limits.stack_bytes
+    if wanted is not None and given != wanted:
+        raise ValueError(
+            f"the image belongs to an engine with {given} bytes of stack, not {wanted}: load it "
+            f"with RuntimeImage.load(..., stack_bytes={wanted}), or leave stack_bytes out"
+        )
 
 
 def derive_image(

@@ -199,9 +199,11 @@ class _Batch:
             builder.add_elements(self._target.first_slot, indices)
         compiled = {function.method for function in self._thunks}
         instructions = sum(len(self._methods[address].operations) for address in compiled)
+        exits = {}
         for address in compiled:
             operations = self._methods[address].operations
-            self._exits.update(op.name for op in operations if op.kind is Kind.EXIT)
+            exits[address] = Counter(op.name for op in operations if op.kind is Kind.EXIT)
+            self._exits.update(exits[address])
         seconds = time.perf_counter() - started
         statistics = Statistics(
             len(compiled), instructions, dict(self._exits), seconds, self._all_work.taken
@@ -209,7 +211,7 @@ class _Batch:
         return CompiledBatch(
             builder.emit() if indices else b"", len(indices), tuple(entries),
             tuple(self._callees[address][0] for address in self._callable),
-            tuple(self._rejected), statistics, tuple(self._unused),
+            tuple(self._rejected), statistics, tuple(self._unused), exits,
         )  # fmt: skip
 
     def _direct(self, method: Method, giving_up: bytes) -> _Function:

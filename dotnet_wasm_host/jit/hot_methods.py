@@ -20,7 +20,7 @@ from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
 from dotnet_wasm_host.jit.interface import RECORDS_SIZE, ROOTS, LinkTarget
 from dotnet_wasm_host.jit.thread_context import find_thread_context
 from dotnet_wasm_host.jit.translation import Taken
-from dotnet_wasm_host.options import JitStats
+from dotnet_wasm_host.options import JitMethod, JitStats
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.jit.translation import Translation
 
     Translate = Callable[[Taken], Translation]
+    #: Why a method stays interpreted, or nothing; what makes it leave compiled code.
+    _Outcome = tuple[str, Mapping[str, int]]
 
 __all__ = ["HotMethods", "Linked", "Prepared"]
 
@@ -51,6 +53,8 @@ _NOP = "tier_nop_jiterpreter"
 _PATCH = struct.Struct("<HH")
 #: ``InterpFrame.parent``, and how many frames are followed to the first.
 _PARENT, _MAX_FRAMES = 0, 4096
+#: Bytes of a method's name.
+_MAX_NAME = 4096
 #: Methods of a batch that is compiled for an image: each is a module that instances link.
 _PREPARED_BATCH = 512
 #: How often a method is compiled whose batch was thrown away.
@@ -88,6 +92,7 @@ class Prepared:
         slots: of the table that are taken.
         code_bytes: of WebAssembly.
         methods: with compiled code.
+        outcomes: what became of each method.
     """
 
     first_slot: int
@@ -98,6 +103,7 @@ class Prepared:
     slots: int
     code_bytes: int
     methods: int
+    outcomes: Mapping[int, _Outcome]
 
 
 @final
@@ -132,6 +138,7 @@ class HotMethods:
         self._attempts: Counter[int] = Counter()
         self._pending: dict[int, None] = {}
         self._seen: set[tuple[int, int]] = set()
+        self._outcomes: dict[int, _Outcome] = {}
         self._patches: list[_Patch] = []
         self._methods = self._code_bytes = self._rejected = self._discarded = self._work = 0
         self.on_noted = _nothing
@@ -191,6 +198,7 @@ class HotMethods:
         self._callees.update(prepared.callees)
         self._used_slots, self._code_bytes = prepared.slots, prepared.code_bytes
         self._methods = prepared.methods
+        self._outcomes.update(prepared.outcomes)
         return True
 
     def prepare(
@@ -220,7 +228,28 @@ class HotMethods:
         return Prepared(
             self._first_slot(), self._records, tuple(modules), tuple(self._patches),
             dict(self._callees), self._used_slots, self._code_bytes, self._methods,
+            dict(self._outcomes),
         )  # fmt: skip
+
+    def describe(self) -> tuple[JitMethod, ...]:
+        """The methods that were compiled, or looked at and not, by name."""
+        found = [
+            JitMethod(self._name(method), not reason, reason, dict(exits))
+            for method, (reason, exits) in self._outcomes.items()
+        ]
+        return tuple(sorted(found, key=lambda it: (not it.compiled, it.name)))
+
+    def _name(self, method: int) -> str:
+        """As Mono writes it. It was a method when it was noted, and nothing was unloaded since."""
+        memory = self._host.memory
+        described = memory.read_u32(method + self._facts.offsets.interp_method_method)
+        text = self._host.call("mono_wasm_method_get_full_name", described)
+        if not text:
+            return f"method at {method:#x}"
+        try:
+            return memory.read_c_string(text, _MAX_NAME).decode(errors="replace")
+        finally:
+            self._host.call("free", text)
 
     @property
     def context(self) -> int:
@@ -247,6 +276,7 @@ class HotMethods:
         """Something was unloaded: addresses of methods may mean others from now on."""
         self._pending.clear()
         self._seen.clear()
+        self._outcomes.clear()
         # A call of what is there now must not run what was there before.
         self._callees.clear()
 
@@ -290,6 +320,7 @@ class HotMethods:
         batch = translation.batch
         self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm))
         self._rejected += len(batch.rejected)
+        self._outcomes.update((it.method, (str(it), {})) for it in batch.rejected)
         valid = {method for method, read in translation.read.items() if self._unchanged(read)}
         for method, address in batch.unused:
             if method in valid:
@@ -317,6 +348,7 @@ class HotMethods:
             if callee.frame_size <= MAX_FOUND_FRAME:
                 flag = 0 if callee.is_found else PLAIN_CALLS
                 self._let_find(callee.method, table + callee.slot | flag)
+        self._outcomes.update((method, ("", batch.exits[method])) for method in wanted & valid)
         self._methods += len(wanted & valid)
         self._discarded += len(wanted - valid)
         return Linked(len(wanted & valid), len(wanted - valid))

@@ -264,6 +264,9 @@ class Rejected:
     reason: str
     opcode: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.opcode})" if self.opcode else self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -304,3 +307,5 @@ class CompiledBatch:
     #: Method and address of entry instructions that stay without compiled code. Whoever links the
     #: module writes ``tier_nop_jiterpreter`` there: to count how often they run costs time.
     unused: tuple[tuple[int, int], ...] = ()
+    #: Method to ``Statistics.exits`` of its own.
+    exits: Mapping[int, Mapping[str, int]] = field(default_factory=dict)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.images.frozen import FrozenRuntime
     from dotnet_wasm_host.jit.interface import CompiledBatch, MintFacts
     from dotnet_wasm_host.jit.translation import Taken, Translation
+    from dotnet_wasm_host.options import JitMethod
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 
 __all__ = ["Compilation"]
@@ -121,6 +122,11 @@ class Compilation:
         """Of the present guest."""
         return JitStats() if self._hot is None else self._hot.stats
 
+    def describe(self) -> tuple[JitMethod, ...]:
+        """Methods of the present guest that ran often, whose code may be executed for it."""
+        hot = self._hot
+        return () if hot is None else self._current.run(lambda _: hot.describe())
+
     def compile_now(self) -> JitReport:
         """Compile everything that waits, and wait for it. Without the runtime's lock."""
         started = time.perf_counter()
@@ -131,10 +137,7 @@ class Compilation:
             linked, batch = done
             methods += linked.methods
             code += len(batch.wasm)
-            rejected.update(
-                f"{item.reason} ({item.opcode})" if item.opcode else item.reason
-                for item in batch.rejected
-            )
+            rejected.update(map(str, batch.rejected))
             exits.update(batch.statistics.exits)
         seconds = time.perf_counter() - started
         return JitReport(methods, code, dict(rejected), dict(exits), seconds)

@@ -12,8 +12,9 @@ from dotnet_wasm_host.base_library.capabilities import BUILT_IN, capability_asse
 from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError, RuntimeClosed
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
-from dotnet_wasm_host.images.image import RuntimeImage, frozen_of
+from dotnet_wasm_host.images.image import RuntimeImage, check_stack, frozen_of
 from dotnet_wasm_host.options import (
+    JitMethod,
     JitReport,
     JitStats,
     Limits,
@@ -48,10 +49,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self, Unpack
 
-    from dotnet_wasm_host.assembly import (
-        AssemblySource,
-        DependencySource,
-    )
+    from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.fetch.tenant import HttpTenant
     from dotnet_wasm_host.guest.function_source import FunctionSource
@@ -121,7 +119,7 @@ class Runtime(Uncopyable):
         self._image = image
         self._frozen = frozen_of(image)
         limits = limits if limits is not None else Limits()
-        _check_stack(image, limits)
+        check_stack(image, limits)
         self._lock = threading.RLock()
         event_count = EventCount()
         self._services = LentServices(host_functions, http, event_count.notify)
@@ -380,11 +378,8 @@ class Runtime(Uncopyable):
         the runtime has used them, because tables inside were filled with them. Files, open
         streams and unread input are not part of it.
 
-        Args:
-            name: of the image.
-            jit: compile now what has run often, as instances of the image will have it from their
-                start with ``jit="auto"``; without it that is done when the second one starts.
-                Does nothing in a runtime with ``jit="off"``.
+        With ``jit`` what has run often is compiled now, and instances of the image start with it
+        (``jit="auto"``); without, that is done when the second one starts.
         """
         with self._entered():
             self._functions.load_all()
@@ -414,6 +409,11 @@ class Runtime(Uncopyable):
         with self._entered():
             compilation = self._compilation
         return JitReport() if compilation is None else compilation.compile_now()
+
+    def hot_methods(self) -> tuple[JitMethod, ...]:
+        """Methods that ran often and were compiled, or not and why; none with ``jit="off"``."""
+        with self._entered():
+            return () if self._compilation is None else self._compilation.describe()
 
     def recycle(self) -> None:
         """Replace the instance by a fresh one now. Functions stay loaded, statics start afresh."""
@@ -498,12 +498,3 @@ class Runtime(Uncopyable):
             self._lifetime.require_open()
             self._current.require_idle()
             yield
-
-
-def _check_stack(image: RuntimeImage, limits: Limits) -> None:
-    given, wanted = image.engine.stack_bytes, limits.stack_bytes
-    if wanted is not None and given != wanted:
-        raise ValueError(
-            f"the image belongs to an engine with {given} bytes of stack, not {wanted}: load it "
-            f"with RuntimeImage.load(..., stack_bytes={wanted}), or leave stack_bytes out"
-        )

@@ -28,6 +28,16 @@ public sealed class Failing : MinimalRuntime.IFunctionHandler {
         throw new InvalidOperationException("outer", new FormatException("inner"));
 }
 """
+SUMMING = """
+using System; using System.Text;
+public sealed class Summing : MinimalRuntime.IFunctionHandler {
+    static long Loop(int n) {
+        long sum = 0; for (int i = 0; i < 20000; i++) sum += i * n; return sum;
+    }
+    public byte[] Execute(ReadOnlySpan<byte> input) =>
+        Encoding.UTF8.GetBytes(Loop(int.Parse(Encoding.UTF8.GetString(input))).ToString());
+}
+"""
 LOOP = """
 using System;
 public sealed class Looping : MinimalRuntime.IFunctionHandler {
@@ -331,6 +341,19 @@ def test_bench_measures_this_machine(command: Command) -> None:
     }
     assert all(value > 0 for value in seconds.values())
     assert seconds["warm echo of 100 B"] < seconds["warm echo of 1 MB"]
+
+
+def test_explain_says_what_is_compiled_and_why_not(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "summing.cs"
+    file.write_text(SUMMING, encoding="utf-8")
+    done = command("explain", str(file), "--payload", "7", "--calls", "30", "--json")
+    assert done.returncode == 0, done.stderr
+    methods = {it["name"]: it for it in json.loads(done.stdout)["methods"]}
+    (loop,) = [it for name, it in methods.items() if "Loop" in name]
+    assert loop == {"name": loop["name"], "compiled": True, "reason": "", "exits": {}}
+    done = command("explain", str(file), "--payload", "7", "--calls", "30")
+    assert b"compiled     " + loop["name"].encode() in done.stdout
+    assert b"methods compiled" in done.stdout
 
 
 def test_shells_complete_commands_and_options(
