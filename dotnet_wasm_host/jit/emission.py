@@ -26,6 +26,7 @@ from dotnet_wasm_host.wasm.assembly import (
     IF,
     LOOP,
     MEMORY_FILL,
+    SELECT,
     UNREACHABLE,
     branch,
     branch_if,
@@ -197,9 +198,17 @@ class FunctionEmitter:
         return self._around.types[name]
 
     def collect(self) -> bytes:
-        """Say where the frame ends: the collector looks for references before that."""
-        end = self.address(self._around.frame_size)
-        return i32(self._around.stack_pointer) + end + store("i32")
+        """Say where the frame ends: the collector looks for references before that.
+
+        Never less than what was said before. A callee's frame may end before its caller's, which
+        the interpreter goes on with.
+        """
+        place, end = i32(self._around.stack_pointer), self.temporary("end of the frame")
+        known = place + load("i32")
+        return (
+            place + self.address(self._around.frame_size) + local_tee(end) + known
+            + local_get(end) + known + numeric("i32.gt_u") + SELECT + store("i32")
+        )  # fmt: skip
 
     def scratch(self) -> int:
         """Address of a word for what helpers answer."""

@@ -26,6 +26,7 @@ LENGTHS = {
     "xor.i4": 4, "div.i4": 4, "rem.un.i4": 4, "add.ovf.i4": 4, "sub.ovf.i4": 4, "mul.ovf.i4": 4,
     "add.ovf.i8": 4, "sub.ovf.i8": 4, "mov.4": 3, "mov.8": 3, "mov.8.2": 5, "blt.i4.s": 4,
     "br.s": 2, "brtrue.i4.s": 3, "switch": 0, "ldelem.i4": 4, "throw": 2, "clt.un.r8": 4,
+    "newstr": 3,
 }  # fmt: skip
 NUMBER = {name: n for n, name in enumerate(LENGTHS)}
 OFFSETS = StructOffsets(**{
@@ -33,6 +34,7 @@ OFFSETS = StructOffsets(**{
 })  # fmt: skip
 FACTS = MintFacts(tuple(Opcode(n, length, 0, 0, 0) for n, length in LENGTHS.items()), OFFSETS)
 METHOD, JINFO, CODE, FRAME = 0x1000, 0x1400, 0x2000, 0x8000
+CONTEXT, RECORDS = 0x6000, 0x7000
 START = ("tier_prepare_jiterpreter", 0, 0, 0)
 
 
@@ -284,3 +286,33 @@ def test_an_address_outside_of_memory_is_a_rejection(method: int) -> None:
     batch = compile_batch(FACTS, view, LinkTarget(3, 0, 0), [method])
     assert len(batch.rejected) == 1
     assert not batch.wasm
+
+
+@pytest.mark.parametrize("before", [FRAME, FRAME + 64, FRAME + 4096])
+def test_the_collector_is_told_of_the_frame_and_of_nothing_less(before: int) -> None:
+    """Where the frame ends, or where it was said before that the stack ends."""
+    code = assemble(START, ("newstr", 16, 8), ("ret", 16))
+    content = lay_out(code)
+    struct.pack_into("<I", content, METHOD + OFFSETS.interp_method_alloca_size, 64)
+    target = LinkTarget(3, CONTEXT, RECORDS)
+    batch = compile_batch(FACTS, MemoryCopy(content), target, [METHOD])
+    assert not batch.rejected
+    pointer = CONTEXT + OFFSETS.thread_context_stack_pointer
+    struct.pack_into("<I", content, pointer, before)
+    store = wasmtime.Store()
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, None)))
+    memory.write(store, bytes(content))
+    kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(16, None))
+    table = wasmtime.Table(store, kind, None)
+    linker = wasmtime.Linker(store.engine)
+    linker.define(store, "env", "memory", memory)
+    linker.define(store, "env", "__indirect_function_table", table)
+    module = wasmtime.Module(store.engine, batch.wasm)
+    linker.define_unknown_imports_as_traps(module)
+    linker.instantiate(store, module)
+    function = table.get(store, 3 + batch.entries[0].slot)
+    assert isinstance(function, wasmtime.Func)
+    with pytest.raises(wasmtime.WasmtimeError):  # the helper is not there
+        function(store, 0, FRAME, 0, CODE)
+    (said,) = struct.unpack("<I", memory.read(store, pointer, pointer + 4))
+    assert said == max(before, FRAME + 64)
