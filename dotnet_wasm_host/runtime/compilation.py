@@ -173,30 +173,37 @@ class Compilation:
     def take(self) -> _Task | None:
         """What is to be compiled now, ``None`` if there is nothing. Without the runtime's lock."""
         with self._lock:
-            hot = self._hot
-            if hot is None or self._failed or self._current.present is None:
-                return None
-            if self._unloads != self._current.unloads:
-                # Addresses of methods may mean others now; those that still run are noted again.
-                self._unloads = self._current.unloads
-                hot.forget_pending()
-            taken = hot.take(_BATCH)
-            return (
-                None if taken is None else _Task(self._facts, self._engine, weakref.ref(hot), taken)
-            )
+            return self._take()
 
     def link(self, task: _Task, translation: Translation) -> Linked:
         """Give methods their code, if they are still there. Without the runtime's lock."""
         with self._lock:
-            hot = task.hot()
-            # A guest that was replaced meanwhile has another object, a closed one none.
-            if hot is None or self._hot is not hot or self._unloads != self._current.unloads:
-                return Linked(0, 0)
-            try:
-                return hot.link(translation)
-            except (ValueError, DotnetHostError):
-                self.fail()
-                return Linked(0, 0)
+            return self._link(task, translation)
+
+    # In functions of their own, which end before the lock is released: what they refer to keeps
+    # the instance, which somebody may be about to close.
+
+    def _take(self) -> _Task | None:
+        hot = self._hot
+        if hot is None or self._failed or self._current.present is None:
+            return None
+        if self._unloads != self._current.unloads:
+            # Addresses of methods may mean others now; those that still run are noted again.
+            self._unloads = self._current.unloads
+            hot.forget_pending()
+        taken = hot.take(_BATCH)
+        return None if taken is None else _Task(self._facts, self._engine, weakref.ref(hot), taken)
+
+    def _link(self, task: _Task, translation: Translation) -> Linked:
+        hot = task.hot()
+        # A guest that was replaced meanwhile has another object, a closed one none.
+        if hot is None or self._hot is not hot or self._unloads != self._current.unloads:
+            return Linked(0, 0)
+        try:
+            return hot.link(translation)
+        except (ValueError, DotnetHostError):
+            self.fail()
+            return Linked(0, 0)
 
     def fail(self) -> None:
         """Everything that is not compiled by now stays interpreted."""
