@@ -110,7 +110,12 @@ class Compilation:
         if not state.hot_methods:
             return
         prepared = self._code.for_an_instance()
-        if prepared is None or not hot.adopt(prepared):
+        try:
+            adopted = prepared is not None and hot.adopt(prepared)
+        except (ValueError, DotnetHostError):
+            self.fail()
+            return
+        if not adopted:
             hot.expect(state.hot_methods)
 
     def prepare(self, image: FrozenRuntime) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.images.image import frozen_of
-from dotnet_wasm_host.jit import translation
+from dotnet_wasm_host.jit import hot_methods, translation
 from dotnet_wasm_host.options import compiles_methods
 from dotnet_wasm_host.runtime import compilation
 from tests.jit.differential import ask_early
@@ -143,6 +143,28 @@ def test_instances_of_a_snapshot_start_compiled(
         again = first.snapshot(jit=ask)
     with dwh.Runtime(again, jit="off") as interpreted:
         assert interpreted.invoke("loops") == expected
+
+
+def test_code_that_cannot_be_linked_leaves_an_instance_interpreted(
+    runtime: dwh.Runtime,
+    expected: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    warm(runtime)
+    image = runtime.snapshot(jit=True)
+
+    def fail(*_: object) -> bool:
+        raise ValueError("the function table cannot grow")
+
+    monkeypatch.setattr(hot_methods.HotMethods, "adopt", fail)
+    caplog.set_level(logging.WARNING, "dotnet_wasm_host.jit")
+    with dwh.Runtime(image, jit="auto") as fresh:
+        assert fresh.invoke("loops") == expected
+        fresh.recycle()
+        assert fresh.invoke("loops") == expected
+        assert fresh.compile_hot_methods().methods == 0
+    assert len(caplog.records) == 1
 
 
 def test_a_snapshot_of_compiled_instances_has_no_compiled_code(
