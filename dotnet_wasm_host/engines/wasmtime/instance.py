@@ -154,11 +154,12 @@ def _memory(store: Store, module: WasmtimeModule) -> Extern:
         except NativeError as error:
             pause = next(pauses, None) if "memfd" in str(error) else None
             if pause is None:
-                advice = "close some, or raise its limits of address space and mappings"
+                advice = "raise its limits of address space and mappings"
                 if f"os error {errno.EFBIG}" in str(error):
                     advice = "raise its limit of file sizes (ulimit -f), or let images be cached"
                 raise LimitExceeded(
-                    f"this process has no room for another instance ({error}); {advice}"
+                    f"this process has no room for another instance ({error}); close some, "
+                    f"or {advice}"
                 ) from error
         time.sleep(pause)
 
