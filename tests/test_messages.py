@@ -124,6 +124,8 @@ class Messages:
                 said = min(self.text(body), self.text(other), key=advises)
             case ast.Name(id="error") | ast.Call(func=ast.Name(id="str"), args=[_]):
                 said = PASSED_ON
+            case ast.Name(id="advice"):
+                said = "use what it says"
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Call(func=ast.Name(id=name)):
                 said = self.named.get(name, said)
         return said
