@@ -93,8 +93,8 @@ class Convention(Protocol):
     def leave(self, at: int) -> bytes:
         """Go on in the interpreter at an instruction."""
 
-    def finish(self, operation: Operation) -> bytes:
-        """Return from the method."""
+    def finish(self, operation: Operation, value: bytes | None) -> bytes:
+        """Return from the method; ``value`` pushes what the operation uses, if it says that."""
 
     def depth(self) -> bytes:
         """Push how many calls may nest in a callee."""
@@ -121,7 +121,7 @@ class Thunk:
         """Return how far away the instruction is."""
         return i32(2 * (at - self.entry)) + RETURN
 
-    def finish(self, operation: Operation) -> bytes:
+    def finish(self, operation: Operation, _value: bytes | None) -> bytes:
         """The interpreter returns: it has the frame."""
         return self.leave(operation.at)
 
@@ -169,26 +169,30 @@ class Direct:
         """Note where to go on, and say that it is to be done."""
         return i32(self.code + 2 * at) + self.give_up + RETURN
 
-    def finish(self, operation: Operation) -> bytes:
-        """Write the result, as the interpreter's returns do."""
+    def finish(self, operation: Operation, value: bytes | None) -> bytes:
+        """Write the result, as the interpreter's returns do, or what of it is known to be read."""
         assert operation.kind is Kind.RETURN
-        name, result = operation.name, local_get(2)
-        done = i32(0) + RETURN
-        if name == "ret.void":
+        result, done = local_get(2), i32(0) + RETURN
+        if operation.name == "ret.void":
             return done
-        value = operation.operands[0]
+        if value is not None:
+            return result + value + store(operation.uses[0].type.name.lower()) + done
+        return result + self._value(operation) + done
+
+    def _value(self, operation: Operation) -> bytes:
+        """Push what is returned, and store it."""
+        name, slot = operation.name, operation.operands[0]
         if name == "ret.vt":
-            place = local_get(self.slots) + i32(value) + numeric("i32.add")
-            return result + place + i32(operation.operands[1]) + MEMORY_COPY + done
-        if name in {"ret.i4.imm", "ret.i8.imm"}:
-            constant = value - 0x10000 if value & 0x8000 else value
-            if name == "ret.i4.imm":
-                return result + i32(constant) + store("i32") + done
-            return result + i64(constant) + store("i64") + done
+            place = local_get(self.slots) + i32(slot) + numeric("i32.add")
+            return place + i32(operation.operands[1]) + MEMORY_COPY
+        constant = slot - 0x10000 if slot & 0x8000 else slot
+        if name == "ret.i4.imm":
+            return i32(constant) + store("i32")
+        if name == "ret.i8.imm":
+            return i64(constant) + store("i64")
         if name in _NARROW:
-            read = local_get(self.slots) + load("i32", value) + _NARROW[name]
-            return result + read + store("i32") + done
-        return result + local_get(self.slots) + load("i64", value) + store("i64") + done
+            return local_get(self.slots) + load("i32", slot) + _NARROW[name] + store("i32")
+        return local_get(self.slots) + load("i64", slot) + store("i64")
 
     def depth(self) -> bytes:
         """One less than in this one."""

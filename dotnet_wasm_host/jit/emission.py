@@ -337,7 +337,9 @@ class FunctionEmitter:
         last = block.operations[-1]
         self._at = last.at
         if last.kind is Kind.RETURN:
-            code.append(self._convention.finish(last))
+            self._current = last
+            value = b"".join(self.read(*slot) for slot in last.uses) or None
+            code.append(self._convention.finish(last, value))
         elif last.kind is Kind.EXIT:
             code.append(self.leave())
         elif last.kind is Kind.JUMP:

@@ -41,6 +41,18 @@ public sealed class Calls : MinimalRuntime.IFunctionHandler {
     static ushort Short(int n) => (ushort)n;
     [MethodImpl(MethodImplOptions.NoInlining)]
     static float Half(float x) => x * 0.5f;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static double Third(double x) => x / 3;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static ulong Spread(int n) => (ulong)n * 0x1_0000_0001UL;
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static ref long Cell(long[] cells, int n) => ref cells[n & 3];
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static string Name(string[] names, int n) => names[n & 1];
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static DayOfWeek Day(int n) => (DayOfWeek)(n % 7);
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static bool Odd(int n) => (n & 1) != 0;
     interface IShape { long Area(int n); int Deep(int n); }
     abstract class Shape : IShape {
         public virtual long Area(int n) => n; public abstract int Deep(int n);
@@ -80,14 +92,17 @@ public sealed class Calls : MinimalRuntime.IFunctionHandler {
         for (int i = 0; i < n; i++) sum += Count(i & 15);
         return $"{sum} {total}";
     }
-    static int Forever(int n) { for (;;) { n = n * 3 + Fibonacci(4); if (n == 12345) return n; } }
+    static int Forever(int n) { for (;;) { n = n * 3 + Fibonacci(4); if (n == 4) return n; } }
     static int Endless(int n) => n == int.MinValue ? 0 : 1 + Endless(n + 1);
     static string All(int n) {
         var log = new StringBuilder();
-        int[] values = { 5, -3, 1000, 17 };
+        int[] values = { 5, -3, 1000, 17 }; string[] names = { "a", "bcd" };
+        var cells = new long[4];
         int sum = 0; long wide = 0; var big = new Big { A = 1, D = 3 }; float half = 1e9f;
         for (int i = 0; i < n; i++) {
             sum += Outer(values, i, i % 50 + 1); big = Mix(big, i);
+            Cell(cells, i) += (long)Spread(i) ^ (long)Third(i * 1e15);
+            wide += Name(names, i).Length + (int)Day(i) + (Odd(i) ? 5 : 6) + cells[i & 3];
             Bump(ref sum, out var other); wide ^= other + Low(i) - Short(-i); half = Half(half) + i;
         }
         log.Append(sum).Append(' ').Append(wide).Append(' ').Append(big.A ^ big.B).Append(' ')
