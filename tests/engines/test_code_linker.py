@@ -10,7 +10,7 @@ import pytest
 
 from dotnet_wasm_host.engines.wasmtime.code_linker import MAX_TABLE_ENTRIES
 from dotnet_wasm_host.engines.wasmtime.engine import WasmtimeEngine
-from dotnet_wasm_host.errors import GuestTrap
+from dotnet_wasm_host.errors import GuestTrap, InvocationTimeout
 from tests.engines.kinds import ENGINES, assemble
 
 if TYPE_CHECKING:
@@ -144,3 +144,16 @@ def test_a_linked_instance_goes_with_its_last_reference(engine: WasmtimeEngine) 
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_an_instance_that_was_linked_looks_up_when_it_is_called(engine: WasmtimeEngine) -> None:
+    """Linking takes the look-up that a fresh instance starts with; nobody would wake it again."""
+    spinning = """(func (export "spin") (local i64)
+        (loop
+          (local.set 0 (i64.add (local.get 0) (i64.const 1)))
+          (br_if 0 (i64.lt_u (local.get 0) (i64.const 5000000000)))))"""
+    instance = start(engine, CODE.rstrip().removesuffix(")") + spinning + ")")
+    linker(instance).link(engine.compile(assemble(FURTHER.format(slot=1))))
+    instance.set_deadline(0.1)
+    with pytest.raises(InvocationTimeout):
+        instance.function("spin")()

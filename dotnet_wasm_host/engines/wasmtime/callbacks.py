@@ -158,6 +158,10 @@ def look_up_callback(api: Api, active: Active, watch: Watch) -> Callable[..., An
         presence = active.presence
         instance = None if presence is None else presence()
         if presence is None or instance is None:
+            # A module is linked, and nobody is to be stopped. Whoever calls the guest next would
+            # believe that it looks up at once, so it has to.
+            with suppress(LimitExceeded):
+                watch.ask(time.monotonic())
             return
         outer, presence.busy = presence.busy, current_thread()
         try:
