@@ -92,7 +92,7 @@ class Messages:
 
     def _say(self, name: str, said: str) -> None:
         # Of several texts with one name, one that gives no advice counts.
-        if said != "{}" and advises(self.named.get(name, "or use")):
+        if said.strip("{} ") and advises(self.named.get(name, "or use")):
             self.named[name] = said
 
     def _made_by(self, initialiser: ast.FunctionDef) -> tuple[str, list[str]]:
