@@ -84,7 +84,7 @@ class Method:
     @property
     def may_become_callable(self) -> bool:
         """Whether another method will be there in its place when it has run often enough."""
-        return self.operations[0].name == _NOT_OPTIMISED
+        return bool(self.operations) and self.operations[0].name == _NOT_OPTIMISED
 
 
 def read_method(

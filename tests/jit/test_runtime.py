@@ -235,7 +235,7 @@ def test_what_is_too_much_for_a_batch_is_compiled_in_the_next(
         waiting = runtime.stats().jit.pending
         report = runtime.compile_hot_methods()
         stats = runtime.stats().jit
-    assert waiting > 6
+    assert waiting > 3  # one batch
     assert stats.pending == 0
     assert stats.methods + stats.rejected >= waiting
     assert not [reason for reason in report.rejected if "of a batch" in reason]
