@@ -250,8 +250,12 @@ def test_fast_leaves_out_slow_tests() -> None:
 
 
 def test_coverage_is_measured_when_it_is_asked_for() -> None:
-    assert "--cov" in checks._checks(None, [], coverage=True)[-1].arguments
-    assert "--cov" not in checks._checks(None, [])[-1].arguments
+    def measured(*, coverage: bool) -> list[str]:
+        every = checks._checks(None, [], coverage=coverage)
+        return [check.name for check in every if "--cov" in check.arguments]
+
+    assert measured(coverage=True) == ["pytest"]
+    assert measured(coverage=False) == []
 
 
 def test_checks_run_at_the_same_time_and_the_tests_last(

@@ -128,19 +128,24 @@ def _remember_loads(declarations: Declarations, patch: pytest.MonkeyPatch) -> No
         image: bytes,
         dependencies: Iterable[tuple[str, bytes]],
         handler_type: str,
+        symbols: Iterable[tuple[str, bytes]] = (),
     ) -> abi.LoadReport:
         dependencies = tuple(dependencies)
         images = [image, *(content for _, content in dependencies)]
         declarations.functions[function_id] = References(images)
-        return load(guest, function_id, image, dependencies, handler_type)
+        return load(guest, function_id, image, dependencies, handler_type, symbols)
 
     def load_capability_and_remember(
-        guest: Guest, name: str, image: bytes, dependencies: Iterable[tuple[str, bytes]]
+        guest: Guest,
+        name: str,
+        image: bytes,
+        dependencies: Iterable[tuple[str, bytes]],
+        symbols: Iterable[tuple[str, bytes]] = (),
     ) -> None:
         dependencies = tuple(dependencies)
         images = [image, *(content for _, content in dependencies)]
         declarations.capabilities[name] = References(images)
-        load_capability(guest, name, image, dependencies)
+        load_capability(guest, name, image, dependencies, symbols)
 
     patch.setattr(loading, "load_function", load_and_remember)
     patch.setattr(loading, "load_capability", load_capability_and_remember)

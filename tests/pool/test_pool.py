@@ -256,7 +256,7 @@ def test_backpressure_refuses_instead_of_queueing_without_end(counter: dwh.Assem
 
 
 def test_a_pool_needs_a_place() -> None:
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="give 1 or more"):
         RuntimePool(size=0)
 
 
