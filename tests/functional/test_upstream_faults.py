@@ -48,7 +48,7 @@ def faulty() -> dwh.Assembly:
 @pytest.mark.parametrize(
     ("what", "error", "said"),
     [
-        (b"p", dwh.GuestTrap, "memory fault"),
+        (b"p", dwh.GuestTrap, "memory"),
         (b"c", dwh.GuestTerminated, "sre-encode"),
         (b"a", dwh.InvocationError, "arrays of arrays"),
     ],
