@@ -55,12 +55,14 @@ def read_documentation(text: bytes) -> Documentation:
     members: dict[str, list[_Comment]] = {}
     if not text:
         return Documentation(members)
-    # Entities of its own could stand for any amount of text; the compiler writes none.
-    if _TAG.search(text.decode("utf-8", errors="replace")):
-        return Documentation(members)
     try:
-        root = ET.fromstring(text)  # noqa: S314 - without entities, see above
-    except ET.ParseError as error:
+        # As text, so that no other encoding hides from the search what the parser would find.
+        decoded = text.decode("utf-8-sig")
+        # Entities of its own could stand for any amount of text; the compiler writes none.
+        if _TAG.search(decoded):
+            return Documentation(members)
+        root = ET.fromstring(decoded)  # noqa: S314 - without entities, see above
+    except (ET.ParseError, UnicodeDecodeError) as error:
         raise MarshallingError(f"the documentation is not XML: {error}") from error
     for member in root.iter("member"):
         found = _MEMBER.fullmatch(member.get("name", ""))

@@ -163,6 +163,9 @@ def test_documentation_comments_are_docstrings(m: Any) -> None:
 def test_documentation_with_entities_is_not_read() -> None:
     bomb = b'<!DOCTYPE d [<!ENTITY a "aaaa">]><doc><members><member name="T:A"/></members></doc>'
     assert read_documentation(bomb).members == {}
+    hidden = '<?xml version="1.0" encoding="UTF-16"?>' + bomb.decode()
+    with pytest.raises(dwh.MarshallingError, match="not XML"):
+        read_documentation(hidden.encode("utf-16"))
     with pytest.raises(dwh.MarshallingError, match="not XML"):
         read_documentation(b"<doc>")
 
