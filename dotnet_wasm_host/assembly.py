@@ -33,6 +33,7 @@ __all__ = [
     "Library",
     "MalformedImage",
     "identify",
+    "is_managed",
     "read_assembly",
     "read_dependencies",
     "read_libraries",
@@ -186,7 +187,7 @@ def _of_path(path: Path) -> Iterator[Library]:
     if path.is_dir():
         for file in sorted(_libraries_in(path)):
             content = file.read_bytes()
-            if _is_managed(content):
+            if is_managed(content):
                 yield Library(content, str(file))
     elif path.suffix.lower() == ".nupkg":
         from dotnet_wasm_host.packages.archive import read_libraries
@@ -202,7 +203,8 @@ def _libraries_in(folder: Path) -> list[Path]:
     return [path for path in found if path.suffix.lower() == ".dll" and path.is_file()]
 
 
-def _is_managed(content: bytes) -> bool:
+def is_managed(content: bytes) -> bool:
+    """False for native libraries, which build outputs keep beside the managed ones."""
     try:
         identify(content)
     except MalformedImage:

@@ -11,7 +11,7 @@ import io
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from dotnet_wasm_host.assembly import MalformedImage, identify
+from dotnet_wasm_host.assembly import MalformedImage, identify, is_managed
 from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
 from dotnet_wasm_host.packages.archive import PackageFile
 
@@ -112,7 +112,7 @@ def _libraries(package: PackageFile) -> dict[str, bytes]:
         if not name.startswith(top):
             continue
         content = package.read(name)
-        if _is_managed(content):
+        if is_managed(content):
             found[name[len(top) :]] = content
     return found
 
@@ -126,15 +126,6 @@ def _top(names: Iterable[str]) -> str:
             return folder + _PUBLISHED
     depths = sorted((name.count("/"), name.rpartition("/")[0]) for name in names)
     return f"{depths[0][1]}/" if depths and depths[0][1] else ""
-
-
-def _is_managed(content: bytes) -> bool:
-    """False for native libraries, which build outputs keep beside the managed ones."""
-    try:
-        identify(content)
-    except MalformedImage:
-        return False
-    return True
 
 
 def _main(libraries: Mapping[str, bytes], names: Iterable[str], wanted: str | None) -> str:
