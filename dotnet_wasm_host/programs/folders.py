@@ -11,16 +11,16 @@ from dotnet_wasm_host.errors import MarshallingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["is_build_output", "main_assembly"]
+__all__ = ["BUILD_MARKS", "is_build_output", "main_assembly"]
 
 #: What the SDK writes beside the assembly of a project: its dependencies, its framework.
-_MARKS = (".deps.json", ".runtimeconfig.json")
+BUILD_MARKS = (".deps.json", ".runtimeconfig.json")
 _SHOWN = 8
 
 
 def is_build_output(assembly: Path) -> bool:
     """Whether a DLL lies in the output of its own project, beside what it depends on."""
-    return any(assembly.with_name(assembly.stem + mark).is_file() for mark in _MARKS)
+    return any(assembly.with_name(assembly.stem + mark).is_file() for mark in BUILD_MARKS)
 
 
 def main_assembly(folder: Path) -> Path:

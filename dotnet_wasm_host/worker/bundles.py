@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dotnet_wasm_host.assembly import MalformedImage, identify, is_managed
 from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
 from dotnet_wasm_host.packages.archive import PackageFile
+from dotnet_wasm_host.programs.folders import BUILD_MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,8 +24,6 @@ __all__ = ["Bundle", "bundle_of", "canonical", "is_bundle", "read_bundle", "writ
 
 #: What a zip archive begins with (APPNOTE.TXT, 4.3.7); an assembly begins with ``MZ``.
 _LOCAL_FILE = b"PK\x03\x04"
-#: What the .NET SDK writes beside the assembly of a project.
-_MARKS = (".deps.json", ".runtimeconfig.json")
 #: Where ``dotnet-wasm-host publish`` puts the function, and what else it writes.
 _PUBLISHED, _PUBLISHED_TOO = "function/", "guest/"
 #: The earliest date that a zip archive can have: canonical archives have no time of their own.
@@ -85,7 +84,7 @@ def write_bundle(bundle: Bundle) -> bytes:
     identity = identify(bundle.assembly)
     entries = {
         f"{identity.name}.dll": bundle.assembly,
-        f"{identity.name}{_MARKS[0]}": b"{}",
+        f"{identity.name}{BUILD_MARKS[0]}": b"{}",
         **dict(sorted(bundle.dependencies.items())),
     }
     written = io.BytesIO()
@@ -150,7 +149,7 @@ def _main(libraries: Mapping[str, bytes], names: Iterable[str], wanted: str | No
 
 
 def _is_marked(name: str, files: set[str]) -> bool:
-    return any(PurePosixPath(name).stem + mark in files for mark in _MARKS)
+    return any(PurePosixPath(name).stem + mark in files for mark in BUILD_MARKS)
 
 
 def _referenced(libraries: Mapping[str, bytes]) -> set[str]:
