@@ -32,24 +32,37 @@ class AllowList:
         if entries is None:
             return
         if isinstance(entries, str) or not hasattr(entries, "__iter__"):
-            raise MarshallingTypeError(f"allow_packages is a list of texts, not {entries!r}")
+            raise MarshallingTypeError(
+                f"expected allow_packages as a list of texts, found {entries!r:.80}; give for "
+                "example "
+                '["Humanizer.Core", "Serilog.*"]'
+            )
         self._exact = {}
         for entry in entries:
             self._add(entry, self._exact)
 
     def _add(self, entry: str, exact: dict[str, list[str]]) -> None:
         if not isinstance(entry, str):
-            raise MarshallingTypeError(f"allow_packages is a list of texts, not of {entry!r}")
+            raise MarshallingTypeError(
+                f"expected texts in allow_packages, found {entry!r:.80}; give an id, "
+                "'Id@version' or 'Prefix.*'"
+            )
         if entry.endswith("*"):
             prefix = entry[:-1].lower()
             if prefix and not is_package_id(prefix.rstrip(".")):
-                raise MarshallingError(f"allow_packages: {entry!r} is no beginning of an id")
+                raise MarshallingError(
+                    "allow_packages: expected the beginning of an id before '*', found "
+                    f"{entry!r:.80}; "
+                    "give for example 'Serilog.*'"
+                )
             self._prefixes.append(prefix)
             return
         try:
             reference = PackageReference.parse(entry)
         except ValueError as error:
-            raise MarshallingError(f"allow_packages: {error}") from error
+            raise MarshallingError(
+                f"allow_packages: {error}; give an id, 'Id@version' or 'Prefix.*'"
+            ) from error
         exact.setdefault(reference.name.lower(), []).append(reference.version)
 
     def has(self, name: str) -> bool:

@@ -42,11 +42,16 @@ def read_config(path: Path) -> list[PackageSource]:
         with path.open("rb") as file:
             root = parse_xml(file.read(MAX_BYTES + 1))
     except OSError as error:
-        raise MarshallingError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise MarshallingError(
+            f"{path} cannot be read: {error.strerror or error}; check the path and its permissions"
+        ) from error
     except MalformedXml as error:
-        raise MarshallingError(f"{path} is no NuGet.Config: {error}") from error
+        raise MarshallingError(f"{path} is no NuGet.Config: {error}; correct the file") from error
     if root.name != "configuration":
-        raise MarshallingError(f"{path} is no NuGet.Config: its root is <{root.name[:100]}>")
+        raise MarshallingError(
+            f"expected <configuration> as the root of {path}, found <{root.name[:100]}>; give a "
+            "NuGet.Config"
+        )
     _refuse_signatures(root, path)
     mapping = _mapping(root)
     disabled = {
@@ -70,9 +75,14 @@ def _source(
 ) -> PackageSource:
     value = _expanded(item.attributes.get("value", ""))
     if not value:
-        raise MarshallingError(f"{path}: the source {key!r} has no value")
+        raise MarshallingError(
+            f"{path}: the source {key!r} has no value; give a folder or an address as value="
+        )
     if item.attributes.get("protocolVersion") == "2":
-        raise MarshallingError(f"{path}: the source {key!r} is of version 2; only 3 is supported")
+        raise MarshallingError(
+            f"{path}: expected protocolVersion 3 of the source {key!r}, found 2; give the "
+            "address of its v3 index.json"
+        )
     is_http = value.lower().startswith(("http://", "https://"))
     try:
         return PackageSource(
@@ -83,7 +93,7 @@ def _source(
             allow_insecure=item.attributes.get("allowInsecureConnections", "").lower() == "true",
         )
     except MarshallingError as error:
-        raise MarshallingError(f"{path}: the source {key!r}: {error}") from error
+        raise MarshallingError(f"{path}: the source {key!r}: {error}; correct its value") from error
 
 
 def _credentials(key: str, root: Element, path: Path) -> tuple[str, str] | None:

@@ -146,8 +146,9 @@ def read_sources(given: PackageSources) -> tuple[PackageSource, ...]:
         given = (given,)
     if not hasattr(given, "__iter__"):
         raise MarshallingTypeError(
-            "package_sources is a folder, the address of a feed, a NuGet.Config, a PackageSource "
-            f"or a list of these, not {given!r}"
+            f"expected package_sources, found {given!r:.80}; give a folder, the address of a "
+            "feed, a "
+            "NuGet.Config, a PackageSource or a list of these"
         )
     found: list[PackageSource] = []
     for item in given:

@@ -54,11 +54,15 @@ class PackageSource:
     def __post_init__(self) -> None:
         if not isinstance(self.location, (str, os.PathLike)):
             raise MarshallingTypeError(
-                "a package source is a folder or the address of a feed, not "
-                f"{type(self.location).__name__}"
+                f"expected a package source, found {type(self.location).__name__}; give a folder "
+                "or the "
+                "address of a feed"
             )
         if not os.fspath(self.location):
-            raise MarshallingError("a package source is a folder or an address; this one is empty")
+            raise MarshallingError(
+                "expected a package source, found an empty text; give a folder or the address of "
+                "a feed"
+            )
         for option in ("hosts", "patterns"):
             given: object = getattr(self, option)
             if isinstance(given, str):
@@ -66,7 +70,10 @@ class PackageSource:
         given = self.credentials
         is_pair = isinstance(given, tuple) and len(given) == 2
         if given is not None and not (is_pair and all(isinstance(part, str) for part in given)):
-            raise MarshallingTypeError("credentials are a user and a password, two texts")
+            raise MarshallingTypeError(
+                f"expected credentials as two texts, found {type(given).__name__}; give "
+                "(user, password)"
+            )
         if self.is_http:
             self._check_address()
 
@@ -86,7 +93,9 @@ class PackageSource:
             parts = urlsplit(address)
             host, _ = parts.hostname, parts.port
         except ValueError as error:
-            raise MarshallingError(f"a package source cannot be at {address!r}: {error}") from error
+            raise MarshallingError(
+                f"a package source cannot be at {address!r}: {error}; give an address such as https://host/v3/index.json"
+            ) from error
         if parts.username is not None or parts.password is not None:
             raise MarshallingError(
                 f"the address of the package source at {host} holds a user or password; give them "
@@ -94,8 +103,9 @@ class PackageSource:
             )
         if not host or not parts.path.lower().endswith(".json"):
             raise MarshallingError(
-                f"{address} is not the index of a NuGet feed of version 3; its address ends in "
-                "index.json, for example https://host/v3/index.json"
+                f"expected the index of a NuGet feed of version 3, found {address}; give an "
+                "address that "
+                "ends in index.json, for example https://host/v3/index.json"
             )
         if parts.scheme == "http" and host not in _THIS_MACHINE and not self.allow_insecure:
             raise MarshallingError(

@@ -63,7 +63,9 @@ def read_documentation(text: bytes) -> Documentation:
             return Documentation(members)
         root = ET.fromstring(decoded)  # noqa: S314 - without entities, see above
     except (ET.ParseError, UnicodeDecodeError) as error:
-        raise MarshallingError(f"the documentation is not XML: {error}") from error
+        raise MarshallingError(
+            f"the documentation is not XML: {error}; compile the assembly again or remove the file"
+        ) from error
     for member in root.iter("member"):
         found = _MEMBER.fullmatch(member.get("name", ""))
         if found is not None:

@@ -154,8 +154,10 @@ class FunctionMaker:
                 raise
             except Exception as failure:  # noqa: BLE001 - whatever a value's class raises
                 raise MarshallingTypeError(
-                    f"{function.name}(): expected {inspect.signature(pack)}, and the arguments "
-                    f"cannot be passed: {type(failure).__name__}: {failure}"
+                    f"{function.name}(): expected {inspect.signature(pack)}, found arguments "
+                    "that raised "
+                    f"{type(failure).__name__} when they were read: {failure}; convert them to "
+                    "built-in values"
                 ) from error
             return payload_
 
@@ -166,7 +168,10 @@ def refuse(refused: Refused, module: str) -> Callable[..., Any]:
     """A function that says why its method cannot be called."""
 
     def call(*_: object, **__: object) -> None:
-        raise MarshallingTypeError(f"{refused.name}() cannot be called: {refused.reason}")
+        raise MarshallingTypeError(
+            f"{refused.name}() cannot be called: {refused.reason}; write a public static method "
+            "that calls it and has parameters and results of other types"
+        )
 
     call.__name__, call.__module__ = refused.name, module
     call.__qualname__ = f"{refused.owner.name}.{refused.name}"

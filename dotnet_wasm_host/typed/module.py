@@ -50,7 +50,9 @@ def check_host(runtime: Runtime | RuntimePool | None, own: dict[str, Any]) -> di
         )
     if runtime is not None and not isinstance(runtime, (Runtime, RuntimePool)):
         raise MarshallingTypeError(
-            f"runtime is a Runtime or a RuntimePool, not {type(runtime).__name__}"
+            f"expected runtime as a Runtime or a RuntimePool, found {type(runtime).__name__}; "
+            "make one, "
+            "or leave it out"
         )
     return given
 
@@ -74,7 +76,9 @@ def make_module(
     if not functions:
         refused = [f for f in description.functions if isinstance(f, Refused)]
         raise MarshallingError(
-            f"{refused[0].name}() cannot be called: {refused[0].reason}"
+            f"{refused[0].name}() cannot be called: {refused[0].reason}; write a public static "
+            "method "
+            "that has parameters and results of other types"
             if refused
             else "expected a public static method, found none; write 'public static' before it"
         )

@@ -50,7 +50,7 @@ def overloaded(candidates: Sequence[tuple[Function, Callable[..., Any]]]) -> Cal
         if best is None:
             raise MarshallingTypeError(
                 f"{first.name}(): expected arguments for one of {len(signatures)} overloads, found "
-                f"none that takes these: {'; '.join(reasons)}"
+                f"none that takes these; convert the arguments to one of them: {'; '.join(reasons)}"
             )
         return best(*args, **kwargs)
 

@@ -152,7 +152,9 @@ def describe_assembly(source: AssemblySource, dependencies: DependencySource) ->
     except MalformedImage as error:
         where = str(source) if isinstance(source, (str, PathLike)) else "the assembly"
         raise AssemblyLoadError(
-            where, "System.BadImageFormatException", f"it is not a .NET assembly: {error}"
+            where,
+            "System.BadImageFormatException",
+            f"it is not a .NET assembly: {error}; give a .dll that .NET compiled",
         ) from error
     library = read_references(dependencies)
     library.pop(name, None)

@@ -61,7 +61,11 @@ def canonical(shape: Shape, value: Any, where: str, depth: int = 0) -> Any:  # n
         MarshallingError: it is no value of the type.
     """
     if depth > MAX_DEPTH:
-        raise MarshallingError(f"{where}: expected at most {MAX_DEPTH} values inside of values")
+        raise MarshallingError(
+            f"{where}: expected at most {MAX_DEPTH} values inside of values, found more; pass "
+            "data that is "
+            "less deep, or JSON"
+        )
     if isinstance(shape, Optional):
         return None if value is None else canonical(shape.value, value, where, depth + 1)
     if isinstance(shape, Fixed):
@@ -116,7 +120,9 @@ def _integer(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     if not low <= number <= high:
         raise MarshallingOverflowError(
-            f"{where}: expected {low} to {high} for {shape.csharp}, found {_describe(value)}"
+            f"{where}: expected {low} to {high} for {shape.csharp}, found {_describe(value)}; "
+            "pass a "
+            "number in this range, or give the parameter a wider type"
         )
     return number
 
@@ -131,7 +137,9 @@ def _float(shape: Fixed, value: Any, where: str) -> float:  # noqa: ANN401
         struct.pack("<" + shape.format, number)
     except OverflowError:
         raise MarshallingOverflowError(
-            f"{where}: expected a number that {shape.csharp} can hold, found {_describe(value)}"
+            f"{where}: expected a number that {shape.csharp} can hold, found {_describe(value)}; "
+            "pass a "
+            "smaller one, or give the parameter a wider type"
         ) from None
     except (TypeError, ValueError):
         raise _wrong(where, f"float for {shape.csharp}", value) from None
@@ -143,7 +151,8 @@ def _char(_: Fixed, value: Any, where: str) -> str:  # noqa: ANN401
         raise _wrong(where, "str of one character for char", value)
     if len(value) != 1 or ord(value) > 0xFFFF:
         raise MarshallingError(
-            f"{where}: expected one character of the basic plane for char, found {value!r:.40}"
+            f"{where}: expected one character of the basic plane for char, found {value!r:.40}; "
+            "pass one, or give the parameter the type string"
         )
     return str(value)
 
@@ -176,11 +185,13 @@ def _checked(shape: Fixed, value: Any, where: str, check: Callable[[Any], object
         check(value)
     except (OverflowError, struct.error) as error:
         raise MarshallingOverflowError(
-            f"{where}: expected a value that {name} can hold, found {_describe(value)}: {error}"
+            f"{where}: expected a value that {name} can hold, found {_describe(value)}: {error}; "
+            "convert it first"
         ) from None
     except ValueError as error:
         raise MarshallingError(
-            f"{where}: expected a value that {name} can hold, found {_describe(value)}: {error}"
+            f"{where}: expected a value that {name} can hold, found {_describe(value)}: {error}; "
+            "convert it first"
         ) from None
     return value
 
@@ -197,7 +208,9 @@ def _enum(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
         except KeyError:
             names = ", ".join(cls.__members__)
             raise MarshallingError(
-                f"{where}: expected a member of {cls.__name__} ({names}), found {value!r:.40}"
+                f"{where}: expected a member of {cls.__name__} ({names}), found {value!r:.40}; "
+                "pass one of "
+                "these, or a number"
             ) from None
     try:
         return _integer(shape, value, where)
@@ -233,7 +246,7 @@ def _text(_: Shape, value: Any, where: str, __: int) -> str:  # noqa: ANN401
     except UnicodeEncodeError as error:
         raise MarshallingError(
             f"{where}: expected text that UTF-8 can hold, found half of a surrogate pair at "
-            f"{error.start}"
+            f"{error.start}; replace it: text.encode(errors='replace').decode()"
         ) from None
     return text
 
@@ -290,7 +303,8 @@ def _tuple(shape: Tuple, value: Any, where: str, depth: int) -> tuple[Any, ...]:
         raise _wrong(where, f"a tuple of {len(shape.items)}", value)
     if len(value) != len(shape.items):
         raise MarshallingTypeError(
-            f"{where}: expected a tuple of {len(shape.items)}, found one of {len(value)}"
+            f"{where}: expected a tuple of {len(shape.items)}, found one of {len(value)}; pass "
+            f"{len(shape.items)} values"
         )
     return tuple(
         canonical(item, v, f"{where}[{n}]", depth + 1)
@@ -313,7 +327,7 @@ def _record(shape: Record, value: Any, where: str, depth: int) -> dict[str, Any]
         what = f"without {missing[0]!r}" if missing else f"with {unknown[0]!r:.40}"
         raise MarshallingTypeError(
             f"{where}: expected {shape.name} with {', '.join(names)}, found "
-            f"{type(value).__name__} {what}"
+            f"{type(value).__name__} {what}; give it exactly these fields"
         )
     return {
         field.name: canonical(field.shape, given[field.name], f"{where}.{field.name}", depth + 1)

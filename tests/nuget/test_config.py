@@ -104,10 +104,10 @@ def source(more: str) -> str:
     [
         ("", "is not XML"),
         (BOMB, "has a DOCTYPE"),
-        ("<project />", "root is <project>"),
+        ("<project />", "found <project>"),
         ("<a>" * 100 + "</a>" * 100, "more than 64 in each other"),
         (around(source('value=""')), "'x' has no value"),
-        (around(source('value="y" protocolVersion="2"')), "version 2"),
+        (around(source('value="y" protocolVersion="2"')), "protocolVersion 3 of"),
         (around(source('value="http://a.example/index.json"')), "'x': .*not encrypted"),
         (
             around(

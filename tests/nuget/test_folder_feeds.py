@@ -107,7 +107,7 @@ def test_only_what_is_allowed_is_used(tmp_path: Path) -> None:
     with pytest.raises(dwh.PackageError, match="permits no version"):
         versions(tmp_path, "A", allow_packages=["A", "Acme.B@3.0"])
     assert versions(tmp_path, "A", allow_packages=["A", "Acme.B@2.0"])["Acme.B"] == "2.0.0"
-    for wrong, message in (("A@[1", "no range"), ("../*", "no beginning"), ("a b", "id of")):
+    for wrong, message in (("A@[1", "no range"), ("../*", "beginning of an id"), ("a b", "id of")):
         with pytest.raises(dwh.MarshallingError, match=message):
             versions(tmp_path, "A", allow_packages=[wrong])
     with pytest.raises(dwh.MarshallingError, match="list of texts"):

@@ -443,11 +443,11 @@ def explain(reason: object) -> str:
     from importlib import metadata
 
     try:
-        found = metadata.version("wasmtime")
+        found = f"{metadata.version('wasmtime')}, which cannot be used"
     except metadata.PackageNotFoundError:
         found = "none"
     return (
-        f"expected the package wasmtime{SUPPORTED_VERSIONS}, found {found} that cannot be used "
+        f"expected the package wasmtime{SUPPORTED_VERSIONS}, found {found} "
         f"({reason}); run: pip install 'wasmtime{SUPPORTED_VERSIONS}'"
     )
 
