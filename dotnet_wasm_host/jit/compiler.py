@@ -63,16 +63,20 @@ def compile_batch(
     limits: CompilerLimits | None = None,
     *,
     before_method: Callable[[int], object] = int,
+    pace: Callable[[], object] | None = None,
 ) -> CompiledBatch:
     """Compile ``methods`` (addresses of ``InterpMethod``), and what they call directly.
 
-    ``before_method`` is told which method the view is read for from then on.
+    ``before_method`` is told which method the view is read for from then on. ``pace`` is called
+    every fifty steps or so, and may let others work.
 
     Never raises because of what the view says: a method that cannot be compiled is in
     ``rejected``.
     """
     started = time.perf_counter()
-    batch = _Batch(facts, Words(view), target, limits or CompilerLimits(), before_method)
+    limits = limits or CompilerLimits()
+    work = Work(limits.batch_work, pace=pace)
+    batch = _Batch(facts, Words(view), target, limits, before_method, work)
     batch.read(dict.fromkeys(methods))
     batch.write()
     return batch.finish(started)
@@ -88,13 +92,14 @@ class _Batch:
         target: LinkTarget,
         limits: CompilerLimits,
         before_method: Callable[[int], object],
+        work: Work,
     ) -> None:
         self._facts = facts
         self._words = words
         self._target = target
         self._limits = limits
         self._before_method = before_method
-        self._all_work = Work(limits.batch_work)
+        self._all_work = work
         self._calls = bool(target.thread_context and target.records)
         self._builder = builder = ModuleBuilder()
         builder.import_memory("env", "memory")

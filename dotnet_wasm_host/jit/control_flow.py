@@ -13,7 +13,7 @@ from dotnet_wasm_host.jit.interface import CannotCompile
 from dotnet_wasm_host.jit.ir import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.jit.ir import Operation
 
@@ -21,6 +21,8 @@ __all__ = ["Block", "Dominators", "Work", "find_blocks"]
 
 _JUMPS = (Kind.JUMP, Kind.BRANCH, Kind.SWITCH)
 _ENDS = (*_JUMPS, Kind.RETURN, Kind.EXIT)
+#: Steps between two calls of what lets others work.
+_PACE = 50
 
 
 class Work:
@@ -33,11 +35,15 @@ class Work:
         taken: steps so far.
     """
 
-    __slots__ = ("_all", "_limit", "taken")
+    __slots__ = ("_all", "_limit", "_next", "_pace", "taken")
 
-    def __init__(self, limit: int, of: Work | None = None) -> None:
+    def __init__(
+        self, limit: int, of: Work | None = None, pace: Callable[[], object] | None = None
+    ) -> None:
         self._limit = limit
         self._all = of
+        self._pace = pace
+        self._next = 0
         self.taken = 0
 
     def charge(self, steps: int) -> None:
@@ -45,6 +51,9 @@ class Work:
         self.taken += steps
         if self._all is not None:
             self._all.charge(steps)
+        if self._pace is not None and self.taken >= self._next:
+            self._next = self.taken + _PACE
+            self._pace()
         if self.taken > self._limit:
             raise CannotCompile("takes too long to compile")
 

@@ -18,8 +18,9 @@ from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
 from dotnet_wasm_host.jit.interface import RECORDS_SIZE, ROOTS, LinkTarget
-from dotnet_wasm_host.jit.thread_context import find_thread_context
+from dotnet_wasm_host.jit.thread_context import ContextSearch
 from dotnet_wasm_host.jit.translation import Taken
+from dotnet_wasm_host.jit.view import LivePages
 from dotnet_wasm_host.options import JitMethod, JitStats
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
@@ -134,6 +135,8 @@ class HotMethods:
         self._used_slots = 0
         self._stack = self._records = 0
         self._context = thread_context
+        self._search: ContextSearch | None = None
+        self._pages: LivePages | None = None
         self._callees: dict[int, Callee] = {}
         self._attempts: Counter[int] = Counter()
         self._pending: dict[int, None] = {}
@@ -253,11 +256,28 @@ class HotMethods:
 
     @property
     def context(self) -> int:
-        """Where the interpreter keeps the ends of its stack, 0 where that is not known."""
-        if not self._context and self._stack:
-            memory = self._host.memory
-            self._context = find_thread_context(memory.read(0, memory.size), self._stack)
+        """Where the interpreter keeps the ends of its stack, 0 where that is not known yet."""
         return self._context
+
+    def look_for_context(self) -> bool:
+        """Look for that in the next portion of memory, while nothing runs; whether there is more.
+
+        A portion is a fraction of a millisecond. There is nothing to look for before some method
+        has been noted.
+        """
+        if self._context or not self._stack or (self._search is not None and self._search.done):
+            return False
+        search = self._search = self._search or ContextSearch(self._stack)
+        memory = self._host.memory
+        self._charge(search.look(memory.read, memory.size))
+        if search.done:
+            self._context = search.found(memory.read)
+        return not search.done
+
+    def close(self) -> None:
+        """The instance is about to go: nothing of it is read any more, by no thread."""
+        if self._pages is not None:
+            self._pages.close()
 
     def expect(self, methods: Sequence[int]) -> None:
         """Methods that ran often before the image was made, and are not told of again."""
@@ -292,14 +312,11 @@ class HotMethods:
         left = self._host.work.budget - self._work
         if not methods or left <= 0 or self._code_bytes >= MAX_CODE_BYTES:
             return None
-        memory = self._host.memory
         first = self._first_slot() + self._used_slots
-        content = memory.read(0, memory.size)
-        self._charge(len(content))
-        if not self._context and self._stack:
-            self._context = find_thread_context(content, self._stack)
         target = LinkTarget(first, self._context, self._records, dict(self._callees))
-        return Taken(methods, content, target, left // STEP)
+        self.close()  # whoever took the last batch has done with it, or never will
+        self._pages = LivePages(self._host.instance.memory)
+        return Taken(methods, self._pages, target, left // STEP)
 
     def _charge_call(self, units: int) -> None:
         """Note work that is done in the middle of a call, which pays for it."""
@@ -318,10 +335,11 @@ class HotMethods:
         something else be there.
         """
         batch = translation.batch
-        self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm))
+        read = translation.copied
+        self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm) + read)
         self._rejected += len(batch.rejected)
         self._outcomes.update((it.method, (str(it), {})) for it in batch.rejected)
-        valid = {method for method, read in translation.read.items() if self._unchanged(read)}
+        valid = {method for method, seen in translation.read.items() if self._unchanged(seen)}
         for method, address in batch.unused:
             if method in valid:
                 self._stop_counting(address)

@@ -33,8 +33,8 @@ _NOT_OPTIMISED = "tier_enter_method"
 _SINGLE = 8
 #: Calls of methods that are known; the third operand says which.
 _CALLS = frozenset(("call", "newobj", "newobj_string"))
-#: Steps for a method, and for a unit of its code.
-_READING, _DECODING = 32, 4
+#: Steps for a method, and for a unit of its code, which is another step to decode.
+_READING, _SELECTING = 32, 3
 #: ``MonoTypeEnum`` (metadata/blob.h): types whose values are single ones, by their number.
 _SINGLE_TYPES = {
     **dict.fromkeys((*range(0x02, 0x0A), 0x0E, 0x0F, 0x12, 0x14, 0x18, 0x19, 0x1B, 0x1C,
@@ -103,14 +103,17 @@ def read_method(
     """
     o = facts.offsets
     code, content = _code(facts, words, limits, address)
-    work.charge(_READING + _DECODING * (len(content) >> 1))
+    work.charge(_READING + (len(content) >> 1))
     instructions = decode(facts.opcodes, content)
     context = SelectionContext(
         facts, words, code,
         words.u32(address + o.interp_method_data_items),
         words.u32(address + o.interp_method_clause_data_offsets),
     )  # fmt: skip
-    operations = [select(context, instruction) for instruction in instructions]
+    operations = []
+    for instruction in instructions:
+        work.charge(_SELECTING * (1 + len(instruction.operands)))
+        operations.append(select(context, instruction))
     connect_finally(code, operations, work.charge)
     _type_returns(operations, _return_type(facts, words, address))
     calls = {

@@ -6,14 +6,15 @@ replaced or closed meanwhile goes at once.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.jit.compiler import compile_batch
-from dotnet_wasm_host.jit.view import MemoryCopy, RecordingView
+from dotnet_wasm_host.jit.view import RecordingView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dotnet_wasm_host.engines.base import CompiledModule, Engine
     from dotnet_wasm_host.jit.interface import (
@@ -22,8 +23,13 @@ if TYPE_CHECKING:
         LinkTarget,
         MintFacts,
     )
+    from dotnet_wasm_host.jit.view import LivePages
 
-__all__ = ["Taken", "Translation", "translate"]
+__all__ = ["Pace", "Taken", "Translation", "translate"]
+
+#: Seconds of Python after which other threads may have the interpreter lock, and for how long: a
+#: thread that waits for it needs some 50 microseconds to wake up.
+_SLICE, _REST = 0.0003, 0.0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +38,13 @@ class Taken:
 
     Attributes:
         methods: addresses.
-        memory: a copy of linear memory.
+        memory: linear memory, which may change.
         target: where the code will be.
         work: steps that it may take (``CompilerLimits.batch_work``).
     """
 
     methods: Sequence[int]
-    memory: bytes
+    memory: LivePages
     target: LinkTarget
     work: int
 
@@ -51,25 +57,52 @@ class Translation:
         batch: what the compiler gave.
         module: machine code, ``None`` where there is none.
         read: address to content of all that was read for each method.
+        copied: bytes of memory.
     """
 
     batch: CompiledBatch
     module: CompiledModule | None
     read: dict[int, dict[int, bytes]]
+    copied: int
+
+
+@final
+class Pace:
+    """Gives other threads the interpreter lock after each fraction of a millisecond.
+
+    By itself Python takes it away from a thread after five: a call of some microseconds that needs
+    it between two pieces of WebAssembly would wait so long.
+    """
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        """Rest, if it is time to. Every fifty microseconds or so."""
+        if time.perf_counter() - self._since > _SLICE:
+            time.sleep(_REST)
+            self._since = time.perf_counter()
 
 
 def translate(
-    facts: MintFacts, engine: Engine, taken: Taken, limits: CompilerLimits
+    facts: MintFacts,
+    engine: Engine,
+    taken: Taken,
+    limits: CompilerLimits,
+    pace: Callable[[], object] | None = None,
 ) -> Translation:
-    """Compile methods. From any thread.
+    """Compile methods. From any thread; ``pace`` is called often meanwhile.
 
     Raises:
         ValueError: the engine refuses the module, which is a defect of the compiler.
+        GuestGone: so is the instance.
     """
-    view = RecordingView(MemoryCopy(taken.memory))
+    view = RecordingView(taken.memory)
     limits = replace(limits, batch_work=min(limits.batch_work, taken.work))
     batch = compile_batch(
-        facts, view, taken.target, taken.methods, limits, before_method=view.begin
+        facts, view, taken.target, taken.methods, limits, before_method=view.begin, pace=pace
     )
     module = engine.compile(batch.wasm) if batch.wasm else None
-    return Translation(batch, module, view.read_for)
+    return Translation(batch, module, view.read_for, taken.memory.copied)

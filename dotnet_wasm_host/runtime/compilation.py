@@ -15,12 +15,14 @@ from dotnet_wasm_host.engines.threads import start
 from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
-from dotnet_wasm_host.jit.translation import translate
+from dotnet_wasm_host.jit.translation import Pace, translate
+from dotnet_wasm_host.jit.view import GuestGone
 from dotnet_wasm_host.options import JitReport, JitStats
+from dotnet_wasm_host.runtime.forks import Forks
 from dotnet_wasm_host.runtime.image_code import ImageCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.images.frozen import FrozenRuntime
@@ -40,6 +42,9 @@ _BACKGROUND_LIMITS = CompilerLimits(
 )
 #: Methods of a batch that were noted; the others are called by these.
 _BATCH = 32
+
+
+_forks: Forks[Compilation] = Forks()
 
 
 @final
@@ -81,6 +86,7 @@ class Compilation:
         self._failed = False
         self._worker: threading.Thread | None = None
         self._hot: HotMethods | None = None
+        _forks.watch(self, Compilation._after_fork_in_child)
         self.move_in()
 
     @classmethod
@@ -94,6 +100,12 @@ class Compilation:
 
     def evicted(self) -> None:
         """The guest is about to go: its code goes with it."""
+        if self._hot is not None:
+            self._hot.close()
+        self._hot = None
+
+    def _after_fork_in_child(self) -> None:
+        """The thread that compiled does not exist here, and may have held any lock."""
         self._hot = None
 
     def move_in(self) -> None:
@@ -103,7 +115,8 @@ class Compilation:
         if linker is None or self._failed:
             return
         state = self._image.parts.state
-        hot = HotMethods(host, linker, self._facts, state.thread_context)
+        context = state.thread_context or self._code.thread_context
+        hot = HotMethods(host, linker, self._facts, context)
         method = weakref.WeakMethod(self._begin)
         hot.on_noted = lambda: (begin := method()) and begin()
         self._hot = hot
@@ -140,6 +153,8 @@ class Compilation:
         exits: Counter[str] = Counter()
         while (done := _compile_a_batch(weakref.ref(self))) is not None:
             linked, batch = done
+            if batch is None:
+                continue
             methods += linked.methods
             code += len(batch.wasm)
             rejected.update(map(str, batch.rejected))
@@ -156,6 +171,8 @@ class Compilation:
         if self._hot is None:
             yield (), 0
             return
+        while self._hot.look_for_context():
+            pass
         hot, context = self._hot.hot, self._hot.context
         self._hot.unlink()
         try:
@@ -175,6 +192,11 @@ class Compilation:
             start(worker)
             self._worker = worker
 
+    def look_for_context(self) -> bool:
+        """Look for what calls need to know, a little; whether there is more to look through."""
+        with self._lock:
+            return self._look_for_context()
+
     def take(self) -> _Task | None:
         """What is to be compiled now, ``None`` if there is nothing. Without the runtime's lock."""
         with self._lock:
@@ -188,7 +210,22 @@ class Compilation:
     # In functions of their own, which end before the lock is released: what they refer to keeps
     # the instance, which somebody may be about to close.
 
+    def _look_for_context(self) -> bool:
+        hot = self._hot
+        if hot is None or self._failed:
+            return False
+        more = hot.look_for_context()
+        if hot.context:  # which is the same in each fresh instance
+            self._code.thread_context = hot.context
+        return more
+
     def _take(self) -> _Task | None:
+        task = self._next_task()
+        if task is None:
+            self._worker = None  # it ends; a method that is noted from now on needs another
+        return task
+
+    def _next_task(self) -> _Task | None:
         hot = self._hot
         if hot is None or self._failed or self._current.present is None:
             return None
@@ -227,10 +264,13 @@ class _Task:
     taken: Taken
 
 
-def _compile_a_batch(reference: weakref.ref[Compilation]) -> tuple[Linked, CompiledBatch] | None:
+def _compile_a_batch(
+    reference: weakref.ref[Compilation], pace: Callable[[], object] | None = None
+) -> tuple[Linked, CompiledBatch | None] | None:
     """Compile what waits, ``None`` if there is nothing to do.
 
-    Neither the runtime nor its instance is kept meanwhile: what is forgotten or replaced goes.
+    Neither the runtime nor its instance is kept meanwhile: what is forgotten or replaced goes, and
+    there is no batch then.
     """
     compilation = reference()
     if compilation is None:
@@ -238,13 +278,16 @@ def _compile_a_batch(reference: weakref.ref[Compilation]) -> tuple[Linked, Compi
     one_at_a_time = compilation.one_at_a_time
     del compilation
     with one_at_a_time:
-        compilation = reference()
+        while (compilation := reference()) is not None and compilation.look_for_context():
+            del compilation
         task = None if compilation is None else compilation.take()
         del compilation
         if task is None:
             return None
         try:
-            translation = translate(task.facts, task.engine, task.taken, _BACKGROUND_LIMITS)
+            translation = translate(task.facts, task.engine, task.taken, _BACKGROUND_LIMITS, pace)
+        except GuestGone:
+            return Linked(0, 0), None
         except Exception:  # noqa: BLE001 - the interpreter can do everything
             compilation = reference()
             if compilation is not None:
@@ -260,4 +303,4 @@ def _compile_in_background(reference: weakref.ref[Compilation]) -> None:
     more = True
     while more:
         time.sleep(_GATHER)
-        more = _compile_a_batch(reference) is not None
+        more = _compile_a_batch(reference, Pace()) is not None

@@ -297,6 +297,67 @@ def test_an_instance_goes_while_its_methods_are_compiled(
         gc.enable()
 
 
+def test_methods_are_translated_while_a_call_runs(
+    runtime: dwh.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the runtime's lock, and without a copy of memory."""
+    translate, copied = translation.translate, []
+    monkeypatch.setattr(compilation.Compilation, "_begin", lambda _: None)
+
+    def translated(*work: object) -> translation.Translation:
+        found: list[translation.Translation] = []
+        with runtime._lock:  # as a call has it
+            thread = threading.Thread(target=lambda: found.append(translate(*work)))  # type: ignore[arg-type]
+            thread.start()
+            thread.join(60)
+            assert not thread.is_alive()
+        copied.append(found[0].copied)
+        return found[0]
+
+    monkeypatch.setattr(compilation, "translate", translated)
+    warm(runtime)
+    assert 0 < max(copied) < runtime.memory.size // 8
+
+
+def test_a_method_that_is_noted_while_the_thread_ends_is_compiled(
+    runtime: dwh.Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, noted = threading.Event(), threading.Event()
+    compile_in_background = vars(compilation)["_compile_in_background"]
+
+    def linger(reference: weakref.ref[compilation.Compilation]) -> None:
+        compile_in_background(reference)
+        ended.set()
+        assert noted.wait(60)
+
+    monkeypatch.setattr(compilation, "_compile_in_background", linger)
+    while not ended.is_set():
+        runtime.invoke("loops")
+    compiling = runtime._compilation
+    assert compiling is not None
+    assert compiling._hot is not None
+    with runtime._lock:
+        compiling._hot.expect([1])
+    noted.set()
+    for thread in threading.enumerate():
+        if thread.name == "dotnet-jit":
+            thread.join(60)
+    assert runtime.stats().jit.pending == 0
+
+
+def test_a_child_of_a_fork_waits_for_no_thread(runtime: dwh.Runtime) -> None:
+    warm(runtime)
+    compiling = runtime._compilation
+    assert compiling is not None
+    assert compiling._hot is not None
+    pages = compiling._hot._pages
+    assert pages is not None
+    with pages._lock:  # as the thread had it that is not there any more
+        runtime._after_fork_in_child()
+        compiling._after_fork_in_child()
+        runtime.close()
+
+
 @pytest.mark.parametrize("value", ["auto", "off"])
 def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DOTNET_WASM_HOST_JIT", value)
