@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from dotnet_wasm_host.engines.threads import can_start_threads
+from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.worker.access_log import ACCESS_LOG
 from dotnet_wasm_host.worker.app import create_app
 from dotnet_wasm_host.worker.metrics import forget_dead_processes, multiprocess_folder
@@ -35,6 +37,9 @@ VARIABLE = "DOTNET_WASM_HOST_WORKER"
 #: Seconds that an idle connection is kept: longer than proxies and load balancers keep theirs
 #: (60 s in nginx and others), or one would now and then send a request into a closing connection.
 KEEP_ALIVE_SECONDS = 75
+#: Threads that a process starts, at the latest in its first call: the four of libuv, which ends a
+#: process that cannot have them by SIGABRT, and those of the event loop, the store and the pool.
+THREADS = 12
 
 
 def serve(settings: ServeSettings) -> None:
@@ -42,8 +47,12 @@ def serve(settings: ServeSettings) -> None:
 
     SIGHUP reloads the image and the token file: in a single process by itself, with several
     processes by replacing one after the other.
+
+    Raises:
+        LimitExceeded: the process may not have the threads that a worker needs in any case.
     """
     settings.check()
+    _require_threads(settings.workers * (THREADS + 1 if settings.workers > 1 else THREADS))
     _set_up_logging()
     # uvicorn raises the signal again when it is done; to end as asked is success.
     signal.signal(signal.SIGTERM, _leave)
@@ -75,6 +84,14 @@ def app_of_environment() -> FastAPI:
     if settings.workers == 1 and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: _reload(app, settings))
     return app
+
+
+def _require_threads(count: int) -> None:
+    if not can_start_threads(count):
+        raise LimitExceeded(
+            f"expected room for the {count} threads and processes that a worker starts, found "
+            "less; raise the limit of processes and threads (ulimit -u, pids.max, TasksMax=)"
+        )
 
 
 def _reload(app: FastAPI, settings: ServeSettings) -> None:

@@ -67,15 +67,24 @@ def files(
 
 
 def run(files: tuple[Path, Path, Path], code: str) -> list[str]:
+    done = _run_as_somebody(files, LIMITED + code)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def _run_as_somebody(
+    files: tuple[Path, Path, Path], code: str
+) -> subprocess.CompletedProcess[str]:
     cache, *arguments = files
-    command = [sys.executable, "-c", LIMITED + code, *map(str, arguments)]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     if os.geteuid() == 0:
         capability = "-all,+dac_override"  # to read this checkout
         command = [
             str(SETPRIV), f"--reuid={USER}", "--clear-groups", f"--inh-caps={capability}",
             f"--ambient-caps={capability}", f"--bounding-set={capability}", *command,
         ]  # fmt: skip
-    done = subprocess.run(
+    return subprocess.run(
         command,
         capture_output=True,
         text=True,
@@ -83,9 +92,6 @@ def run(files: tuple[Path, Path, Path], code: str) -> list[str]:
         timeout=300,
         env={**os.environ, ENVIRONMENT_VARIABLE: str(cache)},
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr == ""
-    return done.stdout.splitlines()
 
 
 def test_images_are_compiled_and_functions_called_without_threads(
@@ -118,6 +124,27 @@ with dwh.Runtime(image, limits=dwh.Limits(timeout=1)) as runtime:
     *first, last = run(files, code)
     assert first == ["LimitExceeded True", "bytes", "LimitExceeded True"] * 3
     assert last in {"bytes", "LimitExceeded True"}  # whether it runs long enough to be watched
+
+
+@pytest.mark.parametrize("threads", [1, 3, 6])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_worker_that_could_serve_nothing_says_why(
+    files: tuple[Path, Path, Path], threads: int, workers: int
+) -> None:
+    """It has neither a traceback nor, by libuv, SIGABRT."""
+    code = f"""
+import resource, sys
+from dotnet_wasm_host.cli.main import main
+resource.setrlimit(resource.RLIMIT_NPROC, ({threads}, {threads}))
+sys.argv[1:] = ["serve", "--port=0", "--workers={workers}", "--image-file", sys.argv[1],
+                "--store", {str(files[0] / "store")!r}]
+main()
+"""
+    done = _run_as_somebody(files, code)
+    assert done.returncode == 1, done.stderr[-2000:]
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: expected room for the ")
+    assert "pids.max" in line
 
 
 def test_compiling_alone_gives_the_same_code() -> None:
