@@ -16,7 +16,6 @@ from tests.native_leaks import private_bytes
 
 SOURCE = Path(__file__).with_name("attacks.cs")
 MIB = 1 << 20
-PATIENCE = 30.0
 LIMITS = dwh.Limits(
     timeout=0.5, memory_bytes=128 * MIB, result_bytes=8 * MIB, output_bytes=MIB,
     files_bytes=8 * MIB, crash_limit=None,
@@ -82,7 +81,7 @@ def _crash_often(runtime: dwh.Runtime) -> None:
     error: Exception = AssertionError("it did not crash")
     for _ in range(1000):
         try:
-            runtime.invoke("attacker", b"marshal")
+            runtime.invoke("attacker", b"marshal", timeout=PATIENCE)
         except dwh.GuestTrap as crash:
             error = crash.with_traceback(None)
     raise error
@@ -160,7 +159,7 @@ def arena(image: dwh.RuntimeImage, assembly: dwh.Assembly) -> Iterator[dwh.Runti
     with dwh.Runtime(image, limits=LIMITS, wasi=wasi) as runtime:
         runtime.load_assembly("bystander", assembly)
         runtime.load_assembly("attacker", assembly)
-        runtime.invoke("attacker")
+        runtime.invoke("attacker", timeout=PATIENCE)
         yield runtime
 
 
@@ -192,10 +191,9 @@ def _attack(attack: Attack, runtime: dwh.Runtime, assembly: dwh.Assembly) -> Out
     memory = peak_bytes() - memory
     if "attacker" not in runtime.functions:
         runtime.load_assembly("attacker", assembly)
-    return Outcome(
-        error, seconds, runtime.invoke("attacker") == b"fine",
-        runtime.invoke("bystander") == b"fine", runtime.memory.size, cpu, memory,
-    )  # fmt: skip
+    answers = [runtime.invoke(f, timeout=PATIENCE) for f in ("attacker", "bystander")]
+    fine = (answer == b"fine" for answer in answers)
+    return Outcome(error, seconds, *fine, runtime.memory.size, cpu, memory)
 
 
 def peak_bytes() -> int:

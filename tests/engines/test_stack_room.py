@@ -46,10 +46,11 @@ def test_it_shrinks_with_the_depth_of_calls() -> None:
 
 def test_every_thread_has_its_own() -> None:
     room = StackRoom()
-    for size in (MIB, 16 * MIB):
+    for size in (MIB, 32 * MIB):
         given, left, reserve = in_thread_of(size, room)
         assert given is not None
-        assert size <= given < size + MIB
+        # A stack that glibc kept of a thread before, if it is not more than four times as large.
+        assert size <= given <= 4 * size + MIB
         assert given - MIB < left < given
         assert reserve == min(MIB, given // 4)
 

@@ -73,9 +73,7 @@ def run(files: tuple[Path, Path, Path], code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def _run_as_somebody(
-    files: tuple[Path, Path, Path], code: str
-) -> subprocess.CompletedProcess[str]:
+def _run_as_somebody(files: tuple[Path, Path, Path], code: str) -> subprocess.CompletedProcess[str]:
     cache, *arguments = files
     command = [sys.executable, "-c", code, *map(str, arguments)]
     if os.geteuid() == 0:
