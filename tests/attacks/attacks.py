@@ -191,9 +191,10 @@ def _attack(attack: Attack, runtime: dwh.Runtime, assembly: dwh.Assembly) -> Out
     memory = peak_bytes() - memory
     if "attacker" not in runtime.functions:
         runtime.load_assembly("attacker", assembly)
-    answers = [runtime.invoke(f, timeout=PATIENCE) for f in ("attacker", "bystander")]
-    fine = (answer == b"fine" for answer in answers)
-    return Outcome(error, seconds, *fine, runtime.memory.size, cpu, memory)
+    next_call, bystander = (
+        runtime.invoke(f, timeout=PATIENCE) == b"fine" for f in ("attacker", "bystander")
+    )
+    return Outcome(error, seconds, next_call, bystander, runtime.memory.size, cpu, memory)
 
 
 def peak_bytes() -> int:
