@@ -207,22 +207,37 @@ class SqliteStore(FunctionStore):
 
     def _prepare(self) -> None:
         with self._statements() as sql:
+            self._require_store(sql)
             sql.execute("PRAGMA journal_mode = WAL")
             # With the default, NORMAL, the last transactions may be lost when the power fails.
             sql.execute("PRAGMA synchronous = FULL")
             # Every change goes into the file itself at once: whoever moves it moves everything.
             sql.execute("PRAGMA wal_autocheckpoint = 1")
         with self._transaction() as sql:
-            (version,) = sql.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"{self.path} was written by a newer version of this software (format "
-                    f"{version}, this one knows {SCHEMA_VERSION})"
-                )
-            if version < SCHEMA_VERSION:
+            if _format(sql) < SCHEMA_VERSION:
                 for statement in _SCHEMA.split(";"):
                     sql.execute(statement)
                 sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _require_store(self, sql: sqlite3.Connection) -> None:
+        """StoreError if the file is a database of somebody else's; nothing is written to it."""
+        if (version := _format(sql)) > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path} was written by a newer version of this software (format "
+                f"{version}, this one knows {SCHEMA_VERSION})"
+            )
+        if not sql.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall():
+            return
+        try:
+            sql.execute(f"SELECT {_COLUMNS}, assembly FROM functions LIMIT 0")  # noqa: S608 - ours
+            sql.execute("SELECT name, value FROM counters LIMIT 0")
+        except sqlite3.OperationalError as error:
+            if "no such" not in str(error):  # of a table or column
+                raise
+            raise StoreError(
+                f"expected a store of functions at {self.path}, found another database ({error}); "
+                "give another path, or move the file away"
+            ) from error
 
     def _present_file(self) -> tuple[int, int] | None:
         """What is at the path now; None for a store without one."""
@@ -277,6 +292,11 @@ class SqliteStore(FunctionStore):
                     sql.execute("ROLLBACK")
                 raise
             sql.execute("COMMIT")
+
+
+def _format(sql: sqlite3.Connection) -> int:
+    (version,) = sql.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def _advance(sql: sqlite3.Connection, name: str) -> int:

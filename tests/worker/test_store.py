@@ -158,6 +158,26 @@ def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:
         SqliteStore(newer)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE functions (a)",
+        "CREATE TABLE songs (title)",
+        "CREATE VIEW functions AS SELECT 1 AS function_id",
+    ],
+)
+def test_databases_of_others_are_left_alone(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "other"
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="found another database") as caught:
+        SqliteStore(path)
+    assert "give another path" in str(caught.value)
+    assert path.read_bytes() == before
+
+
 def test_a_closed_store_says_so(store: SqliteStore) -> None:
     store.close()
     for use in (store.version, store.functions, store.reloads, store.request_reload):
