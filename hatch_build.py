@@ -35,6 +35,7 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
             from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
             from runtime_artifacts.pipeline import authenticode
             from runtime_artifacts.pipeline.build import Sources, build
+            from runtime_artifacts.pipeline.editor import EDITOR
             from runtime_artifacts.pipeline.sbom import (
                 SBOM_NAME,
                 bill_of_materials,
@@ -45,6 +46,8 @@ class ArtifactsBuildHook(BuildHookInterface[Any]):
         manifest = build(sources)
         if version == "editable":
             return
+        if EDITOR not in manifest.files:
+            raise RuntimeError(f"a wheel has {EDITOR}; make npm reach its registry, build again")
         build_data["force_include"].update(
             {
                 str(sources.dist / name): f"{WHEEL_FOLDER}/{name}"

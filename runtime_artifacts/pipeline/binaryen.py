@@ -7,7 +7,6 @@ everything else. Optimising the runtime takes half a minute, so results are kept
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.wasm.binary import PREAMBLE
 from runtime_artifacts.pipeline import fetch
+from runtime_artifacts.pipeline.kept_results import keep, kept, key_of
 from runtime_artifacts.pipeline.node import node_command
 from runtime_artifacts.pipeline.progress import step
 
@@ -81,16 +81,13 @@ class _Program:
         what: str,
     ) -> bytes:
         """What it makes of ``files`` with ``arguments``, and ``inputs`` behind them."""
-        key = hashlib.sha256()
         parts = (fetch.integrity(self.tarball).encode(), " ".join(arguments).encode())
-        for part in (*parts, *files.values()):
-            key.update(hashlib.sha256(part).digest())
-        path = self.cache / f"{self.name}-{key.hexdigest()[:32]}.bin"
-        found = _read_cached(path)
+        path = self.cache / f"{self.name}-{key_of((*parts, *files.values()))}.bin"
+        found = kept(path)
         if found is None:
             with step(what):
                 found = self._run(files, [*arguments, *inputs])
-            _write_cached(path, found)
+            keep(path, found)
         return found
 
     def _run(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
@@ -122,19 +119,3 @@ class _Program:
             said = done.stdout.decode(errors="replace").strip()[-2000:]
             raise ArtifactError(f"{self.name} failed (exit code {done.returncode}): {said}")
         return result
-
-
-def _read_cached(path: Path) -> bytes | None:
-    """Content of a cache file, which begins with its hash; None if it is missing or damaged."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    size = hashlib.sha256().digest_size
-    return data[size:] if hashlib.sha256(data[size:]).digest() == data[:size] else None
-
-
-def _write_cached(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(hashlib.sha256(content).digest() + content)
-    Path(file.name).replace(path)

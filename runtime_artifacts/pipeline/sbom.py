@@ -25,8 +25,8 @@ __all__ = ["SBOM_NAME", "bill_of_materials"]
 
 #: PEP 770 puts it into the wheel's ``.dist-info/sboms``.
 SBOM_NAME = "dotnet-wasm-host.cdx.json"
-#: Packages that run during a build and are in no wheel.
-BUILD_ONLY = frozenset({"binaryen"})
+#: Packages that run during a build or a test and are in no wheel.
+BUILD_ONLY = frozenset({"axe-core", "binaryen", "esbuild-wasm"})
 _FOLDER = "node_modules/"
 #: Name of the property with the commit of dotnet/dotnet that the base library names.
 COMMIT = "dotnet-wasm-host:commit"

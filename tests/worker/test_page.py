@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.select import Select
+from selenium.webdriver.remote.webelement import WebElement
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.worker import create_app
+from dotnet_wasm_host.worker import create_app, page
 from tests.chromium import chromium, console
 from tests.worker.test_operation import wait_until
 
+#: Width, height, and whether it is a phone.
+SCREENS = {"desktop": (1280, 900, False), "phone": (390, 844, True)}
+#: One line, because an editor indents the next one by itself.
+SHOUT = (
+    "using System; using System.Text; public class Shout : MinimalRuntime.IFunctionHandler "
+    "{ public byte[] Execute(ReadOnlySpan<byte> input) "
+    "=> Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(input).ToUpper() + SUFFIX); }"
+)
 
-@pytest.fixture
-def url() -> Iterator[str]:
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
     app = create_app()
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
@@ -33,64 +43,199 @@ def url() -> Iterator[str]:
     thread.join(60)
 
 
+@pytest.fixture
+def url(server: str) -> Iterator[str]:
+    """The address of a worker, on which nothing is left."""
+    yield server
+    with httpx2.Client(base_url=server, timeout=60) as client:
+        for function in client.get("/functions").json()["functions"]:
+            client.delete("/functions/" + quoted(function["function_id"]))
+
+
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     with chromium(tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
 
 
-def cells(browser: Chrome) -> list[list[str]]:
-    script = (
-        "return [...document.querySelectorAll('#functions tbody tr')]"
-        ".map(row => [...row.children].map(cell => cell.textContent))"
-    )
-    rows: list[list[str]] = browser.execute_script(script)
-    return rows
+@pytest.fixture
+def browser(chrome: Chrome) -> Iterator[Chrome]:
+    """A browser with the screen of a desktop, that remembers nothing of the page afterwards."""
+    show_on(chrome, "desktop")
+    yield chrome
+    chrome.execute_script("onbeforeunload = null; localStorage.clear(); sessionStorage.clear()")
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def quoted(function_id: str) -> str:
+    return quote(function_id, safe="")
+
+
+def show_on(browser: Chrome, screen: str) -> None:
+    width, height, phone = SCREENS[screen]
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def get(browser: Chrome, element: str) -> WebElement:
+    return browser.find_element(By.ID, element)
 
 
 def text(browser: Chrome, element: str) -> str:
-    return browser.find_element(By.ID, element).text
+    return get(browser, element).text
 
 
-def test_a_person_sees_functions_and_calls_them(
-    browser: Chrome, url: str, echo: dwh.Assembly, tmp_path: Path
-) -> None:
-    browser.get(url)
+def click(browser: Chrome, element: str) -> None:
+    wait_until(lambda: get(browser, element).is_enabled())
+    get(browser, element).click()
+
+
+def rows(browser: Chrome) -> list[str]:
+    script = "return [...document.querySelectorAll('#functions .id')].map(id => id.textContent)"
+    found: list[str] = browser.execute_script(script)
+    return found
+
+
+def in_editor(browser: Chrome, selector: str) -> list[WebElement]:
+    found: list[WebElement] = browser.execute_script(
+        "return [...document.getElementById('editor').shadowRoot.querySelectorAll(arguments[0])]",
+        selector,
+    )
+    return found
+
+
+def write(browser: Chrome, source: str) -> None:
+    """Type over everything in the editor."""
+    [content] = in_editor(browser, ".cm-content")
+    content.click()
+    keys = ActionChains(browser).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL)
+    # Deleted first: what is typed over coloured text, Chromium itself would give an inline style,
+    # which the policy then refuses.
+    keys.send_keys(Keys.DELETE, source).perform()
+
+
+def fill(browser: Chrome, content: str) -> None:
+    """Type over the payload."""
+    payload = browser.find_element(By.CSS_SELECTOR, "[data-name=payload]")
+    payload.clear()
+    payload.send_keys(content)
+
+
+def call(browser: Chrome, content: str, answer: str) -> None:
+    fill(browser, content)
+    click(browser, "invoke")
+    wait_until(lambda: answer in text(browser, "result"))
+
+
+def open_page(browser: Chrome, url: str, path: str = "/") -> None:
+    browser.get(url + path)
     wait_until(lambda: text(browser, "state") == "ready")
+
+
+def put(url: str, function_id: str, content: bytes, kind: str = "application/octet-stream") -> None:
+    answer = httpx2.put(
+        f"{url}/functions/{quoted(function_id)}",
+        content=content,
+        headers={"content-type": kind},
+        timeout=60,
+    )
+    assert answer.status_code in (200, 201), answer.text
+
+
+def wrong(browser: Chrome, *expected: str) -> list[str]:
+    """What the browser complains about, but for answers with an expected status."""
+    said = [text for level, text in console(browser) if level == "SEVERE"]
+    return [line for line in said if not any(f"status of {each}" in line for each in expected)]
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_person_writes_repairs_deploys_calls_and_deletes(
+    browser: Chrome, url: str, screen: str
+) -> None:
+    show_on(browser, screen)
+    open_page(browser, url)
+    assert text(browser, "title") == "New function"
     assert "Nothing is deployed yet" in text(browser, "none")
-    assert text(browser, "dotnet") == "10.0"
+    assert text(browser, "dotnet") == "10.0" or screen == "phone"
+    assert not get(browser, "invoke").is_enabled()
 
-    with httpx2.Client(base_url=url) as client:
-        for name in ("orders", "<b>markup</b>"):
-            assert client.put(f"/functions/{name}", content=echo.data).status_code == 201
-    wait_until(lambda: len(cells(browser)) == 2)
-    assert [row[0] for row in cells(browser)] == ["<b>markup</b>", "orders"]
-    assert cells(browser)[1][1] == echo.sha256[:10]
+    write(browser, SHOUT)
+    get(browser, "name").clear()
+    get(browser, "name").send_keys("shout")
+    click(browser, "deploy")
+    wait_until(lambda: "SUFFIX" in text(browser, "problems"), 60)
+    problem = browser.find_element(By.CSS_SELECTOR, "#problems button")
+    column = SHOUT.index("SUFFIX") + 1
+    label = problem.get_attribute("aria-label") or ""
+    assert label.startswith(f"error CS0103 in line 1, column {column}: ")
+    [mark] = in_editor(browser, ".cm-lintRange-error")
+    assert mark.text == "SUFFIX"
+    assert len(in_editor(browser, ".cm-lint-marker-error")) == 1
+    assert rows(browser) == []
 
-    Select(browser.find_element(By.ID, "function")).select_by_value("orders")
-    payload = browser.find_element(By.ID, "payload")
-    invoke = browser.find_element(By.CSS_SELECTOR, "#try button")
+    problem.click()  # the editor's cursor is at the fault now
+    keys = ActionChains(browser).send_keys(Keys.DELETE * len("SUFFIX"), '"!"')
+    keys.key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
+    wait_until(lambda: rows(browser) == ["shout"], 60)
+    assert text(browser, "problems") == ""
+    assert text(browser, "source-state") == "deployed"
+    assert in_editor(browser, ".cm-lintRange-error") == []
 
-    def call(content: str, answer: str) -> None:
-        payload.clear()
-        payload.send_keys(content)
-        invoke.click()
-        wait_until(lambda: answer in text(browser, "result"))
+    call(browser, "Grüezi", "GRÜEZI!")
+    assert text(browser, "timing").startswith("200 · ")
 
-    call("Grüße", "Grüße")
-    assert text(browser, "timing").startswith("200, ")
-    call("throw", "System.InvalidOperationException in function 'orders': thrown")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    click(browser, "delete")
+    assert text(browser, "delete-title") == "Delete shout?"
+    browser.find_element(By.CSS_SELECTOR, "#delete-dialog [value=no]").click()
+    assert rows(browser) == ["shout"]
+    click(browser, "delete")
+    browser.find_element(By.CSS_SELECTOR, "#delete-dialog [value=yes]").click()
+    wait_until(lambda: rows(browser) == [])
+    assert text(browser, "title") == "New function"
+    assert text(browser, "result") in ("", "The result comes here.")
+    assert httpx2.get(url + "/functions").json() == {"functions": []}
+    assert wrong(browser, "422") == []
+
+
+def test_a_failed_input_clears_the_last_result(
+    browser: Chrome, url: str, echo: dwh.Assembly
+) -> None:
+    put(url, "echo", echo.data)
+    open_page(browser, url)
+    call(browser, "first", "first")
     browser.find_element(By.CSS_SELECTOR, "input[value=hex]").click()
-    call("00 fF", "00 ff")
-    call("0", "not hex")
+    call(browser, "01 fF", "01 ff")
+    call(browser, "0", "This is not hex")
+    field = browser.find_element(By.CSS_SELECTOR, "[data-name=payload]")
+    assert "01 ff" not in text(browser, "result")
+    assert text(browser, "timing") == ""
+    assert field.get_attribute("aria-invalid") == "true"
+    assert browser.switch_to.active_element == field
+    browser.find_element(By.CSS_SELECTOR, "input[value=text]").click()
+    call(browser, "throw", "System.InvalidOperationException in function 'echo': thrown")
+    assert wrong(browser, "500") == []
 
-    wait_until(lambda: cells(browser)[1][2:4] == ["3", "1"])
-    assert "orders" in text(browser, "legend")
-    wait_until(lambda: browser.execute_script(PAINTED) > 10)
-    log = [said for level, said in console(browser) if level == "SEVERE"]
-    # The failed call was answered with 500, which browsers write down; nothing else went wrong.
-    assert [said for said in log if "status of 500" not in said] == []
-    assert browser.save_screenshot(str(tmp_path / "page.png"))
+
+def test_figures_and_the_plot_survive_a_reload(
+    browser: Chrome, url: str, echo: dwh.Assembly
+) -> None:
+    put(url, "echo", echo.data)
+    put(url, "other", echo.data)
+    open_page(browser, url, "/#echo")
+    for _ in range(3):
+        call(browser, "first", "first")
+    wait_until(lambda: "3 calls" in text(browser, "functions"))
+    wait_until(lambda: "echo" in text(browser, "legend"))
+    script = "return Number(document.querySelector('#plot').dataset.points)"
+    wait_until(lambda: browser.execute_script(script) >= 3)
+    before = browser.execute_script(script)
+    browser.refresh()
+    wait_until(lambda: browser.execute_script(script) > before)
+    assert browser.execute_script(PAINTED) > 10
+    assert text(browser, "title") == "echo"
+    assert wrong(browser) == []
 
 
 #: Pixels of the plot in a colour; its grid and labels are grey.
@@ -105,18 +250,50 @@ return painted;
 """
 
 
-def test_the_page_is_made_of_its_own_files_only(make_client: object) -> None:
-    assert callable(make_client)
+def test_the_page_is_made_of_its_own_files_only(make_client: Any) -> None:
     client: TestClient = make_client()
-    page = client.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    policy = page.headers["content-security-policy"]
+    index = client.get("/")
+    assert index.headers["content-type"].startswith("text/html")
+    policy = index.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    for path in ("page/style.css", "page/page.js", "page/plot.js", "page/icon.svg"):
-        file = client.get(f"/{path}")
+    assert "//" not in index.text.replace("<!--", "")
+    paths = [route.path for route in page.page_routes() if route.path != "/"]
+    assert len(paths) > 8
+    for path in paths:
+        file = client.get(path)
         assert file.status_code == 200
         assert file.headers["x-content-type-options"] == "nosniff"
-        assert "http://" not in file.text.replace("http://www.w3.org/2000/svg", "")
-        assert "https://" not in file.text
-    assert "//" not in page.text.replace("<!--", "")
+        plain = client.get(path, headers={"accept-encoding": "identity"})
+        assert plain.content == file.content
+        if path != "/page/editor.js":  # in it are the addresses of two documentation pages
+            assert "http://" not in file.text.replace("http://www.w3.org/2000/svg", "")
+            assert "https://" not in file.text
+
+
+def test_a_package_without_the_editor_has_a_text_field(
+    browser: Chrome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_editor", lambda: None)
+    server = uvicorn.Server(uvicorn.Config(create_app(), port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started, 60)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        open_page(browser, f"http://127.0.0.1:{port}")
+        assert "a plain text field" in text(browser, "editor-note")
+        field = browser.find_element(By.CSS_SELECTOR, "#editor textarea")
+        field.clear()
+        field.send_keys(SHOUT)
+        click(browser, "deploy")
+        wait_until(lambda: "SUFFIX" in text(browser, "problems"), 60)
+        browser.find_element(By.CSS_SELECTOR, "#problems button").click()
+        start = SHOUT.index("SUFFIX")
+        assert browser.execute_script("return arguments[0].selectionStart", field) == start
+        assert wrong(browser, "422") == []
+        # Another server gets this port one day.
+        browser.execute_script("localStorage.clear(); sessionStorage.clear()")
+    finally:
+        server.should_exit = True
+        thread.join(60)

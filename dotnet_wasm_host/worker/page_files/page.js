@@ -1,177 +1,200 @@
-// The page of a worker: what is deployed, how it does, and a form to call it.
+// The page of a worker: what is deployed, its source, calls of it, and how long they take.
 
+import { CallPane } from "./call.js";
+import { createEditor } from "./editor.js";
+import { History } from "./history.js";
+import { FunctionList } from "./list.js";
 import { LatencyPlot, mostLines } from "./plot.js";
+import { SourcePane } from "./source.js";
+import { $, bytes, shown } from "./texts.js";
+import { Refused, ask, get, pathOf, require, setToken } from "./worker.js";
 
 const PERIOD = 1000; // ms between looks at the worker
-const $ = (id) => document.getElementById(id);
-const plot = new LatencyPlot($("plot"), $("legend"));
-let functions = [];
-let selected = "";
-let calling = false;
+const latencies = new History();
+const plot = new LatencyPlot($("plot"), $("legend"), latencies);
+const list = new FunctionList(select);
+const calls = new CallPane();
+const source = new SourcePane(createEditor, { deployed, typed: () => takesTyped, needsToken: askForToken });
+let entries = [];
+let selected = chosen(); // an id; null: a new function; undefined: the first one there is
+let takesTyped = false;
+let timer = 0;
 
-$("address").textContent = new URL(".", location).href;
-$("function").addEventListener("change", () => select($("function").value));
-$("try").addEventListener("submit", (event) => {
-  event.preventDefault();
-  invoke();
-});
-$("repeat").addEventListener("change", () => {
-  if ($("repeat").checked) invoke();
-});
-fetch("health")
-  .then((answer) => answer.json())
+get("health")
   .then((health) => ($("dotnet").textContent = health.version))
   .catch(() => {});
-look();
+get("openapi.json")
+  .then((document) => {
+    const described = document.components?.schemas?.FunctionDescription?.properties ?? {};
+    takesTyped = "methods" in described;
+  })
+  .catch(() => {})
+  .finally(look);
 
-function headers() {
-  const token = $("token").value;
-  return token ? { Authorization: `Bearer ${token}` } : {};
+$("give-token").addEventListener("click", askForToken);
+$("token-dialog").addEventListener("close", () => {
+  if ($("token-dialog").returnValue === "yes") {
+    setToken($("token").value);
+    calls.tokenChanged();
+    look();
+  }
+  $("token").value = "";
+});
+$("delete").addEventListener("click", () => {
+  $("delete-title").textContent = `Delete ${shown(selected)}?`;
+  $("delete-dialog").returnValue = "no";
+  $("delete-dialog").showModal();
+});
+$("delete-dialog").addEventListener("close", () => {
+  if ($("delete-dialog").returnValue === "yes") remove(selected);
+});
+$("download").addEventListener("click", download);
+window.addEventListener("hashchange", () => {
+  const id = chosen();
+  if (id !== selected && (id === null || entries.some((entry) => entry.function_id === id))) select(id);
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) look();
+});
+takeDrops();
+
+function chosen() {
+  if (!location.hash) return undefined;
+  try {
+    return decodeURIComponent(location.hash.slice(1)) || null;
+  } catch {
+    return undefined;
+  }
 }
 
 async function look() {
+  clearTimeout(timer);
+  if (document.hidden) return; // until it is seen again
   try {
-    const [ready, listed] = await Promise.all([
-      fetch("ready"),
-      fetch("functions", { headers: headers() }),
-    ]);
-    showState(ready.ok ? "ready" : "not ready");
+    const [ready, listed] = await Promise.all([ask("ready"), ask("functions")]);
     if (listed.ok) show((await listed.json()).functions);
-    else if (listed.status === 401) showState("needs token");
+    if (listed.status === 401) $("give-token").hidden = false;
+    showState(listed.status === 401 ? "needs token" : ready.ok ? "ready" : "not ready");
   } catch {
     showState("unreachable");
   }
-  setTimeout(look, PERIOD);
+  clearTimeout(timer);
+  timer = setTimeout(look, PERIOD);
 }
 
 function showState(state) {
+  if ($("state").dataset.state === state) return;
   $("state").textContent = state;
   $("state").dataset.state = state;
 }
 
 function show(listed) {
-  functions = listed;
-  $("count").textContent = functions.length || "";
-  $("none").hidden = functions.length > 0;
-  $("functions").hidden = functions.length === 0;
-  if (!functions.some((f) => f.function_id === selected)) selected = functions[0]?.function_id ?? "";
-  $("functions").tBodies[0].replaceChildren(...functions.map(row));
-  const ids = functions.map((f) => f.function_id);
-  const shown = [...$("function").options].map((option) => option.value);
-  if (ids.join("\0") !== shown.join("\0")) {
-    $("function").replaceChildren(...ids.map((id) => new Option(id, id)));
-  }
-  $("function").value = selected;
-  showButton();
-  // Those that are called, first of all the one that is looked at.
-  const plotted = functions
-    .filter((f) => f.latency_ms)
-    .sort((a, b) => (b.function_id === selected) - (a.function_id === selected) || b.calls - a.calls)
-    .slice(0, mostLines);
-  plot.add(
-    performance.now() / 1000,
-    new Map(plotted.map((f) => [f.function_id, f.latency_ms])),
-  );
+  entries = listed;
+  const known = entries.some((entry) => entry.function_id === selected);
+  if (selected === undefined || (selected !== null && !known)) selected = entries[0]?.function_id ?? null;
+  const now = Date.now() / 1000;
+  latencies.add(now, entries.filter((e) => e.latency_ms).map((e) => [e.function_id, e.latency_ms]));
+  showSelected();
 }
 
-function row(f) {
-  const line = document.createElement("tr");
-  line.setAttribute("aria-selected", f.function_id === selected);
-  line.addEventListener("click", () => select(f.function_id));
-  const name = document.createElement("th");
-  name.scope = "row";
-  name.textContent = f.function_id;
-  name.title = `${f.handler_type} in ${f.assembly_name}, ${f.size} bytes, SHA-256 ${f.sha256}, since ${f.deployed_at}`;
-  const cells = [
-    ["version wide-only", f.sha256.slice(0, 10)],
-    ["number", f.calls],
-    [f.failures ? "number failed" : "number", f.failures],
-    ["number wide-only", f.running],
-    ["number wide-only", f.waiting],
-    ["number", time(f.latency_ms?.p50)],
-    ["number", time(f.latency_ms?.p99)],
-  ].map(([style, text]) => {
-    const cell = document.createElement("td");
-    cell.className = style;
-    cell.textContent = text;
-    return cell;
-  });
-  line.append(name, ...cells);
-  return line;
+function showSelected() {
+  const entry = entries.find((each) => each.function_id === selected) ?? null;
+  list.show(entries, entry ? selected : null);
+  $("title").textContent = entry ? shown(selected) : "New function";
+  $("title").classList.toggle("id", Boolean(entry));
+  document.title = entry ? `${shown(selected)} – .NET functions` : ".NET functions";
+  $("facts").textContent = entry ? facts(entry) : "C# that runs in .NET as soon as you deploy it.";
+  $("download").hidden = $("delete").hidden = !entry;
+  source.show(entry);
+  calls.show(entry);
+  // Those that are called, first of all the one that is looked at.
+  const plotted = entries
+    .filter((each) => latencies.of(each.function_id).length)
+    .sort((a, b) => (b.function_id === selected) - (a.function_id === selected) || b.calls - a.calls)
+    .slice(0, mostLines)
+    .map((each) => each.function_id);
+  $("plot").hidden = !plotted.length;
+  $("plot-none").hidden = plotted.length > 0;
+  plot.show(plotted);
+}
+
+function facts(entry) {
+  const since = new Date(entry.deployed_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return [shown(entry.handler_type), bytes(entry.size), `version ${entry.sha256.slice(0, 10)}`, `deployed ${since}`]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function select(id) {
   selected = id;
-  show(functions);
+  history.replaceState(null, "", `#${encodeURIComponent(id ?? "")}`);
+  showSelected();
+  $("title").focus({ preventScroll: true });
 }
 
-function time(ms) {
-  if (ms === undefined) return "–";
-  if (ms < 1) return `${Math.round(ms * 1000)} µs`;
-  return ms < 1000 ? `${ms.toPrecision(3)} ms` : `${(ms / 1000).toPrecision(3)} s`;
+async function deployed(entry) {
+  const others = entries.filter((each) => each.function_id !== entry.function_id);
+  entries = [...others, entry].sort((a, b) => (a.function_id < b.function_id ? -1 : 1));
+  selected = entry.function_id;
+  history.replaceState(null, "", `#${encodeURIComponent(selected)}`);
+  showSelected();
+  look();
 }
 
-async function invoke() {
-  const payload = readPayload();
-  if (payload === null) {
-    showResult("failure", "The payload is not hex: give pairs of digits, as in 00 ff 7a.");
+async function remove(id) {
+  try {
+    await require(pathOf(id), { method: "DELETE" });
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) askForToken();
+    else $("facts").textContent = error.message;
     return;
   }
-  calling = true;
-  showButton();
-  const started = performance.now();
+  source.forget(id);
+  entries = entries.filter((entry) => entry.function_id !== id);
+  select(entries[0]?.function_id ?? null);
+}
+
+async function download() {
+  const entry = entries.find((each) => each.function_id === selected);
   try {
-    const answer = await fetch(`functions/${encodeURIComponent($("function").value)}/invoke`, {
-      method: "POST",
-      headers: { "Content-Type": "application/octet-stream", ...headers() },
-      body: payload,
-    });
-    const content = new Uint8Array(await answer.arrayBuffer());
-    $("timing").textContent = `${answer.status}, ${time(performance.now() - started)} in all`;
-    if (answer.ok) showResult("success", readable(content));
-    else showResult("failure", explain(new TextDecoder().decode(content)));
+    const answer = await require(pathOf(selected));
+    const isZip = answer.headers.get("Content-Type") === "application/zip";
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await answer.blob());
+    link.download = `${entry.assembly_name}${isZip ? ".zip" : ".dll"}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   } catch (error) {
-    $("timing").textContent = "";
-    showResult("failure", String(error));
-  }
-  calling = false;
-  showButton();
-  if ($("repeat").checked) setTimeout(() => $("repeat").checked && invoke(), 50);
-}
-
-function showButton() {
-  $("try").querySelector("button").disabled = calling || !selected;
-}
-
-function readPayload() {
-  const text = $("payload").value;
-  if (new FormData($("try")).get("encoding") === "text") return new TextEncoder().encode(text);
-  const digits = text.replace(/\s/g, "");
-  if (digits.length % 2 || !/^[0-9a-f]*$/i.test(digits)) return null;
-  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-}
-
-// Text if it is UTF-8 without control characters, else hex.
-function readable(content) {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(content);
-    if (!/[\0-\x08\x0b\x0c\x0e-\x1f]/.test(text)) return text;
-  } catch {
-    // not text
-  }
-  return Array.from(content, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-}
-
-function explain(body) {
-  try {
-    const problem = JSON.parse(body);
-    return [problem.title, problem.detail, problem.stack_trace].filter(Boolean).join("\n");
-  } catch {
-    return body;
+    if (error instanceof Refused && error.status === 401) askForToken();
+    else $("facts").textContent = error.message;
   }
 }
 
-function showResult(outcome, text) {
-  $("result").dataset.outcome = outcome;
-  $("result").textContent = text;
+function askForToken() {
+  $("give-token").hidden = false;
+  if ($("token-dialog").open) return;
+  $("token-dialog").returnValue = "no";
+  $("token-dialog").showModal();
+  $("token").focus();
+}
+
+// Files may be dropped anywhere.
+function takeDrops() {
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  let inside = 0;
+  const showDrop = (value) => {
+    inside = value;
+    $("drop").hidden = value === 0;
+  };
+  window.addEventListener("dragenter", (event) => hasFiles(event) && showDrop(inside + 1));
+  window.addEventListener("dragleave", (event) => hasFiles(event) && showDrop(Math.max(inside - 1, 0)));
+  window.addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+  window.addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    event.stopPropagation(); // the editor would take the file for text
+    showDrop(0);
+    const [file] = event.dataTransfer.files;
+    if (file) source.take(file);
+  }, true);
 }
