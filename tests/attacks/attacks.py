@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-import io
+import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,12 +15,13 @@ from pathlib import Path
 import dotnet_wasm_host as dwh
 from tests.native_leaks import private_bytes
 
-SOURCE = Path(__file__).with_name("attacks.cs")
 MIB = 1 << 20
 LIMITS = dwh.Limits(
     timeout=0.5, memory_bytes=128 * MIB, result_bytes=8 * MIB, output_bytes=MIB,
     files_bytes=8 * MIB, crash_limit=None,
 )  # fmt: skip
+#: Where strings that a guest has once are passed a thousand times.
+ROOMY = replace(LIMITS, memory_bytes=256 * MIB)
 #: A crash of the guest is dealt with in milliseconds; the rest is .NET doing what it was asked.
 #: Machines that run tests are busy with other things, too.
 PATIENCE = 30.0
@@ -36,18 +38,25 @@ class Attack:
         errors: what the caller may get; empty where the call itself ends well.
         command: what the function is asked to do.
         run: instead of one call of ``command``.
+        may_end: the call may also end well: it is cheap enough to be done, or the function gets
+            an exception that it can catch.
+        program: the C# file in this folder, whose handler has that name.
+        limits: of the runtime.
     """
 
     what: str
     errors: tuple[type[Exception], ...]
     command: str = ""
     run: Callable[[dwh.Runtime], object] | None = field(default=None, compare=False)
+    may_end: bool = False
+    program: str = "Attacker"
+    limits: dwh.Limits = LIMITS
 
     @property
     def timeout(self) -> float | None:
         """Where something else than the deadline ends it, a slow machine may take its time."""
         other_end = self.errors and dwh.InvocationTimeout not in self.errors
-        return PATIENCE if other_end else LIMITS.timeout
+        return PATIENCE if other_end else self.limits.timeout
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,13 @@ NO_MEMORY = (dwh.InvocationError, dwh.GuestOutOfMemory)
 TOO_MUCH = (dwh.LimitExceeded,)
 DEATH = (dwh.GuestTerminated, dwh.GuestTrap, dwh.InvocationTimeout)
 
+
+def _host(what: str, command: str) -> Attack:
+    """An attack that has the host work."""
+    errors = (dwh.LimitExceeded, dwh.InvocationTimeout)
+    return Attack(what, errors, command, may_end=True, program="HostWork", limits=ROOMY)
+
+
 ATTACKS: Mapping[str, Attack] = {
     a.command or a.what: a
     for a in (
@@ -148,25 +164,73 @@ ATTACKS: Mapping[str, Attack] = {
         Attack("2,000 timers of a millisecond", (), "timers"),
         Attack("unloading during a call", (), run=_unload_during_a_call),
         Attack("1,000 crashes in a row", TRAP, run=_crash_often),
+        _host("70 calls of a host function with a name of 40 MB", "names 20000000 70"),
+        _host("1,000 arguments, all the same string of 80 MB", "strings 40000000 1000"),
+        _host("an array of 1,000 times the same string of 40 MB", "stringarray 20000000 1000"),
+        _host("an array of 3 million slots", "array 3000000"),
+        _host("60 arrays of 60 arrays, 6 deep", "nested 6 60"),
+        _host("40 properties of 20 MB that the host keeps", "properties 10000000 40"),
+        _host("a million host objects", "objects 1000000"),
+        _host("a million bound functions", "bind 1000000"),
+        _host("a million lines in one write", "lines 1000000"),
+        _host("4,000 calls of 1 MB that wait for a thread", "begin 1000000 4000 wait"),
+        replace(_host("a log record that is none", "record"), errors=TRAP, may_end=False),
+        _host("a trace of a million messages", "trace 1000000"),
+        _host("90 MB of entropy", "entropy 90000000"),
+        _host("65,000 empty files", "empty 65000"),
+        _host("folders in folders, 5,000 deep", "deep 5000"),
+        _host("links to links, looked up 100,000 times", "links 100000"),
+        _host("lists of a folder of 1,000 files, 10,000 times", "list 1000 10000"),
     )
+}
+PROGRAMS: Mapping[str, Path] = {
+    "Attacker": Path(__file__).with_name("attacks.cs"),
+    "HostWork": Path(__file__).with_name("host_work.cs"),
 }
 
 
 @contextmanager
-def arena(image: dwh.RuntimeImage, assembly: dwh.Assembly) -> Iterator[dwh.Runtime]:
+def logging_to_nowhere() -> Iterator[None]:
+    """With logging on at INFO: what a log costs is a part of what an attack costs."""
+    logger = logging.getLogger("dotnet_wasm_host")
+    before = logger.level, logger.propagate
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        try:
+            yield
+        finally:
+            logger.setLevel(before[0])
+            logger.propagate = before[1]
+            logger.removeHandler(handler)
+
+
+@contextmanager
+def arena(image: dwh.RuntimeImage, assembly: dwh.Assembly, attack: Attack) -> Iterator[dwh.Runtime]:
     """A runtime with the attacker and a bystander."""
-    wasi = dwh.WasiOptions(stdout=io.BytesIO(), stderr=io.BytesIO())
-    with dwh.Runtime(image, limits=LIMITS, wasi=wasi) as runtime:
-        runtime.load_assembly("bystander", assembly)
-        runtime.load_assembly("attacker", assembly)
+    ended = threading.Event()
+    with dwh.Runtime(
+        image,
+        limits=attack.limits,
+        wasi=dwh.WasiOptions(stdout="logging", stderr="logging"),
+        host_functions={"wait": lambda _: ended.wait(PATIENCE) and b""},
+        http=dwh.HttpPolicy(allowed_hosts=("localhost",)),
+    ) as runtime:
+        for function_id in ("bystander", "attacker"):
+            runtime.load_assembly(function_id, assembly)
         runtime.invoke("attacker", timeout=PATIENCE)
-        yield runtime
+        try:
+            yield runtime
+        finally:
+            ended.set()
 
 
 def carry_out(attack: Attack, image: dwh.RuntimeImage, assembly: dwh.Assembly) -> Outcome:
     """Attack in a runtime of its own, and look at what is left."""
     before = private_bytes()
-    with arena(image, assembly) as runtime:
+    with logging_to_nowhere(), arena(image, assembly, attack) as runtime:
         outcome = _attack(attack, runtime, assembly)
     gc.collect()
     return replace(outcome, grown_bytes=private_bytes() - before)
@@ -185,8 +249,10 @@ def _attack(attack: Attack, runtime: dwh.Runtime, assembly: dwh.Assembly) -> Out
         if not isinstance(raised, attack.errors):
             raise
         error = describe(raised)
+        if attack.program == "HostWork" and isinstance(raised, dwh.LimitExceeded):
+            assert raised.limit == "host_work"
     else:
-        assert not attack.errors, "nothing was raised"
+        assert attack.may_end or not attack.errors, "nothing was raised"
     seconds, cpu = time.monotonic() - start, time.process_time() - cpu
     memory = peak_bytes() - memory
     if "attacker" not in runtime.functions:

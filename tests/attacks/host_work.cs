@@ -42,6 +42,13 @@ public sealed unsafe class HostWork : MinimalRuntime.IFunctionHandler
             "record" => Record(),
             "empty" => EmptyFiles(n),
             "begin" => Begin(n, m, words[3]),
+            "nested" => Nested(n, m),
+            "objects" => Objects(n),
+            "bind" => Bindings(n),
+            "trace" => Traces(n),
+            "deep" => Deep(n),
+            "links" => Links(n),
+            "list" => Listings(n, m),
             _ => "fine",
         });
     }
@@ -143,6 +150,57 @@ public sealed unsafe class HostWork : MinimalRuntime.IFunctionHandler
         return Slots(count, (slot, _) => SetString(slot, text));
     }
 
+    /// <summary>Arrays of arrays, each of the same one below: width to the power of depth.</summary>
+    private static string Nested(int depth, int width)
+    {
+        var slots = (byte*)NativeMemory.AllocZeroed((nuint)width * Slot);
+        for (var level = 0; level < depth; level++)
+        {
+            var outer = (byte*)NativeMemory.AllocZeroed((nuint)width * Slot);
+            for (var i = 0; i < width; i++)
+            {
+                SetArray(outer + (i * Slot), slots, width);
+            }
+
+            slots = outer;
+        }
+
+        var frame = Frame(1);
+        SetArray(frame + (2 * Slot), slots, width);
+        return Call(Bind("INTERNAL.has_property", 1, Boolean), frame);
+    }
+
+    private static void SetArray(byte* slot, byte* elements, int count)
+    {
+        *(int*)slot = (int)elements;
+        *(int*)(slot + LengthAt) = count;
+        slot[TypeAt] = Array;
+        slot[ElementAt] = Object;
+    }
+
+    private static string Objects(int count)
+    {
+        var make = Bind("INTERNAL.http_wasm_create_controller", 0, JsObject);
+        var frame = Frame(0);
+        for (var i = 0; i < count; i++)
+        {
+            frame[TypeAt] = 0;
+            Call(make, frame);
+        }
+
+        return "made";
+    }
+
+    private static string Bindings(int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            Bind("INTERNAL.has_property", 1, Boolean);
+        }
+
+        return "bound";
+    }
+
     private static string Properties(int length, int count)
     {
         var frame = Frame(0);
@@ -214,5 +272,69 @@ public sealed unsafe class HostWork : MinimalRuntime.IFunctionHandler
         }
 
         return "begun";
+    }
+
+    private static string Traces(int count)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            System.Diagnostics.Trace.WriteLine("traced");
+        }
+
+        return "traced";
+    }
+
+    private static string Deep(int count)
+    {
+        var made = 0;
+        try
+        {
+            for (; made < count; made++)
+            {
+                Directory.CreateDirectory("d");
+                Directory.SetCurrentDirectory("d");
+            }
+        }
+        catch (IOException)
+        {
+            return "full";
+        }
+
+        return "made";
+    }
+
+    private static string Links(int count)
+    {
+        var path = new StringBuilder("/tmp");
+        Directory.CreateDirectory("/tmp/d");
+        File.CreateSymbolicLink("/tmp/l", string.Concat(System.Linq.Enumerable.Repeat("./", 2000)) + ".");
+        for (var i = 0; i < 39; i++)
+        {
+            path.Append("/l");
+        }
+
+        var found = 0;
+        for (var i = 0; i < count; i++)
+        {
+            found += File.Exists(path + "/x") ? 1 : 0;
+        }
+
+        return $"found {found}";
+    }
+
+    private static string Listings(int files, int count)
+    {
+        for (var i = 0; i < files; i++)
+        {
+            File.WriteAllBytes($"/tmp/{i}", []);
+        }
+
+        var seen = 0;
+        for (var i = 0; i < count; i++)
+        {
+            seen += Directory.GetFileSystemEntries("/tmp").Length;
+        }
+
+        return $"seen {seen}";
     }
 }
