@@ -344,15 +344,17 @@ class GuestTerminated(DotnetHostError):
 
     Attributes:
         exit_code: the code given to ``exit``; 134 (128 + SIGABRT) for ``abort``.
+        is_exit: whether it asked for its end, as ``Environment.Exit`` does; otherwise .NET gave up.
     """
 
-    def __init__(self, exit_code: int, message: str | None = None) -> None:
+    def __init__(self, exit_code: int, message: str | None = None, *, is_exit: bool = True) -> None:
         self.exit_code = exit_code
+        self.is_exit = is_exit
         self._message = message
         super().__init__(message or f"the guest terminated itself with exit code {exit_code}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.exit_code, self._message)
+        return type(self), (self.exit_code, self._message), {"is_exit": self.is_exit}
 
 
 class GuestTrap(DotnetHostError):

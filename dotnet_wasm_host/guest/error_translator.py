@@ -69,7 +69,9 @@ class ErrorTranslator:
         if isinstance(error, GuestTerminated) and cause:
             explained = self._explain_end(function_id or "", cause)
             return explained or GuestTerminated(
-                error.exit_code, f"the guest ended with exit code {error.exit_code}: {cause}"
+                error.exit_code,
+                f"the guest ended with exit code {error.exit_code}: {cause}",
+                is_exit=error.is_exit and not self._host.output.is_fatal(error.exit_code),
             )
         return error
 

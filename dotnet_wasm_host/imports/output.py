@@ -17,6 +17,9 @@ _HEAD_BYTES = 4096
 #: How Mono announces an exception that nothing caught; it is on that line or on the next.
 _UNHANDLED = (b"UNHANDLED EXCEPTION: ", b"Unhandled Exception:")
 
+#: What Mono says, and the code it exits with, when it ends the process itself.
+_FATAL, _FATAL_CODE = b"[ERROR] FATAL UNHANDLED EXCEPTION: ", 1
+
 
 @final
 class CallOutput:
@@ -57,6 +60,10 @@ class CallOutput:
     def count_record(self) -> None:
         """The call is about to make a log record."""
         self._work.charge(RECORD)
+
+    def is_fatal(self, exit_code: int) -> bool:
+        """Whether Mono ended the guest with that code: an exception that nothing can catch."""
+        return exit_code == _FATAL_CODE and _FATAL in self.head
 
     def cause_of_death(self) -> str:
         """Why the guest ended itself, in its own words; ``""`` if it said nothing."""

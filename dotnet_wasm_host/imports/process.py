@@ -88,7 +88,9 @@ class Process:
         Raises:
             GuestTerminated: always.
         """
-        raise GuestTerminated(_ABORTED, "the guest aborted, as after Environment.FailFast")
+        raise GuestTerminated(
+            _ABORTED, "the guest aborted, as after Environment.FailFast", is_exit=False
+        )
 
     def process_id(self) -> int:
         """``Environment.ProcessId``."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileDirectives", "SourceFiles", "error_at", "read_directives", "read_files"]
 
-_DIRECTIVE = re.compile(r"\s*#:(\S*)[ \t]*(.*?)\s*$")
+_DIRECTIVE = re.compile(r"\s*#:[ \t]*(\S*)[ \t]*(.*?)\s*$")
 #: Lines that may stand between directives: nothing, comments, what the preprocessor reads.
 _TRIVIA = re.compile(r"\s*(//|#(?!:)|$)")
 _SWITCHES = {"true": True, "enable": True, "false": False, "disable": False}
@@ -111,6 +111,8 @@ def read_directives(file: str, text: str) -> FileDirectives:
     Raises:
         CompilationError: a directive that this library does not have, at its line.
     """
+    # A byte order mark stays in text that was read as UTF-8, not as UTF-8-sig.
+    text = text.removeprefix("\ufeff")
     if not text.startswith("#!") and "#:" not in text:
         return FileDirectives(text, file=file)
     lines = text.split("\n")

@@ -194,16 +194,16 @@ def _load(runtime: Runtime, program: Program) -> None:
 
 
 def _code_of(error: DotnetHostError) -> int:
-    if isinstance(error, GuestTerminated):
+    if isinstance(error, GuestTerminated) and error.is_exit:
         return error.exit_code
-    if isinstance(error, InvocationError):
+    if isinstance(error, (InvocationError, GuestTerminated)):
         return _ABORTED
     return _SEGMENTATION_FAULT if isinstance(error, GuestTrap) else _KILLED
 
 
 def _cause(error: DotnetHostError) -> DotnetHostError | None:
     """``Environment.Exit`` is a way to return."""
-    return None if isinstance(error, GuestTerminated) else error
+    return None if isinstance(error, GuestTerminated) and error.is_exit else error
 
 
 @cache

@@ -25,6 +25,20 @@ def test_text_without_directives_stays_as_it_is() -> None:
     assert read_directives("app.cs", text).text == text
 
 
+@pytest.mark.parametrize(
+    "start", ["\ufeff", "\ufeff#!/usr/bin/env dotnet\n", "\ufeff#:property Nullable=enable\n"]
+)
+def test_a_byte_order_mark_is_no_part_of_the_text(start: str) -> None:
+    assert dwh.run_csharp(f'{start}Console.Write("x");').stdout == "x"
+    assert dwh.run_csharp({"a.cs": f'{start}Console.Write("x");'}).stdout == "x"
+
+
+def test_directives_with_spaces_and_carriage_returns() -> None:
+    read = read_directives("app.cs", "#! x\r\n#:  property   Nullable = disable \r\nx;\r\n")
+    assert read.text == "\n\nx;\r\n"
+    assert read.properties == {"Nullable": ("disable", 2)}
+
+
 def test_directives_leave_blank_lines() -> None:
     read = read_directives(
         "app.cs",

@@ -245,3 +245,27 @@ def test_errors_of_the_source_are_those_of_the_compiler() -> None:
 def test_programs_share_nothing() -> None:
     source = 'Console.Write(File.Exists("/tmp/once")); File.WriteAllText("/tmp/once", "");'
     assert [run(source).stdout for _ in range(2)] == ["False", "False"]
+
+
+def test_a_program_that_dotnet_gives_up_is_aborted() -> None:
+    deep = run("int Deep(int n) => 1 + Deep(n + 1); Console.Write(Deep(0));")
+    assert deep.returncode == 134
+    assert "StackOverflow" in str(deep.exception)
+    failed = run('Environment.FailFast("enough");')
+    assert (failed.returncode, type(failed.exception)) == (134, dwh.GuestTerminated)
+    assert "enough" in str(failed.exception)
+
+
+def test_what_a_program_prints_makes_no_exit_of_it_a_crash() -> None:
+    done = run('Console.Error.Write("Unhandled Exception: none"); Environment.Exit(1);')
+    assert (done.returncode, done.exception) == (1, None)
+
+
+def test_handlers_of_unhandled_exceptions_run() -> None:
+    done = run(
+        "AppDomain.CurrentDomain.UnhandledException += (_, e) => {"
+        '  Console.Write(((Exception)e.ExceptionObject).Message); throw new Exception("again"); };'
+        'throw new Exception("first");'
+    )
+    assert (done.returncode, done.stdout) == (134, "first")
+    assert done.stderr.startswith("Unhandled exception. System.Exception: first")

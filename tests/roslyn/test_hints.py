@@ -30,6 +30,11 @@ using System.Text.Json.Serialization;
             "source generators do not run",
         ),
         ("class C { public int P { get => field; set => field = value; } }", "CS0103", "C# 13"),
+        (
+            "static class E {\n extension(string s) { public string Loud() => s + '!'; } }",
+            "CS1520",
+            "C# 14",
+        ),
     ],
 )
 def test_the_error_says_why(source: str, identifier: str, said: str) -> None:
@@ -53,3 +58,11 @@ def test_other_errors_are_as_they_were(source: str) -> None:
     text = str(caught.value)
     assert "C# 14" not in text
     assert "generators" not in text
+
+
+def test_a_newer_language_needs_a_newer_compiler() -> None:
+    with pytest.raises(dwh.CompilationError, match=r"CS1617.*roslyn="):
+        dwh.compile_csharp("class C;", langversion="14")
+    with pytest.raises(dwh.CompilationError) as caught:
+        dwh.compile_csharp("class C;", langversion="0")
+    assert "roslyn=" not in str(caught.value)

@@ -30,6 +30,7 @@ public sealed class ProgramRunner : IAsyncFunctionHandler
         }
         catch (Exception exception)
         {
+            RaiseUnhandled(exception);
             ReportUnhandled(exception);
             throw;
         }
@@ -143,6 +144,18 @@ public sealed class ProgramRunner : IAsyncFunctionHandler
         catch (Exception second)
         {
             return $"{exception.GetType().FullName} (its ToString threw {second.GetType().FullName})";
+        }
+    }
+
+    // What a handler throws is not looked at, as in .NET: the program ends anyway.
+    private static void RaiseUnhandled(Exception exception)
+    {
+        try
+        {
+            typeof(AppContext).GetMethod("OnUnhandledException", AnyStatic)?.Invoke(null, [exception]);
+        }
+        catch (TargetInvocationException)
+        {
         }
     }
 
