@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "COMPILED_RECORDS_SIZE",
+    "COMPILED_ROOTS",
+    "COMPILED_SLOTS",
     "CONTEXT",
     "FRAME",
     "FRAME_IN",
@@ -199,3 +202,13 @@ def _named(contents: Iterable[tuple[str, bytes]]) -> list[bytes | int]:
     """A count, then each name and content."""
     named = list(contents)
     return [len(named), *(part for name, content in named for part in (name.encode(), content))]
+
+
+#: Bytes of guest memory, zeroed and aligned to 16, that compiled methods of an instance need for
+#: records of frames that they gave up (:mod:`dotnet_wasm_host.jit.conventions`).
+COMPILED_RECORDS_SIZE = 24 * 1024
+#: From where on in there references stand: the collector knows that part as a root.
+COMPILED_ROOTS = 17 * 1024
+#: Slots of the function table for compiled methods of one instance; entry instructions count them
+#: with 16 bits.
+COMPILED_SLOTS = 16_384

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ def nothing_leaks(runtimes: Iterable[dwh.Runtime]) -> Iterator[None]:
     known = weakref.WeakSet(orphans(runtimes))
     before = private_bytes()
     yield
+    for thread in threading.enumerate():  # compiles for an image, in an instance of its own
+        if thread.name == "dotnet-jit-image":
+            thread.join()
     if new_orphans(runtimes, known) or private_bytes() - before > GROWTH_BYTES // 4:
         gc.collect()  # circles of functions and their runtimes, of errors and their tracebacks
     left, grown = len(new_orphans(runtimes, known)), private_bytes() - before

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.abi import COMPILED_RECORDS_SIZE, COMPILED_ROOTS, COMPILED_SLOTS
 from dotnet_wasm_host.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.imports.host import Host
 
-__all__ = ["ENTRIES_EVERYWHERE", "boot", "find_methods", "runtime_properties"]
+__all__ = [
+    "ENTRIES_EVERYWHERE", "boot", "find_methods", "make_room_for_compiled_code",
+    "runtime_properties",
+]  # fmt: skip
 
 #: Options of the runtime with which every method begins with an instruction that counts how often
 #: it runs and that can be pointed at compiled code. The base is ``jiterpreter-opts.def``.
 ENTRIES_EVERYWHERE = ("--jiterpreter-minimum-trace-value=0",)
+#: The table that the interpreter takes entries' slots from (``JITERPRETER_TABLE_TRACE``).
+_TRACES = 0
 
 #: ``System.Private.CoreLib`` asserts without the first two.
 PROPERTIES: Mapping[str, str] = {
@@ -62,6 +68,24 @@ def boot(
     # The first round of background work starts the finalizer, which has no thread of its own.
     host.call("mono_background_exec")
     return places
+
+
+def make_room_for_compiled_code(host: Host) -> int:
+    """Tell the interpreter where slots of compiled methods begin, at the end of the table.
+
+    Returns the address of the records that their code needs, 0 where the engine adds no code. So
+    whoever compiles for an instance later need not call it.
+    """
+    linker = host.instance.code_linker
+    if linker is None:
+        return 0
+    first = linker.table_size
+    host.call("mono_jiterp_initialize_table", _TRACES, first, first + COMPILED_SLOTS - 1)
+    records = host.call("malloc", COMPILED_RECORDS_SIZE)
+    host.memory.write(records, bytes(COMPILED_RECORDS_SIZE))
+    roots = COMPILED_RECORDS_SIZE - COMPILED_ROOTS
+    host.call("mono_wasm_register_root", records + COMPILED_ROOTS, roots, 0)
+    return records
 
 
 def runtime_properties(*, with_time_zones: bool) -> dict[str, str]:

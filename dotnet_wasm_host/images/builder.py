@@ -27,7 +27,13 @@ from dotnet_wasm_host.guest.layout import BUFFER_SIZE, ENTRY_POINTS, GuestLayout
 from dotnet_wasm_host.guest.loading import load_function, unload_function
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.guest.running_function import RunningFunction
-from dotnet_wasm_host.images.boot import ENTRIES_EVERYWHERE, PROPERTIES, boot, find_methods
+from dotnet_wasm_host.images.boot import (
+    ENTRIES_EVERYWHERE,
+    PROPERTIES,
+    boot,
+    find_methods,
+    make_room_for_compiled_code,
+)
 from dotnet_wasm_host.images.state import ImageManifest, ImageState, freeze
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
@@ -44,6 +50,8 @@ __all__ = ["ImageBuilder", "ImageParts"]
 _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
 CACHE_FORMAT = 10
+#: How there is room for compiled code in images that may have some.
+_ROOM = "records and slots"
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 
@@ -111,7 +119,7 @@ class ImageBuilder:
             *self._engine_key,
             self.store.fingerprint,
             *(f"{k}={v}" for k, v in PROPERTIES.items()),
-            *(ENTRIES_EVERYWHERE if method_entries else ()),
+            *((*ENTRIES_EVERYWHERE, _ROOM) if method_entries else ()),
         )
 
     @property
@@ -217,6 +225,7 @@ class ImageBuilder:
                 origin = ImageState(
                     guest.layout, {}, (), (), manifest, self.code_sha256, places,
                     method_entries=self._method_entries,
+                    records=make_room_for_compiled_code(guest.host) if self._method_entries else 0,
                 )  # fmt: skip
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)

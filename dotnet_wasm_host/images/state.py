@@ -95,6 +95,7 @@ class ImageState(NamedTuple):
         method_entries: methods have instructions that can be pointed at compiled code.
         hot_methods: addresses of those that have run often already.
         thread_context: where the interpreter keeps the ends of its stack, 0 if nobody looked.
+        records: where compiled methods note what they gave up, 0 where none can be compiled.
     """
 
     layout: GuestLayout
@@ -109,6 +110,7 @@ class ImageState(NamedTuple):
     method_entries: bool = False
     hot_methods: tuple[int, ...] = ()
     thread_context: int = 0
+    records: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """For a file; :meth:`from_json` reads it."""
@@ -152,6 +154,7 @@ class ImageState(NamedTuple):
             method_entries="method_entries" in data and read.flag("method_entries"),
             hot_methods=read.numbers("hot_methods") if "hot_methods" in data else (),
             thread_context=read.number("thread_context") if "thread_context" in data else 0,
+            records=read.number("records") if "records" in data else 0,
         )
 
 
@@ -211,6 +214,7 @@ def freeze(
         method_entries=origin.method_entries,
         hot_methods=origin.hot_methods,
         thread_context=origin.thread_context,
+        records=origin.records,
     )
     return memory_module(content), state
 

@@ -217,6 +217,7 @@ class _Batch:
             builder.emit() if indices else b"", len(indices), tuple(entries),
             tuple(self._callees[address][0] for address in self._callable),
             tuple(self._rejected), statistics, tuple(self._unused), exits,
+            {address: self._methods[address].made_calls for address in compiled},
         )  # fmt: skip
 
     def _direct(self, method: Method, giving_up: bytes) -> _Function:
@@ -235,13 +236,13 @@ class _Batch:
         direct = method.address in self._callable
         reason: CannotCompile | None = None
         for entry in method.entries[:_MAX_ENTRIES]:
-            begins = direct and entry == 0
-            convention = Thunk(entry, self._target.records if begins else 0)
+            takes_records = entry == 0 and (direct or method.address in self._target.former)
+            convention = Thunk(entry, self._target.records if takes_records else 0)
             try:
-                found = self._emit(method, entry, convention, needed=begins)
+                found = self._emit(method, entry, convention, needed=direct and entry == 0)
             except CannotCompile as error:
                 found, reason = None, error
-            if found is None and begins:
+            if found is None and takes_records:
                 code = convention.begin() + convention.leave(method.operations[1].at)
                 found = _Function(method.address, method.code, (), code)
             if found is not None:

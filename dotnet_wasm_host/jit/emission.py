@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.abi import COMPILED_ROOTS
 from dotnet_wasm_host.jit.control_flow import Dominators
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS, SCRATCH, note_object
-from dotnet_wasm_host.jit.interface import ROOTS, CannotCompile
+from dotnet_wasm_host.jit.interface import CannotCompile
 from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
 from dotnet_wasm_host.jit.registers import Registers, moves
 from dotnet_wasm_host.wasm.assembly import (
@@ -262,7 +263,7 @@ class FunctionEmitter:
         if receiver is not None:
             # The delegate is a root meanwhile: it stands in the frame again if it is given up.
             root = self._convention.depth() + i32(2) + numeric("i32.shl")
-            root += i32(self._around.records + ROOTS) + numeric("i32.add")
+            root += i32(self._around.records + COMPILED_ROOTS) + numeric("i32.add")
             before = root + self._slots + load("i32", base) + store("i32")
             before += self._slots + receiver + store("i32", base)
             after = root + i32(0) + store("i32")

@@ -13,11 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.abi import COMPILED_SLOTS
 from dotnet_wasm_host.errors import MemoryAccessError
 from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
-from dotnet_wasm_host.jit.interface import RECORDS_SIZE, ROOTS, LinkTarget
+from dotnet_wasm_host.jit.interface import LinkTarget
 from dotnet_wasm_host.jit.thread_context import ContextSearch
 from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.jit.view import LivePages
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HotMethods", "Linked", "Prepared"]
 
-#: Slots of the function table for one guest; entry instructions count them with 16 bits.
-TABLE_SLOTS = 16_384
 #: WebAssembly of one guest. Machine code is some three times as large.
 MAX_CODE_BYTES = 16 << 20
 #: Methods that wait to be compiled; more are not noted.
@@ -60,8 +59,6 @@ _MAX_NAME = 4096
 _PREPARED_BATCH = 512
 #: How often a method is compiled whose batch was thrown away.
 _MAX_ATTEMPTS = 3
-#: The table that the interpreter takes entries' slots from (``JITERPRETER_TABLE_TRACE``).
-_TRACES = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ class Prepared:
 
     Attributes:
         first_slot: of the function table.
-        records: address of ``RECORDS_SIZE`` bytes.
+        records: address of the records.
         modules: machine code, in the order in which it is linked.
         patches: of entry instructions and methods.
         callees: methods that later batches may call.
@@ -94,6 +91,7 @@ class Prepared:
         code_bytes: of WebAssembly.
         methods: with compiled code.
         outcomes: what became of each method.
+        calls: that compiled code makes (``CompiledBatch.calls``).
     """
 
     first_slot: int
@@ -105,6 +103,7 @@ class Prepared:
     code_bytes: int
     methods: int
     outcomes: Mapping[int, _Outcome]
+    calls: Mapping[int, tuple[tuple[int, int], ...]]
 
 
 @final
@@ -115,6 +114,7 @@ class HotMethods:
         host: the instance. Its owner keeps it.
         linker: adds code to the instance.
         facts: of the code module that runs in it.
+        records: address of records of its methods (``ImageState.records``).
         thread_context: where it keeps the ends of its stack, 0 if that is to be found.
 
     Attributes:
@@ -122,7 +122,12 @@ class HotMethods:
     """
 
     def __init__(
-        self, host: Host, linker: CodeLinker, facts: MintFacts, thread_context: int = 0
+        self,
+        host: Host,
+        linker: CodeLinker,
+        facts: MintFacts,
+        records: int,
+        thread_context: int = 0,
     ) -> None:
         self._host: Host = weakref.proxy(host)  # which refers to this object
         self._linker = linker
@@ -131,13 +136,17 @@ class HotMethods:
         self._enter = number[_ENTER]
         self._prepare = number[_PREPARE].to_bytes(2, "little")
         self._nop = number[_NOP].to_bytes(2, "little")
-        self._table: int | None = None
+        # Nothing has been linked: this is where the interpreter was told that its slots begin.
+        self._table = linker.table_size
         self._used_slots = 0
-        self._stack = self._records = 0
+        self._stack = 0
+        self._records = records
         self._context = thread_context
         self._search: ContextSearch | None = None
         self._pages: LivePages | None = None
         self._callees: dict[int, Callee] = {}
+        self._calls: dict[int, tuple[tuple[int, int], ...]] = {}
+        self._former: set[int] = set()
         self._attempts: Counter[int] = Counter()
         self._pending: dict[int, None] = {}
         self._seen: set[tuple[int, int]] = set()
@@ -191,7 +200,7 @@ class HotMethods:
 
         False where something is not where it was then; nothing has been taken.
         """
-        first = self._first_slot()
+        first = self._table
         if (first, self._records) != (prepared.first_slot, prepared.records):
             return False
         self._reserve(prepared.slots)
@@ -202,6 +211,7 @@ class HotMethods:
         self._used_slots, self._code_bytes = prepared.slots, prepared.code_bytes
         self._methods = prepared.methods
         self._outcomes.update(prepared.outcomes)
+        self._calls.update(prepared.calls)
         return True
 
     def prepare(
@@ -229,9 +239,9 @@ class HotMethods:
             builder.add_data(patch.address, patch.after)
         modules.append(compile_module(builder.emit()))
         return Prepared(
-            self._first_slot(), self._records, tuple(modules), tuple(self._patches),
+            self._table, self._records, tuple(modules), tuple(self._patches),
             dict(self._callees), self._used_slots, self._code_bytes, self._methods,
-            dict(self._outcomes),
+            dict(self._outcomes), dict(self._calls),
         )  # fmt: skip
 
     def describe(self) -> tuple[JitMethod, ...]:
@@ -299,6 +309,7 @@ class HotMethods:
         self._outcomes.clear()
         # A call of what is there now must not run what was there before.
         self._callees.clear()
+        self._calls.clear()
 
     def take(self, limit: int = MAX_PENDING) -> Taken | None:
         """What is to be compiled, at most ``limit`` methods; what they call is not counted.
@@ -312,8 +323,9 @@ class HotMethods:
         left = self._host.work.budget - self._work
         if not methods or left <= 0 or self._code_bytes >= MAX_CODE_BYTES:
             return None
-        first = self._first_slot() + self._used_slots
-        target = LinkTarget(first, self._context, self._records, dict(self._callees))
+        first = self._table + self._used_slots
+        callees, former = dict(self._callees), frozenset(self._former)
+        target = LinkTarget(first, self._context, self._records, callees, former)
         self.close()  # whoever took the last batch has done with it, or never will
         self._pages = LivePages(self._host.instance.memory)
         return Taken(methods, self._pages, target, left // STEP)
@@ -343,9 +355,10 @@ class HotMethods:
         for method, address in batch.unused:
             if method in valid:
                 self._stop_counting(address)
+        self._compile_callers_again({it.method for it in batch.rejected})
         if translation.module is None:
             return Linked(0, 0)
-        if self._used_slots + batch.slots > TABLE_SLOTS:
+        if self._used_slots + batch.slots > COMPILED_SLOTS:
             self._rejected += batch.statistics.methods
             return Linked(0, 0)
         if batch.callees and len(valid) < len(translation.read):
@@ -353,6 +366,10 @@ class HotMethods:
             return self._try_again(batch, valid)
         self._reserve(self._used_slots + batch.slots)
         self._linker.link(translation.module)
+        return self._take_in(batch, valid)
+
+    def _take_in(self, batch: CompiledBatch, valid: set[int]) -> Linked:
+        """Point to the code of a batch that is linked."""
         first = self._used_slots
         self._used_slots += batch.slots
         self._code_bytes += len(batch.wasm)
@@ -360,16 +377,51 @@ class HotMethods:
         for entry in batch.entries:
             if entry.method in valid:
                 self._patch(entry, first)
-        table = self._first_slot() + first
+        table = self._table + first
         for callee in batch.callees:
             self._callees[callee.method] = replace(callee, slot=table + callee.slot)
             if callee.frame_size <= MAX_FOUND_FRAME:
                 flag = 0 if callee.is_found else PLAIN_CALLS
                 self._let_find(callee.method, table + callee.slot | flag)
         self._outcomes.update((method, ("", batch.exits[method])) for method in wanted & valid)
+        self._calls.update(batch.calls)
+        lost = wanted.difference(callee.method for callee in batch.callees)
+        for method in lost & self._former:
+            self._let_find(method, 0)
+        self._compile_callers_again(lost)
         self._methods += len(wanted & valid)
         self._discarded += len(wanted - valid)
         return Linked(len(wanted & valid), len(wanted - valid))
+
+    def _compile_callers_again(self, lost: set[int]) -> None:
+        """Compile methods once more that call one of these, or call one that does.
+
+        They were compiled when it was not known that these cannot be called: each such call is
+        given up by all that are on the way, which is slower than the interpreter. All of them must
+        be compiled again, because each calls the others' former code.
+        """
+        if not lost or not self._calls:
+            return
+        callers: dict[int, set[int]] = {}
+        read = self._host.memory.read_u32
+        for caller, calls in self._calls.items():
+            for place, callee in calls:
+                now = callee if callee in self._callees else read(place)
+                callers.setdefault(now, set()).add(caller)
+        pending, seen = list(lost), set(lost)
+        while pending:
+            for caller in callers.get(pending.pop(), set()) - seen:
+                seen.add(caller)
+                pending.append(caller)
+                self._compile_again(caller)
+
+    def _compile_again(self, method: int) -> None:
+        if method in self._pending or self._attempts[method] >= _MAX_ATTEMPTS:
+            return
+        self._attempts[method] += 1
+        self._former.add(method)
+        self._methods -= self._callees.pop(method, None) is not None
+        self._pending[method] = None
 
     def _try_again(self, batch: CompiledBatch, valid: set[int]) -> Linked:
         wanted = {entry.method for entry in batch.entries}
@@ -396,21 +448,9 @@ class HotMethods:
             if memory.read(address, len(expected)) == expected:
                 memory.write(address, content)
 
-    def _first_slot(self) -> int:
-        if self._table is None:
-            self._table = self._linker.table_size
-            last = self._table + TABLE_SLOTS - 1
-            self._host.call("mono_jiterp_initialize_table", _TRACES, self._table, last)
-            self._records = self._host.call("malloc", RECORDS_SIZE)
-            if self._records:
-                self._host.memory.write(self._records, bytes(RECORDS_SIZE))
-                root = self._records + ROOTS
-                self._host.call("mono_wasm_register_root", root, RECORDS_SIZE - ROOTS, 0)
-        return self._table
-
     def _reserve(self, slots: int) -> None:
         """Have so many slots of the table: growing it by all of them would take its time."""
-        missing = self._first_slot() + slots - self._linker.table_size
+        missing = self._table + slots - self._linker.table_size
         if missing > 0:
             self._linker.grow_table(missing)
 

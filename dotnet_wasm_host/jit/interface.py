@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "RECORDS_SIZE",
-    "ROOTS",
     "Callee",
     "CannotCompile",
     "CompiledBatch",
@@ -30,12 +28,6 @@ __all__ = [
     "Statistics",
     "StructOffsets",
 ]
-
-#: Bytes of guest memory, zeroed and aligned to 16, that compiled code of one instance needs for
-#: records of frames that it gave up (:mod:`dotnet_wasm_host.jit.conventions`).
-RECORDS_SIZE = 24 * 1024
-#: From where on in there references stand: whoever allocates it registers that as a root.
-ROOTS = 17 * 1024
 
 
 class OutOfView(ValueError):
@@ -205,15 +197,18 @@ class LinkTarget:
         first_slot: index of the function table at which the batch's functions begin.
         thread_context: address of the interpreter's ``ThreadContext``; 0 where it is not known,
             and compiled code calls nothing.
-        records: address of ``RECORDS_SIZE`` bytes, zeroed once, aligned to 16, of which those from
-            ``ROOTS`` on are a root of the collector; or 0, likewise.
+        records: address of ``COMPILED_RECORDS_SIZE`` bytes, zeroed once, aligned to 16, of which
+            those from ``COMPILED_ROOTS`` on are a root of the collector; or 0, likewise.
         callees: methods of former batches, by address; their slots are absolute.
+        former: methods that are compiled again and whose direct functions may still be called: a
+            record of theirs may be there where they begin.
     """
 
     first_slot: int
     thread_context: int
     records: int
     callees: Mapping[int, Callee] = field(default_factory=dict)
+    former: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,3 +304,6 @@ class CompiledBatch:
     unused: tuple[tuple[int, int], ...] = ()
     #: Method to ``Statistics.exits`` of its own.
     exits: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    #: Method to its calls that are made by compiled code: addresses of the data item, and of the
+    #: method that was there. Another one may be there by now, which was optimised.
+    calls: Mapping[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)

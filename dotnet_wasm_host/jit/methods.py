@@ -63,6 +63,7 @@ class Method:
         result_size: bytes that its returns write to where the caller wants the result.
         is_found: it may be called where the target is found: ``this`` is no value type, which
             would have to be unboxed, nothing else is ever written there, and its frame is small.
+        items: address of its data items.
         calls: addresses of the methods that it calls, by place.
     """
 
@@ -74,6 +75,7 @@ class Method:
     frame_size: int
     result_size: int
     is_found: bool
+    items: int = 0
     calls: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -85,6 +87,15 @@ class Method:
     def may_become_callable(self) -> bool:
         """Whether another method will be there in its place when it has run often enough."""
         return bool(self.operations) and self.operations[0].name == _NOT_OPTIMISED
+
+    @property
+    def made_calls(self) -> tuple[tuple[int, int], ...]:
+        """Calls that compiled code makes: addresses of the data item and the method."""
+        return tuple(
+            (self.items + 4 * op.operands[2], self.calls[op.at])
+            for op in self.operations
+            if op.at in self.calls and op.kind is not Kind.EXIT
+        )
 
 
 def read_method(
@@ -129,7 +140,7 @@ def read_method(
     return Method(
         address, code, operations, [it.at for it in instructions if it.name in ENTRIES],
         [span for op in operations for span in op.ranges if span.access is Access.ADDRESS],
-        frame_size, _result_size(operations), is_found, calls,
+        frame_size, _result_size(operations), is_found, context.items, calls,
     )  # fmt: skip
 
 

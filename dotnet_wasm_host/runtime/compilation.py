@@ -112,11 +112,11 @@ class Compilation:
         """There is a fresh guest, whose methods have not run yet."""
         host = self._current.guest.host
         linker = host.instance.code_linker
-        if linker is None or self._failed:
-            return
         state = self._image.parts.state
+        if linker is None or self._failed or not state.records:
+            return
         context = state.thread_context or self._code.thread_context
-        hot = HotMethods(host, linker, self._facts, context)
+        hot = HotMethods(host, linker, self._facts, state.records, context)
         method = weakref.WeakMethod(self._begin)
         hot.on_noted = lambda: (begin := method()) and begin()
         self._hot = hot

@@ -106,9 +106,9 @@ def _make(image: FrozenRuntime, facts: MintFacts) -> Prepared | None:
     guest = image.start(Limits(memory_bytes=MAX_MEMORY_BYTES), WasiOptions())
     try:
         linker = guest.host.instance.code_linker
-        if linker is None:
+        if linker is None or not state.records:
             return None
-        hot = HotMethods(guest.host, linker, facts, state.thread_context)
+        hot = HotMethods(guest.host, linker, facts, state.records, state.thread_context)
         return hot.prepare(
             state.hot_methods,
             lambda taken: translate(facts, image.engine, taken, _LIMITS),

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.abi import COMPILED_SLOTS
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.facts import load_facts
-from dotnet_wasm_host.jit.hot_methods import TABLE_SLOTS
 from dotnet_wasm_host.jit.interface import LinkTarget, OutOfView
 
 if TYPE_CHECKING:
@@ -199,9 +199,9 @@ class InstructionBench:
         prepare = struct.pack("<H", self._number["tier_prepare_jiterpreter"])
         codes = [prepare + self._assemble(case, marked=True)[2:] for case in cases]
         view = _Synthetic(memory.read(0, memory.size), facts.offsets, self._items, codes)
-        first = self._hot._first_slot()
-        self._hot._reserve(TABLE_SLOTS)
-        if self._next_slot + len(cases) > TABLE_SLOTS:
+        first = self._hot._table
+        self._hot._reserve(COMPILED_SLOTS)
+        if self._next_slot + len(cases) > COMPILED_SLOTS:
             self._next_slot = 0  # what was there has been compared
         methods = [_SYNTHETIC + _STRIDE * n for n in range(len(cases))]
         batch = compile_batch(facts, view, LinkTarget(first + self._next_slot, 0, 0), methods)

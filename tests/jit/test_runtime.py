@@ -345,6 +345,17 @@ def test_a_method_that_is_noted_while_the_thread_ends_is_compiled(
     assert runtime.stats().jit.pending == 0
 
 
+def test_compiling_answers_no_cancellation(runtime: dwh.Runtime) -> None:
+    """It would be a call's, and the call would go on. So compiling enters no code of a guest."""
+    for _ in range(5):
+        runtime.invoke("loops")
+    instance = runtime._current.guest.host.instance
+    instance.interrupt(lambda: dwh.InvocationCancelled("the call was cancelled"))
+    assert runtime.compile_hot_methods().methods > 0
+    with pytest.raises(dwh.InvocationCancelled):
+        instance.look_up()
+
+
 def test_a_child_of_a_fork_waits_for_no_thread(runtime: dwh.Runtime) -> None:
     warm(runtime)
     compiling = runtime._compilation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import addressof, byref, c_uint64, c_void_p
+from functools import cache
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.wasmtime.c_api import (
@@ -18,8 +19,10 @@ from dotnet_wasm_host.engines.wasmtime.module import WasmtimeModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ctypes import Array
 
     from dotnet_wasm_host.engines.base import CompiledModule
+    from dotnet_wasm_host.engines.wasmtime.active import Active
     from dotnet_wasm_host.engines.wasmtime.c_api import Stop
     from dotnet_wasm_host.engines.wasmtime.exports import Exports
 
@@ -31,6 +34,12 @@ FUNCTION_TABLE = "__indirect_function_table"
 MAX_TABLE_ENTRIES = 1 << 20
 
 
+@cache
+def _externs(count: int) -> type[Array[Extern]]:
+    """The type of so many imports: each that is made is garbage for the collector."""
+    return Extern * count
+
+
 @final
 class WasmtimeCodeLinker:
     """Adds code to an instance of wasmtime; :class:`~dotnet_wasm_host.engines.base.CodeLinker`.
@@ -39,11 +48,16 @@ class WasmtimeCodeLinker:
         KeyError: the code module exports no function table.
     """
 
-    __slots__ = ("_api", "_context", "_exports", "_failure", "_found", "_table")
+    __slots__ = ("_active", "_api", "_context", "_exports", "_failure", "_found", "_table")
 
     def __init__(
-        self, exports: Exports, memory: Extern, failure: Callable[[Stop], BaseException]
+        self,
+        exports: Exports,
+        memory: Extern,
+        failure: Callable[[Stop], BaseException],
+        active: Active,
     ) -> None:
+        self._active = active
         self._api = exports.api
         self._context = exports.context
         self._exports = exports
@@ -92,11 +106,16 @@ class WasmtimeCodeLinker:
                 "the engine of the instance"
             )
         names = module.imported_names
-        externs = (Extern * len(names))(*(self._extern(space, name) for space, name in names))
+        externs = _externs(len(names))(*(self._extern(space, name) for space, name in names))
         instance, trap = Instance(), c_void_p()
-        error = self._api.wasmtime_instance_new(
-            self._context, module.pointer, externs, len(names), byref(instance), byref(trap)
-        )
+        # What is to stop a call that runs later, or ran before, does not stop this.
+        outer, self._active.presence = self._active.presence, None
+        try:
+            error = self._api.wasmtime_instance_new(
+                self._context, module.pointer, externs, len(names), byref(instance), byref(trap)
+            )
+        finally:
+            self._active.presence = outer
         if trap.value:
             raise self._failure(self._api.stop(trap.value))
         try:

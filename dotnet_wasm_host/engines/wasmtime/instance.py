@@ -82,7 +82,7 @@ class WasmtimeInstance(EngineInstance):
 
         # Not kept: it knows this object, and a cycle would keep the instance's address space.
         try:
-            return WasmtimeCodeLinker(self.exports, self.memory.extern, self.failure)
+            return WasmtimeCodeLinker(self.exports, self.memory.extern, self.failure, self.active)
         except KeyError:
             return None
 

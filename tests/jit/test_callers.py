@@ -1,0 +1,85 @@
+"""Methods whose callees turn out to be no methods that can be called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import dotnet_wasm_host as dwh
+from dotnet_wasm_host.runtime.compilation import Compilation
+from tests.jit.differential import ask_early
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = """
+using System; using System.Runtime.CompilerServices; using System.Text;
+public sealed class Callers : MinimalRuntime.IFunctionHandler {
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Stack(int n) {
+        Span<int> some = stackalloc int[(n & 7) + 1];
+        some[n & 3] = n; return some[^1] + some[0] + some.Length;
+    }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Inner(int n) => n < 0 ? -n : n + Stack(n & 3);
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Middle(int n) { int half = n / 2; return n < 0 ? Inner(n) - half : Inner(n) * half; }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Outer(int n) {
+        int sum = 0; for (int i = 0; i < 5; i++) sum += Middle(n) ^ i; return sum;
+    }
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var words = Encoding.UTF8.GetString(input).Split(' ');
+        int sign = int.Parse(words[0]), count = int.Parse(words[1]); long sum = 0;
+        for (int i = 1; i <= count; i++) sum = sum * 31 + Outer(sign * i);
+        return Encoding.UTF8.GetBytes(sum.ToString());
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def assembly() -> dwh.Assembly:
+    return dwh.compile_csharp(SOURCE)
+
+
+@pytest.fixture
+def runtime(assembly: dwh.Assembly, monkeypatch: pytest.MonkeyPatch) -> Iterator[dwh.Runtime]:
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    with dwh.Runtime(jit="auto") as runtime:
+        ask_early(runtime)
+        runtime.load_assembly("callers", assembly)
+        runtime.invoke("callers", b"1 1")  # so that it is known, and not optimised
+        for _ in range(3):
+            runtime.invoke("callers", b"-1 1000")
+            runtime.compile_hot_methods()
+        yield runtime
+
+
+def exits(runtime: dwh.Runtime) -> dict[str, int]:
+    """Calls that each method leaves to the interpreter."""
+    found = {m.name.split(":")[1].split(" ")[0]: m for m in runtime.hot_methods() if m.compiled}
+    return {name: found[name].exits.get("call", 0) for name in ("Inner", "Middle", "Outer")}
+
+
+def test_callers_of_what_cannot_be_called_are_compiled_again(
+    runtime: dwh.Runtime, assembly: dwh.Assembly
+) -> None:
+    assert exits(runtime) == {"Inner": 0, "Middle": 0, "Outer": 0}
+    methods = runtime.stats().jit.methods
+    with dwh.Runtime(jit="off") as interpreted:
+        interpreted.load_assembly("callers", assembly)
+        payloads = (b"1 700", b"-1 700", b"1 9")
+        expected = [interpreted.invoke("callers", payload) for payload in payloads]
+    for _ in range(6):
+        assert [runtime.invoke("callers", payload) for payload in payloads] == expected
+        runtime.compile_hot_methods()
+    # Inner cannot go on after this call. It still returns where it is not made.
+    assert exits(runtime)["Inner"] == 1
+    assert runtime.stats().jit.methods >= methods
+    assert runtime.stats().jit.pending == 0
+    compiling = runtime._compilation
+    assert compiling is not None
+    assert compiling._hot is not None
+    assert runtime.memory.read_u32(compiling._hot._records) == 0  # each was taken
