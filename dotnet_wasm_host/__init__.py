@@ -50,6 +50,7 @@ from dotnet_wasm_host.errors import (
     MissingApi,
     RuntimeClosed,
     StackTooSmall,
+    StaleObject,
     StandaloneBuildError,
     ThreadOccupied,
     TooManyCalls,
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.running import run_csharp
     from dotnet_wasm_host.standalone.building import build_wasm
     from dotnet_wasm_host.typed.module import CSharpModule
+    from dotnet_wasm_host.typed.objects import CSharpObject
     from dotnet_wasm_host.typed.sources import csharp, load
 
 __version__ = "0.1.0"
@@ -100,6 +102,7 @@ __all__ = [
     "AssemblyLoadError",
     "Block",
     "CSharpModule",
+    "CSharpObject",
     "Cancellation",
     "Clock",
     "CompilationError",
@@ -153,6 +156,7 @@ __all__ = [
     "RuntimeStats",
     "StackTooSmall",
     "StagedFunction",
+    "StaleObject",
     "StandaloneBuildError",
     "StandaloneModule",
     "SystemClock",
@@ -189,6 +193,7 @@ _LAZY = {
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",
     "CSharpModule": "dotnet_wasm_host.typed.module",
+    "CSharpObject": "dotnet_wasm_host.typed.objects",
     "csharp": "dotnet_wasm_host.typed.sources",
     "load": "dotnet_wasm_host.typed.sources",
     "load_ipython_extension": "dotnet_wasm_host.notebook.magic",

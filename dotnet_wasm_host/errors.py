@@ -31,7 +31,8 @@
      |- MemoryAccessError     (IndexError)
      `- MarshallingError      (ValueError)
          |- MarshallingTypeError  (TypeError)
-         `- MarshallingOverflowError  (OverflowError)
+         |- MarshallingOverflowError  (OverflowError)
+         `- StaleObject          (ReferenceError)
 
 Each class is also the built-in exception it means, so ``except KeyError`` and
 ``except TimeoutError`` keep working. ``str(error)`` is one readable sentence; what a
@@ -56,7 +57,8 @@ __all__ = [
     "HostFunctionMissing", "HttpPolicyError", "InstanceLost", "InvocationCancelled",
     "InvocationError", "InvocationTimeout", "LimitExceeded", "MarshallingError",
     "MarshallingOverflowError", "MarshallingTypeError", "MemoryAccessError", "MissingApi",
-    "RuntimeClosed", "StackTooSmall", "StandaloneBuildError", "ThreadOccupied", "TooManyCalls",
+    "RuntimeClosed", "StackTooSmall", "StaleObject", "StandaloneBuildError", "ThreadOccupied",
+    "TooManyCalls",
 ]  # fmt: skip
 
 # C0 but for tab and line feed, DEL, C1; and what turns the direction of text (UAX 9).
@@ -468,3 +470,7 @@ class MarshallingTypeError(MarshallingError, TypeError):
 
 class MarshallingOverflowError(MarshallingError, OverflowError):
     """A number is outside of the range of the type it has to cross the boundary in."""
+
+
+class StaleObject(MarshallingError, ReferenceError):
+    """An object of C# is gone, because the instance that had it was replaced."""

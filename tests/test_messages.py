@@ -35,6 +35,7 @@ INTERNAL = {
     "nuget/http_feed.py",  # a PackageError names the feed
     "programs/directives.py",  # a CompilationError has the line
     "typed/blocks.py",  # typed/values.py says which parameter, and what it takes
+    "typed/handles.py",
     "typed/scalars.py",
     "typed/unpacking.py",
     "wasm/binary.py",

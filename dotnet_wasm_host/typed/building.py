@@ -18,10 +18,13 @@ from dotnet_wasm_host.ecma335.signatures import (
 )
 from dotnet_wasm_host.typed import library
 from dotnet_wasm_host.typed.classes import make_enum, make_record, python_names
+from dotnet_wasm_host.typed.handles import handle_packer, handle_reader
+from dotnet_wasm_host.typed.objects import TYPE_BITS, make_object_class
 from dotnet_wasm_host.typed.shapes import (
     Block,
     Field,
     Fixed,
+    Handle,
     Kind,
     Mapping,
     Number,
@@ -88,6 +91,9 @@ class ShapeBuilder:
         self.classes: dict[TypeDefinition, type] = {}
         #: Records, likewise.
         self.records: dict[TypeDefinition, Record] = {}
+        #: Types whose objects stay in .NET, likewise.
+        self.objects: dict[TypeDefinition, Handle] = {}
+        self._begun: set[TypeDefinition] = set()
         #: Enum classes and their members by number, by shape.
         self.enums: dict[Shape, type] = {}
 
@@ -129,9 +135,22 @@ class ShapeBuilder:
             self._check(of)
             if of.is_enum:
                 self._named[of] = self._enum(of)
-            else:
+            elif of.is_value_type:
                 self._record(of)
+            else:
+                self._object_or_record(of)
         return self._named[of]
+
+    def _object_or_record(self, of: TypeDefinition) -> None:
+        """A record if Python can have all of it, else an object that stays in .NET."""
+        if not of.is_abstract and _is_record(of):
+            try:
+                self._record(of)
+            except Unsupported:
+                self._named.pop(of, None)
+            else:
+                return
+        self._named[of] = self.objects[of] = self._handle(of)
 
     def find(self, full_name: str) -> TypeDefinition | None:
         """A type of the assembly, or of those it refers to."""
@@ -179,17 +198,61 @@ class ShapeBuilder:
             by_number = {int(m): m for m in cls}  # type: ignore[attr-defined]
             yield f"E{number}", by_number if ".get(" in shape.unpack else cls
 
+    # ---------------------------------------------------------------- objects
+
+    def _handle(self, of: TypeDefinition) -> Handle:
+        name, csharp = ".".join(of.path), csharp_name(of)
+        if of in self._begun:
+            raise Unsupported(f"{name} is a base of itself")
+        if of.is_delegate:
+            raise Unsupported(f"{name} is a delegate, which cannot be passed")
+        self._begun.add(of)
+        bases = [self.build(("T", base)) for base in self._bases(of)]
+        number = len(self.objects) + 1
+        if number >= 1 << TYPE_BITS:
+            raise Unsupported(f"{name} is one class too many: {number - 1} can be passed")
+        cls = make_object_class(
+            of.name,
+            [base.python for base in bases if isinstance(base, Handle)],
+            self._module,
+            disposable=("T", "System.IDisposable") in of.reader.interfaces(of),
+        )
+        self.classes[of] = cls
+        return Handle(
+            csharp,
+            cls,
+            Kind.OBJECT,
+            "q",
+            f"O{number}({{0}})",
+            f"o{number}({{0}})",
+            f"(({csharp})objects.Get(r.Get<long>()))",
+            f"w.Put(objects.Add({{0}}, {number}))",
+            number,
+            name,
+        )
+
+    def _bases(self, of: TypeDefinition) -> Iterator[TypeDefinition]:
+        """The base class, then interfaces, as far as they are public and not of .NET itself."""
+        base = of.reader.base_type(of) or self.find(of.base)
+        interfaces = [i[1] for i in of.reader.interfaces(of) if i[0] == "T"]
+        for found in (base, *interfaces):
+            defined = self.find(found) if isinstance(found, str) else found
+            if defined is not None and defined.is_visible and not defined.generic_count:
+                yield defined
+
+    def object_names(self) -> Iterator[tuple[str, Any]]:
+        """What the expressions of objects call."""
+        handles = sorted(self.objects.values(), key=lambda handle: handle.number)
+        for shape in handles:
+            known = {h.number: h.python for h in handles if issubclass(h.python, shape.python)}
+            yield f"O{shape.number}", handle_packer(shape.python)
+            yield f"o{shape.number}", handle_reader(known)
+
     # ---------------------------------------------------------------- records
 
     def _record(self, of: TypeDefinition) -> None:
         """A record or struct; known by name before its fields are, which may have it inside."""
         name = ".".join(of.path)
-        if of.is_abstract:
-            raise Unsupported(f"{name} is abstract, so no object of it can be made")
-        if not of.is_value_type and not _is_record(of):
-            raise Unsupported(
-                f"{name} is a class, whose objects stay in .NET; make it a record or a struct"
-            )
         shape = Record(csharp_name(of), object, of.name, not of.is_value_type)
         self._named[of] = shape
         try:

@@ -9,6 +9,7 @@ from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
     Fixed,
+    Handle,
     Json,
     Mapping,
     Optional,
@@ -45,6 +46,7 @@ public byte[] Execute(global::System.ReadOnlySpan<byte> input) {
 if (input.Length < 4) { throw Wrong(); }
 ref var b = ref MemoryMarshal.GetReference(input);
 var index = Unsafe.ReadUnaligned<int>(ref b);
+if (index < 0) { return Own(input); }
 var r = new Reader(input[4..]);
 switch (index) {
 """
@@ -56,7 +58,24 @@ public global::System.Threading.Tasks.ValueTask<byte[]> ExecuteAsync(
 global::System.ReadOnlyMemory<byte> input, global::System.Threading.CancellationToken token) {
 var r = new Reader(input.Span);
 var w = new Writer();
-switch (r.Get<int>()) {
+var index = r.Get<int>();
+if (index < 0) { return Own(input, token); }
+switch (index) {
+"""
+# What Python asks of objects, whose class they are, and which ones it lets go.
+_OBJECTS = """
+static readonly Objects objects = new([{0}]);
+static bool IsRelease(global::System.ReadOnlySpan<byte> input) =>
+Objects.IsRelease(global::System.BitConverter.ToInt32(input));
+"""
+_OWN = """byte[] Own(global::System.ReadOnlySpan<byte> input) => IsRelease(input)
+? Execute(input[objects.Release(input)..]) : objects.Ask(input);
+"""
+_OWN_ASYNCHRONOUS = """
+global::System.Threading.Tasks.ValueTask<byte[]> Own(
+global::System.ReadOnlyMemory<byte> input, global::System.Threading.CancellationToken token) =>
+IsRelease(input.Span) ? ExecuteAsync(objects.Release(input), token)
+: new(objects.Ask(input.Span));
 """
 # Streams that have begun, by number. They are gone with the instance.
 _STREAMS = """
@@ -69,11 +88,17 @@ static object Stream(int number) => streams.TryGetValue(number, out var stream) 
 """
 
 
-def dispatcher_source(functions: Iterable[Function]) -> str:
-    """C# with a handler that calls the functions by their index."""
+def dispatcher_source(functions: Iterable[Function], objects: Iterable[Handle] = ()) -> str:
+    """C# with a handler that calls the functions by their index.
+
+    Args:
+        functions: what it calls.
+        objects: types whose objects Python has handles of.
+    """
     functions = [entry for function in functions for entry in function.entries]
     waits = any(function.is_async for function in functions)
     generator = _Generator(waits=waits)
+    types = [f"typeof({shape.csharp})" for shape in sorted(objects, key=lambda o: o.number)]
     cases = [f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions)]
     return "".join(
         (
@@ -82,6 +107,8 @@ def dispatcher_source(functions: Iterable[Function]) -> str:
             "default: throw new global::System.MissingMethodException();\n}\n}\n",
             *generator.helpers,
             _STREAMS if any(function.stream for function in functions) else "",
+            _OBJECTS.format(", ".join(["null", *types])),
+            _OWN_ASYNCHRONOUS if waits else _OWN,
             "}\n",
         )
     )
@@ -113,7 +140,7 @@ def _plain_call(function: Function) -> str:
         given.append(_GET.sub(rf"Unsafe.ReadUnaligned<\1>({place})", argument.shape.read))
         offset += argument.shape.size
     check = f"if (input.Length != {offset}) {{ throw Wrong(); }}\n"
-    call = f"{function.csharp}({', '.join(given)})"
+    call = function.csharp(given)
     result = function.result
     if result is None:
         return f"{check}{call};\nreturn global::System.Array.Empty<byte>();\n"
@@ -159,8 +186,8 @@ class _Generator:
                 lines.append(f"{argument.shape.csharp} {name};\n")
         lines.append("r.End();\n")
         if function.stream is not None:
-            return "".join((*lines, *self._streaming(function, ", ".join(given))))
-        call = f"{function.csharp}({', '.join(given)})"
+            return "".join((*lines, *self._streaming(function, given)))
+        call = function.csharp(given)
         if function.is_async:
             lines.append(f"return {self._awaiting(function)}(w, {call});\n")
         else:
@@ -180,7 +207,7 @@ class _Generator:
         lines.append("return new(w.End());\n" if self._waits else "return w.End();\n")
         return lines
 
-    def _streaming(self, function: Function, given: str) -> list[str]:
+    def _streaming(self, function: Function, given: list[str]) -> list[str]:
         """Begin a stream, take what comes next, or end it."""
         ended = "return new(w.End());\n" if self._waits else "return w.End();\n"
         collections, tasks = (
@@ -189,7 +216,7 @@ class _Generator:
         )
         if function.stream is Stream.START:
             get = "GetAsyncEnumerator(token)" if function.asynchronous else "GetEnumerator()"
-            begun = f"w.Put(Begin({function.csharp}({given}).{get}));\n"
+            begun = f"w.Put(Begin({function.csharp(given)}.{get}));\n"
             return ["w.Begin();\n", begun, ended]
         wait = "await " if function.asynchronous else ""
         if function.stream is Stream.END:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Documentation", "read_documentation"]
 
 #: ``M:Type.Method(Parameter,Parameter)``; generic arguments and tuples have commas in brackets.
-_MEMBER = re.compile(r"([MT]):([^(]+)(?:\((.*)\))?")
+_MEMBER = re.compile(r"([MTPFE]):([^(]+)(?:\((.*)\))?")
 _SPACE = re.compile(r"\s+")
 _TAG = re.compile(r"<(?=!)")
 
@@ -39,6 +39,13 @@ class Documentation:
         """The docstring of a type; ``""`` if it has none."""
         found = self.members.get("T:" + ".".join(path))
         return found[0].summary if found else ""
+
+    def of_member(self, path: tuple[str, ...], name: str) -> str:
+        """The docstring of a property or field; ``""`` if it has none."""
+        for kind in "PF":
+            for comment in self.members.get(f"{kind}:" + ".".join((*path, name)), []):
+                return comment.summary
+        return ""
 
     def of_method(self, path: tuple[str, ...], name: str, parameters: list[str]) -> str:
         """The docstring of a method with these parameters, as C# calls them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.errors import InvocationError, MissingApi
+from dotnet_wasm_host.errors import DotnetHostError, InvocationError, MissingApi, StaleObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,10 @@ _MEANINGS: Mapping[str, type[InvocationError]] = {
 }
 
 
-def typed_error(error: InvocationError, method: str, bases: Mapping[str, str]) -> InvocationError:
+_STALE = "MinimalRuntime.Typed.StaleObjectException"
+
+
+def typed_error(error: InvocationError, method: str, bases: Mapping[str, str]) -> DotnetHostError:
     """The same error, as the built-in that it means if it means one.
 
     Args:
@@ -75,6 +78,11 @@ def typed_error(error: InvocationError, method: str, bases: Mapping[str, str]) -
     """
     if isinstance(error, MissingApi):
         return error
+    if error.dotnet_type == _STALE:
+        return StaleObject(
+            f"{method}(): expected objects of the instance that runs, found one of an instance "
+            "that was replaced; make the object again"
+        )
     name, seen = error.dotnet_type, set[str]()
     while name not in _MEANINGS and name in bases and name not in seen:
         seen.add(name)

@@ -15,6 +15,7 @@ from dotnet_wasm_host.errors import (
 from dotnet_wasm_host.typed.failures import typed_error
 from dotnet_wasm_host.typed.packing import Packer
 from dotnet_wasm_host.typed.scalars import NAMES
+from dotnet_wasm_host.typed.signatures import Role
 from dotnet_wasm_host.typed.unpacking import Unpacker
 from dotnet_wasm_host.typed.values import canonical
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import FunctionType
 
+    from dotnet_wasm_host.typed.objects import ObjectTable
     from dotnet_wasm_host.typed.signatures import Argument, Function, Refused
 
 __all__ = ["FunctionMaker", "refuse"]
@@ -38,6 +40,7 @@ class FunctionMaker:
         enums: what expressions of enums call.
         bases: base class by name, of the assembly's exceptions.
         module: ``__module__`` of the functions.
+        objects: what the module's objects have in common, if it may have objects.
     """
 
     def __init__(
@@ -48,7 +51,9 @@ class FunctionMaker:
         enums: Iterable[tuple[str, Any]],
         bases: Mapping[str, str],
         module: str,
+        objects: ObjectTable | None = None,
     ) -> None:
+        self._invoke, self._wait = "invoke", "wait"
         self._names: dict[str, Any] = {
             **NAMES,
             **dict(enums),
@@ -63,6 +68,13 @@ class FunctionMaker:
             "failed": lambda error, method: typed_error(error, method, bases),
             "malformed": _malformed,
         }
+        if objects is not None:
+            # What was let go goes with the next call, whichever that is.
+            self._invoke = "(invoke if not released else invoke_releasing)"
+            self._wait = "(wait if not released else wait_releasing)"
+            self._names["released"] = objects.released
+            self._names["invoke_releasing"] = objects.invoke
+            self._names["wait_releasing"] = objects.wait
         self._records: list[str] = []
         self._packer = Packer(self._names, self._records)
         self._unpacker = Unpacker(self._names, self._records)
@@ -80,7 +92,9 @@ class FunctionMaker:
         again = f"again_{index}"
         self._names[again] = self._again(index, function)
         packing, payload = self._packer.pack(index, zip(parameters, shapes, strict=True))
-        head, call = ("async def", "await wait") if function.is_async else ("def", "invoke")
+        head, call = "def", self._invoke
+        if function.is_async:
+            head, call = "async def", f"await {self._wait}"
         lines = [f"{head} call({', '.join(parameters)}):", "    try:"]
         lines += [f"        {line}" for line in (*packing, f"payload = {payload}")]
         lines += [
@@ -105,7 +119,7 @@ class FunctionMaker:
         defaults = tuple(a.default[0] for a in arguments if a.default)
         made = self._compile("\n".join(lines), "call", arguments, defaults)
         made.__name__, made.__module__ = function.name, self._module
-        made.__qualname__ = f"{function.owner.name}.{function.name}"
+        made.__qualname__ = _qualified(function)
         made.__doc__ = documentation or None
         made.__annotations__ = {
             a.name: a.shape.python | None if a.default == (None,) else a.shape.python
@@ -174,9 +188,15 @@ def refuse(refused: Refused, module: str) -> Callable[..., Any]:
         )
 
     call.__name__, call.__module__ = refused.name, module
-    call.__qualname__ = f"{refused.owner.name}.{refused.name}"
+    call.__qualname__ = _qualified(refused)
     call.__doc__ = f"Cannot be called: {refused.reason}."
     return call
+
+
+def _qualified(function: Function | Refused) -> str:
+    if function.role is Role.CONSTRUCTOR:
+        return function.name
+    return f"{function.owner.name}.{function.name}"
 
 
 def _dumps(value: object) -> str:

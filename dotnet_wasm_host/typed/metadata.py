@@ -13,6 +13,7 @@ from dotnet_wasm_host.ecma335.rows import (
     CustomAttributeRow,
     FieldRow,
     GenericParamRow,
+    InterfaceImplRow,
     MemberRefRow,
     MethodDefRow,
     MethodSemanticsRow,
@@ -22,6 +23,7 @@ from dotnet_wasm_host.ecma335.rows import (
     PropertyRow,
     TypeDefRow,
     TypeRefRow,
+    TypeSpecRow,
 )
 from dotnet_wasm_host.ecma335.signatures import MODIFIED, SignatureReader
 from dotnet_wasm_host.ecma335.tables import (
@@ -39,19 +41,30 @@ from dotnet_wasm_host.ecma335.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Method", "Parameter", "Property", "TypeDefinition", "TypeReader"]
+__all__ = [
+    "Accessors",
+    "Method",
+    "Parameter",
+    "Property",
+    "StaticField",
+    "TypeDefinition",
+    "TypeReader",
+]
 
 #: II.23.1.15: who sees a type.
 _VISIBILITY, _PUBLIC, _NESTED_PUBLIC = 7, 1, 2
 _INTERFACE, _ABSTRACT, _SEALED = 0x20, 0x80, 0x100
 #: II.23.1.10: who sees a method, and what it is.
 _ACCESS, _PUBLIC_MEMBER, _STATIC, _SPECIAL_NAME = 7, 6, 0x10, 0x800
+_VIRTUAL, _NEW_SLOT = 0x40, 0x100
 #: II.23.1.5: a field's.
-_LITERAL = 0x40
+_LITERAL, _INIT_ONLY = 0x40, 0x20
 #: II.23.1.13: a parameter's.
 IN, OUT, HAS_DEFAULT = 0x1, 0x2, 0x1000
 #: II.23.1.12: what a method is to a property.
 _SETTER, _GETTER = 1, 2
+#: The modifier of setters that only initializers may call.
+_INIT = "System.Runtime.CompilerServices.IsExternalInit"
 #: II.23.1.16: constants by their element type.
 _CONSTANTS = {
     0x02: "?", 0x03: "H", 0x04: "b", 0x05: "B", 0x06: "h", 0x07: "H", 0x08: "i", 0x09: "I",
@@ -86,6 +99,12 @@ class Method:
     generic_count: int
     result: Any
     parameters: tuple[Parameter, ...]
+    is_init: bool = False
+
+    @property
+    def is_override(self) -> bool:
+        """It stands for a method of a base class."""
+        return self.flags & (_VIRTUAL | _NEW_SLOT) == _VIRTUAL
 
     @property
     def is_public(self) -> bool:
@@ -110,6 +129,25 @@ class Property:
     name: str
     type: Any
     is_settable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accessors:
+    """A property with the public ones of its accessors."""
+
+    name: str
+    getter: Method | None
+    setter: Method | None
+
+
+@dataclass(frozen=True, slots=True)
+class StaticField:
+    """A public static field; ``constant`` is its value in a tuple if it is ``const``."""
+
+    name: str
+    type: Any
+    is_settable: bool
+    constant: tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +201,11 @@ class TypeDefinition:
     def is_value_type(self) -> bool:
         """A struct or an enum."""
         return self.base in {"System.Enum", "System.ValueType"}
+
+    @property
+    def is_delegate(self) -> bool:
+        """A delegate."""
+        return self.base == "System.MulticastDelegate"
 
 
 @final
@@ -288,6 +331,7 @@ class TypeReader:
             signature.generic_count,
             unmodified(signature.result),
             tuple(parameters),
+            _is_modified(signature.result, _INIT),
         )
 
     def _default(self, row: int, flags: int) -> tuple[Any, ...]:
@@ -308,18 +352,35 @@ class TypeReader:
         value = struct.unpack("<" + code, blob)[0]
         return chr(value) if row.type == _CHAR else value
 
-    def properties(self, of: TypeDefinition) -> Iterator[Property]:
-        """Public properties of an object of a type, without parameters, in order."""
+    def accessors(self, of: TypeDefinition) -> Iterator[Accessors]:
+        """Properties of a type that have public accessors, in order."""
         rows = self._metadata.rows(PropertyRow)
         maps = self._metadata.rows(PropertyMapRow)
         for number, entry in enumerate(maps):
             if entry.parent == of.row:
                 end = maps[number + 1].property_list if number + 1 < len(maps) else len(rows) + 1
                 for row in range(entry.property_list, min(end, len(rows) + 1)):
-                    getter, setter = self._accessors.get(row, (None, None))
-                    if getter is not None and not getter.is_static and not getter.parameters:
+                    if row in self._accessors:
                         name = self._metadata.string(rows[row - 1].name)
-                        yield Property(name, getter.result, setter is not None)
+                        yield Accessors(name, *self._accessors[row])
+
+    def properties(self, of: TypeDefinition) -> Iterator[Property]:
+        """Public properties of an object of a type, without parameters, in order."""
+        for found in self.accessors(of):
+            getter = found.getter
+            if getter is not None and not getter.is_static and not getter.parameters:
+                yield Property(found.name, getter.result, found.setter is not None)
+
+    def interfaces(self, of: TypeDefinition) -> Iterator[Any]:
+        """Interfaces that a type names, as :class:`SignatureReader` gives types."""
+        for row in self._metadata.rows(InterfaceImplRow):
+            if row.type == of.row:
+                table, number = TYPE_DEF_OR_REF.split(row.interface)
+                if table is Table.TYPE_SPEC:
+                    blob = self._metadata.blob(self._metadata.row(TypeSpecRow, number).signature)
+                    yield SignatureReader(blob, self._resolve).type()
+                else:
+                    yield self._resolve(row.interface)
 
     @cached_property
     def _accessors(self) -> dict[int, tuple[Method | None, Method | None]]:
@@ -343,8 +404,21 @@ class TypeReader:
             field = rows[row - 1]
             if field.flags & _ACCESS == _PUBLIC_MEMBER and not field.flags & _STATIC:
                 type_ = SignatureReader(self._metadata.blob(field.signature), self._resolve).field()
-                readonly = bool(field.flags & 0x20)
+                readonly = bool(field.flags & _INIT_ONLY)
                 yield Property(self._metadata.string(field.name), unmodified(type_), not readonly)
+
+    def static_fields(self, of: TypeDefinition) -> Iterator[StaticField]:
+        """Public static fields of a type, in order."""
+        rows = self._metadata.rows(FieldRow)
+        for row in self._range(of, "field_list", len(rows)):
+            field = rows[row - 1]
+            if field.flags & _ACCESS == _PUBLIC_MEMBER and field.flags & _STATIC:
+                type_ = SignatureReader(self._metadata.blob(field.signature), self._resolve).field()
+                found = self._constants.get((Table.FIELD, row))
+                constant = () if found is None else (self._constant(found),)
+                settable = not field.flags & (_LITERAL | _INIT_ONLY)
+                name = self._metadata.string(field.name)
+                yield StaticField(name, unmodified(type_), settable, constant)
 
     def enum_members(self, of: TypeDefinition) -> tuple[int, dict[str, int]]:
         """Element type of an enum's numbers, and its members."""
@@ -386,3 +460,11 @@ def unmodified(type_: Any) -> Any:  # noqa: ANN401 - a type, as the reader has t
     while isinstance(type_, tuple) and type_[0] == MODIFIED:
         type_ = type_[3]
     return type_
+
+
+def _is_modified(type_: Any, modifier: str) -> bool:  # noqa: ANN401 - a type, as the reader has them
+    while isinstance(type_, tuple) and type_[0] == MODIFIED:
+        if type_[2] == ("T", modifier):
+            return True
+        type_ = type_[3]
+    return False

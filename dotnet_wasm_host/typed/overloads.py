@@ -6,7 +6,17 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError
-from dotnet_wasm_host.typed.shapes import Block, Fixed, Kind, Optional, Record, Shape, Text, Wide
+from dotnet_wasm_host.typed.shapes import (
+    Block,
+    Fixed,
+    Handle,
+    Kind,
+    Optional,
+    Record,
+    Shape,
+    Text,
+    Wide,
+)
 from dotnet_wasm_host.typed.values import canonical
 
 if TYPE_CHECKING:
@@ -83,6 +93,9 @@ def _of_value(shape: Shape, value: object) -> int:  # noqa: PLR0911 - one for ea
     if isinstance(value, (str, bytes)):
         exact = isinstance(shape, Text) if isinstance(value, str) else "byte[]" in shape.csharp
         return 0 if exact else 5
+    if isinstance(shape, Handle):
+        levels = type(value).__mro__
+        return levels.index(shape.python) if shape.python in levels else 1
     if isinstance(shape, Record):
         return 0 if isinstance(value, shape.python) else 2
     if isinstance(shape, Wide):

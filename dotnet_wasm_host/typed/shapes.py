@@ -20,6 +20,7 @@ __all__ = [
     "Block",
     "Field",
     "Fixed",
+    "Handle",
     "Json",
     "Kind",
     "Mapping",
@@ -32,6 +33,7 @@ __all__ = [
     "Tuple",
     "Wide",
     "alias",
+    "has_handles",
     "is_fixed",
     "minimum_size",
 ]
@@ -52,6 +54,7 @@ class Kind(Enum):
     TIME = "datetime.time"
     DURATION = "datetime.timedelta"
     ENUM = "a member of the enum"
+    OBJECT = "an object of C#"
 
 
 @dataclass(eq=False)
@@ -98,6 +101,19 @@ class Fixed(Shape):
 @dataclass(eq=False)
 class Number(Fixed):
     """A number whose array is a block of memory in C# and in Python."""
+
+
+@dataclass(eq=False)
+class Handle(Fixed):
+    """An object that stays in .NET: 64 bits, 0 for null.
+
+    Attributes:
+        number: of the type, in the lowest bits of a handle.
+        name: for messages.
+    """
+
+    number: int
+    name: str
 
 
 @dataclass(eq=False)
@@ -265,3 +281,16 @@ def minimum_size(shape: Shape) -> int:
     if isinstance(shape, (Optional, Record)):
         return 1
     return 4
+
+
+def has_handles(shape: Shape) -> bool:
+    """Whether a value may have objects in it that stay in .NET."""
+    pending, seen = [shape], {id(shape)}
+    while pending:
+        part = pending.pop()
+        if isinstance(part, Handle):
+            return True
+        new = [inner for inner in part.parts() if id(inner) not in seen]
+        seen.update(map(id, new))
+        pending += new
+    return False

@@ -18,6 +18,7 @@ from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
     Fixed,
+    Handle,
     Json,
     Kind,
     Mapping,
@@ -36,7 +37,16 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.typed.building import ShapeBuilder
     from dotnet_wasm_host.typed.metadata import Method, Parameter, TypeDefinition
 
-__all__ = ["Argument", "Function", "Passing", "Refused", "Stream", "read_functions"]
+__all__ = [
+    "Argument",
+    "Function",
+    "Passing",
+    "Refused",
+    "Role",
+    "Stream",
+    "make_function",
+    "read_functions",
+]
 
 _INT = 0x08
 #: Results that Python takes one after the other.
@@ -68,6 +78,21 @@ class Stream(Enum):
     START = "start"
     NEXT = "next"
     END = "end"
+
+
+class Role(Enum):
+    """What a function is to the type that has it."""
+
+    STATIC = "static method"
+    CONSTRUCTOR = "constructor"
+    METHOD = "method"
+    GETTER = "getter"
+    SETTER = "setter"
+    STATIC_GETTER = "static getter"
+    STATIC_SETTER = "static setter"
+    ITEM_GETTER = "indexer"
+    ITEM_SETTER = "setter of an indexer"
+    ITERATOR = "iterator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,9 @@ class Function:
         result: what it returns; ``None`` for ``void``.
         task: ``Task`` or ``ValueTask`` if it returns one of that, else ``""``.
         stream: what it is to a stream of its results, if it is.
+        role: what it is to ``owner``.
+        template: C# that calls it, with ``{0}`` for the object, ``{rest}`` for what is behind it,
+            ``{all}``, ``{last}`` and ``{index}`` for what is between; ``""`` for static methods.
     """
 
     owner: TypeDefinition
@@ -118,6 +146,8 @@ class Function:
     task: str = ""
     stream: Stream | None = None
     asynchronous: bool = False
+    role: Role = Role.STATIC
+    template: str = ""
 
     @property
     def is_async(self) -> bool:
@@ -153,10 +183,17 @@ class Function:
         python = alias(tuple, *(shape.python for shape in shapes))
         return Tuple("", python, tuple(shapes), (), "")
 
-    @property
-    def csharp(self) -> str:
-        """The method as C# writes it."""
-        return f"{csharp_name(self.owner)}.@{self.name}"
+    def csharp(self, given: list[str]) -> str:
+        """The call as C# writes it, with these arguments."""
+        if not self.template:
+            return f"{csharp_name(self.owner)}.@{self.name}({', '.join(given)})"
+        return self.template.format(
+            *given,
+            all=", ".join(given),
+            rest=", ".join(given[1:]),
+            index=", ".join(given[1:-1]),
+            last=given[-1] if given else "",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +203,7 @@ class Refused:
     owner: TypeDefinition
     name: str
     reason: str
+    role: Role = Role.STATIC
 
 
 def read_functions(of: TypeDefinition, shapes: ShapeBuilder) -> Iterator[Function | Refused]:
@@ -182,12 +220,32 @@ def read_functions(of: TypeDefinition, shapes: ShapeBuilder) -> Iterator[Functio
 
 
 def _function(of: TypeDefinition, method: Method, shapes: ShapeBuilder) -> Function:
+    return make_function(method, shapes, Function(of, method.name, (), None))
+
+
+def make_function(
+    method: Method,
+    shapes: ShapeBuilder,
+    model: Function,
+    receiver: Shape | None = None,
+) -> Function:
+    """A method as a function: ``model`` with what its signature says.
+
+    Args:
+        method: which.
+        shapes: makes shapes of the types in its signature.
+        model: name, role and template.
+        receiver: the object's shape, for what is called on one.
+
+    Raises:
+        Unsupported: no typed call can pass what it takes or gives.
+    """
     if method.generic_count:
         raise Unsupported(
             "generic methods are not supported; write a method for the types that you need"
         )
-    names = python_names(p.name for p in method.parameters)
-    arguments = []
+    names = python_names((p.name for p in method.parameters), ("self",) if receiver else ())
+    arguments = [] if receiver is None else [Argument("self", "self", receiver)]
     for parameter, name in zip(method.parameters, names, strict=True):
         try:
             arguments.append(_argument(parameter, name, shapes))
@@ -205,14 +263,13 @@ def _function(of: TypeDefinition, method: Method, shapes: ShapeBuilder) -> Funct
         raise Unsupported("a method that returns a task takes no spans; use ReadOnlyMemory")
     if stream and any(argument.is_returned or _is_span(argument.shape) for argument in arguments):
         raise Unsupported("a method that returns a stream takes no 'ref', 'out' or span")
-    return Function(
-        of,
-        method.name,
-        _with_defaults(arguments),
-        shape,
-        task,
-        Stream.START if stream else None,
-        asynchronous,
+    return replace(
+        model,
+        arguments=_with_defaults(arguments),
+        result=shape,
+        task=task,
+        stream=Stream.START if stream else None,
+        asynchronous=asynchronous,
     )
 
 
@@ -281,6 +338,8 @@ def _default(shape: Shape, constant: Any) -> tuple[Any, ...]:  # noqa: ANN401 - 
 
 def _nothing(shape: Shape) -> tuple[Any, ...]:
     """``default`` of C#."""
+    if isinstance(shape, Handle):
+        return (None,)
     if isinstance(shape, Fixed):
         return _ZEROS.get(shape.kind, ())
     if isinstance(shape, Record):

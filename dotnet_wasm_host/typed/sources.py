@@ -14,8 +14,9 @@ from dotnet_wasm_host.programs.directives import read_files
 from dotnet_wasm_host.programs.packages import package_resolver
 from dotnet_wasm_host.programs.program import find_packages, read_references
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
+from dotnet_wasm_host.typed.description import Description
 from dotnet_wasm_host.typed.documentation import read_documentation
-from dotnet_wasm_host.typed.module import Description, check_host, make_module
+from dotnet_wasm_host.typed.loading import check_host, make_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

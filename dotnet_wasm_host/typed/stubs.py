@@ -21,13 +21,14 @@ from dotnet_wasm_host.typed.shapes import (
     Tuple,
     Wide,
 )
-from dotnet_wasm_host.typed.signatures import Function
+from dotnet_wasm_host.typed.signatures import Function, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.metadata import TypeDefinition
-    from dotnet_wasm_host.typed.module import Description
+    from dotnet_wasm_host.typed.signatures import Argument
 
 __all__ = ["stub_text"]
 
@@ -59,8 +60,10 @@ def stub_text(description: Description) -> str:
         "from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence",
         "from dataclasses import dataclass",
         "from enum import IntEnum, IntFlag",
-        "from typing import Any, overload",
-        "from typing_extensions import Buffer",
+        "from types import TracebackType",
+        "from typing import Any, ClassVar, overload",
+        "from typing_extensions import Buffer, Self",
+        "from dotnet_wasm_host import CSharpObject",
         "",
     ]
     return "\n".join((*head, *body)) + "\n"
@@ -78,6 +81,9 @@ class _Writer:
         documentation = self._description.documentation
         for of, cls in self._description.shapes.classes.items():
             record = self._description.shapes.records.get(of)
+            if of in self._description.shapes.objects:
+                yield from self._object(of, cls)
+                continue
             if record is None:
                 base = "IntFlag" if issubclass(cls, enum.IntFlag) else "IntEnum"
                 yield f"\nclass {cls.__name__}({base}):"
@@ -89,28 +95,105 @@ class _Writer:
             yield from _docstring(documentation.of_type(of.path), "    ")
             yield from lines or ["    ..."]
 
+    def _object(self, of: TypeDefinition, cls: type) -> Iterator[str]:
+        """A class whose objects stay in .NET."""
+        known = {c: c.__name__ for c in self._description.shapes.classes.values()}
+        bases = ", ".join(known.get(base, "CSharpObject") for base in cls.__bases__)
+        yield f"\nclass {cls.__name__}({bases}):"
+        yield from _docstring(self._description.documentation.of_type(of.path), "    ")
+        members = self._by_role(of)
+        yield from self._constructors(members.get(Role.CONSTRUCTOR, []))
+        yield from self._methods(members.get(Role.METHOD, []), "    ")
+        yield from self._methods(members.get(Role.STATIC, []), "    ", static=True)
+        yield from self._properties(members)
+        yield from self._statics(members)
+        if "__enter__" in vars(cls):
+            yield "    def __enter__(self) -> Self: ..."
+            yield "    def __exit__("
+            yield "        self,"
+            yield "        kind: type[BaseException] | None,"
+            yield "        error: BaseException | None,"
+            yield "        trace: TracebackType | None,"
+            yield "        /,"
+            yield "    ) -> None: ..."
+        yield from self._collection(members)
+
+    def _by_role(self, of: TypeDefinition) -> dict[Role, list[Function]]:
+        members: dict[Role, list[Function]] = {}
+        for function in self._description.functions:
+            if isinstance(function, Function) and function.owner is of:
+                members.setdefault(function.role, []).append(function)
+        return members
+
+    def _constructors(self, functions: list[Function]) -> Iterator[str]:
+        for function in functions:
+            if len(functions) > 1:
+                yield "    @overload"
+            parameters = ", ".join(("self", *map(self._parameter, function.given)))
+            yield f"    def __init__({parameters}) -> None: ..."
+
+    def _properties(self, members: dict[Role, list[Function]]) -> Iterator[str]:
+        setters = {f.name: f for f in members.get(Role.SETTER, [])}
+        for function in members.get(Role.GETTER, []):
+            result = self._answer(function)
+            yield "    @property"
+            yield f"    def {function.name}(self) -> {result}:"
+            text = self._description.documentation.of_member(function.owner.path, function.name)
+            yield from _docstring(text, "        ")
+            yield "        ..."
+            if function.name in setters:
+                given = self._argument(setters[function.name].given[-1].shape)
+                yield f"    @{function.name}.setter"
+                yield f"    def {function.name}(self, value: {given}) -> None: ..."
+
+    def _statics(self, members: dict[Role, list[Function]]) -> Iterator[str]:
+        for function in members.get(Role.STATIC_GETTER, []):
+            yield f"    {function.name}: ClassVar[{self._answer(function)}]"
+
+    def _collection(self, members: dict[Role, list[Function]]) -> Iterator[str]:
+        items = [*members.get(Role.ITEM_GETTER, []), *members.get(Role.ITEM_SETTER, [])]
+        for function in items:
+            keys = [self._argument(a.shape) for a in function.given[1:]]
+            value = [f"value: {keys.pop()}"] if function.role is Role.ITEM_SETTER else []
+            key = keys[0] if len(keys) == 1 else f"tuple[{', '.join(keys)}]"
+            if sum(f.role is function.role for f in items) > 1:
+                yield "    @overload"
+            parameters = ", ".join(("self", f"key: {key}", "/", *value[:1]))
+            yield f"    def {function.name}({parameters}) -> {self._answer(function)}: ..."
+        for function in members.get(Role.ITERATOR, []):
+            yield f"    def __iter__(self) -> {self._answer(function)}: ..."
+        counts = [f.name for f in members.get(Role.GETTER, []) if f.name in {"Count", "Length"}]
+        if counts and (items or Role.ITERATOR in members):
+            yield "    def __len__(self) -> int: ..."
+            if any(f.name == "Contains" for f in members.get(Role.METHOD, [])):
+                yield "    def __contains__(self, item: object, /) -> bool: ..."
+
     # ---------------------------------------------------------------- functions
 
     def functions(self) -> Iterator[str]:
         """Functions, and static classes with theirs."""
-        by_owner: dict[TypeDefinition, list[Function]] = {}
-        for function in self._description.functions:
-            if isinstance(function, Function):
-                by_owner.setdefault(function.owner, []).append(function)
-        for owner, functions in by_owner.items():
+        owners = dict.fromkeys(f.owner for f in self._description.functions)
+        for owner in owners:
+            members = self._by_role(owner)
+            methods = members.get(Role.STATIC, [])
             if owner.path == _MEMBERS:
                 yield ""
-                yield from self._methods(functions, "")
-            elif owner not in self._description.shapes.classes:
+                yield from self._methods(methods, "")
+                for function in members.get(Role.STATIC_GETTER, []):
+                    yield f"{function.name}: {self._answer(function)}"
+            elif owner not in self._description.shapes.classes and members:
                 yield f"\nclass {owner.name}:"
-                yield from self._methods(functions, "    ")
+                yield from self._methods(methods, "    ", static=True)
+                yield from self._statics(members)
 
-    def _methods(self, functions: list[Function], indent: str) -> Iterator[str]:
+    def _methods(
+        self, functions: list[Function], indent: str, *, static: bool = False
+    ) -> Iterator[str]:
         names = [function.name for function in functions]
         for function in functions:
             if names.count(function.name) > 1:
                 yield f"{indent}@overload"
-            if indent:
+            if static:
                 yield f"{indent}@staticmethod"
             yield f"{indent}{self._signature(function)}"
             names_ = [argument.csharp_name for argument in function.arguments]
@@ -121,19 +204,26 @@ class _Writer:
             yield f"{indent}    ..."
 
     def _signature(self, function: Function) -> str:
-        parameters = []
-        for argument in function.given:
-            type_ = self._argument(argument.shape)
-            if argument.default == (None,) and not isinstance(argument.shape, Optional):
-                type_ += " | None"
-            parameters.append(f"{argument.name}: {type_}{' = ...' if argument.default else ''}")
+        parameters = ", ".join(map(self._parameter, function.given))
+        result = self._answer(function)
+        head = "async def" if function.is_async and not function.stream else "def"
+        return f"{head} {function.name}({parameters}) -> {result}:"
+
+    def _parameter(self, argument: Argument) -> str:
+        if argument.name == "self":
+            return "self"
+        type_ = self._argument(argument.shape)
+        if argument.default == (None,) and not isinstance(argument.shape, Optional):
+            type_ += " | None"
+        return f"{argument.name}: {type_}{' = ...' if argument.default else ''}"
+
+    def _answer(self, function: Function) -> str:
+        """What Python gets of a function."""
         answer = function.answer
         result = "None" if answer is None else self._result(answer)
         if function.stream:
-            iterator = "AsyncIterator" if function.asynchronous else "Iterator"
-            return f"def {function.name}({', '.join(parameters)}) -> {iterator}[{result}]:"
-        head = "async def" if function.is_async else "def"
-        return f"{head} {function.name}({', '.join(parameters)}) -> {result}:"
+            return f"{'Async' if function.asynchronous else ''}Iterator[{result}]"
+        return result
 
     # ---------------------------------------------------------------- types
 
@@ -172,7 +262,7 @@ class _Writer:
         return self._result(shape)
 
     def _fixed(self, shape: Fixed) -> str:
-        if shape.kind is Kind.ENUM:
+        if shape.kind in {Kind.ENUM, Kind.OBJECT}:
             return str(shape.python.__name__)
         return _KINDS[shape.kind]
 

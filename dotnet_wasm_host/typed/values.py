@@ -23,11 +23,13 @@ from dotnet_wasm_host.errors import (
 )
 from dotnet_wasm_host.typed import scalars
 from dotnet_wasm_host.typed.library import BYTE
+from dotnet_wasm_host.typed.objects import CSharpObject
 from dotnet_wasm_host.typed.packing import MAX_DEPTH
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
     Fixed,
+    Handle,
     Json,
     Kind,
     Mapping,
@@ -218,6 +220,22 @@ def _enum(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
         raise _wrong(where, f"a member of {cls.__name__}", value) from None
 
 
+def _object(shape: Fixed, value: Any, where: str) -> Any:  # noqa: ANN401
+    assert isinstance(shape, Handle)
+    if value is None:
+        return None
+    if not isinstance(value, shape.python):
+        other = isinstance(value, CSharpObject) and type(value).__name__ == shape.python.__name__
+        module = " of this module" if other else ""
+        raise _wrong(where, f"an object of the C# class {shape.name}{module}", value)
+    if not getattr(value, "dwh_handle", 0):
+        raise MarshallingError(
+            f"{where}: expected an object of the C# class {shape.name}, found one whose "
+            "constructor was not called; call super().__init__() of it"
+        )
+    return value
+
+
 _FIXED: dict[Kind, Callable[[Fixed, Any, str], Any]] = {
     Kind.BOOL: _bool,
     Kind.INTEGER: _integer,
@@ -231,6 +249,7 @@ _FIXED: dict[Kind, Callable[[Fixed, Any, str], Any]] = {
     Kind.TIME: _of_class(dt.time, scalars.time_ticks),
     Kind.DURATION: _of_class(dt.timedelta, _duration),
     Kind.ENUM: _enum,
+    Kind.OBJECT: _object,
 }
 
 

@@ -357,7 +357,6 @@ def test_exceptions_of_ones_own_mean_what_their_base_means(m: Any) -> None:
 REFUSED = {
     "Generic": "generic methods are not supported",
     "Anything": "parameter 'o': object cannot be passed",
-    "OfPlain": "Plain is a class, whose objects stay in .NET",
     "Square": "arrays of several dimensions",
 }
 

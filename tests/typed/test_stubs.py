@@ -32,6 +32,27 @@ public static (int, decimal, Guid, TimeSpan, DateOnly) Mixed(byte[] b, HashSet<c
 public static IEnumerable<Point> Stream(int n) { yield break; }
 public static async IAsyncEnumerable<string> Late() { await Task.Yield(); yield break; }
 public static T Refused<T>(T x) => x;
+public interface INamed { string Name { get; } }
+/// <summary>An account.</summary>
+public class Account : INamed, IDisposable, IEnumerable<int> {
+    public Account(string name) => Name = name;
+    public Account(int start) : this("") => Balance = start;
+    public string Name { get; }
+    /// <summary>Money.</summary>
+    public int Balance { get; set; }
+    public static int Opened { get; set; }
+    public int this[int i] { get => i; set { } }
+    public int Count => 3;
+    /// <summary>Adds.</summary>
+    public Account Deposit(int n) { Balance += n; return this; }
+    public async Task<int> Wait() { await Task.Yield(); return 1; }
+    public static Account Open() => new("x");
+    public void Dispose() { }
+    public IEnumerator<int> GetEnumerator() { yield return 1; }
+    System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() =>
+        GetEnumerator();
+}
+public static string NameOf(INamed n) => n.Name;
 public static class Tools { public static int Triple(int x) => 3 * x; }
 """  # noqa: E501
 USE = """
@@ -49,6 +70,15 @@ text: str = stub.Over(1) + stub.Over("a")
 count: int = stub.Mixed(b"", {"a"}, 1.0)[0]
 access: stub.Access = stub.Access.Read | stub.Access.Write
 first: stub.Point = next(stub.Stream(3))
+account: stub.Account = stub.Account("Ada").Deposit(3)
+account.Balance += 1
+account[1] = account[2] + len(account)
+counted: list[int] = [n for n in account]
+named: str = stub.NameOf(account) + account.Name + stub.Account.Open().Name
+opened: int = stub.Account.Opened
+with account as same:
+    balance: int = same.Balance
+waited: int = asyncio.run(account.Wait())
 more: list[stub.Point] = stub.Nested(p, [q], stub.Color.Green).More
 """
 WRONG = {
@@ -57,6 +87,10 @@ WRONG = {
     "stub.Tools.Triple('x')": "arg",
     "stub.Over(1.5)": "overload",
     "p.Z": "Z",
+    "stub.Account([])": "overload",
+    "account.Name = 'x'": "read-only",
+    "account.Deposit('x')": "arg",
+    "stub.NameOf(p)": "arg",
     "stub.Refused(1)": "Refused",
 }
 

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.assembly import Assembly
+from dotnet_wasm_host.typed.description import Description
 from dotnet_wasm_host.typed.documentation import Documentation
 from dotnet_wasm_host.typed.functions import FunctionMaker
-from dotnet_wasm_host.typed.module import Description
 from dotnet_wasm_host.typed.signatures import Function
 
 if TYPE_CHECKING:

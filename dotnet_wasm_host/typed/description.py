@@ -1,0 +1,85 @@
+"""What of an assembly can be called from Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotnet_wasm_host.typed.building import ShapeBuilder, Unsupported
+from dotnet_wasm_host.typed.members import read_members, read_statics
+from dotnet_wasm_host.typed.metadata import TypeReader
+from dotnet_wasm_host.typed.signatures import Function, Refused, read_functions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from dotnet_wasm_host.assembly import Assembly
+    from dotnet_wasm_host.typed.documentation import Documentation
+    from dotnet_wasm_host.typed.metadata import TypeDefinition
+
+__all__ = ["Description"]
+
+#: Classes whose members Python has; objects of others can be passed on.
+_MOST_CLASSES = 500
+
+
+class Description:
+    """What of an assembly can be called from Python."""
+
+    def __init__(
+        self, assembly: Assembly, library: Mapping[str, bytes], documentation: Documentation
+    ) -> None:
+        self.assembly: Assembly = assembly
+        self.library: Mapping[str, bytes] = library
+        self.documentation: Documentation = documentation
+        self.module: str = assembly.name
+        reader = TypeReader(assembly.data)
+        self.shapes: ShapeBuilder = ShapeBuilder(
+            [reader, *map(TypeReader, library.values())], self.module
+        )
+        self.types: list[TypeDefinition] = [
+            t for t in reader.types.values() if t.is_visible and not t.generic_count
+        ]
+        self.functions: list[Function | Refused] = [
+            function
+            for of in self.types
+            if not of.is_enum
+            for function in (*read_functions(of, self.shapes), *read_statics(of, self.shapes))
+        ]
+        for of in self.types:
+            self._name(of)
+        self.functions += self._members()
+        for of, cls in self.shapes.classes.items():
+            cls.__doc__ = documentation.of_type(of.path) or cls.__doc__
+        self.bases: dict[str, str] = {
+            _runtime_name(t.full_name): _base(t) for t in reader.types.values()
+        }
+
+    def _members(self) -> Iterator[Function | Refused]:
+        """Of classes whose objects stay in .NET; their members may bring other classes."""
+        read = 0
+        objects = self.shapes.objects
+        while read < len(objects) and read < _MOST_CLASSES:
+            of, shape = list(objects.items())[read]
+            read += 1
+            yield from read_members(of, shape, self.shapes)
+            if of not in self.types:
+                yield from read_functions(of, self.shapes)
+                yield from read_statics(of, self.shapes)
+
+    def _name(self, of: TypeDefinition) -> None:
+        """Make the class of a record or enum, which a user may want without a method."""
+        if not of.is_static:
+            try:
+                self.shapes.build(("T", of))
+            except Unsupported:
+                return
+
+
+def _base(of: TypeDefinition) -> str:
+    base = of.reader.base_type(of)
+    return _runtime_name(of.base if base is None else base.full_name)
+
+
+def _runtime_name(name: str) -> str:
+    """A name as ``Type.FullName`` has it."""
+    return name.replace("/", "+")

@@ -1,0 +1,44 @@
+"""Handles of objects: what generated functions make of them, and them of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dotnet_wasm_host.typed.objects import TYPE_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dotnet_wasm_host.typed.objects import CSharpObject
+
+__all__ = ["handle_packer", "handle_reader"]
+
+
+def handle_packer(cls: type[CSharpObject]) -> Callable[[Any], int]:
+    """What gives the handle of an object of a class; TypeError for others."""
+
+    def pack(value: Any) -> Any:  # noqa: ANN401 - that is asked
+        if type(value) is not cls and not isinstance(value, cls):
+            if value is None:
+                return 0
+            raise TypeError("an object of another class")
+        return value.dwh_handle
+
+    return pack
+
+
+def handle_reader(classes: dict[int, type[CSharpObject]]) -> Callable[[int], Any]:
+    """What makes an object of a handle: of one of these classes, by the number of their type."""
+    new, mask = object.__new__, (1 << TYPE_BITS) - 1
+
+    def read(handle: int) -> CSharpObject | None:
+        if handle == 0:
+            return None
+        cls = classes.get(handle & mask)
+        if cls is None:
+            raise ValueError("an object of a class that it cannot be")
+        made = new(cls)
+        made.dwh_handle = handle
+        return made
+
+    return read
