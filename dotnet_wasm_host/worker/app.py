@@ -24,6 +24,7 @@ from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.function_routes import function_routes
 from dotnet_wasm_host.worker.invoke_route import InvokeRoute
 from dotnet_wasm_host.worker.legacy_routes import legacy_routes
+from dotnet_wasm_host.worker.log_streams import LogStreams
 from dotnet_wasm_host.worker.metrics import WorkerMetrics
 from dotnet_wasm_host.worker.observer import Observer
 from dotnet_wasm_host.worker.openapi import describe_calls
@@ -102,6 +103,7 @@ def create_app(
         middleware=[
             Middleware(Observer, metrics=metrics, log=log, calls=calls),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts)),
+            Middleware(LogStreams, context=context),
         ],
     )
     if options.allowed_hosts == ("*",):

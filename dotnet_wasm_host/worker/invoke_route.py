@@ -47,7 +47,7 @@ class InvokeRoute:
 
     def is_near(self, scope: Scope) -> bool:
         """Whether to go straight to this app, and not through middleware and routes."""
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" or scope["query_string"]:
             return False
         path: str = scope["path"]
         if not path.endswith(_SUFFIX):

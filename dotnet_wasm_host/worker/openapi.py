@@ -10,7 +10,10 @@ from dotnet_wasm_host.worker.problems import PROBLEM_JSON
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["PROBLEMS", "describe_calls"]
+__all__ = ["LOGGED_CALL", "PROBLEMS", "describe_calls"]
+
+#: What a call is answered with that asks for the lines of its function, too.
+LOGGED_CALL = "application/x-dotnet-call+ndjson"
 
 _PROBLEM = {
     "type": "object",
@@ -61,11 +64,20 @@ _INVOKE = {
             "in": "path",
             "required": True,
             "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES},
-        }
+        },
+        {
+            "name": "logs",
+            "in": "query",
+            "description": "Answer with what the function prints, too, a JSON object a line.",
+            "schema": {"type": "string", "enum": ["stream"]},
+        },
     ],
     "requestBody": {"content": _BINARY},
     "responses": {
-        "200": {"description": "What the function returned.", "content": _BINARY},
+        "200": {
+            "description": "What the function returned.",
+            "content": {**_BINARY, LOGGED_CALL: {"schema": {"type": "string"}}},
+        },
         **{str(s): PROBLEMS[s] for s in (400, 401, 403, 404, 408, 413, 429, 500, 503, 504)},
     },
 }
