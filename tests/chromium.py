@@ -19,7 +19,7 @@ REQUIRED = "DOTNET_WASM_HOST_REQUIRE_CHROMIUM"
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Chrome]:
+def chromium(profile: Path, *arguments: str) -> Iterator[Chrome]:
     """A browser with its profile in a folder."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if program is None or driver is None:
@@ -31,7 +31,7 @@ def chromium(profile: Path) -> Iterator[Chrome]:
     options.binary_location = program
     for argument in (
         "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu",
-        "--window-size=1280,900", f"--user-data-dir={profile}",
+        "--window-size=1280,900", f"--user-data-dir={profile}", *arguments,
     ):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

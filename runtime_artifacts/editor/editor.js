@@ -130,6 +130,7 @@ export function createEditor(parent, options) {
         EditorState.tabSize.of(4),
         EditorView.contentAttributes.of({
           "aria-label": options.label,
+          tabindex: "0", // what can be written in has it anyway, but not every tool knows
           spellcheck: "false",
           autocapitalize: "off",
           autocorrect: "off",

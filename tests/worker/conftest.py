@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from selenium.webdriver import Chrome
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.worker import WorkerOptions, create_app
+from tests.chromium import chromium, console
 
 TOKEN = "correct horse battery staple"
 ECHO = """
@@ -66,6 +68,45 @@ def make_client() -> Iterator[MakeClient]:
 @pytest.fixture
 def client(make_client: MakeClient) -> TestClient:
     return make_client()
+
+
+@pytest.fixture(scope="session")
+def page_server() -> Iterator[str]:
+    from tests.worker.browsing import serving
+
+    with serving(create_app()) as url:
+        yield url
+
+
+@pytest.fixture
+def url(page_server: str) -> Iterator[str]:
+    """The address of a worker, on which nothing is left."""
+    from tests.worker.browsing import forget
+
+    yield page_server
+    forget(page_server)
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    folder = tmp_path_factory.mktemp("chromium")
+    # A name that an attacker lets point to this machine.
+    with chromium(folder, "--host-resolver-rules=MAP rebound.example 127.0.0.1") as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chrome: Chrome) -> Iterator[Chrome]:
+    """A browser with the screen of a desktop, that remembers nothing of the page afterwards."""
+    from tests.worker.browsing import show_on
+
+    show_on(chrome, "desktop")
+    console(chrome)  # of other tests
+    yield chrome
+    if chrome.current_url.startswith("http"):
+        chrome.execute_script("localStorage.clear(); sessionStorage.clear()")
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def put(client: TestClient, function_id: str, assembly: dwh.Assembly, **parameters: object) -> None:

@@ -19,6 +19,7 @@ let entries = [];
 let selected = chosen(); // an id; null: a new function; undefined: the first one there is
 let takesTyped = false;
 let timer = 0;
+let withToken = null; // what is done again when there is a token
 
 get("health")
   .then((health) => ($("dotnet").textContent = health.version))
@@ -31,13 +32,17 @@ get("openapi.json")
   .catch(() => {})
   .finally(look);
 
-$("give-token").addEventListener("click", askForToken);
+$("give-token").addEventListener("click", () => askForToken());
+// Not a button that submits: the first one of a form is what Enter means.
+$("no-token").addEventListener("click", () => $("token-dialog").close("no"));
 $("token-dialog").addEventListener("close", () => {
   if ($("token-dialog").returnValue === "yes") {
     setToken($("token").value);
     calls.tokenChanged();
     look();
+    withToken?.();
   }
+  withToken = null;
   $("token").value = "";
 });
 $("delete").addEventListener("click", () => {
@@ -127,6 +132,7 @@ function facts(entry) {
 
 function select(id) {
   selected = id;
+  $("message").textContent = "";
   history.replaceState(null, "", `#${encodeURIComponent(id ?? "")}`);
   showSelected();
   $("title").focus({ preventScroll: true });
@@ -145,8 +151,8 @@ async function remove(id) {
   try {
     await require(pathOf(id), { method: "DELETE" });
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) askForToken();
-    else $("facts").textContent = error.message;
+    if (error instanceof Refused && error.status === 401) askForToken(() => remove(id));
+    else $("message").textContent = error.message;
     return;
   }
   source.forget(id);
@@ -165,14 +171,16 @@ async function download() {
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   } catch (error) {
-    if (error instanceof Refused && error.status === 401) askForToken();
-    else $("facts").textContent = error.message;
+    if (error instanceof Refused && error.status === 401) askForToken(download);
+    else $("message").textContent = error.message;
   }
 }
 
-function askForToken() {
+// `then` is done as soon as there is a token.
+function askForToken(then = null) {
   $("give-token").hidden = false;
   if ($("token-dialog").open) return;
+  withToken = then;
   $("token-dialog").returnValue = "no";
   $("token-dialog").showModal();
   $("token").focus();

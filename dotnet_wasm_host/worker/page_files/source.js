@@ -179,7 +179,7 @@ export class SourcePane {
     } catch (error) {
       this.#busy = false;
       this.#say("");
-      this.#refused(error);
+      this.#refused(error, () => this.deploy(over));
     }
     this.#showState();
   }
@@ -212,7 +212,7 @@ export class SourcePane {
     } catch (error) {
       if (this.#key !== key) return;
       this.#key = null;
-      this.#refused(error);
+      this.#refused(error, null);
     }
   }
 
@@ -271,13 +271,14 @@ export class SourcePane {
     $("source-state").textContent = text;
   }
 
-  #refused(error) {
+  // `again`: what to do when there is a token.
+  #refused(error, again) {
     if (!(error instanceof Refused)) {
       this.#showProblems([{ text: `The worker did not answer: ${error.message}` }]);
       return;
     }
     if (error.status === 401) {
-      this.needsToken();
+      this.needsToken(again);
       this.#showProblems([{ text: "This needs the token of the worker." }]);
       return;
     }
@@ -287,11 +288,11 @@ export class SourcePane {
       this.#showProblems(found.map((each) => ({ ...each, text: each.message })));
       return;
     }
-    const again = error.status === 412
+    const over = error.status === 412
       ? element("button", { type: "button", className: "quiet", textContent: "Replace it" })
       : null;
-    again?.addEventListener("click", () => this.deploy(true));
-    this.#showProblems([{ text: error.message, more: again }]);
+    over?.addEventListener("click", () => this.deploy(true));
+    this.#showProblems([{ text: error.message, more: over }]);
   }
 
   // {text} or a diagnostic of the compiler: {line, column, id, severity, text}.
@@ -301,12 +302,12 @@ export class SourcePane {
       if (!line) return element("p", { className: "problem" }, element("span", { textContent: text }), more);
       const button = element(
         "button", { type: "button", className: "problem" },
+        element("span", { className: "unseen", textContent: `${severity} in line and column ` }),
         element("span", { className: "place", textContent: `${line}:${column}` }),
         element("span", { textContent: text }),
         element("code", { textContent: id }),
       );
       button.dataset.severity = severity;
-      button.setAttribute("aria-label", `${severity} ${id} in line ${line}, column ${column}: ${text}`);
       button.addEventListener("click", () => this.#editor.goTo(line, column));
       return button;
     });
