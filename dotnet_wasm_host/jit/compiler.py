@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.jit.control_flow import Work, find_blocks
-from dotnet_wasm_host.jit.conventions import DIRECT, THUNK, Direct, Thunk, give_up
-from dotnet_wasm_host.jit.emission import FunctionEmitter, Surroundings
-from dotnet_wasm_host.jit.helpers import CALL_TYPES, HELPERS
+from dotnet_wasm_host.jit.conventions import (
+    DIRECT,
+    THUNK,
+    Direct,
+    Thunk,
+    give_up,
+    signature_type,
+    write_direct,
+)
+from dotnet_wasm_host.jit.emission import FunctionEmitter
+from dotnet_wasm_host.jit.helpers import CALL_TYPES, Helpers
 from dotnet_wasm_host.jit.interface import (
     Callee,
     CannotCompile,
@@ -21,7 +29,7 @@ from dotnet_wasm_host.jit.interface import (
     Rejected,
     Statistics,
 )
-from dotnet_wasm_host.jit.ir import Kind
+from dotnet_wasm_host.jit.ir import Kind, Slot
 from dotnet_wasm_host.jit.methods import (
     callable_methods,
     leave_for_call,
@@ -29,6 +37,7 @@ from dotnet_wasm_host.jit.methods import (
     read_method,
 )
 from dotnet_wasm_host.jit.selection.table import select
+from dotnet_wasm_host.jit.surroundings import Surroundings
 from dotnet_wasm_host.jit.view import Words
 from dotnet_wasm_host.wasm.assembly import call, call_indirect, i32
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
@@ -104,9 +113,7 @@ class _Batch:
         self._builder = builder = ModuleBuilder()
         builder.import_memory("env", "memory")
         builder.import_table("env", "__indirect_function_table")
-        self._helpers = {
-            name: call(builder.import_function("env", name, kind)) for name, kind in HELPERS.items()
-        }
+        self._helpers = Helpers(builder)
         self._types = {name: builder.type(kind) for name, kind in CALL_TYPES.items()}
         self._types["direct"] = builder.type(DIRECT)
         self._methods: dict[int, Method] = {}
@@ -165,21 +172,53 @@ class _Batch:
             if not self._calls:
                 leave_for_context(method)
         self._callable = tuple(address for address in self._methods if address in found)
-        kind = self._builder.type(DIRECT)
         self._callees = {
-            address: (callee, i32(callee.slot) + call_indirect(kind))
+            address: (
+                callee,
+                i32(callee.typed_slot)
+                + call_indirect(self._builder.type(signature_type(callee.signature))),
+            )
             for address, callee in known.items()
         }
         giving_up = self._builder.add_function(*give_up(self._target.records))
-        for number, address in enumerate(self._callable):
-            method = self._methods[address]
-            callee = Callee(address, number, method.frame_size, method.result_size, method.is_found)
-            self._callees[address] = (callee, call(giving_up + 1 + number))
+        self._give_slots(giving_up + 1)
+        for method in self._methods.values():
+            self._give_values(method)
         for address in self._callable:
             self._directs.append(self._direct(self._methods[address], call(giving_up)))
         for method in self._methods.values():
             if method.address in self._requested or method.address in found:
                 self._write_thunks(method)
+
+    def _give_slots(self, first: int) -> None:
+        """Typed functions come first, then those that call them for callers that know nothing."""
+        more = len(self._callable)
+        for number, address in enumerate(self._callable):
+            method = self._methods[address]
+            slot = number
+            if not method.signature.is_plain:
+                slot, more = more, more + 1
+            callee = Callee(
+                address, slot, number, method.frame_size, method.result_size, method.is_found,
+                method.signature,
+            )  # fmt: skip
+            self._callees[address] = (callee, call(first + number))
+
+    def _give_values(self, method: Method) -> None:
+        """Say which slots calls of methods that are known read and write."""
+        for operation in method.operations:
+            called = method.calls.get(operation.at)
+            if called is None or called not in self._callees or operation.kind is Kind.EXIT:
+                continue
+            signature, base = self._callees[called][0].signature, operation.operands[1]
+            operation.uses += tuple(
+                Slot(base + offset, value_type)
+                for offset, value_type in signature.arguments
+                # Constructors get an object there that is made in the instruction.
+                if offset or operation.name == "call"
+            )
+            if signature.result is not None:
+                operation.defs += (Slot(operation.operands[0], signature.result),)
 
     def _find_callable(self, known: set[int]) -> set[int]:
         if not self._calls:
@@ -192,14 +231,22 @@ class _Batch:
     def finish(self, started: float) -> CompiledBatch:
         """The batch, for one place of the function table."""
         builder, entries = self._builder, []
+        callees = [self._callees[address][0] for address in self._callable]
         indices = [
-            builder.add_function(DIRECT, function.local_types, function.body)
-            for function in self._directs
+            builder.add_function(
+                signature_type(callee.signature), function.local_types, function.body
+            )
+            for callee, function in zip(callees, self._directs, strict=True)
         ]
+        for callee, index in zip(callees, tuple(indices), strict=True):
+            if not callee.signature.is_plain:
+                code = write_direct(callee.signature, call(index))
+                indices.append(builder.add_function(DIRECT, *code))
         for function in self._thunks:
             slot = len(indices)
             indices.append(builder.add_function(THUNK, function.local_types, function.body))
             entries.append(Entry(function.method, (function.instruction,), slot))
+        self._helpers.share_names()
         if indices:
             builder.add_elements(self._target.first_slot, indices)
         compiled = {function.method for function in self._thunks}
@@ -215,14 +262,14 @@ class _Batch:
         )
         return CompiledBatch(
             builder.emit() if indices else b"", len(indices), tuple(entries),
-            tuple(self._callees[address][0] for address in self._callable),
+            tuple(callees),
             tuple(self._rejected), statistics, tuple(self._unused), exits,
             {address: self._methods[address].made_calls for address in compiled},
         )  # fmt: skip
 
     def _direct(self, method: Method, giving_up: bytes) -> _Function:
         """What compiled code calls; one that cannot be written is given up at once."""
-        convention = Direct(method.code, giving_up)
+        convention = Direct(method.code, giving_up, method.signature)
         try:
             found = self._emit(method, 0, convention)
         except CannotCompile:
@@ -234,14 +281,14 @@ class _Batch:
         """What the interpreter calls, for each entry that is worth it."""
         compiled = set()
         direct = method.address in self._callable
-        reason: CannotCompile | None = None
+        reason: tuple[str, str] | None = None  # not the error, which knows this frame
         for entry in method.entries[:_MAX_ENTRIES]:
             takes_records = entry == 0 and (direct or method.address in self._target.former)
             convention = Thunk(entry, self._target.records if takes_records else 0)
             try:
                 found = self._emit(method, entry, convention, needed=direct and entry == 0)
             except CannotCompile as error:
-                found, reason = None, error
+                found, reason = None, (error.reason, error.opcode)
             if found is None and takes_records:
                 code = convention.begin() + convention.leave(method.operations[1].at)
                 found = _Function(method.address, method.code, (), code)
@@ -255,7 +302,7 @@ class _Batch:
             if not method.entries:
                 self._reject(method.address, "has no entry instruction")
             elif reason is not None:
-                self._reject(method.address, reason.reason, reason.opcode)
+                self._reject(method.address, *reason)
             else:
                 self._reject(method.address, "is left before it repeats anything")
 

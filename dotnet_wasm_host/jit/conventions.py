@@ -1,8 +1,13 @@
 """How a compiled function is called, how it returns, and how it is given up.
 
 A *thunk* is what the interpreter calls: ``(frame, locals, call_info, ip) -> displacement``. A
-*direct* function is what compiled code calls: ``(depth, locals, result) -> given up``. Its
-frame is where the interpreter would put it.
+*direct* function is what compiled code calls that finds its target: ``(budget, locals, result)
+-> given up``. Its frame is where the interpreter would put it. A *typed* function is what compiled
+code calls that knows it: it gets arguments as values as well, and gives the result as one
+(``Signature``): ``(budget, locals, ...) -> (result, given up)``.
+
+The *budget* is bytes of the interpreter's stack that may be used from ``locals`` on. A call costs
+at least ``CALL_COST`` of it, so that it bounds how deep calls nest, too.
 
 Deoptimisation by replay: a direct function that meets what it cannot do notes where it is (a
 *record*) and says so; its callers note their calls and say so, too; the outermost, a thunk, goes
@@ -19,7 +24,10 @@ from typing import TYPE_CHECKING, Protocol
 from dotnet_wasm_host.jit.ir import Kind
 from dotnet_wasm_host.wasm.assembly import (
     END,
+    F32,
+    F64,
     I32,
+    I64,
     IF,
     MEMORY_COPY,
     RETURN,
@@ -35,13 +43,15 @@ from dotnet_wasm_host.wasm.assembly import (
 from dotnet_wasm_host.wasm.binary import FunctionType
 
 if TYPE_CHECKING:
+    from dotnet_wasm_host.jit.interface import Signature
     from dotnet_wasm_host.jit.ir import Operation
     from dotnet_wasm_host.wasm.binary import ValueType
 
 __all__ = [
+    "BUDGET",
+    "CALL_COST",
     "DIRECT",
     "GIVE_UP",
-    "MAX_DEPTH",
     "MAX_FOUND_FRAME",
     "PLAIN_CALLS",
     "SCRATCH",
@@ -51,15 +61,19 @@ __all__ = [
     "Thunk",
     "give_up",
     "note_object",
+    "signature_type",
+    "write_direct",
 ]
 
 #: Frame, its slots, what belongs to a call, the address of the entry instruction.
 THUNK = FunctionType((I32, I32, I32, I32), (I32,))
-#: How many calls may nest, slots, where the result goes; whether it was given up.
+#: The budget, slots, where the result goes; whether it was given up.
 DIRECT = FunctionType((I32, I32, I32), (I32,))
 GIVE_UP = FunctionType((I32,), (I32,))
-#: Calls of compiled code within compiled code: each takes some of the engine's stack.
-MAX_DEPTH = 1000
+#: Bytes of the interpreter's stack that compiled code in compiled code may use: all of it.
+BUDGET = 1 << 20
+#: What a call costs at least: each takes some of the engine's stack, and a thousand may nest.
+CALL_COST = 1 << 10
 #: Bytes of the frame of a method that is found when it is called.
 MAX_FOUND_FRAME = 4096
 #: Set in a slot that only calls of a known method may use, and none that looks for its target.
@@ -71,6 +85,8 @@ SCRATCH = 8
 _RECORD = 4
 _AT, _THIS, _PLACE, _OBJECT = 0, 4, 8, 12
 
+#: Pushes nothing in particular.
+_ZERO = {I32: i32(0), I64: i64(0), F32: b"\x43" + bytes(4), F64: b"\x44" + bytes(8)}
 _NARROW = {
     "ret.i1": numeric("i32.extend8_s"),
     "ret.u1": i32(0xFF) + numeric("i32.and"),
@@ -96,11 +112,11 @@ class Convention(Protocol):
     def finish(self, operation: Operation, value: bytes | None) -> bytes:
         """Return from the method; ``value`` pushes what the operation uses, if it says that."""
 
-    def depth(self) -> bytes:
-        """Push how many calls may nest in a callee."""
+    def budget(self) -> int | None:
+        """The parameter with the budget; ``None`` where the function has to find it out."""
 
-    def exhausted(self) -> bytes:
-        """Push whether none may; empty where some always may."""
+    def argument(self, offset: int, value_type: ValueType) -> int | None:
+        """The parameter that has what is in a slot at first, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +141,13 @@ class Thunk:
         """The interpreter returns: it has the frame."""
         return self.leave(operation.at)
 
-    def depth(self) -> bytes:
-        """As many as there may be."""
-        return i32(MAX_DEPTH)
+    def budget(self) -> int | None:
+        """Nobody gave one."""
+        return None
 
-    def exhausted(self) -> bytes:
-        """Never."""
-        return b""
+    def argument(self, _offset: int, _value_type: ValueType) -> int | None:
+        """The interpreter has all in the frame."""
+        return None
 
     def begin(self) -> bytes:
         """Go on at a record if there is one; parameter 0 is free for their number."""
@@ -153,54 +169,97 @@ class Thunk:
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """Called by compiled code.
+    """Called by compiled code that knows it, with its signature.
 
     Attributes:
         code: address of the method's first instruction.
         give_up: calls the function that makes a record.
+        signature: of the method.
     """
 
     code: int
     give_up: bytes
-    parameters: int = 3
+    signature: Signature
     slots: int = 1
+
+    @property
+    def _first(self) -> int:
+        """The first argument: without a result as a value, parameter 2 is where it goes."""
+        return 3 if self.signature.result is None else 2
+
+    @property
+    def parameters(self) -> int:
+        """How many there are."""
+        return self._first + len(self.signature.arguments)
 
     def leave(self, at: int) -> bytes:
         """Note where to go on, and say that it is to be done."""
-        return i32(self.code + 2 * at) + self.give_up + RETURN
+        return self._no_result() + i32(self.code + 2 * at) + self.give_up + RETURN
+
+    def _no_result(self) -> bytes:
+        result = self.signature.result
+        return b"" if result is None else _ZERO[result]
 
     def finish(self, operation: Operation, value: bytes | None) -> bytes:
-        """Write the result, as the interpreter's returns do, or what of it is known to be read."""
+        """Give the result, or write it as the interpreter's returns do."""
         assert operation.kind is Kind.RETURN
-        result, done = local_get(2), i32(0) + RETURN
+        done = i32(0) + RETURN
         if operation.name == "ret.void":
             return done
-        if value is not None:
-            return result + value + store(operation.uses[0].type.name.lower()) + done
-        return result + self._value(operation) + done
+        if operation.name == "ret.vt":
+            place = local_get(self.slots) + i32(operation.operands[0]) + numeric("i32.add")
+            return local_get(2) + place + i32(operation.operands[1]) + MEMORY_COPY + done
+        kind, pushed = self._value(operation, value)
+        if self.signature.result is None:
+            return local_get(2) + pushed + store(kind.name.lower()) + done
+        assert self.signature.result is kind
+        return pushed + done
 
-    def _value(self, operation: Operation) -> bytes:
-        """Push what is returned, and store it."""
+    def _value(self, operation: Operation, value: bytes | None) -> tuple[ValueType, bytes]:
+        """Type of what is returned, and what pushes it."""
         name, slot = operation.name, operation.operands[0]
-        if name == "ret.vt":
-            place = local_get(self.slots) + i32(slot) + numeric("i32.add")
-            return place + i32(operation.operands[1]) + MEMORY_COPY
         constant = slot - 0x10000 if slot & 0x8000 else slot
         if name == "ret.i4.imm":
-            return i32(constant) + store("i32")
+            return I32, i32(constant)
         if name == "ret.i8.imm":
-            return i64(constant) + store("i64")
-        if name in _NARROW:
-            return local_get(self.slots) + load("i32", slot) + _NARROW[name] + store("i32")
-        return local_get(self.slots) + load("i64", slot) + store("i64")
+            return I64, i64(constant)
+        if value is not None:
+            return operation.uses[0].type, value + _NARROW.get(name, b"")
+        return I64, local_get(self.slots) + load("i64", slot)
 
-    def depth(self) -> bytes:
-        """One less than in this one."""
-        return local_get(0) + i32(1) + numeric("i32.sub")
+    def budget(self) -> int | None:
+        """The first."""
+        return 0
 
-    def exhausted(self) -> bytes:
-        """Whether this is the last that may be."""
-        return local_get(0) + numeric("i32.eqz")
+    def argument(self, offset: int, value_type: ValueType) -> int | None:
+        """One of the signature's."""
+        arguments = self.signature.arguments
+        wanted = (offset, value_type)
+        return self._first + arguments.index(wanted) if wanted in arguments else None
+
+
+def signature_type(signature: Signature) -> FunctionType:
+    """The type of a typed function."""
+    values = tuple(value_type for _, value_type in signature.arguments)
+    if signature.result is None:
+        return FunctionType((I32, I32, I32, *values), (I32,))
+    return FunctionType((I32, I32, *values), (signature.result, I32))
+
+
+def write_direct(signature: Signature, typed: bytes) -> tuple[tuple[ValueType, ...], bytes]:
+    """Locals and body of a direct function: it calls the typed one."""
+    arguments = b"".join(
+        local_get(1) + load(value_type.name.lower(), offset)
+        for offset, value_type in signature.arguments
+    )
+    called = local_get(0) + local_get(1)
+    if signature.result is None:
+        return (), called + local_get(2) + arguments + typed
+    body = (
+        called + arguments + typed + IF + i32(1) + RETURN + END + local_set(3)
+        + local_get(2) + local_get(3) + store(signature.result.name.lower()) + i32(0)
+    )  # fmt: skip
+    return (signature.result,), body
 
 
 def give_up(records: int) -> tuple[FunctionType, tuple[ValueType], bytes]:

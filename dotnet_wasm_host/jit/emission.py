@@ -11,12 +11,18 @@ that would enter a loop beside its head leaves for the interpreter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.abi import COMPILED_ROOTS
 from dotnet_wasm_host.jit.control_flow import Dominators
-from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS, SCRATCH, note_object
+from dotnet_wasm_host.jit.conventions import (
+    BUDGET,
+    CALL_COST,
+    MAX_FOUND_FRAME,
+    PLAIN_CALLS,
+    SCRATCH,
+    note_object,
+)
 from dotnet_wasm_host.jit.interface import CannotCompile
 from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
 from dotnet_wasm_host.jit.registers import Registers, moves
@@ -47,11 +53,11 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.jit.control_flow import Block, Work
     from dotnet_wasm_host.jit.conventions import Convention
-    from dotnet_wasm_host.jit.interface import Callee
     from dotnet_wasm_host.jit.ir import Made, Operation, Range
+    from dotnet_wasm_host.jit.surroundings import Surroundings
     from dotnet_wasm_host.wasm.binary import ValueType
 
-__all__ = ["FunctionEmitter", "Surroundings"]
+__all__ = ["FunctionEmitter"]
 
 #: Bytes of the interpreter's stack that a call leaves alone: its own check is as strict.
 _STACK_MARGIN = 256
@@ -59,33 +65,10 @@ _STACK_MARGIN = 256
 _REST = 1 << 16
 #: Bytes of code that are written in a step.
 _BYTES_A_STEP = 16
+#: Name of the local that has what :mod:`conventions` calls so.
+_BUDGET = "budget"
 #: Nested constructs of WebAssembly; Python recurses as deeply.
 _MAX_NESTING = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What functions of a module refer to.
-
-    Attributes:
-        helpers: how to call each export of the code module, by name.
-        types: index of the type of each indirect call, by name.
-        callees: what methods are called directly, by address, and how.
-        frame_size: bytes of the frame.
-        stack_end: address of the word that says where the interpreter's stack must end.
-        stack_pointer: the same for where it ends now.
-        records: address of :class:`.interface.LinkTarget`.
-        found_at: offset of the slot in a method whose target is found when it is called.
-    """
-
-    helpers: Mapping[str, bytes]
-    types: Mapping[str, int]
-    callees: Mapping[int, tuple[Callee, bytes]]
-    frame_size: int
-    stack_end: int
-    stack_pointer: int
-    records: int
-    found_at: int
 
 
 @final
@@ -134,7 +117,20 @@ class FunctionEmitter:
 
     def write_function(self) -> bytes:
         """The function's instructions."""
-        return self._reload(self._registers.at_entry) + self._tree(self._entry) + UNREACHABLE
+        code = self._tree(self._entry) + UNREACHABLE
+        return self._start_budget() + self._load_at_entry() + code
+
+    def _load_at_entry(self) -> bytes:
+        """Load the registers that are read before they are written."""
+        given, others = [], []
+        for slot in self._registers.at_entry:
+            parameter = self._convention.argument(*slot)
+            if parameter is None:
+                others.append(slot)
+            else:
+                number = self._registers.number(slot) or 0
+                given.append(local_get(parameter) + local_set(self._first + number))
+        return b"".join(given) + self._reload(others)
 
     # What operations are written with (ir.Emitter).
 
@@ -192,7 +188,7 @@ class FunctionEmitter:
 
     def helper(self, name: str) -> bytes:
         """Call an export of the code module."""
-        return self._around.helpers[name]
+        return self._around.helpers.call(name)
 
     def call_type(self, name: str) -> int:
         """Index of a function type for indirect calls."""
@@ -240,12 +236,23 @@ class FunctionEmitter:
                 + self._call(base, result, self._call_slot(slot), given_up) + self._reload(stale)
             )  # fmt: skip
         callee, code = self._around.callees[method]
-        stale = self._registers.stale(result, callee.result_size, self._current)
-        stale += self._registers.stale(base, callee.frame_size, self._current)
+        signature = callee.signature
+        values = b"".join(self.read(base + offset, of) for offset, of in signature.arguments)
         room = self._leave_without_room(base, callee.frame_size)
+        written = callee.result_size if signature.result is None else 0
+        stale = self._registers.stale(result, written, self._current)
+        stale += self._registers.stale(base, callee.frame_size, self._current)
+        made_call = before + self._call(
+            base, None if signature.result else result, values + code, given_up
+        )
+        if signature.result is None:
+            return room + made_call + self._reload(dict.fromkeys(stale))
+        answer = self.temporary(f"result as {signature.result.name}", signature.result)
+        # The frame of the callee may reach over the result, which it has written before.
+        stale = [slot for slot in stale if slot != Slot(result, signature.result)]
         return (
-            room + before + self._call(base, result, code, given_up)
-            + self._reload(dict.fromkeys(stale))
+            room + made_call + local_set(answer) + self._reload(dict.fromkeys(stale))
+            + self.write(result, signature.result, local_get(answer))
         )  # fmt: skip
 
     def _call_slot(self, slot: int) -> bytes:
@@ -262,7 +269,8 @@ class FunctionEmitter:
         before = given_up = after = b""
         if receiver is not None:
             # The delegate is a root meanwhile: it stands in the frame again if it is given up.
-            root = self._convention.depth() + i32(2) + numeric("i32.shl")
+            number = self._left(base) + i32(CALL_COST) + numeric("i32.div_u")
+            root = number + i32(2) + numeric("i32.shl")
             root += i32(self._around.records + COMPILED_ROOTS) + numeric("i32.add")
             before = root + self._slots + load("i32", base) + store("i32")
             before += self._slots + receiver + store("i32", base)
@@ -274,15 +282,37 @@ class FunctionEmitter:
             + before + self._call(base, result, code, given_up) + after + self._reload(stale)
         )  # fmt: skip
 
+    def _budget(self) -> int:
+        """The local that has the budget."""
+        given = self._convention.budget()
+        return self.temporary(_BUDGET) if given is None else given
+
+    def _start_budget(self) -> bytes:
+        """Find out the budget, if nobody gave one and it is needed."""
+        if _BUDGET not in self._temporaries:
+            return b""
+        left = i32(self._around.stack_end) + load("i32") + self._slots + numeric("i32.sub")
+        most, none, budget = i32(BUDGET), i32(0), self._temporaries[_BUDGET]
+        # A frame that handles an overflow of the stack may be past its end: less than nothing.
+        return (
+            left + local_tee(budget) + most + local_get(budget) + most + numeric("i32.lt_s")
+            + SELECT + local_tee(budget) + none + local_get(budget) + none + numeric("i32.gt_s")
+            + SELECT + local_set(budget)
+        )  # fmt: skip
+
     def _leave_without_room(self, base: int, frame_size: int) -> bytes:
         """Let the interpreter make a call that nests too deep or whose frame does not fit."""
-        end = self.address(base + frame_size + _STACK_MARGIN)
-        full = end + i32(self._around.stack_end) + load("i32") + numeric("i32.gt_u")
-        exhausted = self._convention.exhausted()
-        return self.leave_if(exhausted + full + numeric("i32.or") if exhausted else full)
+        needed = min(_cost(base) + frame_size + _STACK_MARGIN, 2 * BUDGET)
+        return self.leave_if(local_get(self._budget()) + i32(needed) + numeric("i32.lt_u"))
 
-    def _call(self, base: int, result: int, code: bytes, given_up: bytes) -> bytes:
-        arguments = self._convention.depth() + self.address(base) + self.address(result)
+    def _left(self, base: int) -> bytes:
+        """Push the budget of a callee."""
+        return local_get(self._budget()) + i32(_cost(base)) + numeric("i32.sub")
+
+    def _call(self, base: int, result: int | None, code: bytes, given_up: bytes) -> bytes:
+        arguments = self._left(base) + self.address(base)
+        if result is not None:
+            arguments += self.address(result)
         return arguments + code + IF + given_up + self.leave() + END
 
     # Structure.
@@ -451,3 +481,8 @@ class FunctionEmitter:
         if self._dominators.number[target] > self._dominators.number[at]:
             return self._tree(target)
         return self._leave_at(target)
+
+
+def _cost(base: int) -> int:
+    """What a call takes of the budget whose frame begins at ``base``."""
+    return max(base, CALL_COST)

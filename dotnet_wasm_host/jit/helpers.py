@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.wasm.assembly import F32, F64, I32
+from dotnet_wasm_host.wasm.assembly import F32, F64, I32, call
 from dotnet_wasm_host.wasm.binary import FunctionType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CALL_TYPES", "HELPERS"]
+    from dotnet_wasm_host.wasm.builder import ModuleBuilder
+
+__all__ = ["CALL_TYPES", "Helpers"]
 
 _TRIGONOMETRY = [
     "asin",
@@ -60,3 +62,37 @@ HELPERS: Mapping[str, FunctionType] = {
 CALL_TYPES: Mapping[str, FunctionType] = {
     f"vector{count}": FunctionType((I32,) * (1 + count)) for count in (1, 2, 3)
 }
+
+
+@final
+class Helpers:
+    """The helpers of a module. All are imported before it is known which are called.
+
+    To find an export of an instance takes as long as to link ten methods. So what nothing calls is
+    imported under the name of another one of its type in the end: few names are left.
+    """
+
+    __slots__ = ("_builder", "_calls", "_used")
+
+    def __init__(self, builder: ModuleBuilder) -> None:
+        self._builder = builder
+        self._calls = {
+            name: call(builder.import_function("env", name, kind)) for name, kind in HELPERS.items()
+        }
+        self._used: set[str] = set()
+
+    def call(self, name: str) -> bytes:
+        """Call a helper."""
+        self._used.add(name)
+        return self._calls[name]
+
+    def share_names(self) -> None:
+        """Everything is written: import no name that is not needed."""
+        of_type = {HELPERS[name]: name for name in sorted(self._used)}
+        self._builder.rename_imports(
+            {
+                name: of_type.setdefault(kind, name)
+                for name, kind in HELPERS.items()
+                if name not in self._used
+            }
+        )

@@ -379,7 +379,9 @@ class HotMethods:
                 self._patch(entry, first)
         table = self._table + first
         for callee in batch.callees:
-            self._callees[callee.method] = replace(callee, slot=table + callee.slot)
+            self._callees[callee.method] = replace(
+                callee, slot=table + callee.slot, typed_slot=table + callee.typed_slot
+            )
             if callee.frame_size <= MAX_FOUND_FRAME:
                 flag = 0 if callee.is_found else PLAIN_CALLS
                 self._let_find(callee.method, table + callee.slot | flag)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dotnet_wasm_host.wasm.binary import ValueType
+
 __all__ = [
     "Callee",
     "CannotCompile",
@@ -25,6 +27,7 @@ __all__ = [
     "Opcode",
     "OutOfView",
     "Rejected",
+    "Signature",
     "Statistics",
     "StructOffsets",
 ]
@@ -190,6 +193,25 @@ class CompilerLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """What compiled code hands over to a method that it knows, beside what is in the frame.
+
+    Attributes:
+        arguments: slots of the callee's frame that are given as values, too: offset and type.
+        result: type of the result that comes back as a value; ``None`` where it is written to
+            where the caller wants it, or there is none.
+    """
+
+    arguments: tuple[tuple[int, ValueType], ...] = ()
+    result: ValueType | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether everything is in memory, as for a method that is found when it is called."""
+        return not self.arguments and self.result is None
+
+
+@dataclass(frozen=True, slots=True)
 class LinkTarget:
     """Where the module will be linked: addresses of one memory content and its function table.
 
@@ -238,17 +260,21 @@ class Callee:
     Attributes:
         method: address of its ``InterpMethod``.
         slot: of its direct function, counted from ``LinkTarget.first_slot`` of its own batch.
+        typed_slot: the same for the one with its signature.
         frame_size: bytes of its frame.
         result_size: bytes that a return writes at the most.
         is_found: calls whose target is found when they are made may find it, in its
             ``jit_call_info``; others calls that look there may, if its frame is small.
+        signature: what callers that know it hand over.
     """
 
     method: int
     slot: int
+    typed_slot: int
     frame_size: int
     result_size: int
     is_found: bool = False
+    signature: Signature = Signature()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME
 from dotnet_wasm_host.jit.instructions import ENTRIES, decode
-from dotnet_wasm_host.jit.interface import CannotCompile
+from dotnet_wasm_host.jit.interface import CannotCompile, Signature
 from dotnet_wasm_host.jit.ir import Access, Kind, Slot
 from dotnet_wasm_host.jit.registers import moves
 from dotnet_wasm_host.jit.selection.context import SelectionContext
@@ -15,7 +15,7 @@ from dotnet_wasm_host.jit.selection.control import connect_finally
 from dotnet_wasm_host.wasm.binary import ValueType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dotnet_wasm_host.jit.control_flow import Work
     from dotnet_wasm_host.jit.instructions import Instruction
@@ -33,6 +33,14 @@ _NOT_OPTIMISED = "tier_enter_method"
 _SINGLE = 8
 #: Calls of methods that are known; the third operand says which.
 _CALLS = frozenset(("call", "newobj", "newobj_string"))
+#: Instructions whose first operand says where a result goes that another function writes.
+_WITH_RESULT = _CALLS | {"callvirt.fast", "call.delegate"}
+#: Arguments that are given as values: the others are in memory, where all are.
+_MAX_ARGUMENTS = 8
+#: Returns of 32-bit values other than ``ret``, which says nothing of a type.
+_SMALL_RETURNS = frozenset(("ret.i1", "ret.u1", "ret.i2", "ret.u2"))
+#: Returns of constants, and as what.
+_CONSTANTS = {"ret.i4.imm": ValueType.I32, "ret.i8.imm": ValueType.I64}
 #: Steps for a method, and for a unit of its code, which is another step to decode.
 _READING, _SELECTING = 32, 3
 #: ``MonoTypeEnum`` (metadata/blob.h): types whose values are single ones, by their number.
@@ -43,6 +51,8 @@ _SINGLE_TYPES = {
 }  # fmt: skip
 #: In the byte of flags of a ``MonoType``.
 _BY_REFERENCE = 2
+#: The last byte of a frame that an instruction can name.
+_MAX_OFFSET = 0xFFFF - 8
 #: Bytes of ``this``.
 _THIS_SIZE = 4
 #: In the word of flags of a class (class-internals.h), as it was seen.
@@ -63,6 +73,7 @@ class Method:
         result_size: bytes that its returns write to where the caller wants the result.
         is_found: it may be called where the target is found: ``this`` is no value type, which
             would have to be unboxed, nothing else is ever written there, and its frame is small.
+        signature: what compiled code hands over that knows it.
         items: address of its data items.
         calls: addresses of the methods that it calls, by place.
     """
@@ -75,7 +86,8 @@ class Method:
     frame_size: int
     result_size: int
     is_found: bool
-    items: int = 0
+    signature: Signature
+    items: int
     calls: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -126,7 +138,10 @@ def read_method(
         work.charge(_SELECTING * (1 + len(instruction.operands)))
         operations.append(select(context, instruction))
     connect_finally(code, operations, work.charge)
-    _type_returns(operations, _return_type(facts, words, address))
+    returned = _single_type(facts, words, words.u32(address + o.interp_method_rtype))
+    signature = Signature(
+        tuple(_arguments(facts, words, address)), _type_returns(operations, returned)
+    )
     calls = {
         op.at: context.item(op.operands[2]) for op in operations if op.name in _CALLS and op.emit
     }
@@ -140,7 +155,7 @@ def read_method(
     return Method(
         address, code, operations, [it.at for it in instructions if it.name in ENTRIES],
         [span for op in operations for span in op.ranges if span.access is Access.ADDRESS],
-        frame_size, _result_size(operations), is_found, context.items, calls,
+        frame_size, _result_size(operations), is_found, signature, context.items, calls,
     )  # fmt: skip
 
 
@@ -168,29 +183,68 @@ def _writes_this(operation: Operation) -> bool:
     return (
         any(slot.offset < _THIS_SIZE for slot in operation.defs)
         or any(to < _THIS_SIZE for to, _, _ in moves(operation))
+        or (operation.name in _WITH_RESULT and _result_offset(operation) < _THIS_SIZE)
         or any(
             span.offset < _THIS_SIZE and span.access is not Access.READ for span in operation.ranges
         )
     )
 
 
-def _return_type(facts: MintFacts, words: Words, method: int) -> ValueType | None:
-    """Of the single value that a method returns; ``None`` where it is something else."""
+def _result_offset(operation: Operation) -> int:
+    """Where the result of a call goes; one that the interpreter makes is its own affair."""
+    return operation.operands[0] if operation.operands else _THIS_SIZE
+
+
+def _single_type(facts: MintFacts, words: Words, described: int) -> ValueType | None:
+    """Of the single value that a ``MonoType`` describes; ``None`` where it is something else."""
     o = facts.offsets
-    described = words.u32(method + o.interp_method_rtype)
     if words.u8(described + o.type_flags) & _BY_REFERENCE:
         return ValueType.I32
     return _SINGLE_TYPES.get(words.u8(described + o.type_type))
 
 
-def _type_returns(operations: Sequence[Operation], value_type: ValueType | None) -> None:
-    """Say what returns read: who calls takes no more than that.
+def _arguments(facts: MintFacts, words: Words, method: int) -> Iterator[tuple[int, ValueType]]:
+    """Offset and type of the first arguments, as far as they are single values."""
+    o = facts.offsets
+    offsets = words.u32(method + o.interp_method_arg_offsets)
+    types = words.u32(method + o.interp_method_param_types)
+    this = int(words.u8(method + o.interp_method_hasthis) != 0)
+    count = words.u32(method + o.interp_method_param_count) + this
+    for number in range(min(count, _MAX_ARGUMENTS)):
+        value_type: ValueType | None = ValueType.I32
+        if number >= this:
+            described = words.u32(types + 4 * (number - this))
+            value_type = _single_type(facts, words, described)
+        if value_type is None:
+            return
+        # Where nobody has asked for them there are none: single values have a slot each.
+        offset = words.u32(offsets + 4 * number) if offsets else _SINGLE * number
+        if offset > _MAX_OFFSET:
+            return
+        yield offset, value_type
 
-    To read eight bytes where four were just written is slow: the processor waits for the store.
+
+def _type_returns(
+    operations: Sequence[Operation], value_type: ValueType | None
+) -> ValueType | None:
+    """Say what returns read; answers the type of all, ``None`` where they have none in common.
+
+    Who calls takes no more than that: to read eight bytes where four were just written is slow,
+    because the processor waits for the store.
     """
+    found: set[ValueType | None] = set()
     for operation in operations:
+        if operation.kind is not Kind.RETURN:
+            continue
         if operation.name == "ret" and value_type is not None:
             operation.uses = (Slot(operation.operands[0], value_type),)
+            found.add(value_type)
+        elif operation.name in _SMALL_RETURNS:
+            operation.uses = (Slot(operation.operands[0], ValueType.I32),)
+            found.add(ValueType.I32)
+        else:
+            found.add(_CONSTANTS.get(operation.name))
+    return found.pop() if len(found) == 1 else None
 
 
 def _result_size(operations: Sequence[Operation]) -> int:

@@ -16,7 +16,7 @@ from dotnet_wasm_host.jit.view import RecordingView
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dotnet_wasm_host.engines.base import CompiledModule, Engine
+    from dotnet_wasm_host.engines.base import CompiledModule
     from dotnet_wasm_host.jit.interface import (
         CompiledBatch,
         CompilerLimits,
@@ -88,12 +88,19 @@ class Pace:
 
 def translate(
     facts: MintFacts,
-    engine: Engine,
+    compile_module: Callable[[bytes], CompiledModule],
     taken: Taken,
     limits: CompilerLimits,
     pace: Callable[[], object] | None = None,
 ) -> Translation:
-    """Compile methods. From any thread; ``pace`` is called often meanwhile.
+    """Compile methods. From any thread.
+
+    Args:
+        facts: of the code module that runs in the guest.
+        compile_module: to machine code, an engine's.
+        taken: methods, and where they are.
+        limits: what they may cost.
+        pace: called often meanwhile, and may let others work.
 
     Raises:
         ValueError: the engine refuses the module, which is a defect of the compiler.
@@ -104,5 +111,5 @@ def translate(
     batch = compile_batch(
         facts, view, taken.target, taken.methods, limits, before_method=view.begin, pace=pace
     )
-    module = engine.compile(batch.wasm) if batch.wasm else None
+    module = compile_module(batch.wasm) if batch.wasm else None
     return Translation(batch, module, view.read_for, taken.memory.copied)

@@ -285,7 +285,9 @@ def _compile_a_batch(
         if task is None:
             return None
         try:
-            translation = translate(task.facts, task.engine, task.taken, _BACKGROUND_LIMITS, pace)
+            translation = translate(
+                task.facts, task.engine.compile, task.taken, _BACKGROUND_LIMITS, pace
+            )
         except GuestGone:
             return Linked(0, 0), None
         except Exception:  # noqa: BLE001 - the interpreter can do everything

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import weakref
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, final
 
+from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.engines.threads import start
 from dotnet_wasm_host.errors import LimitExceeded
@@ -19,6 +21,7 @@ from dotnet_wasm_host.jit.translation import translate
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
 if TYPE_CHECKING:
+    from dotnet_wasm_host.engines.base import CompiledModule, Engine
     from dotnet_wasm_host.images.frozen import FrozenRuntime
     from dotnet_wasm_host.jit.hot_methods import Prepared
     from dotnet_wasm_host.jit.interface import MintFacts
@@ -101,6 +104,30 @@ def _facts(code_sha256: str) -> MintFacts:
     return load_facts(ArtifactStore.locate(), code_sha256)
 
 
+def _compile(engine: Engine, cache: ImageCache | None, wasm: bytes) -> CompiledModule:
+    """Machine code, from the cache if it has some.
+
+    It is found by its WebAssembly, with all addresses in it: what is found is right, whoever made
+    it. The same image gives the same in each process.
+    """
+    if cache is None:
+        return engine.compile(wasm)
+    kind = f"{engine.name}\0{engine.fingerprint}\0".encode()
+    key = f"methods-{hashlib.sha256(kind + wasm).hexdigest()[:32]}"
+    found = cache.read(key)
+    if found is not None:
+        try:
+            return engine.load(found[1])
+        except ValueError as error:
+            _log.warning("cached methods cannot be used (%s); they are compiled again", error)
+    module = engine.compile(wasm)
+    try:
+        cache.write(key, {}, module.serialize(), "compiled methods of an image")
+    except OSError as error:
+        _log.warning("compiled methods could not be cached: %s", error)
+    return module
+
+
 def _make(image: FrozenRuntime, facts: MintFacts) -> Prepared | None:
     state = image.parts.state
     guest = image.start(Limits(memory_bytes=MAX_MEMORY_BYTES), WasiOptions())
@@ -109,10 +136,11 @@ def _make(image: FrozenRuntime, facts: MintFacts) -> Prepared | None:
         if linker is None or not state.records:
             return None
         hot = HotMethods(guest.host, linker, facts, state.records, state.thread_context)
+        compile_module = partial(_compile, image.engine, ImageCache.locate())
         return hot.prepare(
             state.hot_methods,
-            lambda taken: translate(facts, image.engine, taken, _LIMITS),
-            image.engine.compile,
+            lambda taken: translate(facts, compile_module, taken, _LIMITS),
+            compile_module,
         )
     finally:
         guest.close()

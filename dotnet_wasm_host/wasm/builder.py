@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.wasm.assembly import END, run_lengths
@@ -23,7 +24,7 @@ from dotnet_wasm_host.wasm.module import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["ModuleBuilder"]
 
@@ -52,6 +53,12 @@ class ModuleBuilder:
         self._imports.append(Import(module, name, ExternKind.FUNCTION, self.type(kind)))
         self._imported += 1
         return self._imported - 1
+
+    def rename_imports(self, names: Mapping[str, str]) -> None:
+        """Import something else of the same type in their place."""
+        self._imports = [
+            replace(item, name=names.get(item.name, item.name)) for item in self._imports
+        ]
 
     def import_memory(self, module: str, name: str) -> None:
         """Import memory 0, of any size."""

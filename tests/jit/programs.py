@@ -249,7 +249,9 @@ class _Writer:
             return f"{name} = unchecked(({of}){product});"
         narrow = draw.choice(("sbyte", "byte", "short", "ushort", "uint", "int"))
         value = f"{self._value(wide)} & {draw.choice((63, 127, 255))}"
-        return f"{name} = unchecked(({of})checked(({narrow})unchecked(({wide})({value}))));"
+        # Not a constant, whose overflow is an error of the compiler.
+        moved = f"unchecked(({wide})({value}) + ({wide})outer)"
+        return f"{name} = unchecked(({of})checked(({narrow}){moved}));"
 
     def _switch(self) -> str:
         cases = " ".join(f"case {n}: {self._statement()} break;" for n in range(4))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
-from dotnet_wasm_host.jit import conventions
+from dotnet_wasm_host.jit import conventions, emission
 from dotnet_wasm_host.runtime.compilation import Compilation
 from tests.jit.differential import ask_early
 
@@ -223,7 +223,7 @@ def test_calls_that_nest_too_deep_are_the_interpreters(
     depth: int,
 ) -> None:
     monkeypatch.setattr(Compilation, "_begin", lambda _: None)
-    monkeypatch.setattr(conventions, "MAX_DEPTH", depth)
+    monkeypatch.setattr(emission, "BUDGET", 8192 + depth * conventions.CALL_COST)
     with dwh.Runtime(jit="auto") as runtime:
         runtime.load_assembly("calls", assembly)
         for _ in range(3):
@@ -256,7 +256,7 @@ def test_a_record_of_another_place_is_found(
     """The negative control: where a method goes on decides the result."""
     leave = conventions.Direct.leave
     monkeypatch.setattr(Compilation, "_begin", lambda _: None)
-    monkeypatch.setattr(conventions, "MAX_DEPTH", 3)
+    monkeypatch.setattr(emission, "BUDGET", 8192)
     # Frames that are given up begin again after their entry instruction.
     monkeypatch.setattr(conventions.Direct, "leave", lambda self, _at: leave(self, 4))
     expected = interpreted.invoke("calls", b"count 3000")

@@ -20,13 +20,14 @@ from dotnet_wasm_host.jit.interface import (
     StructOffsets,
 )
 from dotnet_wasm_host.jit.view import MemoryCopy
+from dotnet_wasm_host.wasm.binary import ValueType
 
 LENGTHS = {
     "tier_prepare_jiterpreter": 4, "ret": 2, "ldc.i4.s": 3, "add.i4": 4, "sub.i4": 4, "mul.i4": 4,
     "xor.i4": 4, "div.i4": 4, "rem.un.i4": 4, "add.ovf.i4": 4, "sub.ovf.i4": 4, "mul.ovf.i4": 4,
     "add.ovf.i8": 4, "sub.ovf.i8": 4, "mov.4": 3, "mov.8": 3, "mov.8.2": 5, "blt.i4.s": 4,
     "br.s": 2, "brtrue.i4.s": 3, "switch": 0, "ldelem.i4": 4, "throw": 2, "clt.un.r8": 4,
-    "newstr": 3,
+    "newstr": 3, "ret.i4.imm": 2, "sub1.i4": 3, "call": 4,
 }  # fmt: skip
 NUMBER = {name: n for n, name in enumerate(LENGTHS)}
 OFFSETS = StructOffsets(**{
@@ -316,3 +317,76 @@ def test_the_collector_is_told_of_the_frame_and_of_nothing_less(before: int) -> 
         function(store, 0, FRAME, 0, CODE)
     (said,) = struct.unpack("<I", memory.read(store, pointer, pointer + 4))
     assert said == max(before, FRAME + 64)
+
+
+#: A method that calls itself with one less until that is 0, and returns 1 then: where its call is.
+COUNTDOWN, CALL_AT = (
+    START,                                # 0
+    ("brtrue.i4.s", 0, 5),                # 4
+    ("ret.i4.imm", 1),                    # 7
+    ("sub1.i4", 64, 0),                   # 9
+    ("call", 16, 64, 0),                  # 12
+    ("ret", 16),                          # 16
+), 12  # fmt: skip
+ITEMS, TYPES, INT = 0x1800, 0x1900, 0x1A00
+TYPE_I4 = 8
+FRAME_SIZE = 72
+
+
+@pytest.mark.parametrize(
+    ("room", "n", "fits"),
+    [
+        (1 << 19, 300, True),
+        (1 << 19, 600, False),  # at least a KB for each call
+        (1 << 21, 900, True),
+        (1 << 21, 1100, False),  # the engine's stack has an end, too
+        (1024 + FRAME_SIZE + 256, 1, True),
+        (1024 + FRAME_SIZE + 255, 1, False),
+        (0, 1, False),
+        (-64, 1, False),  # past its end, where an overflow is handled
+        (-(1 << 20), 1, False),
+    ],
+)
+def test_calls_go_as_deep_as_the_stack_has_room(room: int, n: int, fits: bool) -> None:
+    o, code = OFFSETS, assemble(*COUNTDOWN)
+    content, frame = lay_out(code), 0x200000
+    content += bytes((1 << 22) - len(content))
+    for address, value in (
+        (METHOD + o.interp_method_alloca_size, FRAME_SIZE),
+        (METHOD + o.interp_method_data_items, ITEMS),
+        (ITEMS, METHOD),
+        (METHOD + o.interp_method_param_types, TYPES),
+        (METHOD + o.interp_method_param_count, 1),
+        (TYPES, INT),
+        (METHOD + o.interp_method_rtype, INT),
+        (CONTEXT + o.thread_context_stack_end, frame + room),
+        (frame, n),
+    ):
+        struct.pack_into("<I", content, address, value)
+    content[INT + o.type_type] = TYPE_I4
+    batch = compile_batch(FACTS, MemoryCopy(content), LinkTarget(3, CONTEXT, RECORDS), [METHOD])
+    (callee,) = batch.callees
+    assert callee.signature.arguments == ((0, ValueType.I32),)
+    assert callee.signature.result is ValueType.I32
+    store = wasmtime.Store()
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(64, None)))
+    memory.write(store, bytes(content))
+    kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(16, None))
+    linker = wasmtime.Linker(store.engine)
+    linker.define(store, "env", "memory", memory)
+    table = wasmtime.Table(store, kind, None)
+    linker.define(store, "env", "__indirect_function_table", table)
+    module = wasmtime.Module(store.engine, batch.wasm)
+    linker.define_unknown_imports_as_traps(module)
+    linker.instantiate(store, module)
+    function = table.get(store, 3 + batch.entries[0].slot)
+    assert isinstance(function, wasmtime.Func)
+    left_at = function(store, 0, frame, 0, CODE) // 2
+    assert (left_at == 16) is fits, left_at
+    given_up = int.from_bytes(memory.read(store, RECORDS, RECORDS + 4), "little")
+    assert (given_up == 0) is (fits or n == 1)
+    if fits:
+        assert memory.read(store, frame + 16, frame + 20) == i4(1)
+    else:
+        assert left_at == CALL_AT
+        assert given_up < 1100

@@ -6,19 +6,24 @@ import gc
 import logging
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.artifacts.cache import ImageCache
 from dotnet_wasm_host.images.image import frozen_of
 from dotnet_wasm_host.jit import hot_methods, translation
 from dotnet_wasm_host.options import compiles_methods
-from dotnet_wasm_host.runtime import compilation
+from dotnet_wasm_host.runtime import compilation, image_code
+from dotnet_wasm_host.runtime.image_code import ImageCode
 from tests.jit.differential import ask_early
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from dotnet_wasm_host.engines.base import CompiledModule
 
 SOURCE = """
 using System; using System.Text;
@@ -143,6 +148,41 @@ def test_instances_of_a_snapshot_start_compiled(
         again = first.snapshot(jit=ask)
     with dwh.Runtime(again, jit="off") as interpreted:
         assert interpreted.invoke("loops") == expected
+
+
+def test_machine_code_of_an_image_is_in_the_cache(
+    runtime: dwh.Runtime,
+    expected: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """What another process finds there: the same addresses in the same WebAssembly."""
+    monkeypatch.setenv("DOTNET_WASM_HOST_CACHE", str(tmp_path))
+    warm(runtime)
+    image = runtime.snapshot(jit=True)
+    entries = [entry for entry in ImageCache(tmp_path).entries() if "methods" in entry.what]
+    assert entries
+    kind = type(frozen_of(image).engine)
+    compile_module, compiled = kind.compile, list[bytes]()
+
+    def compile_and_note(self: Any, wasm: bytes) -> CompiledModule:
+        compiled.append(wasm)
+        return compile_module(self, wasm)
+
+    monkeypatch.setattr(kind, "compile", compile_and_note)
+    again = image_code.ImageCode(frozen_of(image), ImageCode.of(frozen_of(image)).facts)
+    again.make()
+    assert not compiled
+    monkeypatch.setattr(image_code, "_of_images", {frozen_of(image): again})
+    with dwh.Runtime(image, jit="auto") as fresh:
+        assert fresh.stats().jit.methods > 0
+        assert fresh.invoke("loops") == expected
+    for path in tmp_path.glob("*.bin"):
+        path.unlink()  # what is mapped stays as it is
+        path.write_bytes(b"damaged")
+    once_more = image_code.ImageCode(frozen_of(image), again.facts)
+    once_more.make()
+    assert len(compiled) >= len(entries)
 
 
 def test_code_that_cannot_be_linked_leaves_an_instance_interpreted(

@@ -106,7 +106,9 @@ class WasmtimeCodeLinker:
                 "the engine of the instance"
             )
         names = module.imported_names
-        externs = _externs(len(names))(*(self._extern(space, name) for space, name in names))
+        # Most names are there several times: compiled methods share them.
+        found = {both: self._extern(*both) for both in dict.fromkeys(names)}
+        externs = _externs(len(names))(*map(found.__getitem__, names))
         instance, trap = Instance(), c_void_p()
         # What is to stop a call that runs later, or ran before, does not stop this.
         outer, self._active.presence = self._active.presence, None
