@@ -11,6 +11,7 @@ import _thread
 import ctypes
 import sys
 from ctypes import byref, c_size_t, c_void_p
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.errors import LimitExceeded
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 __all__ = [
-    "ThreadLocal", "allocate_lock", "any_thread_is_in", "can_start_threads", "current_thread",
-    "is_below", "no_thread", "stack_bounds", "stack_size", "start", "start_thread",
+    "LOOK_UP_PERIOD", "ThreadLocal", "allocate_lock", "any_thread_is_in", "can_start_threads",
+    "current_thread", "gevent_events", "is_below", "no_thread", "stack_bounds", "stack_size",
+    "start", "start_thread",
 ]  # fmt: skip
 
+#: Seconds after which a greenlet that waits for its turn looks for a deadline or cancellation.
+LOOK_UP_PERIOD = 0.1
 #: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere.
 _ATTRIBUTES_SIZE = 256
 
@@ -132,6 +136,16 @@ def can_start_threads(count: int) -> bool:
         for end in ends:
             end.acquire()
     return True
+
+
+def gevent_events() -> Callable[[], Any] | None:
+    """The class of gevent's events, if the present greenlet can wait for one."""
+    gevent = sys.modules.get("gevent")
+    hub = None if gevent is None else sys.modules["gevent._hub_local"].get_hub_if_exists()
+    if hub is None or gevent is None or gevent.getcurrent() is hub:
+        return None
+    make_event: Callable[[], Any] = import_module("gevent.event").Event
+    return make_event
 
 
 def any_thread_is_in(*functions: Callable[..., object] | CodeType) -> bool:

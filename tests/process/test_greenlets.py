@@ -21,6 +21,11 @@ public sealed class Handler : IFunctionHandler {{
     public byte[] Execute(ReadOnlySpan<byte> input) {{
         calls++;
         if (input.Length == 0) while (true) {{ }}
+        if (input[0] == (byte)'!')
+        {{
+            Host.Call("h", input.Slice(1));
+            System.Runtime.InteropServices.Marshal.WriteInt32((IntPtr)(-16), 1);
+        }}
         byte[] answer = input[0] == (byte)'=' ? input.ToArray() : Host.Call("h", input);
         try {{ throw new Exception("x"); }} catch (Exception) {{ }}
         return Encoding.UTF8.GetBytes($"{{Encoding.UTF8.GetString(answer)}} {{calls}}");
@@ -65,6 +70,34 @@ gevent.joinall(jobs, raise_error=True)
 for job, seconds in zip(jobs, {sleeps}):
     said = str(seconds).encode()
     assert job.value == [said + b" 1", said + b" 2"], job.value
+""",
+        patch,
+    )
+
+
+@patches
+def test_guests_die_in_any_order(patch: str) -> None:
+    """An engine finds where a trap goes to by what it has put on the stack."""
+    run(
+        """
+import gevent
+def sleep(data):
+    gevent.sleep(float(data)); return data
+def call(payload):
+    with dwh.Runtime(host_functions={"h": sleep}) as runtime:
+        runtime.load_assembly("f", function)
+        found = []
+        for _ in range(2):
+            try:
+                found.append(runtime.invoke("f", payload).split()[0])
+            except dwh.GuestTrap:
+                found.append(b"!")
+        return found
+payloads = [b"!0.1", b"0.2", b"!0.05", b"!0.3", b"0.02"]
+jobs = [gevent.spawn(call, payload) for payload in payloads]
+gevent.joinall(jobs, raise_error=True)
+for job, payload in zip(jobs, payloads):
+    assert job.value == [b"!" if payload[:1] == b"!" else payload] * 2, job.value
 """,
         patch,
     )

@@ -34,6 +34,7 @@ from dotnet_wasm_host.engines.wasmer.metering import CHECK_IMPORT, CHECK_MODULE,
 from dotnet_wasm_host.engines.wasmer.simd_lowering import lower_simd
 from dotnet_wasm_host.engines.wasmer.stack_room import StackRoom
 from dotnet_wasm_host.engines.wasmer.threads import ThreadMarks
+from dotnet_wasm_host.engines.wasmer.turns import Turns
 from dotnet_wasm_host.errors import GuestTrap, RuntimeClosed
 from dotnet_wasm_host.options import LONGEST_TIMEOUT
 from dotnet_wasm_host.wasm import PAGE
@@ -83,6 +84,7 @@ class WasmerEngine:
         self.store: Any = wasmer.Store(wasmer.engine.Universal(Compiler))
         self.marks: ThreadMarks = ThreadMarks(self.store)
         self.stack: StackRoom = StackRoom()
+        self.turns: Turns = Turns()
         self.fingerprint: str = self._fingerprint()
         self._codes: weakref.WeakSet[WasmerCode] = weakref.WeakSet()
         self._instances: weakref.WeakSet[WasmerInstance] = weakref.WeakSet()
@@ -327,19 +329,22 @@ class WasmerInstance(EngineInstance):
             raise GuestTrap("call stack exhausted")
 
     def function(self, name: str) -> GuestFunction:
-        count = self._code.functions[name]
+        count, turns = self._code.functions[name], self._engine.turns
 
         def call_guest(*arguments: int) -> int:
             if len(arguments) != count:
                 raise TypeError(f"{name} takes {count} arguments, not {len(arguments)}")
             if self.closed:
                 raise RuntimeClosed("the instance is closed; make a new Runtime")
-            if self._thread != self._present.number:
-                self._move()
+            turns.enter(self)
             try:
+                if self._thread != self._present.number:
+                    self._move()
                 result = self._exported[name](*[a & _I32_MASK for a in arguments])
             except BaseException as error:  # noqa: BLE001 - replaced by the right one
                 raise self._failure(error) from None
+            finally:
+                turns.leave()
             return (result or 0) & _I32_MASK
 
         return call_guest
@@ -348,17 +353,20 @@ class WasmerInstance(EngineInstance):
         if len(arguments) != self._code.functions[name]:
             raise TypeError(f"{name} does not take {len(arguments)} arguments")
         fixed = [argument & _I32_MASK for argument in arguments]
-        present = self._present
+        present, turns = self._present, self._engine.turns
 
         def call_bound() -> None:
             if self.closed:
                 raise RuntimeClosed("the instance is closed; make a new Runtime")
-            if self._thread != present.number:
-                self._move()
+            turns.enter(self)
             try:
+                if self._thread != present.number:
+                    self._move()
                 self._exported[name](*fixed)
             except BaseException as error:  # noqa: BLE001 - replaced by the right one
                 raise self._failure(error) from None
+            finally:
+                turns.leave()
 
         return call_bound
 

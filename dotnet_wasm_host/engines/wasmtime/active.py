@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import weakref
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, final
 
-from dotnet_wasm_host.engines.threads import ThreadLocal, current_thread, is_below, stack_size
+from dotnet_wasm_host.engines.threads import (
+    LOOK_UP_PERIOD,
+    ThreadLocal,
+    current_thread,
+    gevent_events,
+    is_below,
+    stack_size,
+)
 from dotnet_wasm_host.engines.wasmtime.c_api import Owned
 from dotnet_wasm_host.errors import StackTooSmall, ThreadOccupied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import CodeType
 
     from dotnet_wasm_host.engines.instance import EngineInstance
@@ -28,8 +32,6 @@ __all__ = ["HOST_STACK", "Active", "Presence"]
 #: Bytes of stack that host functions need when the guest has used all of its own: Python, and
 #: what a user's stream or clock does.
 HOST_STACK = 256 * 1024
-#: Seconds after which a greenlet that waits for its turn looks for a deadline or cancellation.
-_LOOK_UP_PERIOD = 0.1
 
 
 @final
@@ -138,7 +140,7 @@ class Active(ThreadLocal):
 
     def _take_turn(self, presence: Presence, call: CodeType) -> None:
         """Wait until the other greenlets of this thread are out of their guests."""
-        make_event = _gevent_events()
+        make_event = gevent_events()
         if make_event is None:
             raise ThreadOccupied
         instance = presence()
@@ -149,15 +151,5 @@ class Active(ThreadLocal):
             if other.left is None:
                 other.left = make_event()
             remaining = instance.deadline - time.monotonic()
-            other.left.wait(min(max(remaining, 0), _LOOK_UP_PERIOD))
+            other.left.wait(min(max(remaining, 0), LOOK_UP_PERIOD))
             instance.look_up()
-
-
-def _gevent_events() -> Callable[[], Any] | None:
-    """The class of gevent's events, if this greenlet can wait for one."""
-    gevent = sys.modules.get("gevent")
-    hub = None if gevent is None else sys.modules["gevent._hub_local"].get_hub_if_exists()
-    if hub is None or gevent is None or gevent.getcurrent() is hub:
-        return None
-    make_event: Callable[[], Any] = import_module("gevent.event").Event
-    return make_event
