@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Memory", "buffer_of", "bytes_at"]
 
+#: Bytes that are worth the lock of the interpreter: their copy takes more than a moment.
+_LARGE = 1 << 20
 _U8, _I8 = struct.Struct("<B"), struct.Struct("<b")
 _U16, _I16 = struct.Struct("<H"), struct.Struct("<h")
 _U32, _I32 = struct.Struct("<I"), struct.Struct("<i")
@@ -193,7 +195,10 @@ class Memory(Uncopyable):
         source = buffer_of(data)
         with self._lock:
             address = self._check_bulk(ptr, source.nbytes)
-            if source.nbytes:
+            whole = source.obj
+            if source.nbytes > _LARGE and type(whole) is bytes and len(whole) == source.nbytes:
+                ctypes.memmove(address, whole, source.nbytes)  # without the interpreter lock
+            elif source.nbytes:
                 bytes_at(address, source.nbytes)[:] = source
 
     def read_struct(self, layout: struct.Struct, ptr: int) -> tuple[Any, ...]:

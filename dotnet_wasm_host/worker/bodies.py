@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, final
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.worker.options import WorkerOptions
 
 __all__ = ["BodyReader", "BodyTimeout", "BodyTooLarge", "Disconnected", "TooManyBodies", "header"]
+
+
+#: Bytes that take more than a moment to put together.
+_LARGE_BODY = 1 << 20
 
 
 class BodyTooLarge(DotnetHostError):
@@ -106,7 +111,10 @@ class BodyReader:
             if not message.get("more_body", False):
                 break
             body.reserve(size)
-        body.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if size > _LARGE_BODY:  # the event loop has others to serve meanwhile
+            body.content = await asyncio.to_thread(b"".join, chunks)
+        else:
+            body.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def take(self, count: int) -> None:
         """Reserve memory."""

@@ -37,6 +37,13 @@ VARIABLE = "DOTNET_WASM_HOST_WORKER"
 #: Seconds that an idle connection is kept: longer than proxies and load balancers keep theirs
 #: (60 s in nginx and others), or one would now and then send a request into a closing connection.
 KEEP_ALIVE_SECONDS = 75
+#: Seconds after which Python code of one thread lets another go on; 0.005 by default. A request
+#: needs the interpreter lock several times, and each time may wait for what a host function does
+#: for somebody else's guest.
+SWITCH_SECONDS = 0.001
+#: Thresholds of the garbage collector, which holds the interpreter lock. Nothing of a call waits
+#: for it, so it may come seldom, also while a guest has the host make thousands of objects.
+COLLECTION = (50_000, 10, 20)
 #: Threads that a process starts, at the latest in its first call: the four of libuv, which ends a
 #: process that cannot have them by SIGABRT, and those of the event loop, the store and the pool.
 THREADS = 12
@@ -75,6 +82,7 @@ def serve(settings: ServeSettings) -> None:
 def app_of_environment() -> FastAPI:
     """The app of a process that :func:`serve` started."""
     settings = ServeSettings.from_json(json.loads(os.environ[VARIABLE]))
+    sys.setswitchinterval(SWITCH_SECONDS)
     _set_up_logging()
     folder = multiprocess_folder()
     if folder is not None:
@@ -114,6 +122,7 @@ def _settled(lifespan: Lifespan[FastAPI]) -> Lifespan[FastAPI]:
         async with lifespan(app) as state:
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*COLLECTION)
             yield state
 
     return settled  # type: ignore[return-value] # with or without state, as it came

@@ -45,8 +45,12 @@ LONGEST_NAME = 1024
 _STRING_LENGTH_OFFSET, _STRING_CHARS_OFFSET = 8, 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MOST_DEEP = 8
-#: What a value takes in Python beside what is inside of it: object, place in a list.
-_VALUE_BYTES = 64
+#: What a value is taken to cost in Python beside what is inside of it: its object, its place in a
+#: list, and the time in which a list is let go, in one piece and under the interpreter lock.
+_VALUE_BYTES = 1024
+#: Most bytes of a string (UTF-16) or an array of bytes. Each is copied in one piece, too; what
+#: .NET passes are names, URLs and headers, since bodies go another way.
+_MOST_BYTES = 2 << 20
 #: Most characters of an exception's message.
 _LONGEST_MESSAGE = 16 * 1024
 
@@ -199,6 +203,7 @@ class Slots:
         text = memory.read_u32(address)
         length = memory.read_u32(text + _STRING_LENGTH_OFFSET)
         memory.require(text + _STRING_CHARS_OFFSET, 2 * length)  # a length that cannot be ends here
+        _require_short(2 * length)
         # Python takes four bytes for a character if one of them needs more than two.
         self._hold(4 * length + _VALUE_BYTES)
         data = memory.read(text + _STRING_CHARS_OFFSET, 2 * length)
@@ -219,6 +224,8 @@ class Slots:
             if element in _ELEMENTS:
                 layout = struct.Struct(f"<{length}{_ELEMENTS[element]}")
                 memory.require(buffer, layout.size)  # a length that cannot be is an error here
+                if element == _T.BYTE:
+                    _require_short(layout.size)
                 self._hold(length * (1 if element == _T.BYTE else _VALUE_BYTES))
                 data = memory.read(buffer, layout.size)
                 return data if element == _T.BYTE else list(layout.unpack(data))
@@ -407,6 +414,14 @@ def _packed(value: object, element: int) -> tuple[bytes | memoryview, int]:
         raise MarshallingError(
             f"an array element cannot be {_name(element)}: {error}; give values that fit"
         ) from None
+
+
+def _require_short(size: int) -> None:
+    if size > _MOST_BYTES:
+        raise JsError(
+            f"ArgumentException: expected at most {_MOST_BYTES} bytes in a string or array for the "
+            f"host, found {size}; pass it in parts, or as a span"
+        )
 
 
 def _name(kind: int) -> str:
