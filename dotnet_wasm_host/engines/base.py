@@ -125,6 +125,15 @@ class Instance(Protocol):
         calls a host function.
         """
 
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass in the thread that runs the guest, or less.
+
+        It ends early at :meth:`wake` and raises what :meth:`look_up` raises.
+        """
+
+    def wake(self) -> None:
+        """End the :meth:`sleep` that goes on, or the next one. From any thread."""
+
     def look_up(self) -> None:
         """Raise what stops the guest, if anything does: a deadline or an interruption.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.engines.threads import allocate_lock
 from dotnet_wasm_host.errors import (
     InvocationCancelled,
     InvocationTimeout,
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OVERRAN", "EngineInstance", "LimitedMemory", "require_room"]
 
+#: Python handles signals between two sleeps of the main thread.
+_LONGEST_IN_MAIN_THREAD = 0.05
+#: ``threading.TIMEOUT_MAX`` is smaller on some platforms; whoever sleeps looks again.
+_LONGEST_SLEEP = 3600.0
 OVERRAN = (
     "the call ran past its deadline and was stopped; give it a longer timeout, or have it do less"
 )
@@ -87,6 +94,9 @@ class EngineInstance(ABC):
         #: The functions behind the imports, in their order; empty until one is called.
         self.functions: Sequence[HostFunction] = ()
         self._provide: Callable[[], Mapping[str, HostFunction]] | None = None
+        # Held but for moments: released to wake the thread that sleeps, which takes it again.
+        self._bell = allocate_lock()
+        self._bell.acquire()
 
     @abstractmethod
     def _import_names(self) -> Sequence[str]:
@@ -112,6 +122,21 @@ class EngineInstance(ABC):
     def interrupt(self, interruption: Interruption) -> None:
         """Ask ``interruption`` in the guest's thread whether to stop it. From any thread."""
         self.interruptions.append(interruption)
+        self.wake()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass in the guest's thread, until it is to stop or :meth:`wake`."""
+        self.look_up()
+        in_main = threading.current_thread() is threading.main_thread()
+        longest = _LONGEST_IN_MAIN_THREAD if in_main else _LONGEST_SLEEP
+        left = min(seconds, self.deadline - time.monotonic(), longest)
+        self._bell.acquire(True, max(left, 0.0))  # noqa: FBT003 - its parameters have no names
+        self.look_up()
+
+    def wake(self) -> None:
+        """End the sleep that goes on, or the next one. From any thread."""
+        with contextlib.suppress(RuntimeError):  # it is awake
+            self._bell.release()
 
     def look_up(self) -> None:
         """Raise what stops the guest, if anything does. In the thread that runs it."""

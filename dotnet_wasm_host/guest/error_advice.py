@@ -18,8 +18,8 @@ _BY_TYPE = {
 }
 _CAST = "System.InvalidCastException"
 _CRYPTOGRAPHY = "System.Security.Cryptography.CryptographicException"
-#: How Mono says that a wait cannot end, because nothing else runs meanwhile.
-_WAITS = "Cannot wait on monitors"
+#: How HostWaits.cs says that a wait cannot end, because nothing else runs meanwhile.
+_WAITS = "This wait "
 _UNKNOWN_HASH = "is not a known hash algorithm"
 _OWN = ("System.", "Microsoft.", "Interop.")
 _ACCESSORS = ("get_", "set_", "add_", "remove_")
@@ -43,11 +43,8 @@ def _advice_on_one(thrown: RemoteException) -> str:
     if thrown.type_name in _BY_TYPE:
         return _BY_TYPE[thrown.type_name]
     if thrown.type_name == _NOT_SUPPORTED:
-        if _WAITS in thrown.message:
-            return (
-                "the guest has one thread, so nothing can end this wait; implement "
-                "IAsyncFunctionHandler and await instead of blocking"
-            )
+        if thrown.message.startswith(_WAITS):
+            return "a function that awaits implements IAsyncFunctionHandler"
         return _missing(thrown.stack_trace)
     if thrown.type_name == _CAST and "System.Array." in thrown.stack_trace.partition("\n")[0]:
         return (

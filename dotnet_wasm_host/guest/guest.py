@@ -19,6 +19,7 @@ from dotnet_wasm_host.errors import (
     StackTooSmall,
     ThreadOccupied,
 )
+from dotnet_wasm_host.guest.inner import InnerGuest
 from dotnet_wasm_host.guest.layout import BUFFER_SIZE, GuestLayout
 from dotnet_wasm_host.guest.library_use import LibraryUse
 from dotnet_wasm_host.guest.pending import PendingCall
@@ -99,11 +100,9 @@ class Guest:
         self._heap = host.heap
         self._mono = host.mono
         self._work = host.work
-        self._entries = {
-            name: host.instance.bind(_INVOKE_JSEXPORT, layout.methods[name], layout.frame)
-            for name in ("Invoke",)
-        }
-        self._invoke = self._entries["Invoke"]
+        self._entries: dict[str, Callable[[], None]] = {}
+        self._invoke = self._entry("Invoke")
+        host.waits.guest = InnerGuest(host.proxy, layout)
         self._bind_frame()
 
     def _bind_frame(self) -> None:

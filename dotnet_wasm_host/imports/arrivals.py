@@ -32,13 +32,19 @@ class Arrivals:
 
     Args:
         wake: called after every post, from the posting thread; must not block.
+        ring: likewise, for a guest that waits in the middle of a call.
     """
 
-    __slots__ = ("_actions", "_wake")
+    __slots__ = ("_actions", "_ring", "_wake")
 
-    def __init__(self, wake: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        wake: Callable[[], object] | None = None,
+        ring: Callable[[], object] | None = None,
+    ) -> None:
         self._actions: deque[Action] | None = deque()
         self._wake = wake
+        self._ring = ring
 
     def post(self, action: Action) -> None:
         """Have ``action`` done on the guest's thread; dropped if the guest is gone."""
@@ -47,6 +53,8 @@ class Arrivals:
             return
         actions.append(action)
         self.notify()
+        if self._ring is not None:
+            self._ring()
 
     def notify(self) -> None:
         """Ask for a visit to the guest."""

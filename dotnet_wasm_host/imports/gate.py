@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.imports.guest_log import GuestLog
     from dotnet_wasm_host.imports.host_calls import HostCalls
     from dotnet_wasm_host.imports.mono import Mono
+    from dotnet_wasm_host.imports.waits import Waits
 
 __all__ = ["Gate"]
 
@@ -30,6 +31,7 @@ _BEGIN_CALL = 0xFFFF_FFFC
 _CANCEL_CALL = 0xFFFF_FFFB
 _WRITE_LOG = 0xFFFF_FFFA
 _WRITE_DEBUG = 0xFFFF_FFF9
+_WAIT = 0xFFFF_FFF8
 
 
 @final
@@ -40,10 +42,13 @@ class Gate(ImportGroup):
         mono: told of calls that have finished.
         calls: carries out calls of host functions.
         log: makes log records.
+        waits: lets the guest wait.
         bound: takes the JavaScript functions.
     """
 
-    def __init__(self, mono: Mono, calls: HostCalls, log: GuestLog, bound: HostFunction) -> None:
+    def __init__(
+        self, mono: Mono, calls: HostCalls, log: GuestLog, waits: Waits, bound: HostFunction
+    ) -> None:
         self._bound = bound
         self._ours: Mapping[int, Callable[[int], object]] = {
             _CALL: calls.call,
@@ -53,6 +58,7 @@ class Gate(ImportGroup):
             _CANCEL_CALL: calls.cancel,
             _WRITE_LOG: log.write,
             _WRITE_DEBUG: log.write_debug,
+            _WAIT: waits.wait,
         }
 
     @override

@@ -17,6 +17,7 @@ from dotnet_wasm_host.imports.host_work import HostWork
 from dotnet_wasm_host.imports.mono import Mono
 from dotnet_wasm_host.imports.output import CallOutput
 from dotnet_wasm_host.imports.services import HostServices, InteropState
+from dotnet_wasm_host.imports.waits import Waits
 from dotnet_wasm_host.memory import Memory
 
 if TYPE_CHECKING:
@@ -39,6 +40,12 @@ def _nobody() -> None:
     return None
 
 
+def _ring(host: Host) -> None:
+    # What arrives late finds that the instance is gone.
+    with contextlib.suppress(ReferenceError, RuntimeClosed):
+        host.instance.wake()
+
+
 @final
 class Host:
     """The host's side of one instance: its memory, its files, its imports.
@@ -51,6 +58,8 @@ class Host:
         output: what the present call has printed.
         arrivals: what other threads have brought for the guest.
         calls: calls of host functions.
+        waits: what it waits for in the middle of a call.
+        proxy: this object, weakly.
     """
 
     def __init__(
@@ -71,7 +80,7 @@ class Host:
         # What belongs to this object must not keep it alive: an instance is tens of megabytes
         # and goes with its last reference, not with the next garbage collection.
         host: Host = weakref.proxy(self)
-        self._proxy = host
+        self.proxy: Host = host
         self.memory: Memory = Memory(
             instance.memory,
             owner=instance,
@@ -93,7 +102,7 @@ class Host:
         self._guard = guard
         self.heap: Heap = Heap(instance.memory, limits.memory_bytes)
         self.mono: Mono = Mono(caller, self.output)
-        self.arrivals: Arrivals = Arrivals(services.wake)
+        self.arrivals: Arrivals = Arrivals(services.wake, lambda: _ring(host))
         self.calls: HostCalls = HostCalls(
             instance.memory, services.functions, self.arrivals, self.work
         )
@@ -101,6 +110,12 @@ class Host:
         self._services = services
         self._interop_state = interop
         self._interop: Interop | None = None
+        self.waits: Waits = Waits(
+            caller,
+            self.arrivals,
+            lambda seconds: host.instance.sleep(seconds),  # noqa: PLW0108
+            lambda: host.awaits_answers,
+        )
         # A bound method would refer to this object itself.
         instance.attach(lambda: host.functions())  # noqa: PLW0108
 
@@ -145,6 +160,12 @@ class Host:
         """What an image of this instance must know of bound functions."""
         return self._interop_state if self._interop is None else self._interop.state
 
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether something will arrive that the guest has asked for."""
+        pending = self._interop is not None and self._interop.pending > 0
+        return pending or self.calls.are_awaited or self.arrivals.waiting
+
     def begin_call(self, waiting: int) -> None:
         """A new call of the guest beside those that wait: what it prints and costs counts anew."""
         self.output.begin()
@@ -152,7 +173,7 @@ class Host:
 
     def functions(self) -> Mapping[str, HostFunction]:
         """Everything the guest imports, by name."""
-        caller, host = self._caller, self._proxy
+        caller, host = self._caller, self.proxy
         groups: tuple[ImportGroup, ...] = (
             Clocks(self._options.clock),
             CxxExceptions(caller),
@@ -161,6 +182,7 @@ class Host:
                 self.mono,
                 self.calls,
                 GuestLog(caller, self.output, self._speaker),
+                self.waits,
                 lambda *arguments: host.interop.invoke_import(*arguments),  # noqa: PLW0108
             ),
             self.mono,

@@ -91,6 +91,11 @@ class HostCalls:
         self._last_error = 0
         self._running: dict[int, tuple[Future[Any], int]] = {}
 
+    @property
+    def are_awaited(self) -> bool:
+        """Whether a call that has begun is still to end."""
+        return bool(self._running)
+
     def call(self, address: int) -> None:
         """Call a function and write its result, or what it raised, into the guest's memory."""
         name, argument, output, capacity, _ = self._read(address)

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 from dotnet_wasm_host.artifacts import manifest as manifest_module
 from dotnet_wasm_host.artifacts.manifest import ArtifactFile, Manifest, NativeContract
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
-from dotnet_wasm_host.ecma335 import metadata, tables, webcil
+from dotnet_wasm_host.ecma335 import il, metadata, rows, signatures, tables, webcil
+from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.images import boot
 from dotnet_wasm_host.jit import facts
 from dotnet_wasm_host.jit.facts import CODE, FACTS
+from dotnet_wasm_host.trimming import module as assemblies
 from dotnet_wasm_host.wasm import module as wasm
 from dotnet_wasm_host.wasm.binary import MalformedModule
 from runtime_artifacts.pipeline import (
     binaryen,
     block_copy,
     code_module,
+    core_library,
     editor,
     fetch,
     images,
@@ -160,7 +163,8 @@ def inputs_fingerprint(sources: Sources) -> str:
         "adapter": sources.adapter,
         "editor": sources.editor,
     }
-    modules = (wasm, manifest_module, metadata, tables, webcil, facts, boot)
+    formats = (assemblies, il, metadata, rows, signatures, tables, webcil)
+    modules = (wasm, manifest_module, *formats, facts, boot)
     package = (str(module.__file__) for module in modules)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
     inputs |= {f"code/{path.name}": path for path in code}
@@ -184,9 +188,11 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     for name, content in runtime.assemblies.items():
         contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
     base_library_commit({n: c for n, c in contents.items() if n.startswith("framework/")})
+    contents |= _patched_library(contents, sources)
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
     contents |= {f"nuget/{name}": content for name, content in rules.items()}
     contents |= _tree(sources.guest, "guest/", "*.dll")
+    del contents[f"guest/{core_library.CODE}"]  # it is in the core library now
     contents |= _tree(sources.licenses, "licenses/", "*.txt")
     contents |= images.collect(sources.images_file, sources.images)
     contents |= editor.collect(sources)
@@ -200,6 +206,20 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     )
     contents[MANIFEST_NAME] = manifest.to_bytes()
     return contents
+
+
+def _patched_library(contents: Mapping[str, bytes], sources: Sources) -> dict[str, bytes]:
+    framework = {
+        Path(name).stem: content
+        for name, content in contents.items()
+        if name.startswith("framework/")
+    }
+    code = (sources.guest / core_library.CODE).read_bytes()
+    try:
+        changed = core_library.patched(framework, code)
+    except MalformedImage as error:
+        raise ArtifactError(f"the base library cannot be adapted: {error}") from error
+    return {f"framework/{name}.webcil": content for name, content in changed.items()}
 
 
 def _native_halves(native: bytes, sources: Sources) -> dict[str, bytes]:

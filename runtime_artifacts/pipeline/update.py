@@ -19,6 +19,7 @@ from dotnet_wasm_host.wasm.module import Module
 from runtime_artifacts.pipeline import (
     block_copy,
     code_module,
+    core_library,
     fetch,
     native_cut,
     native_data,
@@ -96,6 +97,7 @@ def compare(old: upstream.RuntimeFiles, new: upstream.RuntimeFiles) -> Compariso
     _compare_versions(found, before, old, new)
     _compare_contract(found, before)
     _compare_bodies(found, old.native, new.native)
+    _compare_methods(found, new)
     _compare_opcodes(found, old.native, new.native)
     _compare_sizes(found, old, new)
     return found
@@ -206,6 +208,14 @@ def _compare_bodies(found: Comparison, old: bytes, new: bytes) -> None:
             found.changes.append(f"{what}: {before} -> {after}")
         if isinstance(after, str):
             found.work.append(f"{what.partition(':')[0]}: {after}")
+
+
+def _compare_methods(found: Comparison, new: upstream.RuntimeFiles) -> None:
+    names = {core_library.CORE, *(edit.assembly for edit in core_library.EDITS)}
+    framework = {n: webcil.unwrap(new.assemblies[n]) for n in names & new.assemblies.keys()}
+    for sentence in core_library.unknown(framework):
+        found.changes.append(f"core_library.py: {sentence}")
+        found.work.append(f"core_library.py: {sentence}")
 
 
 def _bytes_of_icu(native: bytes) -> int:

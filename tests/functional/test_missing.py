@@ -32,7 +32,7 @@ MISSING = (
     ("System.Formats.Tar.TarFile.CreateFromDirectory", "`TarFile`",
      'System.Formats.Tar.TarFile.CreateFromDirectory("/tmp", "/tmp/x.tar", true);'),
     ("System.Threading.Thread.Start", "`Thread.Start`", "new Thread(() => { }).Start();"),
-    ("IAsyncFunctionHandler", "`Task.Wait`", "Task.Delay(10).Wait();"),
+    ("IAsyncFunctionHandler", "`Task.Wait`", "Task.Delay(-1).Wait();"),
     ("System.Diagnostics.Process.Start", "`Process`", 'System.Diagnostics.Process.Start("ls");'),
     ("new System.Net.Sockets.TcpClient", "`TcpClient`",
      'new System.Net.Sockets.TcpClient("localhost", 1);'),

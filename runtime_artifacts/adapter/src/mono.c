@@ -43,7 +43,7 @@ NOTHING("mono_wasm_cancel_promise", guest_cancel_promise, i32 a)
 REFUSE("mono_wasm_invoke_js_function", guest_invoke_js, i32 a, i32 b)
 
 // Calls by number. Negative ones are this project's: dotnet_wasm_host/imports/gate.py, HostGate.cs.
-enum { CALL_FINISHED = -2, CALL = -1, BEGIN_CALL = -4, WITHDRAW_CALL = -5, LOG = -6, DEBUG_LINE = -7 };
+enum { CALL_FINISHED = -2, CALL = -1, BEGIN_CALL = -4, WITHDRAW_CALL = -5, LOG = -6, DEBUG_LINE = -7, WAIT = -8 };
 // HostCalls.cs: the arguments of a call of a host function.
 typedef struct {
   u32 name, name_length, input, input_length, output, capacity;
@@ -64,12 +64,20 @@ static void refuse_host_call(HostCall *call) {
   call->status = 1;
   call->output_length = end - record;
 }
+// HostWaits.cs: milliseconds, -1 for no end; and what came of it.
+enum { TIME_IS_OVER = 0, NOTHING_COMES = 2 };
+static void wait_for(u32 *request) {
+  i32 milliseconds = (i32)request[0];
+  request[1] = milliseconds < 0 ? NOTHING_COMES : TIME_IS_OVER;
+  if (milliseconds > 0) wait_until(now(1) + (u64)milliseconds * 1000000);
+}
 EXPORT("mono_wasm_invoke_jsimport_ST") void guest_invoke_import(i32 number, u32 *arguments) {
   switch (number) {
   case CALL_FINISHED: state.finished = 1; return;
   case CALL:
   case BEGIN_CALL: refuse_host_call((HostCall *)arguments); return;
   case WITHDRAW_CALL: return;
+  case WAIT: wait_for(arguments); return;
   case LOG: say((const u8 *)arguments[0] + 8, *(const u32 *)(arguments[0] + 4)); return;
   case DEBUG_LINE: say((const void *)arguments[0], arguments[1]); return;
   }

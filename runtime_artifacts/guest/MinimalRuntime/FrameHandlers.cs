@@ -15,6 +15,8 @@ internal static unsafe class FrameHandlers
     {
         SharedFrame = frame;
         frame->Function = Frame.NoFunction;
+        // What runs during waits puts back what it found there (CoreLibrary/HostWaits.cs).
+        AppContext.SetData("MinimalRuntime.Running", (IntPtr)(&frame->Call));
         StandardInput.Install();
         DebugLines.Install();
         TypeNames.Install();
