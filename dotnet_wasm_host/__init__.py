@@ -75,6 +75,7 @@ from dotnet_wasm_host.runtime.registry import FunctionRegistry, FunctionState, L
 from dotnet_wasm_host.runtime.source_compiler import reach as _reach
 
 if TYPE_CHECKING:
+    from dotnet_wasm_host.columns.functions import ColumnFunction
     from dotnet_wasm_host.imports.json_functions import json_function
     from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.notebook.magic import load_ipython_extension
@@ -105,6 +106,7 @@ __all__ = [
     "CSharpObject",
     "Cancellation",
     "Clock",
+    "ColumnFunction",
     "CompilationError",
     "CompileOptions",
     "CompletedProgram",
@@ -176,6 +178,7 @@ __all__ = [
 
 #: Imported at first use: a process that only calls functions starts faster without them.
 _LAZY = {
+    "ColumnFunction": "dotnet_wasm_host.columns.functions",
     "DotnetFunction": "dotnet_wasm_host.pool.portable",
     "Isolation": "dotnet_wasm_host.pool.isolation",
     "PackageError": "dotnet_wasm_host.packages.errors",

@@ -197,6 +197,8 @@ class InvocationError(DotnetHostError):
         stack_trace: its ``StackTrace`` (innermost frame first), ``""`` if it has none.
         inner: the ``InnerException`` as another :class:`InvocationError`, or ``None``.
         advice: what is missing or what to do, where .NET does not say it; else ``""``.
+        row: of the columns that a method was called for, counted from 0; ``None`` if it was not
+            called for rows, or for many at once.
     """
 
     def __init__(
@@ -207,22 +209,25 @@ class InvocationError(DotnetHostError):
         stack_trace: str = "",
         inner: InvocationError | None = None,
         advice: str = "",
+        row: int | None = None,
     ) -> None:
         self.function_id = function_id
         self.advice = advice
+        self.row = row
         self.dotnet_type = dotnet_type
         self.dotnet_message = dotnet_message
         self.stack_trace = stack_trace
         self.inner = inner
         said = f": {dotnet_message}" if dotnet_message.strip() else ", without a message"
         said += f" ({advice})" if advice else ""
-        super().__init__(f"{dotnet_type} in function {function_id!r}{said}")
+        where = "" if row is None else f", row {row}"
+        super().__init__(f"{dotnet_type} in function {function_id!r}{where}{said}")
         self._attach_note(stack_trace)
         self.__cause__: BaseException | None = inner
 
     def __reduce__(self) -> tuple[object, ...]:
         facts = (self.function_id, self.dotnet_type, self.dotnet_message)
-        return type(self), (*facts, self.stack_trace, self.inner, self.advice)
+        return type(self), (*facts, self.stack_trace, self.inner, self.advice, self.row)
 
 
 class MissingApi(InvocationError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dotnet_wasm_host.columns.sources import ColumnSource
 from dotnet_wasm_host.typed.building import ShapeBuilder, Unsupported
+from dotnet_wasm_host.typed.column_methods import read_column_methods
 from dotnet_wasm_host.typed.members import read_members, read_statics
 from dotnet_wasm_host.typed.metadata import TypeReader
 from dotnet_wasm_host.typed.signatures import Function, Refused, read_functions
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dotnet_wasm_host.assembly import Assembly
+    from dotnet_wasm_host.columns.methods import ColumnMethod
     from dotnet_wasm_host.typed.documentation import Documentation
     from dotnet_wasm_host.typed.metadata import TypeDefinition
 
@@ -53,6 +56,20 @@ class Description:
         self.bases: dict[str, str] = {
             _runtime_name(t.full_name): _base(t) for t in reader.types.values()
         }
+        #: What of it can be called over columns, or why not, by type and name.
+        self.column_methods: dict[tuple[TypeDefinition, str], list[ColumnMethod | str]] = {}
+        for of in self.types:
+            for name, found in read_column_methods(of):
+                self.column_methods.setdefault((of, name), []).append(found)
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether a method takes columns."""
+        return any(not isinstance(m, str) for found in self.column_methods.values() for m in found)
+
+    def column_source(self, method: ColumnMethod) -> ColumnSource:
+        """What the kernel of a method is made of."""
+        return ColumnSource(method, self.assembly, tuple(self.library.values()), self.bases)
 
     def _members(self) -> Iterator[Function | Refused]:
         """Of classes whose objects stay in .NET; their members may bring other classes."""

@@ -6,13 +6,13 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any, final
 
+from dotnet_wasm_host.columns.builtin_errors import typed_error
 from dotnet_wasm_host.errors import (
     DotnetHostError,
     InvocationError,
     MarshallingError,
     MarshallingTypeError,
 )
-from dotnet_wasm_host.typed.failures import typed_error
 from dotnet_wasm_host.typed.packing import Packer
 from dotnet_wasm_host.typed.scalars import NAMES
 from dotnet_wasm_host.typed.signatures import Role

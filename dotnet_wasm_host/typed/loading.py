@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import Assembly
+from dotnet_wasm_host.columns.builtin_errors import typed_error
+from dotnet_wasm_host.columns.functions import HostedKernel, PortableKernel
 from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.pool.pool import RuntimePool
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.typed.column_methods import add_columns
 from dotnet_wasm_host.typed.dispatcher import dispatcher_source
-from dotnet_wasm_host.typed.failures import typed_error
 from dotnet_wasm_host.typed.functions import FunctionMaker, refuse
 from dotnet_wasm_host.typed.installing import install_members, install_statics
 from dotnet_wasm_host.typed.module import CSharpModule, CSharpType
@@ -29,6 +31,8 @@ from dotnet_wasm_host.typed.streams import streamed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from dotnet_wasm_host.columns.methods import ColumnMethod
+    from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.installing import Statics
     from dotnet_wasm_host.typed.metadata import TypeDefinition
@@ -73,7 +77,7 @@ def make_module(
         timeout: seconds the compilation of the dispatcher may take.
     """
     functions = [f for f in description.functions if isinstance(f, Function)]
-    if not functions:
+    if not functions and not description.has_columns:
         refused = [f for f in description.functions if isinstance(f, Refused)]
         raise MarshallingError(
             f"{refused[0].name}() cannot be called: {refused[0].reason}; write a public static "
@@ -95,7 +99,9 @@ def make_module(
     function_id = f"{assembly.name}-{next(_numbers)}"
     try:
         host.load_assembly(function_id, dispatcher, dependencies=dependencies)
-        return _assemble(description, host, function_id, owned=runtime is None)
+        portable = runtime is None and not own.keys() - {"limits"}
+        kernels = _Kernels(description, None if portable else host, function_id, own.get("limits"))
+        return _assemble(description, host, function_id, kernels, owned=runtime is None)
     except BaseException:
         if runtime is None:
             host.close()
@@ -109,8 +115,45 @@ def _make_host(functions: Iterable[Function], given: dict[str, Any]) -> Runtime 
     return Runtime(**given)
 
 
+class _Kernels:
+    """Makes kernels for the methods of a module.
+
+    Args:
+        description: the module's.
+        host: where they run; ``None`` for wherever they are called.
+        function_id: the module's.
+        limits: of runtimes that are none of the host's.
+    """
+
+    def __init__(
+        self,
+        description: Description,
+        host: Runtime | RuntimePool | None,
+        function_id: str,
+        limits: Limits | None,
+    ) -> None:
+        self._source, self._host, self._limits = description.column_source, host, limits
+        self._function_id = function_id
+        #: Kernels of the host, by the id that they are loaded under.
+        self.hosted: dict[str, HostedKernel] = {}
+
+    def make(self, method: ColumnMethod) -> PortableKernel | HostedKernel:
+        """The kernel of a method, which is compiled when it is called."""
+        source = self._source(method)
+        if self._host is None:
+            return PortableKernel(source, self._limits)
+        function_id = f"{self._function_id}-columns-{len(self.hosted)}"
+        made = self.hosted[function_id] = HostedKernel(source, self._host, function_id)
+        return made
+
+
 def _assemble(
-    description: Description, host: Runtime | RuntimePool, function_id: str, *, owned: bool
+    description: Description,
+    host: Runtime | RuntimePool,
+    function_id: str,
+    kernels: _Kernels,
+    *,
+    owned: bool,
 ) -> CSharpModule:
     table = _table(description, host, function_id)
     maker = FunctionMaker(
@@ -124,6 +167,9 @@ def _assemble(
     )
     stays = owned or not isinstance(host, RuntimePool)
     made = _make_functions(description, maker, stays=stays)
+    for of, named in made.items():
+        calls = {name: call for (role, name), call in named.items() if role is Role.STATIC}
+        add_columns(of, calls, description.column_methods, kernels.make, description.module)
     callables = [
         call for named in made.values() for (role, _), call in named.items() if role is Role.STATIC
     ]
@@ -143,7 +189,12 @@ def _assemble(
     for of in description.shapes.objects:
         install_members(description.shapes.classes[of], made.get(of, {}), table)
     _fill(module, made, description.shapes.classes)
-    module._end = weakref.finalize(module, _end, host, function_id, owned)
+    if len(callables) == 1:
+        vars(module).setdefault("columns", vars(callables[0])["columns"])
+    for kernel in kernels.hosted.values():
+        kernel.keep(module)
+    loaded = (function_id, *kernels.hosted)
+    module._end = weakref.finalize(module, _end, host, loaded, owned)
     maker.keep(module)
     return module
 
@@ -274,8 +325,9 @@ def _fill(
     )
 
 
-def _end(host: Runtime | RuntimePool, function_id: str, owned: bool) -> None:  # noqa: FBT001
+def _end(host: Runtime | RuntimePool, loaded: Iterable[str], owned: bool) -> None:  # noqa: FBT001
     if owned:
         host.close()
     elif not host.closed:
-        host.unload_assembly(function_id)
+        for function_id in loaded:
+            host.unload_assembly(function_id)

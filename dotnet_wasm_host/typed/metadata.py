@@ -71,6 +71,8 @@ _CONSTANTS = {
     0x0A: "q", 0x0B: "Q", 0x0C: "f", 0x0D: "d",
 }  # fmt: skip
 _CHAR, _STRING = 0x03, 0x0E
+#: What has attributes that are looked at.
+_ATTRIBUTED = {Table.TYPE_DEF, Table.METHOD_DEF, Table.PARAM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,15 @@ class Parameter:
         type: its type, as :class:`SignatureReader` gives it.
         flags: II.23.1.13.
         default: the constant that stands for it, in a tuple; ``()`` if it must be given.
+        annotation: what ``NullableAttribute`` says of its outermost reference: 1 for never null,
+            2 for ``?``, 0 for nothing.
     """
 
     name: str
     type: Any
     flags: int
     default: tuple[Any, ...]
+    annotation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,9 +313,9 @@ class TypeReader:
         """Methods of a type, in order."""
         rows = self._metadata.rows(MethodDefRow)
         for row in self._range(of, "method_list", len(rows)):
-            yield self._method(row)
+            yield self._method(row, of.row)
 
-    def _method(self, row: int) -> Method:
+    def _method(self, row: int, owner: int = 0) -> Method:
         rows, params = self._metadata.rows(MethodDefRow), self._metadata.rows(ParamRow)
         method = self._metadata.row(MethodDefRow, row)
         end = rows[row].param_list if row < len(rows) else len(params) + 1
@@ -324,7 +329,8 @@ class TypeReader:
             at, param = named.get(number, (0, ParamRow(0, number, 0)))
             name = self._metadata.string(param.name) if param.name else f"p{number}"
             default = self._default(at, param.flags)
-            parameters.append(Parameter(name, unmodified(type_), param.flags, default))
+            annotation = self._annotation(at, row, owner)
+            parameters.append(Parameter(name, unmodified(type_), param.flags, default, annotation))
         return Method(
             self._metadata.string(method.name),
             method.flags,
@@ -333,6 +339,20 @@ class TypeReader:
             tuple(parameters),
             _is_modified(signature.result, _INIT),
         )
+
+    def _annotation(self, param: int, method: int, owner: int) -> int:
+        """As the compiler writes it: on the parameter, else for all of the method, or the type."""
+        for table, row, name in (
+            (Table.PARAM, param, "NullableAttribute"),
+            (Table.METHOD_DEF, method, "NullableContextAttribute"),
+            (Table.TYPE_DEF, owner, "NullableContextAttribute"),
+        ):
+            found = self._attributes.get((table, row), {})
+            value = found.get(f"System.Runtime.CompilerServices.{name}")
+            # II.23.3: a prolog of two bytes, then the argument; an array's has its length before.
+            if value is not None and len(value) >= 3:
+                return value[2] if len(value) == 5 else value[min(6, len(value) - 1)]
+        return 0
 
     def _default(self, row: int, flags: int) -> tuple[Any, ...]:
         found = self._constants.get((Table.PARAM, row)) if flags & HAS_DEFAULT else None
@@ -438,20 +458,21 @@ class TypeReader:
 
     def has_attribute(self, of: TypeDefinition, name: str) -> bool:
         """Whether an attribute of this full name is on a type."""
-        return name in self._attributes.get(of.row, ())
+        return name in self._attributes.get((Table.TYPE_DEF, of.row), ())
 
     @cached_property
-    def _attributes(self) -> dict[int, set[str]]:
-        """Attributes that other assemblies define, on types."""
-        found: dict[int, set[str]] = {}
+    def _attributes(self) -> dict[tuple[Table, int], dict[str, bytes]]:
+        """Attributes that other assemblies define, and their arguments, by what they are on."""
+        found: dict[tuple[Table, int], dict[str, bytes]] = {}
         for row in self._metadata.rows(CustomAttributeRow):
             table, parent = HAS_CUSTOM_ATTRIBUTE.split(row.parent)
             kind, constructor = CUSTOM_ATTRIBUTE_TYPE.split(row.type)
-            if table is Table.TYPE_DEF and kind is Table.MEMBER_REF:
+            if table in _ATTRIBUTED and kind is Table.MEMBER_REF:
                 member = self._metadata.row(MemberRefRow, constructor)
                 owner, ref = MEMBER_REF_PARENT.split(member.parent)
                 if owner is Table.TYPE_REF:
-                    found.setdefault(parent, set()).add(self._ref_name(ref))
+                    value = self._metadata.blob(row.value)
+                    found.setdefault((table, parent), {})[self._ref_name(ref)] = value
         return found
 
 

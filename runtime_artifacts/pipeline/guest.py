@@ -60,6 +60,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.Programs", "Programs"),
     _Project("MinimalRuntime.Packages", "Packages", ("nuget/",)),
     _Project("MinimalRuntime.Typed", "Typed"),
+    _Project("MinimalRuntime.Columns", "Columns"),
     _Project("MinimalRuntime.Session", "Session", ("roslyn/",)),
     _Project("MinimalRuntime.WarmUp", "WarmUp"),
     _Project("MinimalRuntime.WarmUp.Async", "WarmUpAsync"),

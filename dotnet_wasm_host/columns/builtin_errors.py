@@ -1,4 +1,4 @@
-"""Exceptions of .NET that escaped a typed call, as the built-in errors that they mean, too."""
+"""Exceptions of .NET that escaped a method, as the built-in errors that they mean, too."""
 
 from __future__ import annotations
 
@@ -68,13 +68,16 @@ _MEANINGS: Mapping[str, type[InvocationError]] = {
 _STALE = "MinimalRuntime.Typed.StaleObjectException"
 
 
-def typed_error(error: InvocationError, method: str, bases: Mapping[str, str]) -> DotnetHostError:
+def typed_error(
+    error: InvocationError, method: str, bases: Mapping[str, str], row: int | None = None
+) -> DotnetHostError:
     """The same error, as the built-in that it means if it means one.
 
     Args:
         error: what a call raised.
         method: what was called.
         bases: base class by name, of the exceptions that the function's assembly defines.
+        row: of a column, where it was.
     """
     if isinstance(error, MissingApi):
         return error
@@ -88,6 +91,8 @@ def typed_error(error: InvocationError, method: str, bases: Mapping[str, str]) -
         seen.add(name)
         name = bases[name]
     meaning = _MEANINGS.get(name, InvocationError)
-    made = meaning(method, error.dotnet_type, error.dotnet_message, error.stack_trace, error.inner)
+    made = meaning(
+        method, error.dotnet_type, error.dotnet_message, error.stack_trace, error.inner, row=row
+    )
     made.__cause__ = error.__cause__
     return made
