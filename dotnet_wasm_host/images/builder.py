@@ -35,6 +35,7 @@ from dotnet_wasm_host.images.boot import (
     make_room_for_compiled_code,
 )
 from dotnet_wasm_host.images.state import ImageManifest, ImageState, freeze
+from dotnet_wasm_host.images.thread_context import find_thread_context
 from dotnet_wasm_host.imports.host import Host
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
@@ -51,7 +52,7 @@ _log = logging.getLogger(__name__)
 #: Changes when images cached by the last version of this library stop being usable.
 CACHE_FORMAT = 10
 #: How there is room for compiled code in images that may have some.
-_ROOM = "records and slots"
+_ROOM = "records, slots, the context of the thread"
 _BUILD_LIMITS = Limits(memory_bytes=MAX_MEMORY_BYTES)
 
 
@@ -69,6 +70,13 @@ WARM_UP: Sequence[tuple[str, str, tuple[bytes, ...]]] = (
         (b"", b"delay", b"run", b"throw", b"cancel", b""),
     ),
 )
+
+
+def _for_compiled_code(state: ImageState, host: Host) -> ImageState:
+    """What whoever compiles methods of an instance has to know of it."""
+    records = make_room_for_compiled_code(host)
+    context = find_thread_context(host.memory.read(0, host.memory.size))
+    return state._replace(method_entries=True, records=records, thread_context=context)
 
 
 def _sha256(content: bytes) -> str:
@@ -222,11 +230,9 @@ class ImageBuilder:
         try:
             with self.step("freezing its memory into an image"):
                 manifest = self._manifest(name, assemblies)
-                origin = ImageState(
-                    guest.layout, {}, (), (), manifest, self.code_sha256, places,
-                    method_entries=self._method_entries,
-                    records=make_room_for_compiled_code(guest.host) if self._method_entries else 0,
-                )  # fmt: skip
+                origin = ImageState(guest.layout, {}, (), (), manifest, self.code_sha256, places)
+                if self._method_entries:
+                    origin = _for_compiled_code(origin, guest.host)
                 module, state = freeze(guest, (), (), origin)
                 return ImageParts(code, self.engine.compile(module), state)
         finally:

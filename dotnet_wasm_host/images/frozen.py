@@ -172,10 +172,9 @@ class FrozenRuntime:
         capabilities: tuple[str, ...],
         name: str | None = None,
         hot_methods: tuple[int, ...] = (),
-        thread_context: int = 0,
     ) -> FrozenRuntime:
         """A frozen runtime of ``guest``, which was started from this one and is at rest."""
-        origin = self.parts.state._replace(hot_methods=hot_methods, thread_context=thread_context)
+        origin = self.parts.state._replace(hot_methods=hot_methods)
         module, state = freeze(guest, functions, capabilities, origin)
         memory = self.engine.compile(module)
         parts = ImageParts(self.parts.code, memory, state)

@@ -94,7 +94,7 @@ class ImageState(NamedTuple):
         has_work: timers run, or work is queued, that the host of an instance has to know of.
         method_entries: methods have instructions that can be pointed at compiled code.
         hot_methods: addresses of those that have run often already.
-        thread_context: where the interpreter keeps the ends of its stack, 0 if nobody looked.
+        thread_context: where the interpreter keeps the ends of its stack, 0 if that is not known.
         records: where compiled methods note what they gave up, 0 where none can be compiled.
     """
 

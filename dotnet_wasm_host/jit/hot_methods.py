@@ -19,7 +19,6 @@ from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
 from dotnet_wasm_host.jit.interface import LinkTarget
-from dotnet_wasm_host.jit.thread_context import ContextSearch
 from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.jit.view import LivePages
 from dotnet_wasm_host.options import JitMethod, JitStats
@@ -51,8 +50,6 @@ _PREPARE = "tier_prepare_jiterpreter"
 _NOP = "tier_nop_jiterpreter"
 #: Opcode, and slot from the first that the interpreter was told.
 _PATCH = struct.Struct("<HH")
-#: ``InterpFrame.parent``, and how many frames are followed to the first.
-_PARENT, _MAX_FRAMES = 0, 4096
 #: Bytes of a method's name.
 _MAX_NAME = 4096
 #: Methods of a batch that is compiled for an image: each is a module that instances link.
@@ -115,7 +112,8 @@ class HotMethods:
         linker: adds code to the instance.
         facts: of the code module that runs in it.
         records: address of records of its methods (``ImageState.records``).
-        thread_context: where it keeps the ends of its stack, 0 if that is to be found.
+        thread_context: where it keeps the ends of its stack, 0 if that is not known: then compiled
+            code calls nothing.
 
     Attributes:
         on_noted: called when a method has been noted, in the middle of a call.
@@ -127,7 +125,7 @@ class HotMethods:
         linker: CodeLinker,
         facts: MintFacts,
         records: int,
-        thread_context: int = 0,
+        thread_context: int,
     ) -> None:
         self._host: Host = weakref.proxy(host)  # which refers to this object
         self._linker = linker
@@ -139,10 +137,8 @@ class HotMethods:
         # Nothing has been linked: this is where the interpreter was told that its slots begin.
         self._table = linker.table_size
         self._used_slots = 0
-        self._stack = 0
         self._records = records
         self._context = thread_context
-        self._search: ContextSearch | None = None
         self._pages: LivePages | None = None
         self._callees: dict[int, Callee] = {}
         self._calls: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -165,8 +161,6 @@ class HotMethods:
         self._charge_call(RECORD)
         try:
             method = self._host.memory.read_u32(frame + offset)
-            if not self._stack:
-                self._note_stack(frame)
         except MemoryAccessError:
             return JITERPRETER_TRAINING
         if (method, start) not in self._seen and len(self._seen) < 4 * MAX_PENDING:
@@ -175,17 +169,6 @@ class HotMethods:
                 self._pending[method] = None
                 self.on_noted()
         return JITERPRETER_TRAINING
-
-    def _note_stack(self, frame: int) -> None:
-        """Where the interpreter's stack begins: where its first frame has its slots."""
-        memory = self._host.memory
-        for _ in range(_MAX_FRAMES):
-            self._charge_call(ITEM)
-            parent = memory.read_u32(frame + _PARENT)
-            if not parent:
-                self._stack = memory.read_u32(frame + self._facts.offsets.interp_frame_stack)
-                return
-            frame = parent
 
     @property
     def stats(self) -> JitStats:
@@ -263,26 +246,6 @@ class HotMethods:
             return memory.read_c_string(text, _MAX_NAME).decode(errors="replace")
         finally:
             self._host.call("free", text)
-
-    @property
-    def context(self) -> int:
-        """Where the interpreter keeps the ends of its stack, 0 where that is not known yet."""
-        return self._context
-
-    def look_for_context(self) -> bool:
-        """Look for that in the next portion of memory, while nothing runs; whether there is more.
-
-        A portion is a fraction of a millisecond. There is nothing to look for before some method
-        has been noted.
-        """
-        if self._context or not self._stack or (self._search is not None and self._search.done):
-            return False
-        search = self._search = self._search or ContextSearch(self._stack)
-        memory = self._host.memory
-        self._charge(search.look(memory.read, memory.size))
-        if search.done:
-            self._context = search.found(memory.read)
-        return not search.done
 
     def close(self) -> None:
         """The instance is about to go: nothing of it is read any more, by no thread."""

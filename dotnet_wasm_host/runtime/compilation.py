@@ -115,8 +115,7 @@ class Compilation:
         state = self._image.parts.state
         if linker is None or self._failed or not state.records:
             return
-        context = state.thread_context or self._code.thread_context
-        hot = HotMethods(host, linker, self._facts, state.records, context)
+        hot = HotMethods(host, linker, self._facts, state.records, state.thread_context)
         method = weakref.WeakMethod(self._begin)
         hot.on_noted = lambda: (begin := method()) and begin()
         self._hot = hot
@@ -163,20 +162,18 @@ class Compilation:
         return JitReport(methods, code, dict(rejected), dict(exits), seconds)
 
     @contextmanager
-    def unlinked(self) -> Iterator[tuple[tuple[int, ...], int]]:
+    def unlinked(self) -> Iterator[tuple[int, ...]]:
         """No compiled code is in the guest's memory, which is about to be copied.
 
-        Gives the methods that are compiled or wait to be, and the address of the thread's context.
+        Gives the methods that are compiled or wait to be.
         """
         if self._hot is None:
-            yield (), 0
+            yield ()
             return
-        while self._hot.look_for_context():
-            pass
-        hot, context = self._hot.hot, self._hot.context
+        hot = self._hot.hot
         self._hot.unlink()
         try:
-            yield hot, context
+            yield hot
         finally:
             self._hot.relink()
 
@@ -192,11 +189,6 @@ class Compilation:
             start(worker)
             self._worker = worker
 
-    def look_for_context(self) -> bool:
-        """Look for what calls need to know, a little; whether there is more to look through."""
-        with self._lock:
-            return self._look_for_context()
-
     def take(self) -> _Task | None:
         """What is to be compiled now, ``None`` if there is nothing. Without the runtime's lock."""
         with self._lock:
@@ -209,15 +201,6 @@ class Compilation:
 
     # In functions of their own, which end before the lock is released: what they refer to keeps
     # the instance, which somebody may be about to close.
-
-    def _look_for_context(self) -> bool:
-        hot = self._hot
-        if hot is None or self._failed:
-            return False
-        more = hot.look_for_context()
-        if hot.context:  # which is the same in each fresh instance
-            self._code.thread_context = hot.context
-        return more
 
     def _take(self) -> _Task | None:
         task = self._next_task()
@@ -278,8 +261,7 @@ def _compile_a_batch(
     one_at_a_time = compilation.one_at_a_time
     del compilation
     with one_at_a_time:
-        while (compilation := reference()) is not None and compilation.look_for_context():
-            del compilation
+        compilation = reference()
         task = None if compilation is None else compilation.take()
         del compilation
         if task is None:

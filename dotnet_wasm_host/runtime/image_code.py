@@ -45,17 +45,13 @@ class ImageCode:
 
     Attributes:
         facts: of the image's code module.
-        thread_context: where the interpreter keeps the ends of its stack, 0 until somebody knows.
     """
 
-    __slots__ = (
-        "__weakref__", "_image", "_making", "_prepared", "_started", "facts", "thread_context",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "_image", "_making", "_prepared", "_started", "facts")
 
     def __init__(self, image: FrozenRuntime, facts: MintFacts) -> None:
         self._image = weakref.ref(image)  # which this object belongs to
         self.facts: MintFacts = facts
-        self.thread_context: int = image.parts.state.thread_context
         self._making = threading.Lock()
         self._prepared: tuple[Prepared | None] | None = None
         self._started = 0

@@ -395,8 +395,8 @@ class Runtime(Uncopyable):
             )
             if self._compilation is None:
                 return RuntimeImage(freeze())
-            with self._compilation.unlinked() as (hot, context):
-                frozen = freeze(hot, context)
+            with self._compilation.unlinked() as hot:
+                frozen = freeze(hot)
             if jit:
                 self._compilation.prepare(frozen)
             return RuntimeImage(frozen)

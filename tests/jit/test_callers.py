@@ -83,3 +83,35 @@ def test_callers_of_what_cannot_be_called_are_compiled_again(
     assert compiling is not None
     assert compiling._hot is not None
     assert runtime.memory.read_u32(compiling._hot._records) == 0  # each was taken
+
+
+IN_A_CONSTRUCTOR = """
+using System; using System.Text;
+public sealed class Early : MinimalRuntime.IFunctionHandler {
+    static class Table {
+        internal static readonly int[] Sums = Make();
+        static int[] Make() {
+            var sums = new int[60];
+            for (int i = 0; i < sums.Length; i++) sums[i] = Count(i * 50);
+            return sums;
+        }
+    }
+    static int Count(int n) => n == 0 ? 0 : 1 + Count(n - 1);
+    public byte[] Execute(ReadOnlySpan<byte> input) =>
+        Encoding.UTF8.GetBytes((Table.Sums[19] + Count(700)).ToString());
+}
+"""
+
+
+def test_what_runs_often_in_a_static_constructor_first_makes_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its frames have no parent: whoever looks for the first frame of all finds another there."""
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    with dwh.Runtime(jit="auto") as runtime:
+        runtime.load_assembly("early", dwh.compile_csharp(IN_A_CONSTRUCTOR))
+        for _ in range(4):
+            assert runtime.invoke("early") == b"1650"
+            runtime.compile_hot_methods()
+        found = [m for m in runtime.hot_methods() if "Early:Count" in m.name]
+        assert [(m.compiled, m.exits) for m in found] == [(True, {})]

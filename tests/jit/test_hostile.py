@@ -49,8 +49,6 @@ def taken() -> Taken:
         compiling = runtime._compilation
         assert compiling is not None
         assert compiling._hot is not None
-        while compiling.look_for_context():
-            pass
         found = compiling._hot.take()
         assert found is not None
         content = runtime.memory.read(0, runtime.memory.size)
