@@ -189,8 +189,9 @@ class StreamSink:
 class InheritedSink:
     """Prints as ``print()`` does: to what ``sys.stdout`` or ``sys.stderr`` is at that moment.
 
-    Text is UTF-8; what is not becomes U+FFFD. What the stream cannot encode is escaped, and on a
-    terminal control characters are, which it would obey. A long trace of the runtime is cut as in
+    Text is UTF-8; what is not becomes U+FFFD. What the stream cannot encode is escaped. Control
+    characters are escaped on a terminal, which would obey them, and on standard error in any case:
+    what it is led to, a log, is looked at on a terminal later. A long trace of the runtime is cut as in
     the log. What the stream raises goes through the guest to whoever called it.
     """
 
@@ -229,7 +230,7 @@ class InheritedSink:
         if stream is None or not text:  # a process without a console
             return
         is_terminal = getattr(stream, "isatty", bool)()
-        if is_terminal:
+        if is_terminal or self._name == "stderr":
             text = escape_controls(text)
         try:
             stream.write(text)
