@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.abi import pack_fields
 from dotnet_wasm_host.errors import HostFunctionMissing, MemoryAccessError
-from dotnet_wasm_host.imports.host_functions import HostFunctions, as_bytes
+from dotnet_wasm_host.imports.host_functions import LentFunctions, as_bytes
 from dotnet_wasm_host.memory import bytes_at
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class HostCalls:
     def __init__(
         self,
         linear: LinearMemory,
-        functions: HostFunctions | None,
+        functions: LentFunctions | None,
         arrivals: Arrivals,
         work: HostWork,
     ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import threading
+from collections import deque
+from concurrent.futures import Future
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, final
 
@@ -14,15 +16,16 @@ from dotnet_wasm_host.memory import buffer_of
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
+    from contextvars import Context
 
     HostFunction = Callable[[bytes], Any]
 
-__all__ = ["HostFunctions", "as_bytes"]
+__all__ = ["HostFunctions", "LentFunctions", "as_bytes"]
 
 #: Threads for synchronous functions that the guest calls asynchronously.
 _THREADS = 16
-#: Calls that run or wait for a thread at a time, of all guests together, and their arguments'
+#: Calls that run or wait for a thread at a time, of all runtimes together, and their arguments'
 #: bytes. An instance that was replaced cannot take back what runs for it.
 _MOST_CALLS = 100_000
 _MOST_HELD = 256 << 20
@@ -37,12 +40,14 @@ class HostFunctions:
     Args:
         functions: name to function; a function takes bytes and returns bytes (or any buffer, or
             ``None`` for nothing), or is a coroutine function that does.
+        shared: whether those that it is lent to are strangers to each other, as the runtimes of a
+            pool are; then none of them can take all threads and memory there are.
 
     Raises:
         MarshallingTypeError: a name is no string, or a function cannot be called.
     """
 
-    def __init__(self, functions: Mapping[str, HostFunction]) -> None:
+    def __init__(self, functions: Mapping[str, HostFunction], *, shared: bool = False) -> None:
         for name, function in functions.items():
             _check(name, function)
         self.names: tuple[str, ...] = tuple(sorted(functions))
@@ -54,7 +59,10 @@ class HostFunctions:
         self.longest_name: int = max(map(len, self.by_utf16), default=0)
         #: The names, for messages.
         self.listed: str = _listed(self.names)
-        self._calls = self._held = 0
+        self._is_shared = shared
+        self._calls = self._held = self._running = 0
+        # Whose calls wait for a thread, in the order of their turns.
+        self._turns: deque[LentFunctions] = deque()
         # Ending a future runs its callbacks at once, also in a thread that is in here already.
         self._lock = threading.RLock()
         self._caller_loop: asyncio.AbstractEventLoop | None = None
@@ -65,22 +73,27 @@ class HostFunctions:
         """Run coroutines on this loop, for as long as it runs."""
         self._caller_loop = loop
 
-    def begin(self, function: HostFunction, argument: bytes) -> Future[Any]:
+    def lend(self, most_held: int) -> LentFunctions:
+        """What one runtime may use.
+
+        Args:
+            most_held: bytes that arguments of its calls may take together.
+        """
+        return LentFunctions(self, min(most_held, _MOST_HELD))
+
+    def begin(self, share: LentFunctions, function: HostFunction, argument: bytes) -> Future[Any]:
         """Start a call that may end on any thread."""
         size = len(argument)
-        self._hold(size)
+        self._hold(share, size)
         try:
             if inspect.iscoroutinefunction(function):
                 future = self._run_coroutine(function(argument))
             else:
-                # A cancelled call stays in the executor's queue; its argument need not.
-                box = [argument]
-                future = self._executor().submit(copy_context().run, self._call, function, box)
-                future.add_done_callback(lambda _: box.clear())
+                future = self._queue(share, function, argument)
         except BaseException:
-            self._let_go(size)
+            self._let_go(share, size)
             raise
-        future.add_done_callback(lambda _: self._let_go(size))
+        future.add_done_callback(lambda _: self._let_go(share, size))
         return future
 
     def close(self) -> None:
@@ -88,29 +101,83 @@ class HostFunctions:
         with self._lock:
             threads, self._threads = self._threads, None
             loop, self._own_loop = self._own_loop, None
+            jobs = [job for share in self._turns for job in share.waiting]
+            self._turns.clear()
         if loop is not None:
             loop.call_soon_threadsafe(loop.stop)
         if threads is not None:
             threads.shutdown(wait=False, cancel_futures=True)
+        for job in jobs:
+            job.future.cancel()
 
-    def _hold(self, size: int) -> None:
+    def _hold(self, share: LentFunctions, size: int) -> None:
         with self._lock:
-            if self._calls >= _MOST_CALLS or self._held + size > _MOST_HELD:
+            most = self._part(_MOST_CALLS, self._calls - share.calls)
+            held = self._part(_MOST_HELD, self._held - share.held)
+            if share.calls >= most or share.held + size > min(held, share.most_held):
                 raise LimitExceeded(
-                    f"{self._calls} calls of host functions run or wait, with {self._held} bytes "
+                    f"{share.calls} calls of host functions run or wait, with {share.held} bytes "
                     f"of arguments; one with {size} more bytes has no room beside them: await "
                     "some before more are begun"
                 )
-            self._calls += 1
-            self._held += size
+            self._count(1, size)
+            share.count(1, size)
 
-    def _let_go(self, size: int) -> None:
+    def _let_go(self, share: LentFunctions, size: int) -> None:
         with self._lock:
-            self._calls -= 1
-            self._held -= size
+            self._count(-1, -size)
+            share.count(-1, -size)
 
-    def _call(self, function: HostFunction, box: list[bytes]) -> object:
-        result = function(box.pop())
+    def _part(self, total: int, others: int) -> int:
+        """What one may have of a total, of which others have some: there is always some left."""
+        return max(1, (total - others) // 2) if self._is_shared else total - others
+
+    def _queue(self, share: LentFunctions, function: HostFunction, argument: bytes) -> Future[Any]:
+        job = _Job(function, argument)
+        with self._lock:
+            if not share.waiting:
+                self._turns.append(share)
+            share.waiting.append(job)
+            try:
+                self._start_jobs()
+            except LimitExceeded:  # there is no thread at all
+                job.future.cancel()
+                raise
+        return job.future
+
+    def _start_jobs(self) -> None:
+        """Give threads that are free to those whose turn it is."""
+        passed = 0
+        while passed < len(self._turns) and self._running < _THREADS:
+            share = self._turns.popleft()
+            if share.running < self._part(_THREADS, self._running - share.running):
+                job = share.waiting.popleft()
+                self._executor().submit(self._run_job, share, [job])
+                share.running += 1
+                self._running += 1
+                passed = 0
+            else:
+                passed += 1
+            if share.waiting:
+                self._turns.append(share)
+
+    def _count(self, calls: int, held: int) -> None:
+        self._calls += calls
+        self._held += held
+
+    def _run_job(self, share: LentFunctions, box: list[_Job]) -> None:
+        # What it raises refers to this frame and the executor's, which must not refer to it.
+        try:
+            box.pop().run(self._call)
+        finally:
+            with self._lock:
+                share.running -= 1
+                self._running -= 1
+                if self._threads is not None:
+                    self._start_jobs()
+
+    def _call(self, function: HostFunction, argument: bytes) -> object:
+        result = function(argument)
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
             return self._run_coroutine(_await(result)).result()
         return result
@@ -144,6 +211,71 @@ class HostFunctions:
 
                 self._threads = ThreadPool(_THREADS, "dotnet_wasm_host function")
             return self._threads
+
+
+@final
+class LentFunctions:
+    """Host functions as one runtime has them, and what it uses of them. Instances come and go.
+
+    Attributes:
+        by_utf16, longest_name, listed: as of the functions.
+        most_held: bytes that arguments of its calls may take together.
+        calls, held: its calls that run or wait, and their arguments' bytes.
+        running: how many of them have a thread.
+        waiting: those that wait for one.
+    """
+
+    __slots__ = ("_functions", "by_utf16", "calls", "held", "listed", "longest_name", "most_held",
+                 "running", "waiting")  # fmt: skip
+
+    def __init__(self, functions: HostFunctions, most_held: int) -> None:
+        self._functions = functions
+        self.by_utf16: Mapping[bytes, HostFunction] = functions.by_utf16
+        self.longest_name: int = functions.longest_name
+        self.listed: str = functions.listed
+        self.most_held: int = most_held
+        self.calls: int = 0
+        self.held: int = 0
+        self.running: int = 0
+        self.waiting: deque[_Job] = deque()
+
+    def begin(self, function: HostFunction, argument: bytes) -> Future[Any]:
+        """Start a call that may end on any thread."""
+        return self._functions.begin(self, function, argument)
+
+    def count(self, calls: int, held: int) -> None:
+        """Add to what it uses."""
+        self.calls += calls
+        self.held += held
+
+
+@final
+class _Job:
+    """A call that waits for a thread."""
+
+    __slots__ = ("_box", "_context", "_function", "future")
+
+    def __init__(self, function: HostFunction, argument: bytes) -> None:
+        self.future: Future[Any] = Future()
+        self._context: Context = copy_context()
+        self._function = function
+        # A cancelled call stays in the queue; its argument need not.
+        self._box = box = [argument]
+        self.future.add_done_callback(lambda _: box.clear())
+
+    def run(self, call: Callable[[HostFunction, bytes], object]) -> None:
+        """Call the function, unless nobody waits for it any more."""
+        future = self.future
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._context.run(call, self._function, self._box.pop())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+            # Its traceback has this frame, which must not have it.
+            del self, future
+        else:
+            future.set_result(result)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from dotnet_wasm_host.imports.base import JsModule
-    from dotnet_wasm_host.imports.host_functions import HostFunctions
+    from dotnet_wasm_host.imports.host_functions import LentFunctions
 
 __all__ = ["HostServices", "InteropState"]
 
@@ -27,7 +27,7 @@ class HostServices(NamedTuple):
     """
 
     javascript: tuple[JsModule, ...] = ()
-    functions: HostFunctions | None = None
+    functions: LentFunctions | None = None
     wake: Callable[[], object] | None = None
 
 

@@ -104,7 +104,9 @@ class RuntimePool(Uncopyable):
         # The pool counts the crashes of a function, wherever they happen.
         self._limits = replace(limits, crash_limit=None)
         self._wasi = with_output(wasi, "logging")
-        self._functions = None if host_functions is None else HostFunctions(host_functions)
+        self._functions = (
+            None if host_functions is None else HostFunctions(host_functions, shared=True)
+        )
         self._http = HttpAccess(http, shared=True) if http is not None else None
         self._tenants = HttpTenants(self._http) if self._http is not None else None
         self._size = size or usable_cpus()

@@ -25,6 +25,7 @@ class LentServices:
         host_functions: by name; or a pool's, which the pool closes.
         http: a policy; or a tenant of a pool.
         wake: called when something has arrived for the guest.
+        memory_bytes: of an instance, ``Limits.memory_bytes``.
 
     Attributes:
         offered: what every guest may call.
@@ -37,14 +38,15 @@ class LentServices:
         host_functions: Mapping[str, Callable[[bytes], Any]] | HostFunctions | None,
         http: HttpPolicy | HttpTenant | None,
         wake: Callable[[], object],
+        memory_bytes: int,
     ) -> None:
         self._functions: HostFunctions | None = None
         lent = None
         if host_functions is not None:
-            if isinstance(host_functions, HostFunctions):
-                lent = host_functions
-            else:
-                lent = self._functions = HostFunctions(host_functions)
+            if not isinstance(host_functions, HostFunctions):
+                host_functions = self._functions = HostFunctions(host_functions)
+            # As much as one instance may have kept, for all that there ever are.
+            lent = host_functions.lend(memory_bytes // 2)
         self._http = http_access(http) if isinstance(http, HttpPolicy) else None
         self._tenant = http if not isinstance(http, HttpPolicy) else None
         if self._http is not None:

@@ -122,7 +122,7 @@ class Runtime(Uncopyable):
         check_stack(image, limits)
         self._lock = threading.RLock()
         event_count = EventCount()
-        self._services = LentServices(host_functions, http, event_count.notify)
+        self._services = LentServices(host_functions, http, event_count.notify, limits.memory_bytes)
         wasi = with_output(wasi, "inherit")
         start = partial(self._frozen.start, limits, wasi, self._lock, self._services.offered)
         self._current = CurrentGuest(start, limits, event_count)

@@ -56,4 +56,4 @@ def test_queued_arguments_are_let_go_with_the_instance(victim: dwh.Runtime) -> N
         victim.invoke("f", b"begin 1000000 4000 wait", timeout=PATIENCE)
     assert victim.invoke("f", b"fine") == b"fine"
     # What a thread has begun, it ends; what waits is gone.
-    assert functions._held <= 16 * 1_000_000
+    assert functions.held <= 16 * 1_000_000

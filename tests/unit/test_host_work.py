@@ -131,7 +131,8 @@ def test_empty_files_count_from_the_1025th_on() -> None:
 def test_a_call_of_a_host_function_may_end_inside_another_ones_beginning() -> None:
     functions = HostFunctions({"f": lambda argument: argument})
     with functions._lock:  # as when ending one future runs callbacks of this thread
-        future = functions.begin(functions.by_utf16["f".encode("utf-16-le")], b"x")
-        functions._let_go(0)
+        share = functions.lend(100)
+        future = share.begin(functions.by_utf16["f".encode("utf-16-le")], b"x")
+        functions._let_go(share, 0)
     assert future.result(10) == b"x"
     functions.close()

@@ -191,8 +191,8 @@ class InheritedSink:
 
     Text is UTF-8; what is not becomes U+FFFD. What the stream cannot encode is escaped. Control
     characters are escaped on a terminal, which would obey them, and on standard error in any case:
-    what it is led to, a log, is looked at on a terminal later. A long trace of the runtime is cut as in
-    the log. What the stream raises goes through the guest to whoever called it.
+    what it is led to, a log, is looked at on a terminal later. A long trace of the runtime is cut
+    as in the log. What the stream raises goes through the guest to whoever called it.
     """
 
     __slots__ = ("_decoder", "_line", "_name", "_traces")
