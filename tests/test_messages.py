@@ -36,6 +36,7 @@ INTERNAL = {
     "programs/directives.py",  # a CompilationError has the line
     "typed/blocks.py",  # typed/values.py says which parameter, and what it takes
     "typed/handles.py",
+    "typed/json_scalars.py",  # typed/json_reading.py says the same
     "typed/scalars.py",
     "typed/unpacking.py",
     "wasm/binary.py",
@@ -43,7 +44,12 @@ INTERNAL = {
 }
 #: A message that is another error's, and where that is so.
 PASSED_ON = "{error}"
-PASSING_ON = {"guest/function_source.py", "packages/references.py", "trimming/api_surface.py"}
+PASSING_ON = {
+    "guest/function_source.py",
+    "packages/references.py",
+    "trimming/api_surface.py",
+    "worker/deployer.py",
+}
 #: What advice begins with, behind a punctuation mark or a word that joins.
 ADVICE = re.compile(
     r"(?:[;:,.(] |\b(?:or|and|then|otherwise|please|not) |^)"

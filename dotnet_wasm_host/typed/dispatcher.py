@@ -88,25 +88,45 @@ static object Stream(int number) => streams.TryGetValue(number, out var stream) 
 """
 
 
-def dispatcher_source(functions: Iterable[Function], objects: Iterable[Handle] = ()) -> str:
-    """C# with a handler that calls the functions by their index.
+# A stream of results that are wanted together.
+_COLLECT = """
+static async global::System.Threading.Tasks.Task<global::System.Collections.Generic.List<T>>
+Collect<T>(global::System.Collections.Generic.IAsyncEnumerable<T> stream,
+global::System.Threading.CancellationToken token) {
+if (stream is null) { return null; }
+var items = new global::System.Collections.Generic.List<T>();
+await foreach (var item in global::System.Threading.Tasks.TaskAsyncEnumerableExtensions
+.WithCancellation(stream, token)) { items.Add(item); }
+return items;
+}
+"""
+
+
+def dispatcher_source(
+    functions: Iterable[Function], objects: Iterable[Handle] = (), base: int = 0
+) -> str:
+    """C# with a handler that calls the functions by their number.
 
     Args:
-        functions: what it calls.
+        functions: what it calls, in the order of their numbers.
         objects: types whose objects Python has handles of.
+        base: the number of the first function, not negative.
     """
     functions = [entry for function in functions for entry in function.entries]
     waits = any(function.is_async for function in functions)
     generator = _Generator(waits=waits)
     types = [f"typeof({shape.csharp})" for shape in sorted(objects, key=lambda o: o.number)]
-    cases = [f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions)]
+    cases = [
+        f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions, base)
+    ]
     return "".join(
         (
             _ASYNCHRONOUS if waits else _SYNCHRONOUS,
             *cases,
             "default: throw new global::System.MissingMethodException();\n}\n}\n",
             *generator.helpers,
-            _STREAMS if any(function.stream for function in functions) else "",
+            _STREAMS if any(f.stream not in {None, Stream.ALL} for f in functions) else "",
+            _COLLECT if any(_is_collected(function) for function in functions) else "",
             _OBJECTS.format(", ".join(["null", *types])),
             _OWN_ASYNCHRONOUS if waits else _OWN,
             "}\n",
@@ -116,6 +136,10 @@ def dispatcher_source(functions: Iterable[Function], objects: Iterable[Handle] =
 
 #: A value that lies in the payload as it does in memory.
 _GET = re.compile(r"r\.Get<([^()]+)>\(\)")
+
+
+def _is_collected(function: Function) -> bool:
+    return function.stream is Stream.ALL and function.asynchronous
 
 
 def _is_plain(function: Function) -> bool:
@@ -185,9 +209,11 @@ class _Generator:
             else:
                 lines.append(f"{argument.shape.csharp} {name};\n")
         lines.append("r.End();\n")
-        if function.stream is not None:
+        if function.stream not in {None, Stream.ALL}:
             return "".join((*lines, *self._streaming(function, given)))
         call = function.csharp(given)
+        if _is_collected(function):
+            call = f"Collect({call}, token)"
         if function.is_async:
             lines.append(f"return {self._awaiting(function)}(w, {call});\n")
         else:

@@ -12,7 +12,7 @@ from dotnet_wasm_host.errors import MarshallingError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Documentation", "read_documentation"]
+__all__ = ["Comment", "Documentation", "read_documentation"]
 
 #: ``M:Type.Method(Parameter,Parameter)``; generic arguments and tuples have commas in brackets.
 _MEMBER = re.compile(r"([MTPFE]):([^(]+)(?:\((.*)\))?")
@@ -21,7 +21,9 @@ _TAG = re.compile(r"<(?=!)")
 
 
 @dataclass(frozen=True, slots=True)
-class _Comment:
+class Comment:
+    """What a documentation comment says, without markup."""
+
     summary: str
     parameters: dict[str, str]
     returns: str
@@ -33,7 +35,7 @@ class _Comment:
 class Documentation:
     """Comments by member."""
 
-    members: dict[str, list[_Comment]] = field(default_factory=dict)
+    members: dict[str, list[Comment]] = field(default_factory=dict)
 
     def of_type(self, path: tuple[str, ...]) -> str:
         """The docstring of a type; ``""`` if it has none."""
@@ -49,17 +51,20 @@ class Documentation:
 
     def of_method(self, path: tuple[str, ...], name: str, parameters: list[str]) -> str:
         """The docstring of a method with these parameters, as C# calls them."""
+        comment = self.comment(path, name, parameters)
+        return "" if comment is None else "\n".join(_docstring(comment))
+
+    def comment(self, path: tuple[str, ...], name: str, parameters: list[str]) -> Comment | None:
+        """The comment of a method with these parameters; ``None`` if it has none."""
         comments = self.members.get("M:" + ".".join((*path, name)), [])
         fitting = [c for c in comments if c.count == len(parameters)]
         named = [c for c in fitting if set(c.parameters) <= set(parameters)]
-        for comment in named or fitting:
-            return "\n".join(_docstring(comment))
-        return ""
+        return next(iter(named or fitting), None)
 
 
 def read_documentation(text: bytes) -> Documentation:
     """Read what the compiler wrote. MarshallingError if that is no such XML."""
-    members: dict[str, list[_Comment]] = {}
+    members: dict[str, list[Comment]] = {}
     if not text:
         return Documentation(members)
     try:
@@ -92,8 +97,8 @@ def _count(parameters: str | None) -> int:
     return count
 
 
-def _comment(member: ET.Element, count: int) -> _Comment:
-    return _Comment(
+def _comment(member: ET.Element, count: int) -> Comment:
+    return Comment(
         _text(member.find("summary")),
         {p.get("name", ""): _text(p) for p in member.findall("param")},
         _text(member.find("returns")),
@@ -121,7 +126,7 @@ def _pieces(element: ET.Element) -> Iterator[str]:
         yield child.tail or ""
 
 
-def _docstring(comment: _Comment) -> Iterator[str]:
+def _docstring(comment: Comment) -> Iterator[str]:
     yield comment.summary
     if comment.parameters:
         yield "\nArgs:"

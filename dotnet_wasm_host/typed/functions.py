@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.columns.builtin_errors import typed_error
@@ -58,10 +57,6 @@ class FunctionMaker:
             **NAMES,
             **dict(enums),
             "InvocationError": InvocationError,
-            "SETS": (set, frozenset, list, tuple),
-            "LISTS": (list, tuple),
-            "dumps": _dumps,
-            "loads": json.loads,
             "invoke": invoke,
             "wait": wait,
             "function_id": function_id,
@@ -197,10 +192,6 @@ def _qualified(function: Function | Refused) -> str:
     if function.role is Role.CONSTRUCTOR:
         return function.name
     return f"{function.owner.name}.{function.name}"
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def _malformed(error: Exception, name: str) -> MarshallingError:

@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.columns.methods import ColumnMethod
     from dotnet_wasm_host.options import Limits
+    from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.installing import Statics
     from dotnet_wasm_host.typed.metadata import TypeDefinition
 
-__all__ = ["check_host", "make_module"]
+__all__ = ["check_host", "compile_dispatcher", "dispatcher_name", "make_module", "support_of"]
 
 #: The class that the compiler puts around members without one; ``MemberSource.ClassName``.
 _MEMBERS = "Functions"
@@ -86,15 +87,8 @@ def make_module(
             else "expected a public static method, found none; write 'public static' before it"
         )
     assembly = description.assembly
-    support = Assembly(_SUPPORT, ArtifactStore.locate().read(f"guest/{_SUPPORT}.dll"))
-    dependencies: list[Assembly | bytes] = [assembly, support, *description.library.values()]
-    dispatcher = CSharpCompiler.load().compile(
-        {"Dispatcher.g.cs": dispatcher_source(functions, description.shapes.objects.values())},
-        assembly_name=f"Typed_{hashlib.sha256(assembly.data).hexdigest()[:12]}",
-        references=dependencies,
-        options=CompilerOptions(implicit_usings=False, pdb=False),
-        timeout=timeout,
-    )
+    source = dispatcher_source(functions, description.shapes.objects.values())
+    dispatcher, dependencies = compile_dispatcher(description, source, timeout=timeout)
     host = runtime if runtime is not None else _make_host(functions, own)
     function_id = f"{assembly.name}-{next(_numbers)}"
     try:
@@ -106,6 +100,46 @@ def make_module(
         if runtime is None:
             host.close()
         raise
+
+
+def compile_dispatcher(
+    description: Description,
+    source: str,
+    *,
+    timeout: float | None = None,
+    cancellation: Cancellation | None = None,
+) -> tuple[Assembly, list[Assembly | bytes]]:
+    """What is between bytes and these methods, and the assemblies that it needs.
+
+    Args:
+        description: of the assembly that has the methods.
+        source: of ``dispatcher_source``.
+        timeout: seconds the compilation may take.
+        cancellation: stops it from another thread.
+    """
+    dependencies = support_of(description)
+    dispatcher = CSharpCompiler.load().compile(
+        {"Dispatcher.g.cs": source},
+        assembly_name=dispatcher_name(description, source),
+        references=dependencies,
+        options=CompilerOptions(implicit_usings=False, pdb=False),
+        timeout=timeout,
+        cancellation=cancellation,
+    )
+    return dispatcher, dependencies
+
+
+def support_of(description: Description) -> list[Assembly | bytes]:
+    """The assemblies that a dispatcher needs: the one with the methods, ours, what they use."""
+    support = Assembly(_SUPPORT, ArtifactStore.locate().read(f"guest/{_SUPPORT}.dll"))
+    return [description.assembly, support, *description.library.values()]
+
+
+def dispatcher_name(description: Description, source: str) -> str:
+    """The assembly that this source becomes, for these methods: a name for each."""
+    digest = hashlib.sha256(description.assembly.data)
+    digest.update(source.encode())
+    return f"Typed_{digest.hexdigest()[:12]}"
 
 
 def _make_host(functions: Iterable[Function], given: dict[str, Any]) -> Runtime | RuntimePool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.typed.signatures import Function
 
-__all__ = ["overloaded"]
+__all__ = ["distance_of", "overloaded"]
 
 #: How far a type of C# is from ``int`` and ``float`` of Python, the nearest first.
 _INTEGERS = ("int", "long", "short", "byte", "uint", "ulong", "ushort", "sbyte", "nint", "nuint")
@@ -80,16 +80,17 @@ def _distance(function: Function, arguments: dict[str, Any]) -> int:
             value = arguments[argument.name]
             where = f"{function.name}(): parameter {argument.name!r}"
             canonical(argument.shape, value, where)
-            distance += _of_value(argument.shape, value)
+            distance += distance_of(argument.shape, value)
     return distance
 
 
-def _of_value(shape: Shape, value: object) -> int:  # noqa: PLR0911 - one for each kind
+def distance_of(shape: Shape, value: object) -> int:  # noqa: PLR0911 - one for each kind
+    """How far a value is from those of a type: 0 for its own kind, more for what is converted."""
     if isinstance(shape, Optional):
-        return 1 + (0 if value is None else _of_value(shape.value, value))
+        return 1 + (0 if value is None else distance_of(shape.value, value))
     if isinstance(value, (list, tuple)) and value:
         element = next(shape.parts(), None)
-        return _of_value(element, value[0]) if element is not None else 1
+        return distance_of(element, value[0]) if element is not None else 1
     if isinstance(value, (str, bytes)):
         exact = isinstance(shape, Text) if isinstance(value, str) else "byte[]" in shape.csharp
         return 0 if exact else 5

@@ -7,6 +7,7 @@ Sources: ``decimal.GetBits``, ``DateTime.Ticks`` and their like in the documenta
 from __future__ import annotations
 
 import datetime as dt
+import json
 import struct
 from decimal import Decimal
 from typing import Any
@@ -156,8 +157,15 @@ def blob(value: object) -> bytes | memoryview:
     return view.cast("B")
 
 
+def dumps(value: object) -> str:
+    """JSON text of a value, as short as it can be."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
 #: What generated functions call.
 NAMES: dict[str, Any] = {
+    "LISTS": (list, tuple),
+    "SETS": (set, frozenset, list, tuple),
     "UUID": UUID,
     "blob": blob,
     "datetime_bytes": datetime_bytes,
@@ -166,8 +174,10 @@ NAMES: dict[str, Any] = {
     "day_of": day_of,
     "decimal_bytes": decimal_bytes,
     "decimal_of": decimal_of,
+    "dumps": dumps,
     "duration_of": duration_of,
     "from_bytes": int.from_bytes,
+    "loads": json.loads,
     "moment_bytes": moment_bytes,
     "moment_of": moment_of,
     "ticks_of": ticks_of,

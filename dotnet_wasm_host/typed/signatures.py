@@ -78,6 +78,8 @@ class Stream(Enum):
     START = "start"
     NEXT = "next"
     END = "end"
+    #: All of it at once, as a list.
+    ALL = "all"
 
 
 class Role(Enum):
@@ -167,6 +169,18 @@ class Function:
             replace(self, stream=Stream.NEXT, arguments=arguments, result=result),
             replace(self, stream=Stream.END, arguments=arguments, result=None),
         )
+
+    @property
+    def collected(self) -> Function:
+        """The same, with a list of all results where there is a stream of them."""
+        if self.stream is not Stream.START or self.result is None:
+            return self
+        element = self.result
+        name = "List" if self.asynchronous else "IEnumerable"
+        csharp = f"global::System.Collections.Generic.{name}<{element.csharp}>"
+        result = Sequence(csharp, alias(list, element.python), element, "list", "items")
+        task = "Task" if self.asynchronous else ""
+        return replace(self, stream=Stream.ALL, result=result, task=task)
 
     @property
     def given(self) -> tuple[Argument, ...]:

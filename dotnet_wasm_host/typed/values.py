@@ -45,7 +45,7 @@ from dotnet_wasm_host.typed.shapes import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["canonical"]
+__all__ = ["canonical", "integer_range"]
 
 
 def canonical(shape: Shape, value: Any, where: str, depth: int = 0) -> Any:  # noqa: ANN401
@@ -117,9 +117,7 @@ def _integer(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
         number = operator.index(value)
     except TypeError:
         raise _wrong(where, f"int for {shape.csharp}", value) from None
-    bits = 8 * shape.size
-    signed = shape.format in "bhiq" or shape.csharp == "global::System.Int128"
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    low, high = integer_range(shape)
     if not low <= number <= high:
         raise MarshallingOverflowError(
             f"{where}: expected {low} to {high} for {shape.csharp}, found {_describe(value)}; "
@@ -127,6 +125,13 @@ def _integer(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
             "number in this range, or give the parameter a wider type"
         )
     return number
+
+
+def integer_range(shape: Fixed) -> tuple[int, int]:
+    """The lowest and the highest value of a type of integers."""
+    bits = 8 * shape.size
+    signed = shape.format in "bhiq" or shape.csharp == "global::System.Int128"
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
 
 
 def _float(shape: Fixed, value: Any, where: str) -> float:  # noqa: ANN401

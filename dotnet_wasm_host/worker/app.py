@@ -33,6 +33,7 @@ from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.page import page_routes
 from dotnet_wasm_host.worker.problems import Problem
 from dotnet_wasm_host.worker.service import FunctionService
+from dotnet_wasm_host.worker.signature_routes import document_route, signature_routes
 from dotnet_wasm_host.worker.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def create_app(
         # Their pages come from a content delivery network.
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,  # the methods of what is deployed are in ours
         redirect_slashes=False,
         middleware=[
             Middleware(Observer, metrics=metrics, log=log, calls=calls),
@@ -110,13 +112,15 @@ def create_app(
         del app.user_middleware[1]
     app.state.worker = service
     app.state.guard = context.guard
-    app.router.routes.insert(0, calls.route())
+    app.router.routes[:0] = calls.routes()
     legacy_routes(app, context)
     operation_routes(app, context)
+    signature_routes(app, context)
     function_routes(app, context)
     app.router.routes.extend(page_routes())
     _answer_errors(app, context)
     describe_calls(app)
+    document_route(app, context)
     return app
 
 

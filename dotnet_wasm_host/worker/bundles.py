@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from zipfile import ZipFile
 
-__all__ = ["Bundle", "bundle_of", "canonical", "is_bundle", "read_bundle", "write_bundle"]
+__all__ = [
+    "Bundle",
+    "bundle_of",
+    "canonical",
+    "documentation_of",
+    "is_bundle",
+    "read_bundle",
+    "write_bundle",
+]
 
 #: What a zip archive begins with (APPNOTE.TXT, 4.3.7); an assembly begins with ``MZ``.
 _LOCAL_FILE = b"PK\x03\x04"
@@ -75,6 +83,16 @@ def read_bundle(content: bytes, most: int, assembly: str | None = None) -> Bundl
     libraries = _libraries(package)
     main = _main(libraries, package.names, assembly)
     return Bundle(libraries.pop(main), libraries)
+
+
+def documentation_of(content: bytes, most: int, assembly: str | None = None) -> bytes:
+    """What the compiler wrote of comments beside an archive's assembly; empty if it did not."""
+    if not is_bundle(content):
+        return b""
+    package = PackageFile(content, _WHERE, most)
+    name = f"{identify(read_bundle(content, most, assembly).assembly).name}.xml"
+    found = [each for each in package.names if PurePosixPath(each).name == name]
+    return package.read(found[0]) if found else b""
 
 
 def write_bundle(bundle: Bundle) -> bytes:

@@ -64,7 +64,7 @@ class CallDispatcher:
         """Call a function on the event loop or in a thread, and count how the call ended."""
         served = self._served.get(function_id)
         if served is None:
-            served = await self._look_again(function_id)
+            served = await self.look_again(function_id)
         started = time.perf_counter()
         outcome = "success"
         try:
@@ -135,8 +135,8 @@ class CallDispatcher:
         finally:
             served.quickness.took_inline(time.thread_time() - started)
 
-    async def _look_again(self, function_id: str) -> ServedFunction:
-        """Perhaps another process deployed it a moment ago."""
+    async def look_again(self, function_id: str) -> ServedFunction:
+        """What another process deployed a moment ago; FunctionNotLoaded if none did."""
         begun = self._looks
         async with self._looking:
             # Many who ask for what is not there share a look that began after they came.

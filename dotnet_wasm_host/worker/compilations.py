@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import final
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, final
 
 from dotnet_wasm_host.errors import (
     DotnetHostError,
@@ -13,19 +15,43 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     RuntimeClosed,
 )
-from dotnet_wasm_host.roslyn import CSharpCompiler
+from dotnet_wasm_host.programs.directives import read_files
+from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime.cancellation import Cancellation
 from dotnet_wasm_host.worker.fair_turns import FairTurns
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
+from dotnet_wasm_host.worker.typed_functions import DOCUMENTATION, SOURCE
 
-__all__ = ["CompilationTooLong", "Compilations"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dotnet_wasm_host.typed.methods import MethodTable
+
+__all__ = ["CompilationTooLong", "Compilations", "Compiled"]
 
 #: What a source gets at first. A function of a few hundred lines takes a fifth of it.
 QUICK_SECONDS = 1.0
+#: What diagnostics call a source.
+_FILE = "function.cs"
+#: Methods need no class, and their comments describe them.
+_OPTIONS = CompilerOptions(members=True, documentation=True)
+T = TypeVar("T")
 
 
 class CompilationTooLong(DotnetHostError):
     """The compiler did not get done with a source in the time that the worker allows."""
+
+
+class Compiled(NamedTuple):
+    """What becomes of a source.
+
+    Attributes:
+        content: the assembly, or a bundle of it and the packages that it uses.
+        parts: what is stored with it.
+    """
+
+    content: bytes
+    parts: Mapping[str, bytes] = MappingProxyType({})
 
 
 @final
@@ -48,7 +74,7 @@ class Compilations:
         self._running: set[Cancellation] = set()
         self._closed = False
 
-    async def compile(self, source: bytes, client: str, function_id: str) -> bytes:
+    async def compile(self, source: bytes, client: str, function_id: str) -> Compiled:
         """The assembly of a source. A task that is cancelled takes its compilation with it.
 
         Raises:
@@ -57,11 +83,24 @@ class Compilations:
             MarshallingError: it is not UTF-8.
             TooManyCalls: too many sources wait.
         """
+        return await self._run(client, function_id, partial(_compile, source))
+
+    async def dispatcher(self, methods: MethodTable, client: str, function_id: str) -> bytes:
+        """What calls methods; errors as those of :meth:`compile`."""
+
+        def work(seconds: float, cancellation: Cancellation) -> bytes:
+            return methods.dispatcher(timeout=seconds, cancellation=cancellation).data
+
+        return await self._run(client, function_id, work)
+
+    async def _run(
+        self, client: str, function_id: str, work: Callable[[float, Cancellation], T]
+    ) -> T:
         for lane in self._lanes:
             await lane.turns.take(client, function_id)
             try:
                 with suppress(InvocationTimeout):
-                    return await self._in_thread(lane, source)
+                    return await self._in_thread(lane, work)
             finally:
                 lane.turns.give_back()
         raise CompilationTooLong(
@@ -77,23 +116,23 @@ class Compilations:
         for lane in self._lanes:
             lane.thread.shutdown()
 
-    async def _in_thread(self, lane: _Lane, source: bytes) -> bytes:
+    async def _in_thread(self, lane: _Lane, work: Callable[[float, Cancellation], T]) -> T:
         if self._closed:
             raise RuntimeClosed("the worker is shutting down; try again with another")
         cancellation = Cancellation()
         self._running.add(cancellation)
-        work = asyncio.get_running_loop().run_in_executor(
-            lane.thread, _compile, source, lane.seconds, cancellation
+        task = asyncio.get_running_loop().run_in_executor(
+            lane.thread, work, lane.seconds, cancellation
         )
 
-        def done(work: asyncio.Future[bytes]) -> None:
+        def done(task: asyncio.Future[T]) -> None:
             self._running.discard(cancellation)
-            if not work.cancelled():
-                work.exception()  # whoever asked may be gone
+            if not task.cancelled():
+                task.exception()  # whoever asked may be gone
 
-        work.add_done_callback(done)
+        task.add_done_callback(done)
         try:
-            return await asyncio.shield(work)
+            return await asyncio.shield(task)
         finally:
             cancellation.cancel()
 
@@ -109,12 +148,20 @@ class _Lane:
         )
 
 
-def _compile(source: bytes, seconds: float, cancellation: Cancellation) -> bytes:
+def _compile(source: bytes, seconds: float, cancellation: Cancellation) -> Compiled:
     try:
         text = source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MarshallingError(
             f"the source is not UTF-8: {error.reason}; encode it as UTF-8"
         ) from None
-    compiler = CSharpCompiler.load()
-    return compiler.compile(text, timeout=seconds, cancellation=cancellation).data
+    files = read_files({_FILE: text}, _OPTIONS)
+    made = CSharpCompiler.load().compile(
+        files.texts,
+        assembly_name=files.assembly_name,
+        options=files.options,
+        timeout=seconds,
+        cancellation=cancellation,
+    )
+    documentation = (made.documentation or "").encode()
+    return Compiled(made.data, {SOURCE: source, DOCUMENTATION: documentation})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from starlette.responses import JSONResponse, Response
 
-from dotnet_wasm_host.errors import FunctionSuspended, TooManyCalls
+from dotnet_wasm_host.errors import FunctionSuspended, MarshallingError, TooManyCalls
 from dotnet_wasm_host.worker.bodies import Body, BodyReader
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.problems import problem_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.errors import DotnetHostError
     from dotnet_wasm_host.worker.options import WorkerOptions
+    from dotnet_wasm_host.worker.served_functions import ServedFunction
     from dotnet_wasm_host.worker.service import FunctionService
 
 __all__ = ["WorkerContext", "client_of"]
@@ -67,6 +68,21 @@ class WorkerContext:
             return await self.service.invoke(function_id, payload, receive)
         with self._trace(scope, function_id):
             return await self.service.invoke(function_id, payload, receive)
+
+    async def look_again(self, scope: Scope, function_id: str) -> ServedFunction:
+        """What another process deployed a moment ago; FunctionNotLoaded if none did."""
+        scope[EXCHANGE].function = function_id
+        await self.ensure_started()
+        return self.service.find(function_id) or await self.service.look_again(function_id)
+
+    def refuse_methods(self, function_id: str) -> None:
+        """MarshallingError for a function that has methods, which bytes would mean nothing to."""
+        served = self.service.find(function_id)
+        if served is not None and served.methods is not None:
+            raise MarshallingError(
+                f"{function_id!r} has no handler for bytes; call its methods with JSON: POST "
+                f"/functions/{{id}}/{served.methods.names[0]}"
+            )
 
     async def pause(self, error: DotnetHostError) -> None:
         """Let a refused call wait for its answer.

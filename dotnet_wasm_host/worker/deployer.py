@@ -8,20 +8,30 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.assembly import MalformedImage
-from dotnet_wasm_host.errors import AssemblyLoadError, InvocationCancelled, RuntimeClosed
+from dotnet_wasm_host.errors import (
+    AssemblyLoadError,
+    HandlerNotFound,
+    InvocationCancelled,
+    MarshallingError,
+    RuntimeClosed,
+)
 from dotnet_wasm_host.runtime.cancellation import Cancellation
 from dotnet_wasm_host.runtime.registry import check_name
-from dotnet_wasm_host.worker.bundles import canonical
+from dotnet_wasm_host.worker.bundles import bundle_of, canonical, documentation_of
 from dotnet_wasm_host.worker.fair_turns import FairTurns
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord, StoredFunction
+from dotnet_wasm_host.worker.typed_functions import DISPATCHER, DOCUMENTATION, read_methods
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from dotnet_wasm_host.typed.methods import MethodTable
+    from dotnet_wasm_host.worker.compilations import Compilations
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.served_functions import ServedFunctions
@@ -55,7 +65,9 @@ class Deployer:
         served: ServedFunctions,
         follower: StoreFollower,
         metrics: WorkerMetrics,
+        compilations: Compilations,
     ) -> None:
+        self._compilations = compilations
         self._options = options
         self._store = store
         self._served = served
@@ -85,6 +97,7 @@ class Deployer:
         function_id: str,
         content: bytes,
         *,
+        parts: Mapping[str, bytes] | None = None,
         client: str = "",
         assembly: str | None = None,
         handler: str | None = None,
@@ -97,25 +110,29 @@ class Deployer:
         Returns the stored record, and whether the function is new.
         """
         self._check(function_id, timeout, concurrency)
+        record = FunctionRecord(
+            function_id, 0, "", 0, handler, "?", "", timeout, concurrency,
+            datetime.now(timezone.utc),
+        )  # fmt: skip
+        given = dict(parts or {})
+
+        def read(_: Cancellation) -> StoredFunction:
+            return self._read(record, content, given, assembly)
 
         def work(cancellation: Cancellation) -> tuple[FunctionRecord, bool]:
-            try:
-                stored = canonical(content, self._options.assembly_bytes, assembly)
-            except MalformedImage as error:
-                raise AssemblyLoadError(
-                    function_id,
-                    "System.BadImageFormatException",
-                    f"{error}; send an assembly of .NET",
-                ) from error
-            record = FunctionRecord(
-                function_id, 0, hashlib.sha256(stored).hexdigest(), len(stored), handler, "",
-                "", timeout, concurrency, datetime.now(timezone.utc),
-            )  # fmt: skip
-            function = StoredFunction(record, stored)
-            return self._deploy(function, condition or Condition(), cancellation)
+            return self._deploy(read(cancellation), condition or Condition(), cancellation)
 
         outcome = "success"
         try:
+            try:
+                return await self._load(client, function_id, work)
+            except HandlerNotFound as missing:
+                if handler is not None:
+                    raise
+                found = await self._load(client, function_id, read)
+                methods = await self._load(client, function_id, partial(_methods, found, missing))
+            given[DISPATCHER] = await self._compilations.dispatcher(methods, client, function_id)
+            record = replace(record, handler_type="")
             return await self._load(client, function_id, work)
         except BaseException as error:
             outcome = type(error).__name__
@@ -146,6 +163,28 @@ class Deployer:
         if concurrency is not None and not 0 < concurrency <= options.concurrency:
             raise ValueError(f"concurrency is {concurrency}; give 1 to {options.concurrency}")
 
+    def _read(
+        self,
+        record: FunctionRecord,
+        content: bytes,
+        parts: Mapping[str, bytes],
+        assembly: str | None,
+    ) -> StoredFunction:
+        most = self._options.assembly_bytes
+        try:
+            stored = canonical(content, most, assembly)
+            if DOCUMENTATION not in parts:
+                parts = {**parts, DOCUMENTATION: documentation_of(content, most, assembly)}
+        except MalformedImage as error:
+            raise AssemblyLoadError(
+                record.function_id,
+                "System.BadImageFormatException",
+                f"{error}; send an assembly of .NET",
+            ) from error
+        digest = hashlib.sha256(stored).hexdigest()
+        kept = {name: part for name, part in parts.items() if part}
+        return StoredFunction(replace(record, sha256=digest, size=len(stored)), stored, kept)
+
     def _deploy(
         self, function: StoredFunction, condition: Condition, cancellation: Cancellation
     ) -> tuple[FunctionRecord, bool]:
@@ -157,7 +196,7 @@ class Deployer:
             )
             with self._served.switching:
                 new = record.function_id not in self._served
-                stored = StoredFunction(record, function.assembly)
+                stored = StoredFunction(record, function.assembly, function.parts)
                 record = self._store.put(stored, condition, self._options.functions)
                 if not self._served.serve(record, staged):
                     # The image was reloaded meanwhile; the follower loads it into the new pool.
@@ -210,6 +249,15 @@ class Deployer:
     def _require_open(self) -> None:
         if self._closed:
             raise RuntimeClosed("the worker is shutting down; try again with another")
+
+
+def _methods(function: StoredFunction, missing: HandlerNotFound, _: Cancellation) -> MethodTable:
+    """The methods of an assembly without a handler."""
+    record = function.record
+    try:
+        return read_methods(record.function_id, bundle_of(function.assembly), function.parts)
+    except MarshallingError as error:
+        raise HandlerNotFound(record.function_id, missing.dotnet_type, str(error)) from missing
 
 
 class _Lane:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.served_functions import ServedFunction
     from dotnet_wasm_host.worker.service import FunctionService
     from dotnet_wasm_host.worker.store import FunctionRecord
 
-__all__ = ["FunctionDescription", "FunctionList", "describe", "describe_served"]
+__all__ = ["FunctionDescription", "FunctionList", "describe_deployed", "describe_served"]
 
 
 class Latency(BaseModel):
@@ -23,13 +22,19 @@ class Latency(BaseModel):
 
 
 class FunctionDescription(BaseModel):
-    """A deployed function. ``running`` to ``latency_ms`` are of the process that answers."""
+    """A deployed function. ``running`` to ``latency_ms`` are of the process that answers.
+
+    One of kind ``typed`` has no handler: its ``methods`` are called, with JSON.
+    """
 
     function_id: str
     sha256: str
     size: int
     assembly_name: str
     handler_type: str
+    kind: Literal["bytes", "typed"]
+    methods: list[str]
+    has_source: bool
     timeout: float
     concurrency: int
     deployed_at: str
@@ -46,14 +51,19 @@ class FunctionList(BaseModel):
     functions: list[FunctionDescription]
 
 
-def describe(record: FunctionRecord, options: WorkerOptions) -> FunctionDescription:
+def describe_deployed(service: FunctionService, record: FunctionRecord) -> FunctionDescription:
     """What was deployed."""
+    served, options = service.find(record.function_id), service.options
+    methods = served.methods if served is not None else None
     return FunctionDescription(
         function_id=record.function_id,
         sha256=record.sha256,
         size=record.size,
         assembly_name=record.assembly_name,
         handler_type=record.handler_type,
+        kind="typed" if record.is_typed else "bytes",
+        methods=methods.names if methods is not None else [],
+        has_source=served is not None and served.has_source,
         timeout=record.timeout or options.timeout,
         concurrency=record.concurrency or options.concurrency,
         deployed_at=record.deployed_at.isoformat(timespec="milliseconds"),
@@ -62,7 +72,7 @@ def describe(record: FunctionRecord, options: WorkerOptions) -> FunctionDescript
 
 def describe_served(service: FunctionService, served: ServedFunction) -> FunctionDescription:
     """What was deployed and how it does here."""
-    description = describe(served.record, service.options)
+    description = describe_deployed(service, served.record)
     description.running, description.waiting = service.load_of(served.record.function_id)
     description.calls, description.failures = served.calls, served.failures
     recent = sorted(served.recent)

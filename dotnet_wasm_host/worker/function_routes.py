@@ -6,22 +6,22 @@ from enum import Enum
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import FastAPI, Header, Path, Query, Request
+from fastapi import FastAPI, Header, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from dotnet_wasm_host.errors import MarshallingError
-from dotnet_wasm_host.runtime.registry import MAX_ID_BYTES
 from dotnet_wasm_host.worker.bundles import is_bundle
+from dotnet_wasm_host.worker.compilations import Compiled
 from dotnet_wasm_host.worker.context import WorkerContext, client_of
 from dotnet_wasm_host.worker.descriptions import (
     FunctionDescription,
     FunctionList,
-    describe,
+    describe_deployed,
     describe_served,
 )
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.openapi import PROBLEMS
-from dotnet_wasm_host.worker.paths import FUNCTION_PATH
+from dotnet_wasm_host.worker.paths import FUNCTION_PATH, FunctionId
 from dotnet_wasm_host.worker.problems import UnsupportedType
 from dotnet_wasm_host.worker.store import Condition, FunctionRecord
 
@@ -50,7 +50,6 @@ _UPLOAD = {
         },
     }
 }
-_Id = Annotated[str, Path(min_length=1, max_length=MAX_ID_BYTES)]
 _Handler = Annotated[
     str | None, Query(min_length=1, max_length=1000, description="Full name of the handler type.")
 ]
@@ -95,7 +94,7 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
     )
     async def deploy(
         request: Request,
-        function_id: _Id,
+        function_id: FunctionId,
         handler: _Handler = None,
         assembly: _Library = None,
         timeout: Annotated[
@@ -121,9 +120,11 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
         is_source = _is_source(request.headers.get("content-type"))
         body = await context.body(request.scope, request.receive, options.assembly_bytes)
         with body as content:
+            made = await _compile(context, request, content) if is_source else Compiled(content)
             record, new = await service.deploy(
                 function_id,
-                await _compile(context, request, content) if is_source else content,
+                made.content,
+                parts=made.parts,
                 client=client_of(request.scope),
                 assembly=assembly,
                 handler=handler,
@@ -131,12 +132,12 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
                 concurrency=concurrency,
                 condition=condition,
             )
+        described = describe_deployed(service, record).model_dump(exclude_none=True)
         headers = _version_headers(record)
         if new:
             headers["location"] = _location(request, function_id)
-        return JSONResponse(  # type: ignore[return-value] # with headers, which a model has not
-            describe(record, options).model_dump(exclude_none=True), 201 if new else 200, headers
-        )
+        # With headers, which a model has not.
+        return JSONResponse(described, 201 if new else 200, headers)  # type: ignore[return-value]
 
 
 def _download_route(app: FastAPI, context: WorkerContext) -> None:
@@ -169,7 +170,7 @@ def _download_route(app: FastAPI, context: WorkerContext) -> None:
     )
     async def download(
         request: Request,
-        function_id: _Id,
+        function_id: FunctionId,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         """The assembly or bundle that is deployed; its ETag is its SHA-256."""
@@ -198,7 +199,7 @@ def _unload_route(app: FastAPI, context: WorkerContext) -> None:
     )
     async def unload(
         request: Request,
-        function_id: _Id,
+        function_id: FunctionId,
         if_match: Annotated[str | None, Header()] = None,
     ) -> None:
         """Unload a function and forget it. Calls that run may end."""
@@ -226,7 +227,7 @@ def _location(request: Request, function_id: str) -> str:
     return f"{request.scope.get('root_path', '')}/functions/{quote(function_id, safe='')}"
 
 
-async def _compile(context: WorkerContext, request: Request, source: bytes) -> bytes:
+async def _compile(context: WorkerContext, request: Request, source: bytes) -> Compiled:
     return await context.service.compile(
         source,
         request.receive,

@@ -1,14 +1,19 @@
-"""``POST /functions/{id}/invoke``: bytes in, bytes out. The one route that must be fast."""
+"""``POST /functions/{id}/invoke``: bytes in, bytes out. The one route that must be fast.
+
+Methods of functions without a handler are called by ``/functions/{id}/{method}``, with JSON.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, final
 
 from starlette.routing import Route
 
 from dotnet_wasm_host.errors import DotnetHostError, MarshallingError
 from dotnet_wasm_host.worker.bodies import header
-from dotnet_wasm_host.worker.paths import INVOKE_PATH, require_utf8
+from dotnet_wasm_host.worker.paths import INVOKE_PATH, METHOD_NAME, METHOD_PATH, require_utf8
+from dotnet_wasm_host.worker.typed_calls import call_method
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["InvokeRoute"]
 
-_PREFIX, _SUFFIX = "/functions/", "/invoke"
+_PREFIX, _INVOKE = "/functions/", "invoke"
+_METHOD = re.compile(METHOD_NAME)
 #: ``Host`` headers that are remembered. A worker is called by few names.
 MOST_HOSTS = 64
 
@@ -36,9 +42,13 @@ class InvokeRoute:
         self._hosts: set[bytes | None] = set()
         self._any_host = context.options.allowed_hosts == ("*",)
 
-    def route(self) -> Route:
-        """The route for requests that come all the way; it must come before those of functions."""
-        return Route(INVOKE_PATH, _Arrival(self), methods=["POST"], name="invoke")
+    def routes(self) -> list[Route]:
+        """The routes for requests that come all the way; they must be before those of functions."""
+        arrival = _Arrival(self)
+        return [
+            Route(INVOKE_PATH, arrival, methods=["POST"], name="invoke"),
+            Route(METHOD_PATH, arrival, methods=["POST"], name="call"),
+        ]
 
     def remember(self, scope: Scope) -> None:
         """A request came all the way: others with its ``Host`` need not."""
@@ -50,17 +60,22 @@ class InvokeRoute:
         if scope["method"] != "POST" or scope["query_string"]:
             return False
         path: str = scope["path"]
-        if not path.endswith(_SUFFIX):
-            return False
         mounted_at = scope.get("root_path", "")
         if mounted_at:
             path = path.removeprefix(mounted_at)
-        function_id = path[len(_PREFIX) : -len(_SUFFIX)]
-        if not function_id or not path.startswith(_PREFIX):
+        if not path.startswith(_PREFIX):
+            return False
+        function_id, _, method = path[len(_PREFIX) :].rpartition("/")
+        if not function_id or not method:
             return False
         if not self._any_host and header(scope, b"host") not in self._hosts:
             return False
-        scope["path_params"] = {"function_id": function_id}
+        parameters = {"function_id": function_id}
+        if method != _INVOKE:
+            if not _METHOD.fullmatch(method):
+                return False
+            parameters["method"] = method
+        scope["path_params"] = parameters
         return True
 
     def refuse_unless_utf8(self, scope: Scope, app: ASGIApp) -> ASGIApp:
@@ -77,8 +92,16 @@ class InvokeRoute:
         try:
             context.guard.check_call(scope)
             with await context.body(scope, receive, self._most) as payload:
-                function_id = scope["path_params"]["function_id"]
-                result = await context.invoke(scope, receive, function_id, payload)
+                parameters = scope["path_params"]
+                function_id = parameters["function_id"]
+                served = context.service.find(function_id)
+                if served is None:
+                    served = await context.look_again(scope, function_id)
+                if served.methods is None and len(parameters) == 1:
+                    result = await context.invoke(scope, receive, function_id, payload)
+                    media_type = b"application/octet-stream"
+                else:
+                    result, media_type = await call_method(context, scope, receive, served, payload)
         except DotnetHostError as error:
             await context.pause(error)
             await context.problem(scope, error)(scope, receive, send)
@@ -89,7 +112,7 @@ class InvokeRoute:
                 "status": 200,
                 "headers": [
                     (b"content-length", b"%d" % len(result)),
-                    (b"content-type", b"application/octet-stream"),
+                    (b"content-type", media_type),
                     (b"x-content-type-options", b"nosniff"),
                 ],
             }

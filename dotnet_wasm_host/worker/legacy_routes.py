@@ -41,6 +41,7 @@ def legacy_routes(app: FastAPI, context: WorkerContext) -> None:
             context.guard.check_call(scope)
             with await context.body(scope, request.receive, options.json_bytes) as content:
                 function_id, payload = await _read(content, "payload", options.limits.payload_bytes)
+                context.refuse_methods(function_id)
                 result = await context.invoke(scope, request.receive, function_id, payload)
         except DotnetHostError as error:
             await context.pause(error)

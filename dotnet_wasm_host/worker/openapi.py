@@ -26,6 +26,10 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "dotnet_type": {"type": "string"},
         "dotnet_message": {"type": "string"},
+        "parameter": {"type": "string"},
+        "expected": {"type": "string"},
+        "given": {"type": "string"},
+        "methods": {"type": "array", "items": {"type": "string"}},
         "diagnostics": {"type": "array", "items": {"type": "object"}},
     },
 }
@@ -48,6 +52,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: _problem("The assembly, source or parameters will not do."),
     429: _problem("Too many calls wait; Retry-After says when to try again."),
     500: _problem("The function failed."),
+    501: _problem("The method is not implemented."),
     503: _problem("Not now."),
     504: _problem("The function took too long."),
     507: _problem("No room for another function."),

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from dotnet_wasm_host.columns.builtin_errors import (
+    InvocationIndexError,
+    InvocationKeyError,
+    InvocationNotImplementedError,
+    InvocationOverflowError,
+    InvocationValueError,
+    InvocationZeroDivisionError,
+)
 from dotnet_wasm_host.errors import (
     ArtifactError,
     AssemblyLoadError,
@@ -32,6 +41,9 @@ from dotnet_wasm_host.errors import (
     RuntimeClosed,
     TooManyCalls,
 )
+from dotnet_wasm_host.typed.codecs import AnswerDamaged
+from dotnet_wasm_host.typed.json_reading import ArgumentNotValid
+from dotnet_wasm_host.typed.methods import MethodNotFound
 from dotnet_wasm_host.worker.bodies import BodyTimeout, BodyTooLarge, Disconnected, TooManyBodies
 from dotnet_wasm_host.worker.compilations import CompilationTooLong
 from dotnet_wasm_host.worker.security import Forbidden, Unauthorized
@@ -50,10 +62,25 @@ class UnsupportedType(DotnetHostError):
     """The body is of a media type that the route does not take."""
 
 
+#: What .NET says about arguments, rather than about itself.
+_REFUSALS: tuple[type[DotnetHostError], ...] = (
+    InvocationValueError,
+    InvocationKeyError,
+    InvocationIndexError,
+    InvocationZeroDivisionError,
+    InvocationOverflowError,
+)
+#: How an ``ArgumentException`` names its parameter.
+_PARAMETER = re.compile(r"\(Parameter '([^']+)'\)")
 #: Error to status, the name in the problem's type, and title. The first that matches counts.
 _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (FunctionNotLoaded, 404, "function-not-found", "No such function"),
     (FunctionSuspended, 503, "function-suspended", "The function crashed too often"),
+    (AnswerDamaged, 500, "function-failed", "The function's result is damaged"),
+    (ArgumentNotValid, 422, "argument-not-valid", "An argument is not valid"),
+    (MethodNotFound, 404, "method-not-found", "No such method"),
+    (InvocationNotImplementedError, 501, "not-implemented", "The method is not implemented"),
+    *((each, 422, "function-refused", "The method refused its arguments") for each in _REFUSALS),
     (InvocationCancelled, 503, "call-cancelled", "The call was stopped"),
     (InvocationError, 500, "function-failed", "The function threw an exception"),
     (HostFunctionMissing, 500, "function-failed", "The function called what is not there"),
@@ -145,6 +172,9 @@ def _members(error: DotnetHostError, stack_traces: bool) -> dict[str, object]:  
     if isinstance(error, InvocationError):
         members["dotnet_type"] = error.dotnet_type
         members["dotnet_message"] = error.dotnet_message
+        named = _PARAMETER.search(error.dotnet_message)
+        if named is not None and isinstance(error, InvocationValueError):
+            members["parameter"] = named[1]
         if stack_traces:
             members["stack_trace"] = error.stack_trace
             if error.inner is not None:
@@ -157,8 +187,19 @@ def _members(error: DotnetHostError, stack_traces: bool) -> dict[str, object]:  
         members["exit_code"] = error.exit_code
     elif isinstance(error, GuestTrap) and stack_traces:
         members["wasm_backtrace"] = error.wasm_backtrace
-    elif isinstance(error, CompilationError):
-        members["diagnostics"] = [
+    else:
+        members = _of_request(error)
+    return members
+
+
+def _of_request(error: DotnetHostError) -> dict[str, object]:
+    """What is wrong with what the caller sent."""
+    if isinstance(error, ArgumentNotValid):
+        return {"parameter": error.parameter, "expected": error.expected, "given": error.given}
+    if isinstance(error, MethodNotFound):
+        return {"methods": list(error.methods)}
+    if isinstance(error, CompilationError):
+        diagnostics = [
             {
                 "id": diagnostic.id,
                 "severity": diagnostic.severity,
@@ -168,4 +209,5 @@ def _members(error: DotnetHostError, stack_traces: bool) -> dict[str, object]:  
             }
             for diagnostic in error.diagnostics
         ]
-    return members
+        return {"diagnostics": diagnostics}
+    return {}

@@ -17,13 +17,18 @@ from dotnet_wasm_host.pool.pool import RuntimePool
 from dotnet_wasm_host.worker.bundles import bundle_of
 from dotnet_wasm_host.worker.inline import Quickness
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
+from dotnet_wasm_host.worker.typed_functions import SOURCE, dispatcher_of, read_methods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from typing_extensions import Self
+
+    from dotnet_wasm_host.assembly import Assembly
     from dotnet_wasm_host.pool.staging import StagedFunction
     from dotnet_wasm_host.runtime.cancellation import Cancellation
+    from dotnet_wasm_host.typed.methods import MethodTable
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.store import FunctionRecord, StoredFunction
@@ -43,16 +48,57 @@ class ServedFunction:
         record: what the store says of it.
         timeout: seconds a call may take.
         quickness: whether it is called on the event loop.
+        methods: what can be called, if it has no handler.
+        has_source: whether the source that it was compiled from is stored.
         calls, failures: since it was served.
         recent: seconds of the last calls.
     """
 
     record: FunctionRecord
     timeout: float
+    methods: MethodTable | None = None
+    has_source: bool = False
     quickness: Quickness = field(default_factory=Quickness)
     calls: int = 0
     failures: int = 0
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_CALLS))
+
+
+@final
+class StagedVersion:
+    """A function that is loaded and checked; a context manager, as what it wraps.
+
+    Attributes:
+        function: as the pool has it.
+        methods: what can be called, if it has no handler.
+        has_source: whether its source is stored.
+    """
+
+    def __init__(
+        self, function: StagedFunction, methods: MethodTable | None, *, has_source: bool
+    ) -> None:
+        self.function: StagedFunction = function
+        self.methods: MethodTable | None = methods
+        self.has_source: bool = has_source
+
+    @property
+    def handler_type(self) -> str:
+        """Full name of the handler; empty if there is none."""
+        return "" if self.methods is not None else self.function.handler_type
+
+    @property
+    def assembly_name(self) -> str:
+        """Simple name of the assembly that was deployed."""
+        if self.methods is not None:
+            return self.methods.assembly_name
+        return self.function.assembly_name
+
+    def __enter__(self) -> Self:
+        self.function.__enter__()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.function.__exit__(*details)
 
 
 @final
@@ -119,7 +165,7 @@ class ServedFunctions:
         function: StoredFunction,
         pool: RuntimePool | None = None,
         cancellation: Cancellation | None = None,
-    ) -> StagedFunction:
+    ) -> StagedVersion:
         """Load a function and check it; :meth:`serve` makes it the one that is called.
 
         Raises:
@@ -135,26 +181,36 @@ class ServedFunctions:
             raise AssemblyLoadError(
                 record.function_id, "System.BadImageFormatException", f"{error}; deploy it again"
             ) from error
-        return pool.stage(
+        methods, assembly = None, bundle.assembly
+        dependencies: list[Assembly | bytes] = list(bundle.dependencies.values())
+        if record.is_typed:
+            methods = read_methods(record.function_id, bundle, function.parts)
+            seconds = self._options.compile_seconds
+            assembly = dispatcher_of(methods, function.parts, seconds).data
+            dependencies = methods.dependencies()
+        staged = pool.stage(
             record.function_id,
-            bundle.assembly,
-            dependencies=list(bundle.dependencies.values()),
+            assembly,
+            dependencies=dependencies,
             handler_type=record.handler,
             concurrency=record.concurrency or self._options.concurrency,
             cancellation=cancellation,
         )
+        return StagedVersion(staged, methods, has_source=SOURCE in function.parts)
 
-    def serve(self, record: FunctionRecord, staged: StagedFunction) -> bool:
+    def serve(self, record: FunctionRecord, staged: StagedVersion) -> bool:
         """Serve what was staged; False if the pool it was staged in was replaced meanwhile."""
         try:
-            staged.commit()
+            staged.function.commit()
         except RuntimeClosed:
             return False
-        self._functions[record.function_id] = ServedFunction(
-            record, record.timeout or self._options.timeout
-        )
+        self._functions[record.function_id] = self._serving(record, staged)
         self.refused.pop(record.function_id, None)
         return True
+
+    def _serving(self, record: FunctionRecord, staged: StagedVersion) -> ServedFunction:
+        timeout = record.timeout or self._options.timeout
+        return ServedFunction(record, timeout, staged.methods, staged.has_source)
 
     def unload(self, function_id: str) -> None:
         """Serve a function no longer."""
@@ -174,12 +230,12 @@ class ServedFunctions:
         served = {}
         with self.switching:  # deploys wait, calls do not
             try:
-                for function_id, function in self._functions.items():
+                for function_id in self._functions:
                     stored = read(function_id)
                     if stored is not None:
                         with self.stage(stored, pool) as staged:
-                            staged.commit()
-                        served[function_id] = ServedFunction(stored.record, function.timeout)
+                            staged.function.commit()
+                        served[function_id] = self._serving(stored.record, staged)
             except BaseException:
                 pool.close()
                 raise

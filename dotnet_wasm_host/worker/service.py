@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from dotnet_wasm_host.worker.compilations import Compiled
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.served_functions import ServedFunction
@@ -54,12 +55,14 @@ class FunctionService:
         self._follower = StoreFollower(
             self._served, store, options.poll_seconds, self.update_gauges
         )
-        self._deployer = Deployer(options, store, self._served, self._follower, metrics)
+        self._compilations = Compilations(options.compile_seconds)
+        self._deployer = Deployer(
+            options, store, self._served, self._follower, metrics, self._compilations
+        )
         reaches_host = host_functions or options.http is not None or options.wasi.directories
         self._calls = CallDispatcher(
             options, self._served, self._follower, metrics, may_inline=not reaches_host
         )
-        self._compilations = Compilations(options.compile_seconds)
         self._starting = threading.Lock()
         self._closed = False
 
@@ -125,6 +128,14 @@ class FunctionService:
 
     # ---------------------------------------------------------------- functions
 
+    def find(self, function_id: str) -> ServedFunction | None:
+        """What is served under an id."""
+        return self._served.get(function_id)
+
+    async def look_again(self, function_id: str) -> ServedFunction:
+        """The same, if another process deployed it a moment ago; FunctionNotLoaded if none did."""
+        return await self._calls.look_again(function_id)
+
     def functions(self) -> Mapping[str, ServedFunction]:
         """What is served, by id."""
         return self._served.by_id()
@@ -135,7 +146,7 @@ class FunctionService:
 
     async def compile(
         self, source: bytes, receive: Receive, *, client: str, function_id: str
-    ) -> bytes:
+    ) -> Compiled:
         """The assembly of a C# source, as long as its client waits for it.
 
         Args:
@@ -162,6 +173,7 @@ class FunctionService:
         function_id: str,
         content: bytes,
         *,
+        parts: Mapping[str, bytes] | None = None,
         client: str = "",
         assembly: str | None = None,
         handler: str | None = None,
@@ -174,6 +186,7 @@ class FunctionService:
         Args:
             function_id: its id.
             content: an assembly, or a zip archive of one with its dependencies.
+            parts: what is stored with it.
             client: who asks; clients take turns.
             assembly: file name of the DLL of an archive that has the handler.
             handler: full name of the handler type.
@@ -191,6 +204,7 @@ class FunctionService:
         return await self._deployer.deploy(
             function_id,
             content,
+            parts=parts,
             client=client,
             assembly=assembly,
             handler=handler,

@@ -49,6 +49,17 @@ CREATE TABLE IF NOT EXISTS functions (
 CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 INSERT OR IGNORE INTO counters VALUES ('version', 0), ('reloads', 0);
 """
+#: Parts of a function; those of an older revision than its own are left over from a version of
+#: this software that did not know them.
+_PARTS = """
+CREATE TABLE IF NOT EXISTS parts (
+    function_id TEXT NOT NULL,
+    revision    INTEGER NOT NULL,
+    name        TEXT NOT NULL,
+    content     BLOB NOT NULL,
+    PRIMARY KEY (function_id, name)
+)
+"""
 _COLUMNS = (
     "function_id, revision, sha256, size, handler, handler_type, assembly_name, timeout, "
     "concurrency, deployed_at"
@@ -131,17 +142,22 @@ class SqliteStore(FunctionStore):
                 f"SELECT {_COLUMNS}, assembly FROM functions WHERE function_id = ?",  # noqa: S608
                 (function_id,),
             ).fetchone()
+            found = sql.execute(
+                "SELECT name, content FROM parts WHERE function_id = ? AND revision = ?",
+                (function_id, -1 if row is None else row[1]),
+            ).fetchall()
         if row is None:
             return None
         try:
             record, assembly = _record(row[:-1]), bytes(row[-1])
+            parts = {str(name): bytes(content) for name, content in found}
         except _DAMAGED as error:
             raise StoreError(
                 f"the row of {function_id!r} in {self.path} is damaged: {error}"
             ) from None
         if hashlib.sha256(assembly).hexdigest() != record.sha256:
             raise StoreError(f"the assembly of {function_id!r} in {self.path} is damaged")
-        return StoredFunction(record, assembly)
+        return StoredFunction(record, assembly, parts)
 
     @override
     def put(self, function: StoredFunction, condition: Condition, most: int) -> FunctionRecord:
@@ -165,6 +181,14 @@ class SqliteStore(FunctionStore):
                     record.concurrency, record.deployed_at.isoformat(), function.assembly,
                 ),
             )  # fmt: skip
+            sql.execute("DELETE FROM parts WHERE function_id = ?", (record.function_id,))
+            sql.executemany(
+                "INSERT INTO parts VALUES (?, ?, ?, ?)",
+                [
+                    (record.function_id, record.revision, name, content)
+                    for name, content in function.parts.items()
+                ],
+            )
         return record
 
     @override
@@ -175,6 +199,7 @@ class SqliteStore(FunctionStore):
             if present is None:
                 return False
             sql.execute("DELETE FROM functions WHERE function_id = ?", (function_id,))
+            sql.execute("DELETE FROM parts WHERE function_id = ?", (function_id,))
             _advance(sql, "version")
             return True
 
@@ -218,6 +243,7 @@ class SqliteStore(FunctionStore):
                 for statement in _SCHEMA.split(";"):
                     sql.execute(statement)
                 sql.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            sql.execute(_PARTS)
 
     def _require_store(self, sql: sqlite3.Connection) -> None:
         """StoreError if the file is a database of somebody else's; nothing is written to it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
@@ -82,7 +82,8 @@ class FunctionRecord:
         sha256: SHA-256 of the assembly, or of the bundle that has it, in hex.
         size: size of that in bytes.
         handler: the handler type that was asked for, or ``None`` for the first one.
-        handler_type: full name of the .NET type that handles calls.
+        handler_type: full name of the .NET type that handles calls; empty for one that has none
+            and whose methods are called.
         assembly_name: simple name of the assembly.
         timeout: seconds a call may take, or ``None`` for the worker's own.
         concurrency: calls at the same time, or ``None`` for the worker's own.
@@ -100,6 +101,11 @@ class FunctionRecord:
     concurrency: int | None
     deployed_at: datetime
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether its methods are called, with JSON."""
+        return not self.handler_type
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFunction:
@@ -109,10 +115,14 @@ class StoredFunction:
         record: what it is.
         assembly: the file's content, or a canonical bundle: a zip archive of an assembly with its
             dependencies.
+        parts: what belongs to it, by name, and is not what was deployed: the ``source`` that it
+            was compiled from, the ``documentation`` of its methods (XML), the ``dispatcher`` that
+            calls them. A store may lose these: nothing is called wrongly without them.
     """
 
     record: FunctionRecord
     assembly: bytes
+    parts: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class FunctionStore(Protocol):

@@ -76,6 +76,12 @@ CSHARP = {
             }
         }""",
     "file": "%s",
+    "members": """
+        using System; using System.Collections.Generic; using System.Threading.Tasks;
+        public static class Functions { %s }
+        public sealed class Handler : MinimalRuntime.IFunctionHandler {
+            public byte[] Execute(ReadOnlySpan<byte> input) => input.ToArray();
+        }""",
 }
 
 
