@@ -130,7 +130,7 @@ def typed() -> Iterator[TestClient]:
     from dotnet_wasm_host.worker import create_app
 
     types = [f"public static {t} T{n}({t} v) => v;" for n, t in enumerate(TYPES)]
-    app = create_app(WorkerOptions(limits=dwh.Limits(timeout=5.0)))
+    app = create_app(WorkerOptions(limits=dwh.Limits(timeout=20.0), compile_seconds=300.0))
     with TestClient(app, raise_server_exceptions=False) as client:
         answer = deploy(client, "all", SOURCE + "\n".join(types))
         assert answer.status_code == 201, answer.text
