@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dotnet_wasm_host.assembly import Assembly
-    from dotnet_wasm_host.errors import InvocationError
+    from dotnet_wasm_host.errors import DotnetHostError, InvocationError
     from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.documentation import Comment
@@ -254,7 +254,7 @@ class MethodTable:
             f"expected {asked}: {', '.join(known)}; found {name or 'none'!r}", known
         )
 
-    def failure(self, error: InvocationError, method: CallableMethod) -> InvocationError:
+    def failure(self, error: InvocationError, method: CallableMethod) -> DotnetHostError:
         """The same error, as the built-in of Python that it means."""
         return typed_error(error, method.function.name, self._bases)
 
