@@ -42,7 +42,8 @@ __all__ = [
 EXIT_CODES = (
     "Exit codes: 0 success; 1 the function failed (exception, trap, exit, timeout, limit); "
     "2 wrong usage; 3 C# did not compile; 4 the assembly or a package could not be loaded; "
-    "5 the runtime's artifacts or engine are missing or damaged. "
+    "5 the runtime's artifacts or engine are missing or damaged; "
+    "6 a worker cannot be reached or refuses a deploy. "
     "'run' passes a program's own exit code on, and ends with 120 more than these when the "
     "program or function did not get to run."
 )

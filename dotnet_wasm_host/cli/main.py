@@ -12,6 +12,7 @@ from dotnet_wasm_host.cli import (
     agents,
     building,
     compiling,
+    deploying,
     explaining,
     images,
     information,
@@ -44,6 +45,7 @@ app.command(name="publish")(publishing.publish_function)
 app.command()(building.build)
 app.command()(building.inspect)
 app.command()(serving.serve)
+app.command()(deploying.deploy)
 app.command()(stubs.stubs)
 app.command()(agents.mcp)
 app.command()(interactive.repl)

@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from dotnet_wasm_host.cli.console import progress
 from dotnet_wasm_host.errors import ExtraNotInstalled
 from dotnet_wasm_host.images.image import RuntimeImage
-from dotnet_wasm_host.worker.settings import ServeSettings
+from dotnet_wasm_host.worker.settings import REPEATABLE, ServeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,7 +92,7 @@ def _of_option(name: str, value: Any) -> Any:
     """What a setting is made of: repeatable options are lists here."""
     if name in {"env", "mount"}:
         return _pairs(value or (), f"--{name}")
-    return tuple(value or ()) if name.startswith("allow_h") else value
+    return tuple(value or ()) if name in REPEATABLE else value
 
 
 def _pairs(values: Iterable[str], option: str) -> Mapping[str, str]:

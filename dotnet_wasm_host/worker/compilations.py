@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -15,17 +16,22 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     RuntimeClosed,
 )
-from dotnet_wasm_host.programs.directives import read_files
+from dotnet_wasm_host.programs.directives import error_at, read_files
+from dotnet_wasm_host.programs.packages import package_resolver
+from dotnet_wasm_host.programs.program import find_packages
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime.cancellation import Cancellation
+from dotnet_wasm_host.worker.bundles import Bundle, write_bundle
 from dotnet_wasm_host.worker.fair_turns import FairTurns
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.typed_functions import DOCUMENTATION, SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from dotnet_wasm_host.packages.references import PackageLibraries, PackageReference
     from dotnet_wasm_host.typed.methods import MethodTable
+    from dotnet_wasm_host.worker.options import WorkerOptions
 
 __all__ = ["CompilationTooLong", "Compilations", "Compiled"]
 
@@ -33,6 +39,7 @@ __all__ = ["CompilationTooLong", "Compilations", "Compiled"]
 QUICK_SECONDS = 1.0
 #: What diagnostics call a source.
 _FILE = "function.cs"
+_LEAST = 1e-3
 #: Methods need no class, and their comments describe them.
 _OPTIONS = CompilerOptions(members=True, documentation=True)
 T = TypeVar("T")
@@ -64,11 +71,12 @@ class Compilations:
     before it, whatever they sent. Its methods belong to the event loop, but for :meth:`close`.
 
     Args:
-        seconds: what a compilation may take at most.
+        options: what a compilation may take at most, and where packages come from.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, options: WorkerOptions) -> None:
+        seconds = self._seconds = options.compile_seconds
+        self._options = options
         quick = [_Lane(QUICK_SECONDS)] if seconds > QUICK_SECONDS else []
         self._lanes = (*quick, _Lane(seconds))
         self._running: set[Cancellation] = set()
@@ -83,7 +91,7 @@ class Compilations:
             MarshallingError: it is not UTF-8.
             TooManyCalls: too many sources wait.
         """
-        return await self._run(client, function_id, partial(_compile, source))
+        return await self._run(client, function_id, partial(_compile, self._options, source))
 
     async def dispatcher(self, methods: MethodTable, client: str, function_id: str) -> bytes:
         """What calls methods; errors as those of :meth:`compile`."""
@@ -148,7 +156,10 @@ class _Lane:
         )
 
 
-def _compile(source: bytes, seconds: float, cancellation: Cancellation) -> Compiled:
+def _compile(
+    options: WorkerOptions, source: bytes, seconds: float, cancellation: Cancellation
+) -> Compiled:
+    started = time.monotonic()
     try:
         text = source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -156,12 +167,37 @@ def _compile(source: bytes, seconds: float, cancellation: Cancellation) -> Compi
             f"the source is not UTF-8: {error.reason}; encode it as UTF-8"
         ) from None
     files = read_files({_FILE: text}, _OPTIONS)
+    found = _packages(options, files.packages, seconds)
     made = CSharpCompiler.load().compile(
         files.texts,
         assembly_name=files.assembly_name,
+        references=list(found.references.values()),
         options=files.options,
-        timeout=seconds,
+        timeout=max(seconds - (time.monotonic() - started), _LEAST),
         cancellation=cancellation,
     )
+    content = made.data
+    if found.libraries:
+        libraries = {f"{name}.dll": library for name, library in found.libraries.items()}
+        content = write_bundle(Bundle(content, libraries))
     documentation = (made.documentation or "").encode()
-    return Compiled(made.data, {SOURCE: source, DOCUMENTATION: documentation})
+    return Compiled(content, {SOURCE: source, DOCUMENTATION: documentation})
+
+
+def _packages(
+    options: WorkerOptions, wanted: Sequence[PackageReference], seconds: float
+) -> PackageLibraries:
+    """The packages of a source. CompilationError at the line of one that nobody may have."""
+    if wanted and not options.package_sources:
+        first = wanted[0]
+        raise error_at(
+            first.file,
+            first.line,
+            f"package {first.name} is wanted, and this worker takes no packages: its operator may "
+            "name a source of them (--package-source); or deploy a zip archive of the assembly "
+            "and what it depends on",
+        )
+    resolver = package_resolver(
+        options.package_sources, allow_packages=options.allow_packages, timeout=seconds
+    )
+    return find_packages(wanted, resolver)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import os
 
     from dotnet_wasm_host.images.image import RuntimeImage
+    from dotnet_wasm_host.nuget.source import PackageSource
     from dotnet_wasm_host.options import HttpPolicy
 
 __all__ = ["SHORTEST_TOKEN", "WorkerOptions", "check_token"]
@@ -85,7 +86,12 @@ class WorkerOptions:
         assembly_bytes: largest assembly or source text that can be deployed.
         buffered_bytes: size of all larger request bodies held at the same time; more get 503.
         body_seconds: time a request's body may take to arrive.
-        compile_seconds: time that a C# source may take to compile.
+        compile_seconds: time that a C# source may take to compile, its packages included.
+        package_sources: where the packages of ``#:package`` lines come from, see
+            :func:`~dotnet_wasm_host.resolve_packages`; by default sources with packages are
+            refused, and nothing is asked over a network.
+        allow_packages: ids of packages that may be used, dependencies included: ``"Name"``,
+            ``"Name@range"``, ``"Prefix.*"``; ``None`` for all that the sources have.
         functions: most functions that can be deployed.
         labelled_functions: functions with a label of their own in the metrics; those deployed
             later share one.
@@ -113,6 +119,8 @@ class WorkerOptions:
     buffered_bytes: int = 256 * MIB
     body_seconds: float = 30.0
     compile_seconds: float = 10.0
+    package_sources: tuple[str | os.PathLike[str] | PackageSource, ...] = ()
+    allow_packages: tuple[str, ...] | None = None
     functions: int = 1000
     labelled_functions: int = 100
     poll_seconds: float = 0.2
@@ -130,6 +138,10 @@ class WorkerOptions:
             raise ValueError("previous_token is set and token is not; give the new one as token")
         if self.token_for_calls and self.token is None:
             raise ValueError("token_for_calls needs a token; give one, too")
+        for name in ("package_sources", "allow_packages"):
+            given: object = getattr(self, name)
+            if given is not None and not isinstance(given, tuple):
+                raise ValueError(f"{name} is {given!r}; give a tuple")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; give more than zero")

@@ -41,6 +41,7 @@ from dotnet_wasm_host.errors import (
     RuntimeClosed,
     TooManyCalls,
 )
+from dotnet_wasm_host.packages.errors import PackageError
 from dotnet_wasm_host.typed.codecs import AnswerDamaged
 from dotnet_wasm_host.typed.json_reading import ArgumentNotValid
 from dotnet_wasm_host.typed.methods import MethodNotFound
@@ -93,6 +94,7 @@ _KINDS: tuple[tuple[type[DotnetHostError], int, str, str], ...] = (
     (TooManyCalls, 429, "too-many-calls", "Too many calls"),
     (CompilationError, 422, "compilation-failed", "The C# source does not compile"),
     (CompilationTooLong, 422, "compilation-too-long", "The C# source takes too long to compile"),
+    (PackageError, 422, "package-not-usable", "A package cannot be had or used"),
     (HandlerNotFound, 422, "handler-not-found", "The assembly has no handler"),
     (AssemblyLoadError, 422, "assembly-not-loadable", "The assembly cannot be loaded"),
     (MarshallingError, 400, "bad-request", "The request cannot be understood"),

@@ -55,7 +55,7 @@ class FunctionService:
         self._follower = StoreFollower(
             self._served, store, options.poll_seconds, self.update_gauges
         )
-        self._compilations = Compilations(options.compile_seconds)
+        self._compilations = Compilations(options)
         self._deployer = Deployer(
             options, store, self._served, self._follower, metrics, self._compilations
         )

@@ -25,6 +25,8 @@ __all__ = ["InsecureAddress", "ServeSettings"]
 MOST_TOKENS = 2
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _DEFAULTS = WorkerOptions()
+#: Settings that are lists of words on a command line.
+REPEATABLE = ("allow_host", "allow_http", "allow_package", "package_source")
 T = TypeVar("T")
 
 
@@ -118,6 +120,14 @@ class ServeSettings:
     compile_seconds: float = _option(
         "compile_seconds", "Seconds that a C# source may take to compile."
     )
+    package_source: tuple[str, ...] = _setting(
+        (),
+        "Where packages of C# sources come from: a folder, the index.json of a feed, a "
+        "NuGet.Config; repeatable. None by default: sources with #:package lines are refused.",
+    )
+    allow_package: tuple[str, ...] = _setting(
+        (), "Allow only this package there, or Prefix.*; repeatable. Default: all."
+    )
     functions: int = _option("functions", "Most functions that can be deployed.", min=1)
     labelled_functions: int = _option(
         "labelled_functions", "Functions with a label of their own in the metrics.", min=0
@@ -144,6 +154,10 @@ class ServeSettings:
             raise ValueError("private addresses are allowed, but no host is; add --allow-http HOST")
         if self.allow_http and find_spec("httpx") is None:
             raise ExtraNotInstalled("HTTP for functions needs httpx", "http")
+        if self.allow_package and not self.package_source:
+            raise ValueError("packages are allowed, but no source is; add --package-source")
+        if any(map(_is_address, self.package_source)) and find_spec("httpx") is None:
+            raise ExtraNotInstalled("packages of a feed need httpx", "http")
         for directory in self.mount.values():
             if not Path(directory).is_dir():
                 raise ValueError(f"{directory} is not a directory; name one that exists")
@@ -173,6 +187,8 @@ class ServeSettings:
             http=http,
             wasi=WasiOptions(env=self.env, directories=self.mount),
             allowed_hosts=self.allow_host or any_host,
+            package_sources=self.package_source,
+            allow_packages=self.allow_package or None,
             **{name: getattr(self, name) for name in _SAME_NAME},
         )
 
@@ -207,8 +223,12 @@ class ServeSettings:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ServeSettings:
         """Read :meth:`to_json`."""
-        tuples = {name: tuple(values[name]) for name in ("allow_host", "allow_http")}
+        tuples = {name: tuple(values[name]) for name in REPEATABLE}
         return cls(**{**values, **tuples})
+
+
+def _is_address(source: str) -> bool:
+    return source.startswith(("http://", "https://"))
 
 
 #: Settings that are fields of WorkerOptions as they are.

@@ -15,7 +15,10 @@ from dotnet_wasm_host.worker import WorkerOptions
 from dotnet_wasm_host.worker.settings import ServeSettings
 
 #: Fields of WorkerOptions that a server sets under another name, or from several settings.
-COMPOSED = {"limits", "http", "wasi", "allowed_hosts", "previous_token"}
+COMPOSED = {
+    "limits", "http", "wasi", "allowed_hosts", "previous_token", "package_sources",
+    "allow_packages",
+}  # fmt: skip
 
 
 def served(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServeSettings:
