@@ -14,14 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+
+import dotnet_wasm_host as dwh
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["PAYLOAD", "Server", "constant_app", "constant_server", "worker_server"]
+__all__ = [
+    "PAYLOAD",
+    "Server",
+    "app_server",
+    "constant_app",
+    "constant_server",
+    "embedding_app",
+    "worker_server",
+]
 
 PAYLOAD = b"x" * 100
+#: Where an application finds the function that it embeds.
+FUNCTION = "BENCHMARK_FUNCTION"
 
 
 def constant_app() -> FastAPI:
@@ -33,6 +45,32 @@ def constant_app() -> FastAPI:
         return Response(PAYLOAD, media_type="application/octet-stream")
 
     return app
+
+
+def embedding_app() -> FastAPI:
+    """A constant answer, and a function in a pool of this application."""
+    app = constant_app()
+    pool = dwh.RuntimePool()
+    pool.load_assembly("echo", Path(os.environ[FUNCTION]).read_bytes())
+
+    @app.post("/echo")
+    async def echo(request: Request) -> Response:
+        answer = await pool.invoke_async("echo", await request.body())
+        return Response(answer, media_type="application/octet-stream")
+
+    return app
+
+
+@contextmanager
+def app_server(name: str, function: Path) -> Iterator[Server]:
+    """A server of an application of this module, without an access log."""
+    port = _free_port()
+    command = [
+        "-m", "uvicorn", "--factory", f"benchmarks.http.servers:{name}", "--port", str(port),
+        "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    with _process(command, port, {FUNCTION: str(function)}) as server:
+        yield server
 
 
 @contextmanager
@@ -80,10 +118,15 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(command: list[str], port: int) -> Iterator[Server]:
+def _process(
+    command: list[str], port: int, more: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(
-        [sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(more or {})},
     ) as process:
         try:
             _wait(address, process)

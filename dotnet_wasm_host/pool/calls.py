@@ -105,8 +105,7 @@ class Calls:
 
     def invoke_now(self, function_id: str, payload: Buffer, timeout: float | None) -> bytes | None:
         """Call a function if there is a place right now, else ``None``."""
-        ticket = self._slots.acquire_now(function_id)
-        if ticket is None:
+        if not self._slots.acquire_now(function_id):
             return None
         try:
             result = self.run(function_id, None, payload, timeout, None)
@@ -115,7 +114,7 @@ class Calls:
                 return result.wait(None)
             return result
         finally:
-            self._slots.release(ticket)
+            self._slots.give_back(function_id)
 
     def run(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, InvocationError, is_crash
+from dotnet_wasm_host.pool.quickness import Quickness
 from dotnet_wasm_host.runtime.registry import (
     FunctionLife,
     FunctionRegistry,
@@ -51,6 +52,7 @@ class Deployment:
         life: the part of that which changes.
         load: loads it into a runtime.
         stock: instances of its own.
+        quickness: whether it may be called on an event loop.
         crashes: calls in a row, of all its instances, that killed theirs.
     """
 
@@ -58,6 +60,7 @@ class Deployment:
     life: FunctionLife
     load: Callable[[Runtime], LoadedFunction]
     stock: Stock
+    quickness: Quickness = field(default_factory=Quickness)
     crashes: int = 0
 
     def count(self, error: BaseException | None) -> None:

@@ -142,14 +142,10 @@ class FairSlots:
             raise
         return ticket
 
-    def acquire_now(self, key: str) -> Ticket | None:
-        """Take a place if one is free now and no call waits for it."""
-        ticket = _Thread(key)
+    def acquire_now(self, key: str) -> bool:
+        """Take a place if one is free now; :meth:`give_back` returns it."""
         with self._lock:
-            if not self._take(key):
-                return None
-        ticket.granted = True
-        return ticket
+            return self._take(key)
 
     def request(self, ticket: Ticket) -> None:
         """Ask for a place without waiting: the ticket's ``grant`` is called when it is taken."""
@@ -184,13 +180,19 @@ class FairSlots:
 
     def release(self, ticket: Ticket) -> None:
         """Give a place back; the next key in turn takes it."""
-        following = self.hand_over(ticket)
+        self.give_back(ticket.key)
+
+    def give_back(self, key: str) -> None:
+        """The same for a place that a key has without a ticket."""
+        following = self._free_place(key)
         if following is not None:
             following.grant()
 
     def hand_over(self, ticket: Ticket) -> Ticket | None:
         """Give a place back, and get the ticket that has it now: the caller must grant it."""
-        key = ticket.key
+        return self._free_place(ticket.key)
+
+    def _free_place(self, key: str) -> Ticket | None:
         with self._lock:
             self._free += 1
             running = self._running[key] - 1

@@ -7,9 +7,8 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.errors import FunctionNotLoaded, InvocationTimeout, RuntimeClosed
+from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
 from dotnet_wasm_host.worker.cancel_on_disconnect import cancel_on_disconnect
-from dotnet_wasm_host.worker.inline import OVERRUN_SECONDS
 from dotnet_wasm_host.worker.metrics import OTHER
 from dotnet_wasm_host.worker.round_robin import RoundRobin
 
@@ -119,21 +118,12 @@ class CallDispatcher:
         """Call a quick function right here. None if it is to be called in a thread instead."""
         pool = self._served.pool
         assert pool is not None
-        started = time.thread_time()
         try:
-            return pool.invoke_now(
-                served.record.function_id, payload, timeout=min(served.timeout, OVERRUN_SECONDS)
+            return served.quickness.call(
+                pool.call_now, served.record.function_id, payload, served.timeout
             )
-        except InvocationTimeout:
-            served.quickness.overran(time.thread_time() - started)
-            if served.timeout <= OVERRUN_SECONDS:
-                raise
-            # Whatever it did is gone with its instance: this is as if it had not been called.
-            return None
         except RuntimeClosed:
             return None  # a reload; the other way finds the new pool
-        finally:
-            served.quickness.took_inline(time.thread_time() - started)
 
     async def look_again(self, function_id: str) -> ServedFunction:
         """What another process deployed a moment ago; FunctionNotLoaded if none did."""

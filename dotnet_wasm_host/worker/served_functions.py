@@ -14,8 +14,8 @@ from dotnet_wasm_host.assembly import MalformedImage
 from dotnet_wasm_host.errors import AssemblyLoadError, RuntimeClosed
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.pool.pool import RuntimePool
+from dotnet_wasm_host.pool.quickness import Quickness
 from dotnet_wasm_host.worker.bundles import bundle_of
-from dotnet_wasm_host.worker.inline import Quickness
 from dotnet_wasm_host.worker.priorities import yield_to_event_loop
 from dotnet_wasm_host.worker.typed_functions import SOURCE, dispatcher_of, read_methods
 

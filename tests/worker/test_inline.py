@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.pool.quickness import FIRST_TRIAL, OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.runtime.call_port import CallPort
 from dotnet_wasm_host.worker import WorkerOptions, create_app
-from dotnet_wasm_host.worker.inline import FIRST_TRIAL, OVERRUN_SECONDS, Quickness
 from dotnet_wasm_host.worker.service import FunctionService
 
 

@@ -13,8 +13,8 @@ import pytest
 import uvicorn
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.pool.quickness import FIRST_TRIAL
 from dotnet_wasm_host.worker import WorkerOptions, create_app
-from dotnet_wasm_host.worker.inline import FIRST_TRIAL
 from tests.worker.conftest import MakeClient, put
 from tests.worker.servers import Server
 from tests.worker.test_operation import call, wait_until

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import final
+import time
+from typing import TYPE_CHECKING, final
 
-__all__ = ["OVERRUN_SECONDS", "Quickness"]
+from dotnet_wasm_host.errors import InvocationTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Buffer
+
+__all__ = ["FIRST_TRIAL", "OVERRUN_SECONDS", "Quickness"]
 
 #: A call that took less than this in a thread is quick. Handing it to a thread and back costs
 #: 30 us of processor time or more.
@@ -22,6 +30,9 @@ OVERRUN_SECONDS = 0.05
 #: Calls in threads before a function is tried on the event loop; doubled after each time it was
 #: too slow there.
 FIRST_TRIAL = 64
+#: Calls whose processor time is looked at after one took longer than is fair. Asking for it costs
+#: as much as a part of a short call; while the wall clock shows a fair time, it cannot be more.
+WATCHED = 256
 
 
 @final
@@ -33,7 +44,7 @@ class Quickness:
     the loop are stopped after 50 ms; such a version is never called there again.
     """
 
-    __slots__ = ("_best", "_calls", "_debt", "_needed", "inline")
+    __slots__ = ("_best", "_calls", "_debt", "_needed", "_watched", "inline")
 
     def __init__(self) -> None:
         #: Whether its next call may run on the event loop.
@@ -42,6 +53,46 @@ class Quickness:
         self._best = math.inf
         self._needed: float = FIRST_TRIAL
         self._debt = 0.0
+        self._watched = 0
+
+    def call(
+        self,
+        invoke: Callable[[str, Buffer, float], bytes | None],
+        function_id: str,
+        payload: Buffer,
+        most: float | None,
+    ) -> bytes | None:
+        """Call the function on the event loop; ``None`` if it is to be called in a thread instead.
+
+        Args:
+            invoke: calls it in this thread if there is a place; its last argument is a deadline.
+            function_id: which.
+            payload: what it gets.
+            most: seconds that the call may take in a thread; ``None`` for any time.
+
+        Raises:
+            InvocationTimeout: it took as long as it may take in a thread, too.
+        """
+        deadline = OVERRUN_SECONDS if most is None else min(most, OVERRUN_SECONDS)
+        watched = self._watched
+        processor = time.thread_time() if watched else 0.0
+        started = time.perf_counter()
+        try:
+            return invoke(function_id, payload, deadline)
+        except InvocationTimeout:
+            # Of a call that nobody watched one cannot tell whether it was the machine; the next is.
+            self.overran(time.thread_time() - processor if watched else 0.0)
+            self._watched = WATCHED
+            if most is not None and most <= OVERRUN_SECONDS:
+                raise
+            # Whatever it did is gone with its instance: this is as if it had not been called.
+            return None
+        finally:
+            if watched:
+                self._watched -= 1
+                self.took_inline(time.thread_time() - processor)
+            elif time.perf_counter() - started > FAIR_SECONDS:
+                self._watched = WATCHED
 
     def took_in_thread(self, seconds: float) -> None:
         """A call in a thread succeeded; ``inf`` if it was one that went on without its thread."""
