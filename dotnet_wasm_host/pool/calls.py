@@ -152,6 +152,11 @@ class Calls:
             if marked:
                 self._busy.discard(get_ident())
 
+    def suspended(self) -> int:
+        """Functions that crashed so often in a row that they are not called."""
+        limit = self._crash_limit
+        return 0 if limit is None else sum(d.crashes >= limit for d in self._deployments.all())
+
     def _mark(self) -> bool:
         """Remember that this thread runs a call. False if it runs one already."""
         thread = get_ident()

@@ -344,6 +344,7 @@ class RuntimePool(Uncopyable):
             failed_invocations=self._calls.failed,
             recycles=recycles,
             linear_memory_bytes=sum(map(_memory_size, idle)),
+            suspended=self._calls.suspended(),
         )
 
     def load_of(self, function_id: str) -> tuple[int, int]:

@@ -19,6 +19,7 @@ class PoolStats:
         recycles: times an instance was replaced, after a crash or because unloaded functions
             left too much behind.
         linear_memory_bytes: linear memory of the idle instances.
+        suspended: functions that are not called any more, because they crashed too often.
     """
 
     size: int
@@ -29,3 +30,4 @@ class PoolStats:
     failed_invocations: int
     recycles: int
     linear_memory_bytes: int
+    suspended: int = 0

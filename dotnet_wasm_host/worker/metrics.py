@@ -86,6 +86,7 @@ class WorkerMetrics:
             "instance_recycles": "Instances replaced, after a crash or because of leaks",
             "linear_memory_bytes": "Linear memory of idle instances",
             "resident_memory_bytes": "Memory of the process that is in RAM",
+            "functions_suspended": "Functions that crashed so often that they are not called",
             "ready": "1 when everything deployed is served",
         }
         self._gauges = {
@@ -137,6 +138,7 @@ class WorkerMetrics:
         gauges["instance_recycles"].set(stats.recycles)
         gauges["linear_memory_bytes"].set(stats.linear_memory_bytes)
         gauges["resident_memory_bytes"].set(_resident_bytes())
+        gauges["functions_suspended"].set(stats.suspended)
         gauges["ready"].set(ready)
 
     def exposition(self) -> bytes:

@@ -19,6 +19,7 @@ import uvicorn
 from dotnet_wasm_host.engines.threads import can_start_threads
 from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.worker.access_log import ACCESS_LOG
+from dotnet_wasm_host.worker.admin import admin_listener
 from dotnet_wasm_host.worker.app import create_app
 from dotnet_wasm_host.worker.metrics import forget_dead_processes, multiprocess_folder
 from dotnet_wasm_host.worker.settings import ServeSettings
@@ -88,7 +89,10 @@ def app_of_environment() -> FastAPI:
     if folder is not None:
         forget_dead_processes(Path(folder))
     app = create_app(settings.options(), store=settings.store)
-    app.router.lifespan_context = _settled(app.router.lifespan_context)
+    lifespan = app.router.lifespan_context
+    if settings.admin_port is not None:
+        lifespan = _watched(app, lifespan, settings.admin_host, settings.admin_port)
+    app.router.lifespan_context = _settled(lifespan)
     if settings.workers == 1 and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: _reload(app, settings))
     return app
@@ -109,6 +113,17 @@ def _reload(app: FastAPI, settings: ServeSettings) -> None:
     except ValueError as error:
         _log.error("the tokens stay as they are: %s", error)
     app.state.worker.reload_soon()
+
+
+def _watched(app: FastAPI, lifespan: Lifespan[FastAPI], host: str, port: int) -> Lifespan[FastAPI]:
+    """The same, with the admin listener from the start to the end."""
+
+    @asynccontextmanager
+    async def watched(_: FastAPI) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with admin_listener(app.state.worker, host, port), lifespan(app) as state:
+            yield state
+
+    return watched  # type: ignore[return-value] # with or without state, as it came
 
 
 def _settled(lifespan: Lifespan[FastAPI]) -> Lifespan[FastAPI]:

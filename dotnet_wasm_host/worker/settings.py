@@ -137,6 +137,16 @@ class ServeSettings:
         "drain_seconds", "Seconds that calls may take to end when the image is reloaded."
     )
     access_log: bool = _option("access_log", "A line of JSON on stdout a request.")
+    admin_host: str = _setting(
+        "127.0.0.1", "Address of the admin listener; whoever reaches it reads the metrics."
+    )
+    admin_port: int | None = _setting(
+        None,
+        "Port of the admin listener: /health, /ready and /metrics for every Host, without a "
+        "token. None by default.",
+        min=1,
+        max=65535,
+    )
     grace: int = _setting(60, "Seconds that running requests have at the end.", min=1)
 
     def check(self) -> None:

@@ -293,3 +293,47 @@ def test_a_damaged_row_is_left_out(
         store.read("bad")
     store.put(function("bad", b"2"), ALWAYS, 9)
     assert set(store.functions()) == {"bad", "good"}
+
+
+def test_a_backup_that_is_made_while_functions_are_deployed_is_whole(
+    store: SqliteStore, path: Path, tmp_path: Path
+) -> None:
+    """What was acknowledged before it is in it; what it has, it has whole."""
+    acknowledged: list[int] = []
+    stop = threading.Event()
+
+    def deploy() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            content = b"%d" % number * 1000
+            parts = {"source": b"%d" % number}
+            record = store.put(
+                replace(function(f"f{number % 7}", content), parts=parts), ALWAYS, 10
+            )
+            acknowledged.append(record.revision)
+
+    deploying = threading.Thread(target=deploy)
+    deploying.start()
+    try:
+        for attempt in range(5):
+            while len(acknowledged) < 10 * (attempt + 1):
+                assert deploying.is_alive()
+            before = acknowledged[-1]
+            copy = tmp_path / f"copy{attempt}.sqlite3"
+            with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+                source.backup(target)
+            source.close()
+            target.close()
+            restored = SqliteStore(copy)
+            assert restored.version() >= before
+            assert len(restored.functions()) == 7
+            for function_id in restored.functions():
+                found = restored.read(function_id)
+                assert found is not None
+                assert found.assembly == found.parts["source"] * 1000
+            restored.put(function("g", b"g"), ALWAYS, 10)
+            restored.close()
+    finally:
+        stop.set()
+        deploying.join()
