@@ -23,6 +23,7 @@ from dotnet_wasm_host.worker.context import WorkerContext
 from dotnet_wasm_host.worker.exchanges import EXCHANGE
 from dotnet_wasm_host.worker.function_routes import function_routes
 from dotnet_wasm_host.worker.invoke_route import InvokeRoute
+from dotnet_wasm_host.worker.leaving import Leaving
 from dotnet_wasm_host.worker.legacy_routes import legacy_routes
 from dotnet_wasm_host.worker.log_streams import LogStreams
 from dotnet_wasm_host.worker.metrics import WorkerMetrics
@@ -80,6 +81,7 @@ def create_app(
     service = FunctionService(options, _open(store), metrics, host_functions)
     context = WorkerContext(options, service)
     calls = InvokeRoute(context)
+    leaving = Leaving()
     log = AccessLog() if options.access_log else None
 
     @asynccontextmanager
@@ -103,7 +105,7 @@ def create_app(
         openapi_url=None,  # the methods of what is deployed are in ours
         redirect_slashes=False,
         middleware=[
-            Middleware(Observer, metrics=metrics, log=log, calls=calls),
+            Middleware(Observer, metrics=metrics, log=log, calls=calls, leaving=leaving),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts)),
             Middleware(LogStreams, context=context),
         ],
@@ -112,6 +114,7 @@ def create_app(
         del app.user_middleware[1]
     app.state.worker = service
     app.state.guard = context.guard
+    app.state.leaving = leaving
     app.router.routes[:0] = calls.routes()
     legacy_routes(app, context)
     operation_routes(app, context)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.worker.access_log import AccessLog
     from dotnet_wasm_host.worker.invoke_route import InvokeRoute
+    from dotnet_wasm_host.worker.leaving import Leaving
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
 
 __all__ = ["Observer"]
@@ -27,8 +28,14 @@ class Observer:
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: WorkerMetrics, log: AccessLog | None, calls: InvokeRoute
+        self,
+        app: ASGIApp,
+        metrics: WorkerMetrics,
+        log: AccessLog | None,
+        calls: InvokeRoute,
+        leaving: Leaving,
     ) -> None:
+        self._leaving = leaving
         self._app = app
         self._metrics = metrics
         self._log = log
@@ -41,10 +48,14 @@ class Observer:
             return
         exchange = scope[EXCHANGE] = Exchange()
         started = time.perf_counter()
+        leaving = self._leaving
+        leaving.last_request = started
 
         async def observed_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
+                if leaving.active:
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             else:
                 exchange.bytes_out += len(message.get("body", b""))
             await send(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -10,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ from dotnet_wasm_host.worker.settings import ServeSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
+    from types import FrameType
 
     from fastapi import FastAPI
     from starlette.types import Lifespan
@@ -92,7 +95,7 @@ def app_of_environment() -> FastAPI:
     lifespan = app.router.lifespan_context
     if settings.admin_port is not None:
         lifespan = _watched(app, lifespan, settings.admin_host, settings.admin_port)
-    app.router.lifespan_context = _settled(lifespan)
+    app.router.lifespan_context = _settled(lifespan, settings)
     if settings.workers == 1 and hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, lambda *_: _reload(app, settings))
     return app
@@ -126,7 +129,36 @@ def _watched(app: FastAPI, lifespan: Lifespan[FastAPI], host: str, port: int) ->
     return watched  # type: ignore[return-value] # with or without state, as it came
 
 
-def _settled(lifespan: Lifespan[FastAPI]) -> Lifespan[FastAPI]:
+def _linger(app: FastAPI, settings: ServeSettings) -> None:
+    """At SIGTERM, let clients leave before the server does.
+
+    The other processes have the listening socket, too: this one stops taking connections, and
+    what waits in the socket's queue is theirs.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    server = getattr(handler, "__self__", None)
+    if not isinstance(server, uvicorn.Server) or not settings.linger:
+        return
+    loop, leaving = asyncio.get_running_loop(), app.state.leaving
+
+    def begin(number: int) -> None:
+        if settings.workers > 1:
+            for listener in server.servers:
+                listener.close()
+        loop.call_later(settings.linger, server.handle_exit, number, None)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        quiet = time.perf_counter() - leaving.last_request > settings.linger
+        if leaving.active or quiet:
+            server.handle_exit(number, frame)
+        else:
+            leaving.active = True
+            loop.call_soon_threadsafe(begin, number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _settled(lifespan: Lifespan[FastAPI], settings: ServeSettings) -> Lifespan[FastAPI]:
     """The same, and what is there when it has started is not looked through for garbage again.
 
     A full collection over all that would hold up every request for some 50 ms, now and then.
@@ -135,6 +167,7 @@ def _settled(lifespan: Lifespan[FastAPI]) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def settled(app: FastAPI) -> AsyncIterator[Mapping[str, Any] | None]:
         async with lifespan(app) as state:
+            _linger(app, settings)
             gc.collect()
             gc.freeze()
             gc.set_threshold(*COLLECTION)

@@ -147,6 +147,12 @@ class ServeSettings:
         min=1,
         max=65535,
     )
+    linger: float = _setting(
+        1.0,
+        "Seconds before the end in which answers tell clients to use another connection, if "
+        "requests still come.",
+        min=0,
+    )
     grace: int = _setting(60, "Seconds that running requests have at the end.", min=1)
 
     def check(self) -> None:
