@@ -16,7 +16,6 @@ _BY_TYPE = {
     "System.EntryPointNotFoundException": _NO_LIBRARY,
     "System.TimeZoneNotFoundException": "time zones have IANA names such as 'Europe/Berlin' here",
 }
-_CAST = "System.InvalidCastException"
 _CRYPTOGRAPHY = "System.Security.Cryptography.CryptographicException"
 #: How HostWaits.cs says that a wait cannot end, because nothing else runs meanwhile.
 _WAITS = "This wait "
@@ -46,11 +45,6 @@ def _advice_on_one(thrown: RemoteException) -> str:
         if thrown.message.startswith(_WAITS):
             return "a function that awaits implements IAsyncFunctionHandler"
         return _missing(thrown.stack_trace)
-    if thrown.type_name == _CAST and "System.Array." in thrown.stack_trace.partition("\n")[0]:
-        return (
-            "this build of .NET cannot copy arrays of arrays into arrays of another type; copy "
-            "their items in a loop"
-        )
     if thrown.type_name == _CRYPTOGRAPHY and _UNKNOWN_HASH in thrown.message:
         return _missing(thrown.stack_trace)
     return ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.trimming.module import CORE, Module
-from runtime_artifacts.pipeline.weaving import Edit, Replacement, edited, find, weave
+from runtime_artifacts.pipeline.weaving import Edit, Guard, Replacement, edited, find, weave
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +19,9 @@ __all__ = ["CODE", "CORE", "EDITS", "REPLACEMENTS", "patched", "unknown"]
 #: The compiled C#, in ``guest/bin``.
 CODE = "core/MinimalRuntime.CoreLibrary.dll"
 _WAITS = "System.Threading.HostWaits::"
+_FRAMES = "System.Diagnostics.HostFrames::"
+_FAULTS = "System.HostFaults::"
+_EMIT = "System.Reflection.Emit."
 #: Hashes are :func:`~.weaving.body_hash` of .NET 10.0.10's.
 REPLACEMENTS = (
     Replacement(
@@ -84,6 +87,48 @@ REPLACEMENTS = (
         "ee755de2d2c66f02c2f33af88ad802624542f0fd249369ba10f1f5f55940fc60",
         _WAITS + "PulseAll",
     ),
+    Replacement(
+        "System.Diagnostics.StackFrame",
+        ".ctor",
+        2,
+        "4c841a179fcd541edae091a0d0560e0aebe4ded78cda5c58b597200632b553e5",
+        _FRAMES + "Take",
+    ),
+    Replacement(
+        "System.Runtime.InteropServices.Marshal",
+        "GetFunctionPointerForDelegate",
+        1,
+        "b14d20d6a43aeef067bef73cacf384c3b0d7ed22c811bd0959146b7468446e11",
+        _FAULTS + "GetFunctionPointer",
+    ),
+    Guard(
+        "System.Array",
+        "CopySlow",
+        6,
+        "8c77624c15ef69218b81b21693265fe7dba961dfc166e96b204ab42491ba0f0f",
+        _FAULTS + "CopyArrays",
+    ),
+    Guard(
+        _EMIT + "RuntimePropertyBuilder",
+        "SetConstantCore",
+        1,
+        "aba79a867df0dae98349786f16acc28e2329e7011b729889606a94d6d8d15930",
+        _FAULTS + "RefuseConstant",
+    ),
+    Guard(
+        _EMIT + "RuntimeFieldBuilder",
+        "SetConstantCore",
+        1,
+        "01ce617d16d2bc212b44a87b74b47fb1d49d5f99eb4169252e50f642b67142e7",
+        _FAULTS + "RefuseConstant",
+    ),
+    Guard(
+        _EMIT + "RuntimeParameterBuilder",
+        "SetConstant",
+        1,
+        "8e4d595c74f478ad59022d9799a86a14c9fc252856540e2345b2de67c83a6efd",
+        _FAULTS + "RefuseConstant",
+    ),
 )
 
 
@@ -115,7 +160,7 @@ def patched(framework: Mapping[str, bytes], code: bytes) -> dict[str, bytes]:
 
 def unknown(framework: Mapping[str, bytes]) -> Iterator[str]:
     """For each method that is not what is to be replaced, a sentence that says so."""
-    places: list[tuple[str, Replacement | Edit]] = [(CORE, one) for one in REPLACEMENTS]
+    places: list[tuple[str, Replacement | Guard | Edit]] = [(CORE, one) for one in REPLACEMENTS]
     places += [(edit.assembly, edit) for edit in EDITS]
     modules: dict[str, Module] = {}
     for name, one in places:

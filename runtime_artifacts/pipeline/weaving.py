@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.il import CATCH, FAT_HEADER, Body, Op, encode_body, tokens
+from dotnet_wasm_host.ecma335.il import CATCH, FAT_HEADER, FILTER, Body, Op, encode_body, tokens
 from dotnet_wasm_host.ecma335.rows import (
     FieldRow,
     MemberRefRow,
@@ -36,7 +36,7 @@ from runtime_artifacts.pipeline.assembly_draft import AssemblyDraft
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Edit", "Replacement", "body_hash", "edited", "find", "for_compiler", "weave"]
+__all__ = ["Edit", "Guard", "Replacement", "body_hash", "edited", "find", "for_compiler", "weave"]
 
 USER_STRING = 0x70
 #: II.23.1.5: a constant, which compilers write into code.
@@ -57,6 +57,21 @@ class Replacement(NamedTuple):
         parameters: how many the method has, ``this`` left out.
         sha256: of the body that it had.
         by: the static method in its place, ``Namespace.Type::Method``. It takes ``this`` first.
+    """
+
+    type: str
+    method: str
+    parameters: int
+    sha256: str
+    by: str
+
+
+class Guard(NamedTuple):
+    """A method without result that asks another one first, and returns if that says true.
+
+    Attributes:
+        type, method, parameters, sha256: see :class:`Replacement`.
+        by: the static method that is asked, with the same arguments.
     """
 
     type: str
@@ -121,7 +136,7 @@ def body_hash(module: Module, method: int) -> str:
     return hashlib.sha256(whole).hexdigest()
 
 
-def weave(assembly: bytes, code: bytes, replacements: Sequence[Replacement]) -> bytes:
+def weave(assembly: bytes, code: bytes, replacements: Sequence[Replacement | Guard]) -> bytes:
     """``assembly``, raw webcil, with the types of ``code`` and the replacements.
 
     Raises:
@@ -142,7 +157,7 @@ class _Weaver:
         self._fields: dict[int, int] = {}
         self._memo: dict[tuple[Table, tuple[int | str | bytes, ...]], int] = {}
 
-    def weave(self, replacements: Sequence[Replacement]) -> bytes:
+    def weave(self, replacements: Sequence[Replacement | Guard]) -> bytes:
         self._number()
         self._add_types()
         for replacement in replacements:
@@ -299,34 +314,58 @@ class _Weaver:
                 return Table.FIELD, field
         raise MalformedImage(f"the code refers to {self._core.full_name(type_)}::{name}, not there")
 
-    def _replace(self, replacement: Replacement) -> None:
+    def _replace(self, replacement: Replacement | Guard) -> None:
         method = find(self._core, replacement)
-        owner, _, name = replacement.by.partition("::")
         count = self._arguments(self._core, method)
+        code = b"".join(
+            bytes([Op.LDARG_0 + n]) if n < _SHORTHANDS else bytes([_LDARG_S, n])
+            for n in range(count)
+        )
+        token = int(Table.METHOD_DEF) << 24 | self._target(replacement.by, count)
+        code += bytes([Op.CALL]) + token.to_bytes(4, "little")
+        if isinstance(replacement, Guard):
+            body = self._core.body(method)
+            assert body is not None
+            body = _behind(code + bytes([Op.BRFALSE_S, 1, Op.RET]), count, body)
+        else:
+            code += bytes([Op.RET])
+            body = Body(max(count, 1), init_locals=False, locals_token=0, code=code)
+        rows = self._draft.rows[Table.METHOD_DEF]
+        rows[method - 1] = rows[method - 1]._replace(rva=self._draft.body(encode_body(body)))
+
+    def _target(self, by: str, arguments: int) -> int:
+        owner, _, name = by.partition("::")
         targets = [
             new
             for old, new in self._methods.items()
             if self._code.full_name(self._code.method_owner[old]) == owner
             and self._code.method_name(old) == name
-            and self._arguments(self._code, old) == count
+            and self._arguments(self._code, old) == arguments
         ]
         if len(targets) != 1:
-            raise MalformedImage(f"the code has {replacement.by} {len(targets)} times, not once")
-        code = b"".join(
-            bytes([Op.LDARG_0 + n]) if n < _SHORTHANDS else bytes([_LDARG_S, n])
-            for n in range(count)
-        )
-        token = int(Table.METHOD_DEF) << 24 | targets[0]
-        code += bytes([Op.CALL]) + token.to_bytes(4, "little") + bytes([Op.RET])
-        rows = self._draft.rows[Table.METHOD_DEF]
-        body = encode_body(Body(max(count, 1), init_locals=False, locals_token=0, code=code))
-        rows[method - 1] = rows[method - 1]._replace(rva=self._draft.body(body))
+            raise MalformedImage(f"the code has {by} {len(targets)} times, not once")
+        return targets[0]
 
     def _arguments(self, module: Module, method: int) -> int:
         return _parameters(module, method) + bool(_convention(module, method) & HAS_THIS)
 
 
-def find(module: Module, replacement: Replacement | Edit) -> int:
+def _behind(start: bytes, stack: int, body: Body) -> Body:
+    """A body with code in front of its own. Branches are relative, clauses are not."""
+    moved = len(start)
+    clauses = tuple(
+        c._replace(
+            try_start=c.try_start + moved,
+            handler_start=c.handler_start + moved,
+            extra=c.extra + moved if c.kind == FILTER else c.extra,
+        )
+        for c in body.clauses
+    )
+    stack = max(stack, body.max_stack)
+    return replace(body, max_stack=stack, code=start + body.code, clauses=clauses)
+
+
+def find(module: Module, replacement: Replacement | Guard | Edit) -> int:
     """The method to replace; MalformedImage if it is not there or not the known one."""
     type_ = module.by_name.get(replacement.type)
     methods = [] if type_ is None else module.methods_named(type_, replacement.method)

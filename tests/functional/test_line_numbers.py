@@ -199,6 +199,34 @@ def test_a_type_with_a_stack_trace_of_its_own_keeps_it() -> None:
     assert caught.value.stack_trace == "nowhere"
 
 
+def test_what_code_prints_of_an_exception_itself(image: dwh.RuntimeImage) -> None:
+    source = """
+        using System.Diagnostics;
+        public class Faults : IFunctionHandler {
+            static void Fail() =>
+                throw new InvalidOperationException("no");
+            public byte[] Execute(ReadOnlySpan<byte> input) {
+                var text = new System.Text.StringBuilder();
+                try {
+                    try { Fail(); } catch (Exception e) { throw new Exception("outer", e); }
+                } catch (Exception e) {
+                    text.AppendLine(e.ToString()).AppendLine(e.StackTrace)
+                        .Append(new StackTrace(e, true)).Append(new StackTrace(e, false));
+                }
+                return System.Text.Encoding.UTF8.GetBytes(text.ToString());
+            }
+        }"""
+    with dwh.Runtime(image) as runtime:
+        text = runtime.load_csharp({"app.cs": source})(b"").decode()
+    lines = [line.strip() for line in text.splitlines() if " at Faults." in line]
+    execute = "at Faults.Execute(ReadOnlySpan`1 input)"
+    assert lines == [
+        "at Faults.Fail() in app.cs:line 5",
+        *[f"{execute} in app.cs:line 9"] * 4,
+        execute,
+    ]
+
+
 def test_without_a_pdb_there_are_no_lines(library: dwh.Assembly) -> None:
     bare = dwh.compile_csharp(SOURCE, references=[library], pdb=False)
     with dwh.Runtime() as runtime:

@@ -58,7 +58,7 @@ internal static class ErrorRecord
     {
         try
         {
-            return StackTraces.Of(e) ?? "";
+            return e.StackTrace ?? "";
         }
         catch (Exception second)
         {

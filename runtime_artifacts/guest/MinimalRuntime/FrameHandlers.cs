@@ -19,6 +19,7 @@ internal static unsafe class FrameHandlers
         AppContext.SetData("MinimalRuntime.Running", (IntPtr)(&frame->Call));
         StandardInput.Install();
         DebugLines.Install();
+        StackTraces.Install();
         TypeNames.Install();
         frame->Return([]);
     }

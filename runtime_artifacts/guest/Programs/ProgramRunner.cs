@@ -120,7 +120,6 @@ public sealed class ProgramRunner : IAsyncFunctionHandler
     private static void ReportUnhandled(Exception exception)
     {
         Console.Out.Flush();
-        StackTraces.Complete(exception);
         var text = new StringBuilder("Unhandled exception. ");
         foreach (var line in Describe(exception).Split('\n'))
         {
