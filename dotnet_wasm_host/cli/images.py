@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Annotated
@@ -9,9 +10,12 @@ from typing import Annotated
 import typer
 
 from dotnet_wasm_host.artifacts.cache import MOST_BYTES, ImageCache
+from dotnet_wasm_host.base_library.configurations import IMAGE_NAMES
 from dotnet_wasm_host.cli.console import print_json, progress
 from dotnet_wasm_host.images.image import RuntimeImage
 from dotnet_wasm_host.nuget.package_cache import FOLDER as PACKAGES
+from dotnet_wasm_host.nuget.rules import PackageRules
+from dotnet_wasm_host.programs.running import build_program_image
 from dotnet_wasm_host.roslyn import CSharpCompiler
 
 __all__ = ["app"]
@@ -58,11 +62,42 @@ def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
+def _build_package_rules(progress: Callable[[str], object]) -> None:
+    with PackageRules(progress=progress):
+        pass
+
+
+#: What is built on first use beside the built-in images.
+_OTHERS: Mapping[str, Callable[[Callable[[str], object]], object]] = {
+    "compiler": lambda progress: CSharpCompiler.load(progress=progress),
+    "programs": build_program_image,
+    "packages": _build_package_rules,
+}
+_Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...", help=f"Some of {', '.join((*IMAGE_NAMES, *_OTHERS))}; all without one."
+    ),
+]
+
+
 @app.command()
-def build() -> None:
-    """Build everything that is built on first use, so that no first use waits."""
-    RuntimeImage.load(progress=progress)
-    CSharpCompiler.load(progress=progress)
+def build(names: _Names = None) -> None:
+    """Build what is built on first use, so that no first use waits.
+
+    These are the built-in images, and what compiles C#, runs programs and finds packages. Images
+    for jit="auto", other stacks and other engines are made when they are used.
+    """
+    wanted = names or [*IMAGE_NAMES, *_OTHERS]
+    for name in wanted:
+        if name not in (*IMAGE_NAMES, *_OTHERS):
+            known = ", ".join((*IMAGE_NAMES, *_OTHERS))
+            raise typer.BadParameter(f"there is no image {name!r}; choose of {known}")
+    for name in wanted:
+        if name in _OTHERS:
+            _OTHERS[name](progress)
+        else:
+            RuntimeImage.load(name, progress=progress)
     typer.echo("images are ready")
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.nuget.resolving import PackageSources
     from dotnet_wasm_host.options import HttpPolicy
 
-__all__ = ["run_csharp", "run_program"]
+__all__ = ["build_program_image", "run_csharp", "run_program"]
 
 _FUNCTION = "program"
 #: 128 and the number of the signal that would have ended such a process on Linux.
@@ -210,6 +210,12 @@ def _cause(error: DotnetHostError) -> DotnetHostError | None:
 def _runner() -> Assembly:
     name = "MinimalRuntime.Programs"
     return Assembly(name, ArtifactStore.locate().read(f"guest/{name}.dll"))
+
+
+def build_program_image(progress: Callable[[str], object]) -> None:
+    """Make and cache what programs start from. ``progress`` is told what takes time."""
+    base = RuntimeImage.load("full", progress=progress)
+    derive_image(base, "program", _make_image, progress=progress)
 
 
 @cache

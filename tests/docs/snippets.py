@@ -6,6 +6,7 @@ A block's language says what it is: ``python``, ``csharp``, ``sh`` and the file 
     <!-- snippet: run -->          commands are run, not only parsed
     <!-- snippet: context=NAME --> what surrounds a block (see contexts.py)
     <!-- snippet: raises=NAME -->  the block ends in this error
+    <!-- snippet: file=NAME -->    a file of a guide, which tests/guides runs with the others
 
 Every block has a language that the tests know. So none is left out without anybody noticing.
 """

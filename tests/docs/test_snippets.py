@@ -50,7 +50,13 @@ FOREIGN = frozenset(("cd", "cp", "curl", "diff", "git", "npm", "pytest-cov", "so
 
 def of(*languages: str) -> Callable[..., Any]:
     """Parametrize a test with the snippets of these languages."""
-    chosen = [snippet for snippet in SNIPPETS if snippet.language in languages]
+    chosen = [
+        snippet
+        for snippet in SNIPPETS
+        # Python that is a file of a guide is run by tests/guides.
+        if snippet.language in languages
+        and not (snippet.language == "python" and "file" in snippet.options)
+    ]
     return pytest.mark.parametrize("snippet", chosen, ids=str)
 
 
