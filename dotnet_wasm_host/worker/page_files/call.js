@@ -80,7 +80,11 @@ export class CallPane {
 
   #showMethods() {
     const before = $("method").value;
-    const options = this.#methods.map((method, index) => new Option(method.csharp ?? method.name, index));
+    const names = this.#methods.map((method) => method.name);
+    const isOverload = (name) => names.indexOf(name) !== names.lastIndexOf(name);
+    const options = this.#methods.map(
+      ({ name, csharp }, index) => new Option(isOverload(name) ? (csharp ?? name) : name, index),
+    );
     $("method").replaceChildren(...options);
     if (before && Number(before) < options.length) $("method").value = before;
     $("method-label").hidden = options.length < 2;
@@ -208,7 +212,7 @@ function indented(text) {
   try {
     const pretty = JSON.stringify(JSON.parse(text), null, 2);
     // Numbers that JavaScript cannot hold stay as they were written.
-    return pretty.replace(/\s/g, "").length === text.replace(/\s/g, "").length ? pretty : text;
+    return pretty.replace(/\s/g, "") === text.replace(/\s/g, "") ? pretty : text;
   } catch {
     return text;
   }

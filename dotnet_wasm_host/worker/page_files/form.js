@@ -120,6 +120,12 @@ function resolved(schema, definitions, depth = 0) {
   if (name && Object.hasOwn(definitions, name[1]) && depth < 10) {
     return resolved(definitions[name[1]], definitions, depth + 1);
   }
+  if (Array.isArray(schema.type)) {
+    // Numbers may come as texts, too, for what JSON's have no room for.
+    const kinds = schema.type.filter((kind) => kind !== "null");
+    const kind = schema.format !== "decimal" && kinds.includes("number") ? "number" : kinds[0];
+    return { ...schema, type: kind, nullable: kinds.length < schema.type.length };
+  }
   const others = (schema.anyOf ?? []).filter((each) => each.type !== "null");
   if (others.length === 1 && depth < 10) {
     return { ...resolved(others[0], definitions, depth + 1), nullable: true };
@@ -141,14 +147,17 @@ function controlFor(schema, parameter, definitions) {
     const inputMode = schema.type === "integer" && schema.minimum >= 0 ? "numeric" : "text";
     return element("input", { type: "text", inputMode, autocomplete: "off", placeholder: preset });
   }
+  if (hintOf(schema)) {
+    return element("input", { type: "text", autocomplete: "off", placeholder: preset || hintOf(schema) });
+  }
   const isText = schema.type === "string";
   const rows = isText ? 1 : 3;
-  const hint = preset || (isText ? hintOf(schema) : JSON.stringify(example(schema, definitions)));
+  const encoded = schema.contentEncoding === "base64" ? "base64" : "";
+  const hint = preset || (isText ? encoded : JSON.stringify(example(schema, definitions)));
   return element("textarea", { rows, spellcheck: false, placeholder: hint ?? "" });
 }
 
 function hintOf(schema) {
-  if (schema.contentEncoding === "base64") return "base64";
   const hints = {
     "date-time": "2026-01-31T12:00:00Z", date: "2026-01-31", time: "12:00:00", duration: "PT1H30M",
     uuid: "00000000-0000-0000-0000-000000000000", decimal: "1.25",
@@ -173,7 +182,7 @@ function example(schema, definitions, depth = 0) {
 // What a control says; undefined for an optional one that says nothing.
 function valueOf(control, schema, required, name) {
   const text = control.value;
-  const isText = schema.type === "string" && !schema.enum;
+  const isText = schema.type === "string" && !schema.enum && !hintOf(schema);
   if (text === "" && !required) return undefined;
   if (control.tagName === "SELECT") return JSON.parse(text);
   if (isText) return text;
@@ -181,6 +190,7 @@ function valueOf(control, schema, required, name) {
     if (schema.nullable) return null;
     throw new WrongInput("Give a value.", name);
   }
+  if (schema.type === "string") return text.trim();
   if (schema.type === "integer") return integer(text.trim(), name);
   if (schema.type === "number") return number(text.trim(), name);
   try {

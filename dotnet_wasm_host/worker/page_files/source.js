@@ -284,6 +284,7 @@ export class SourcePane {
     }
     const found = error.problem.diagnostics;
     if (Array.isArray(found) && found.length) {
+      found.sort((a, b) => a.line - b.line || a.column - b.column);
       this.#editor.mark(found);
       this.#showProblems(found.map((each) => ({ ...each, text: each.message })));
       return;
