@@ -50,7 +50,7 @@ def buffer_of(data: Buffer, what: str = "data") -> memoryview:
     """
     try:
         view = memoryview(data)
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: of numpy, for what buffers cannot tell of
         raise MarshallingTypeError(
             f"{what} must be bytes or another buffer (bytearray, memoryview, array), "
             f"not {type(data).__name__}; convert it"

@@ -115,6 +115,13 @@ class Limits:
     host_work: int = 4096 * MIB
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            may_be_none = each.name in {"timeout", "stack_bytes", "crash_limit"}
+            if not hasattr(value, "__float__") and not (value is None and may_be_none):
+                raise TypeError(
+                    f"{each.name}: expected a number, found {type(value).__name__}; give one"
+                )
         if not 64 * MIB <= self.memory_bytes <= MAX_MEMORY_BYTES:
             raise ValueError(
                 f"memory_bytes is {self.memory_bytes}; give 64 MiB, which .NET needs to "
@@ -156,6 +163,10 @@ def _unpickle_limits(version: int, values: dict[str, Any]) -> Limits:
             f"fields {unknown}; use the version of dotnet-wasm-host that pickled them, or newer"
         )
     return Limits(**values)
+
+
+def _unpickle_wasi(values: dict[str, Any]) -> WasiOptions:
+    return WasiOptions(**values)
 
 
 def require_type(name: str, value: object, expected: type[object]) -> None:
@@ -249,6 +260,13 @@ class WasiOptions:
     directories: Mapping[str, HostDirectory] = field(default_factory=lambda: MappingProxyType({}))
     clock: Clock = field(default_factory=SystemClock)
     random: Callable[[int], bytes] = urandom
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """By name, as :class:`Limits`; streams among the values cannot be pickled or copied."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("env", "files", "directories"):
+            values[name] = dict(values[name])
+        return _unpickle_wasi, (values,)
 
     def __post_init__(self) -> None:
         for name in ("stdout", "stderr"):

@@ -43,6 +43,11 @@ def get_engine(engine: str | Engine | None = None, *, stack_bytes: int | None = 
             raise ValueError("wasmer cannot limit a guest's stack; leave stack_bytes out")
         return _wasmer()
     if not isinstance(engine, str):
+        if not hasattr(engine, "instantiate"):
+            raise TypeError(
+                f"engine: expected a name or an engine, found {type(engine).__name__}; choose one "
+                f"of {list(ENGINE_NAMES)}"
+            )
         return engine
     raise ValueError(f"there is no engine {engine!r}; choose one of {list(ENGINE_NAMES)}")
 

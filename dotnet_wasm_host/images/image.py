@@ -239,7 +239,12 @@ class RuntimeImage(Uncopyable):
 
 
 def frozen_of(image: RuntimeImage) -> FrozenRuntime:
-    """What an image is made of, which its users need not see."""
+    """What an image is made of, which its users need not see. TypeError if it is none."""
+    if not isinstance(image, RuntimeImage):
+        raise TypeError(
+            f"image: expected a name or a RuntimeImage, found {type(image).__name__}; pass a name, "
+            "or RuntimeImage.open(path)"
+        )
     return image._frozen  # noqa: SLF001 - this is the door
 
 

@@ -48,6 +48,11 @@ class HostFunctions:
     """
 
     def __init__(self, functions: Mapping[str, HostFunction], *, shared: bool = False) -> None:
+        if not hasattr(functions, "items"):
+            raise MarshallingTypeError(
+                f"host_functions: expected names and functions, found {type(functions).__name__}; "
+                "give {name: function}"
+            )
         for name, function in functions.items():
             _check(name, function)
         self.names: tuple[str, ...] = tuple(sorted(functions))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.fetch.tenant import HttpTenants
-from dotnet_wasm_host.images.image import RuntimeImage
+from dotnet_wasm_host.images.image import RuntimeImage, frozen_of
 from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.options import Limits, WasiOptions, require_type, with_output
+from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions, require_type, with_output
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
 from dotnet_wasm_host.pool.cpus import usable_cpus
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.engines.base import Engine
-    from dotnet_wasm_host.options import HttpPolicy
     from dotnet_wasm_host.pool.deployments import Stock
     from dotnet_wasm_host.runtime.cancellation import Cancellation
 
@@ -103,9 +102,11 @@ class RuntimePool(Uncopyable):
             raise ValueError(f"size is {size}; give 1 or more, the calls that may run at a time")
         require_type("limits", limits, Limits)
         require_type("wasi", wasi, WasiOptions)
+        require_type("http", http, HttpPolicy)
         limits = limits if limits is not None else Limits()
         if isinstance(image, str):
             image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)
+        frozen_of(image)  # is it one?
         self._image = image
         self._isolation = isolation
         # The pool counts the crashes of a function, wherever they happen.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.imports.host_functions import HostFunctions
 from dotnet_wasm_host.imports.javascript.http import http_access, http_module, http_tenant
 from dotnet_wasm_host.imports.services import HostServices
-from dotnet_wasm_host.options import HttpPolicy
+from dotnet_wasm_host.options import HttpPolicy, require_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,8 @@ class LentServices:
         wake: Callable[[], object],
         memory_bytes: int,
     ) -> None:
+        if not hasattr(http, "leave"):  # as a pool's tenant has
+            require_type("http", http, HttpPolicy)
         self._functions: HostFunctions | None = None
         lent = None
         if host_functions is not None:

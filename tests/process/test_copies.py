@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,42 @@ def test_half_built_objects_are_silent(
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=f"{name}|none of them"):
         make(**{name: value})
+
+
+@ways
+def test_options_are_values(duplicate: Duplicate) -> None:
+    value = dwh.WasiOptions(env={"A": "b"}, files={"/f": b"x"}, args=("a",))
+    copied = duplicate(value)
+    if isinstance(copied, bytes):
+        copied = pickle.loads(copied)
+    assert isinstance(copied, dwh.WasiOptions)
+    assert (copied.env, copied.files, copied.args) == (value.env, value.files, value.args)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"limits": dwh.Limits}, "expected Limits or None, found type"),
+        ({"wasi": {}}, "expected WasiOptions or None, found dict"),
+        ({"http": True}, "expected HttpPolicy or None, found bool"),
+        ({"host_functions": [("a", len)]}, "expected names and functions, found list"),
+        ({"image": b"full"}, "expected a name or a RuntimeImage, found bytes"),
+        ({"engine": 5}, "expected a name or an engine, found int"),
+    ],
+)
+@pytest.mark.parametrize("make", [dwh.Runtime, dwh.RuntimePool])
+def test_options_of_another_type_are_named(
+    make: Callable[..., object], values: dict[str, object], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        make(**values)
+
+
+@pytest.mark.parametrize("values", [{"timeout": "3"}, {"host_work": "x"}, {"payload_bytes": None}])
+def test_limits_are_numbers(values: dict[str, Any]) -> None:
+    (name,) = values
+    with pytest.raises(TypeError, match=f"{name}: expected a number, found"):
+        dwh.Limits(**values)
 
 
 def test_pickled_limits_know_their_fields_by_name() -> None:
