@@ -98,11 +98,7 @@ class RuntimePool(Uncopyable):
         thread_start: Callable[[], object] | None = None,
         quick_calls: bool = True,
     ) -> None:
-        if size is not None and size < 1:
-            raise ValueError(f"size is {size}; give 1 or more, the calls that may run at a time")
-        require_type("limits", limits, Limits)
-        require_type("wasi", wasi, WasiOptions)
-        require_type("http", http, HttpPolicy)
+        _check_options(size, limits, wasi, http)
         limits = limits if limits is not None else Limits()
         if isinstance(image, str):
             image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)
@@ -112,9 +108,7 @@ class RuntimePool(Uncopyable):
         # The pool counts the crashes of a function, wherever they happen.
         self._limits = replace(limits, crash_limit=None)
         self._wasi = with_output(wasi, "logging")
-        self._functions = (
-            None if host_functions is None else HostFunctions(host_functions, shared=True)
-        )
+        self._functions = _lendable(host_functions)
         self._http = HttpAccess(http, shared=True) if http is not None else None
         self._tenants = HttpTenants(self._http) if self._http is not None else None
         self._size = size or usable_cpus()
@@ -439,3 +433,17 @@ def _memory_size(runtime: Runtime) -> int:
         return runtime.memory.size
     except RuntimeClosed:  # given up meanwhile
         return 0
+
+
+def _lendable(
+    host_functions: Mapping[str, Callable[[bytes], Any]] | None,
+) -> HostFunctions | None:
+    return None if host_functions is None else HostFunctions(host_functions, shared=True)
+
+
+def _check_options(size: int | None, limits: object, wasi: object, http: object) -> None:
+    if size is not None and size < 1:
+        raise ValueError(f"size is {size}; give 1 or more, the calls that may run at a time")
+    require_type("limits", limits, Limits)
+    require_type("wasi", wasi, WasiOptions)
+    require_type("http", http, HttpPolicy)
