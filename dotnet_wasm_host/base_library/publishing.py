@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.artifacts.manifest import ArtifactFile
 from dotnet_wasm_host.artifacts.store import MANIFEST_NAME, ArtifactStore
-from dotnet_wasm_host.assembly import MalformedImage, identify
+from dotnet_wasm_host.assembly import MalformedImage, identify, read_dependencies
 from dotnet_wasm_host.base_library.configurations import CODE, DATA, NO_TIME_ZONES, SMALL_DATA
 from dotnet_wasm_host.ecma335.metadata import Metadata
 from dotnet_wasm_host.ecma335.rows import MemberRefRow, TypeRefRow
@@ -27,6 +27,7 @@ from dotnet_wasm_host.trimming.api_surface import ApiSurface
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.trimming import TrimReport
 
 __all__ = [
@@ -158,13 +159,26 @@ def _name(function_id: str, content: bytes) -> str:
         ) from error
 
 
+def _libraries(function_id: str, dependencies: DependencySource) -> tuple[bytes, ...]:
+    """Contents of dependencies, without satellites, which have a culture before their name."""
+    try:
+        found = read_dependencies(dependencies)
+    except (MalformedImage, OSError) as error:
+        raise AssemblyLoadError(
+            function_id,
+            "System.BadImageFormatException",
+            f"a dependency cannot be used: {error}; give a .dll of .NET",
+        ) from error
+    return tuple(content for name, content in found.items() if "/" not in name)
+
+
 def publish(
     function: bytes,
     folder: Path,
     *,
     function_id: str,
     handler_type: str = "",
-    dependencies: tuple[bytes, ...] = (),
+    dependencies: DependencySource = (),
     features: Mapping[str, bool] | None = None,
     descriptors: tuple[tuple[str, str | bytes], ...] = (),
     strict: bool = False,
@@ -177,7 +191,9 @@ def publish(
         folder: made if it is not there; what an earlier publication left in it is replaced.
         function_id: id that the function has in the image.
         handler_type: full name of the handler, if there are several.
-        dependencies: assemblies that the function brings, kept whole as it is.
+        dependencies: assemblies that the function brings, kept whole as it is: a file, a folder, a
+            ``.nupkg``, or a list of these and of assemblies as values, as ``load_assembly`` takes
+            them. Satellites stay behind.
         features: feature switches, as :class:`~dotnet_wasm_host.trimming.TrimOptions` has them.
         descriptors: descriptor files that keep what the function reaches by reflection alone.
         strict: refuse what dependencies refer to and nobody has, too. Otherwise that is in
@@ -194,7 +210,7 @@ def publish(
     _refuse_other_files(folder)
     result = trim_for_functions(
         {function_id: function},
-        dependencies=dependencies,
+        dependencies=_libraries(function_id, dependencies),
         features=features,
         descriptors=descriptors,
         strict=strict,

@@ -7,16 +7,24 @@ from typing import Annotated
 
 import typer
 
-from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.base_library.publishing import Publication, publish
 from dotnet_wasm_host.cli.console import print_json, progress, style
 from dotnet_wasm_host.cli.function_files import (
     Dependencies,
     FunctionFile,
     Handler,
-    function_assembly,
     read_file,
 )
+from dotnet_wasm_host.cli.package_options import (
+    AllowPackages,
+    LockFile,
+    Offline,
+    Packages,
+    PackageSources,
+)
+from dotnet_wasm_host.packages.references import parse_packages
+from dotnet_wasm_host.programs.packages import package_resolver
+from dotnet_wasm_host.programs.program import read_program
 
 __all__ = ["publish_function"]
 
@@ -25,6 +33,11 @@ def publish_function(
     file: FunctionFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")],
     dependency: Dependencies = None,
+    package: Packages = None,
+    package_source: PackageSources = None,
+    allow_package: AllowPackages = None,
+    lock_file: LockFile = None,
+    offline: Offline = False,
     handler: Handler = None,
     function_id: Annotated[
         str | None,
@@ -47,15 +60,28 @@ def publish_function(
     json_: Annotated[bool, typer.Option("--json", help="Print a report in JSON.")] = False,
 ) -> None:
     """Trim .NET for one function, as PublishTrimmed does, and write both into a folder."""
-    paths = dependency or []
     name = function_id or file.stem
-    function = function_assembly(file, paths)
+    resolver = package_resolver(
+        package_source or [],
+        allow_packages=allow_package,
+        lock_file=lock_file,
+        offline=offline,
+        progress=progress,
+    )
+    function = read_program(
+        file,
+        dependency or [],
+        output="library",
+        progress=progress,
+        packages=parse_packages(package or []),
+        resolver=resolver,
+    )
     publication = publish(
-        function.data if isinstance(function, Assembly) else read_file(function),
+        function.assembly.data,
         output,
         function_id=name,
         handler_type=handler or "",
-        dependencies=tuple(map(read_file, paths)),
+        dependencies=list(function.dependencies.values()),
         features=dict(map(_feature, feature or [])),
         descriptors=tuple((str(path), read_file(path)) for path in descriptor or []),
         strict=strict,

@@ -14,7 +14,8 @@ _NO_LIBRARY = "native libraries cannot be loaded in WebAssembly; take a managed 
 _BY_TYPE = {
     "System.DllNotFoundException": _NO_LIBRARY,
     "System.EntryPointNotFoundException": _NO_LIBRARY,
-    "System.TimeZoneNotFoundException": "time zones have IANA names such as 'Europe/Berlin' here",
+    "System.TimeZoneNotFoundException": "IANA names such as 'Europe/Berlin' and Windows names such "
+    "as 'W. Europe Standard Time' are known here",
 }
 _CRYPTOGRAPHY = "System.Security.Cryptography.CryptographicException"
 #: How HostWaits.cs says that a wait cannot end, because nothing else runs meanwhile.

@@ -143,9 +143,7 @@ def find_packages(
         first = wanted[0]
         message = (
             f"package {first.name} is wanted and no source of packages was given; give "
-            "package_sources (--package-source), for example a folder of .nupkg files. What builds "
-            "or publishes has no such option: take the directive out there, and give what "
-            "resolve_packages finds as dependencies"
+            "package_sources (--package-source), for example a folder of .nupkg files"
         )
         if first.file:
             raise error_at(first.file, first.line, message)

@@ -32,6 +32,7 @@ from runtime_artifacts.pipeline import (
     native_cut,
     native_data,
     native_module,
+    platform_code,
     standalone_template,
     time_zones,
     upstream,
@@ -81,6 +82,11 @@ class Sources:
     def guest(self) -> Path:
         """The built C# side."""
         return self.root / "guest" / "bin"
+
+    @property
+    def platform(self) -> Path:
+        """C# that goes into the base library."""
+        return self.root / "guest" / "Platform"
 
     @property
     def adapter(self) -> Path:
@@ -189,10 +195,12 @@ def _collect(sources: Sources) -> dict[str, bytes]:
         contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
     base_library_commit({n: c for n, c in contents.items() if n.startswith("framework/")})
     contents |= _patched_library(contents, sources)
+    contents |= _with_platform_code(contents, sources)
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
     contents |= {f"nuget/{name}": content for name, content in rules.items()}
     contents |= _tree(sources.guest, "guest/", "*.dll")
-    del contents[f"guest/{core_library.CODE}"]  # it is in the core library now
+    for code in (core_library.CODE, *platform_code.FILES):
+        del contents[f"guest/{code}"]  # it is in the base library now
     contents |= _tree(sources.licenses, "licenses/", "*.txt")
     contents |= images.collect(sources.images_file, sources.images)
     contents |= editor.collect(sources)
@@ -206,6 +214,16 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     )
     contents[MANIFEST_NAME] = manifest.to_bytes()
     return contents
+
+
+def _with_platform_code(contents: Mapping[str, bytes], sources: Sources) -> dict[str, bytes]:
+    """The assemblies that get code for what the browser build leaves out."""
+    return {
+        (path := f"framework/{name}.webcil"): platform_code.weave(
+            name, contents[path], (sources.guest / f"{woven.source}.dll").read_bytes(), woven
+        )
+        for name, woven in platform_code.WOVEN.items()
+    }
 
 
 def _patched_library(contents: Mapping[str, bytes], sources: Sources) -> dict[str, bytes]:

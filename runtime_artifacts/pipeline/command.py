@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.errors import ArtifactError
-from runtime_artifacts.pipeline import adapter, fetch, native_module, update, upstream
+from runtime_artifacts.pipeline import (
+    adapter,
+    fetch,
+    native_module,
+    unicode_data,
+    update,
+    upstream,
+)
 from runtime_artifacts.pipeline.build import Sources, build
 from runtime_artifacts.pipeline.progress import note
 
@@ -46,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     guest_parser = commands.add_parser("guest", help="compile the guest's C# into guest/bin")
     guest_parser.add_argument("--check", action="store_true", help="only say what is stale")
     commands.add_parser("adapter", help="compile the adapter's C into adapter/adapter.wasm")
+    commands.add_parser("unicode", help="write what the guest's C# has of Unicode")
     update_parser = commands.add_parser("update", help="say what another version of .NET changes")
     update_parser.add_argument(
         "version", nargs="?", help="of the npm package; the newest if left out"
@@ -70,6 +78,9 @@ def _run(options: argparse.Namespace, sources: Sources) -> None:
     elif options.command == "adapter":
         sources.adapter.write_bytes(adapter.compile_adapter())
         build(sources)
+    elif options.command == "unicode":
+        changed = unicode_data.write_sources(sources.platform, sources.cache)
+        note(f"{', '.join(changed) or 'nothing'} changed in {sources.platform}")
     elif options.command == "update":
         _update(sources, options.version, pin=options.apply)
     elif options.command == "describe":

@@ -52,6 +52,8 @@ class _Project:
 _CONTRACT = _Project("MinimalRuntime", "MinimalRuntime")
 _PROJECTS = (
     _CONTRACT,
+    _Project("MinimalRuntime.Platform", "Platform"),
+    _Project("MinimalRuntime.Platform.Console", "PlatformConsole"),
     _Project("MinimalRuntime.Json", "Json"),
     _Project("MinimalRuntime.Compiler", "Compiler", ("roslyn/",)),
     _Project("MinimalRuntime.JsonCapability", "JsonCapability"),

@@ -11,6 +11,7 @@ import pytest
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.base_library.publishing import Publication, publish
 from tests.cli.test_commands import Command
+from tests.nuget import made
 
 if TYPE_CHECKING:
     from tests.conftest import CompiledSources
@@ -297,3 +298,26 @@ def test_the_command_says_what_is_wrong_with_a_switch(tmp_path: Path) -> None:
     done = command("publish", source, "-o", "out", "--feature", "x=maybe")
     assert done.returncode == 2
     assert b"x=maybe" in done.stderr
+
+
+def test_the_command_publishes_with_packages_and_every_form_of_dependency(tmp_path: Path) -> None:
+    command = Command(tmp_path)
+    made.put(tmp_path / "feed", "Top", "1.2.0", {"lib/net8.0/Top.dll": made.library("Top", 6)})
+    made.put(tmp_path, "Beside", "1.0.0", {"lib/net8.0/Beside.dll": made.library("Beside", 7)})
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "Inside.dll").write_bytes(made.library("Inside", 8))
+    source = command.write(
+        "sum.cs",
+        "#:package Top@1.*\npublic sealed class Sum : IFunctionHandler {"
+        " public byte[] Execute(ReadOnlySpan<byte> i) => [(byte)(Top.V + Beside.V + Inside.V)]; }",
+    )
+    done = command(
+        *("publish", source, "-o", "out", "--package-source", "feed"),
+        *("-d", "Beside.1.0.0.nupkg", "-d", "folder"),
+    )
+    assert done.returncode == 0, done.stderr
+    with dwh.Runtime(dwh.RuntimeImage.open(tmp_path / "out")) as runtime:
+        assert runtime.invoke("sum") == bytes([21])
+    refused = command("publish", source, "-o", "other", "-d", "folder")
+    assert refused.returncode != 0
+    assert b"package Top is wanted" in refused.stderr
