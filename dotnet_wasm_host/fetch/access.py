@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from dotnet_wasm_host.fetch.proxies import Proxies
     from dotnet_wasm_host.fetch.rules import Rules
     from dotnet_wasm_host.options import HttpPolicy
 
@@ -43,6 +44,7 @@ class HttpAccess:
         shared: whether its tenants are strangers to each other, as the runtimes of a pool are;
             then none of them can take all there is.
         resolve: instead of the operating system's resolver: name and port to addresses.
+        proxies: which requests go through a proxy; without it none does.
 
     Raises:
         ExtraNotInstalled: httpx is not installed.
@@ -54,11 +56,13 @@ class HttpAccess:
         *,
         shared: bool = False,
         resolve: Callable[[str, int], Awaitable[list[str]]] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         if find_spec("httpx") is None:
             raise ExtraNotInstalled("an HttpPolicy needs httpx", "http")
         self.policy = policy
         self.resolve = resolve
+        self.proxies: Proxies | None = proxies
         # For all that tenants count, too. Re-entered where garbage is collected, which ends
         # exchanges; a second lock could be waited for there while this one is held.
         self.lock: threading.RLock = threading.RLock()

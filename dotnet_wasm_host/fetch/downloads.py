@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from dotnet_wasm_host.fetch.proxies import Proxies
+
 __all__ = ["Download", "DownloadTimeout", "Downloads", "HttpFailure"]
 
 
@@ -45,13 +47,19 @@ class Downloads:
         hosts: as ``HttpPolicy.allowed_hosts`` has them.
         schemes: ``"https"``, ``"http"``.
         tls: whom to trust; by default the certificates of certifi.
+        proxies: which requests go through a proxy. A proxy resolves the names of hosts itself, so
+            their addresses are not checked here; its own is.
 
     Raises:
         ExtraNotInstalled: httpx is not installed.
     """
 
     def __init__(
-        self, hosts: tuple[str, ...], schemes: tuple[str, ...], tls: ssl.SSLContext | None = None
+        self,
+        hosts: tuple[str, ...],
+        schemes: tuple[str, ...],
+        tls: ssl.SSLContext | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         policy = HttpPolicy(
             allowed_hosts=hosts,
@@ -65,7 +73,7 @@ class Downloads:
             max_connections=4,
             tls=tls,
         )
-        self._access = HttpAccess(policy)
+        self._access = HttpAccess(policy, proxies=proxies)
         self._tenant = HttpTenant(self._access)
 
     def get(

@@ -332,6 +332,7 @@ def _sentence(error: Exception, where: str, max_redirects: int) -> Exception:
     # The first that fits.
     sentences: tuple[tuple[type[Exception], str], ...] = (
         (httpcore.ConnectError, f"no connection to {where}: {said}"),
+        (httpcore.ProxyError, f"the proxy lets nothing through to {where}: {said}"),
         (httpcore.RemoteProtocolError, f"{where} does not keep to HTTP: {said}"),
         (httpx.RemoteProtocolError, f"{where} redirects to what is no URL: {said}"),
         (zlib.error, f"the body of {where} is not what its Content-Encoding says: {said}"),

@@ -120,6 +120,7 @@ class HttpTenant:
             max_connections=self.policy.max_connections,
             resolve=self.access.resolve or system_resolver,
             connections=Connections(self.access),
+            proxies=self.access.proxies,
         )
         return httpx.AsyncClient(
             transport=transport,

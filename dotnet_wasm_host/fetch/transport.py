@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
     from dotnet_wasm_host.fetch.connections import Connections
+    from dotnet_wasm_host.fetch.proxies import Proxies, Proxy
     from dotnet_wasm_host.fetch.rules import Rules
 
 __all__ = ["CheckedTransport", "system_resolver"]
@@ -147,15 +148,13 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         max_connections: int,
         connections: Connections,
         resolve: Callable[[str, int], Awaitable[list[str]]] = system_resolver,
+        proxies: Proxies | None = None,
     ) -> None:
         self._rules = rules
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
-            keepalive_expiry=5.0,
-            network_backend=CheckedBackend(rules, resolve, connections),
-        )
+        self._proxies = proxies
+        self._backend = CheckedBackend(rules, resolve, connections)
+        self._tls, self._max_connections = tls, max_connections
+        self._pools: dict[Proxy | None, httpcore.AsyncConnectionPool] = {}
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -171,15 +170,33 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     async def _exchange(self, request: httpx.Request) -> httpcore.Response:
         for _ in range(_ATTEMPTS - 1 if _can_be_repeated(request) else 0):
             try:
-                return await self._pool.handle_async_request(_for_httpcore(request))
+                return await self._pool(request).handle_async_request(_for_httpcore(request))
             except (httpcore.NetworkError, httpcore.RemoteProtocolError) as error:
                 if not _went_stale(error):
                     raise
-        return await self._pool.handle_async_request(_for_httpcore(request))
+        return await self._pool(request).handle_async_request(_for_httpcore(request))
+
+    def _pool(self, request: httpx.Request) -> httpcore.AsyncConnectionPool:
+        """Connections for a request: to its host, or to the proxy in front of it."""
+        url = request.url
+        proxy = self._proxies.of(url.scheme, url.host, url.port) if self._proxies else None
+        pool = self._pools.get(proxy)
+        if pool is None:
+            pool = self._pools[proxy] = httpcore.AsyncConnectionPool(
+                ssl_context=self._tls,
+                proxy=httpcore.Proxy(proxy.address, proxy.credentials) if proxy else None,
+                max_connections=self._max_connections,
+                max_keepalive_connections=self._max_connections,
+                keepalive_expiry=5.0,
+                network_backend=self._backend,
+            )
+        return pool
 
     @override
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.aclose()
 
 
 def _for_httpcore(request: httpx.Request) -> httpcore.Request:

@@ -11,6 +11,8 @@ __all__ = ["advice_on"]
 
 _NOT_SUPPORTED = "System.PlatformNotSupportedException"
 _NO_LIBRARY = "native libraries cannot be loaded in WebAssembly; take a managed library"
+#: What SQLitePCL.raw, which Microsoft.Data.Sqlite is on, says without its native part.
+_SQLITE = "SQLitePCL.raw"
 _BY_TYPE = {
     "System.DllNotFoundException": _NO_LIBRARY,
     "System.EntryPointNotFoundException": _NO_LIBRARY,
@@ -33,6 +35,8 @@ def advice_on(thrown: RemoteException) -> str:
     for _ in range(_MOST_EXCEPTIONS):
         if current is None:
             break
+        if _SQLITE in current.message:
+            return f"SQLite's native part, e_sqlite3, is missing: {_NO_LIBRARY}"
         if advice := _advice_on_one(current):
             return advice
         current = current.inner

@@ -15,6 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from dotnet_wasm_host.errors import ExtraNotInstalled, HttpPolicyError
 from dotnet_wasm_host.fetch.downloads import Downloads, DownloadTimeout, HttpFailure
+from dotnet_wasm_host.fetch.proxies import Proxies
 from dotnet_wasm_host.nuget.package_cache import PackageCache
 from dotnet_wasm_host.nuget.source import ENVIRONMENT_PREFIX
 from dotnet_wasm_host.packages.archive import MAX_PACKAGE_BYTES
@@ -63,8 +64,13 @@ class HttpFeed:
         name = f"[{host}]" if ":" in host else host
         try:
             self._downloads = Downloads(
-                (f"{name}:{port}", *source.hosts), tuple({"https", scheme}), source.tls
+                (f"{name}:{port}", *source.hosts),
+                tuple({"https", scheme}),
+                source.tls,
+                Proxies.of_environment(),
             )
+        except ValueError as error:
+            raise PackageError(f"{source} cannot be asked: {error}") from error
         except ExtraNotInstalled as error:
             raise ExtraNotInstalled(
                 "a package source with an address needs httpx", "http"

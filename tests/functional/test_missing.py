@@ -124,3 +124,10 @@ def test_what_says_enough_gets_no_advice() -> None:
     for _ in range(40):
         thrown = RemoteException("System.Exception", "outer", "", thrown)
     assert advice_on(thrown) == ""
+
+
+def test_the_native_part_of_sqlite_is_named() -> None:
+    message = "You need to call SQLitePCL.raw.SetProvider().  If you are using a bundle package ..."
+    inner = RemoteException("System.Exception", message, "   at SQLitePCL.raw.get_Provider()")
+    outer = RemoteException("System.TypeInitializationException", "outer", "", inner)
+    assert "e_sqlite3" in advice_on(outer)
