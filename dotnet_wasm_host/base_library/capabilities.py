@@ -9,6 +9,7 @@ __all__ = ["BUILT_IN", "capability_assembly"]
 
 #: Name to assembly, and to the assembly of the base library that an image must have for it.
 BUILT_IN = {
+    "compression": ("MinimalRuntime.Compression", "System.IO.Compression"),
     "cryptography": ("MinimalRuntime.Cryptography", "System.Security.Cryptography"),
     "http": ("MinimalRuntime.Http", "System.Net.Http"),
     "json": ("MinimalRuntime.JsonCapability", "System.Text.Json"),

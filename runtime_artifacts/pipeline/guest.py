@@ -59,6 +59,7 @@ _PROJECTS = (
     _Project("MinimalRuntime.JsonCapability", "JsonCapability"),
     _Project("MinimalRuntime.Http", "Http"),
     _Project("MinimalRuntime.Cryptography", "Cryptography"),
+    _Project("MinimalRuntime.Compression", "Compression"),
     _Project("MinimalRuntime.Programs", "Programs"),
     _Project("MinimalRuntime.Packages", "Packages", ("nuget/",)),
     _Project("MinimalRuntime.Typed", "Typed"),
