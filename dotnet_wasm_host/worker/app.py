@@ -32,6 +32,7 @@ from dotnet_wasm_host.worker.openapi import describe_calls
 from dotnet_wasm_host.worker.operation_routes import operation_routes
 from dotnet_wasm_host.worker.options import WorkerOptions
 from dotnet_wasm_host.worker.page import page_routes
+from dotnet_wasm_host.worker.paths import METHOD_PATH
 from dotnet_wasm_host.worker.problems import Problem
 from dotnet_wasm_host.worker.service import FunctionService
 from dotnet_wasm_host.worker.signature_routes import document_route, signature_routes
@@ -137,7 +138,9 @@ def _methods(app: FastAPI, scope: Scope) -> list[str]:
     """What a path can be asked for: each of several routes of a path knows its own methods only."""
     methods: set[str] = set()
     for route in app.router.routes:
-        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+        # Any resource may be a method of another one.
+        is_method = isinstance(route, Route) and route.path == METHOD_PATH
+        if isinstance(route, Route) and not is_method and route.matches(scope)[0] is not Match.NONE:
             methods |= route.methods or set()
     return sorted(methods)
 

@@ -24,7 +24,8 @@ __all__ = [
     "require_utf8",
 ]
 
-METHOD_NAME = r"[^\W\d][\w.]*"
+#: Not the names of what a function has besides.
+METHOD_NAME = r"(?!(?:signature|source)$)[^\W\d][\w.]*"
 #: What servers put for bytes that are not UTF-8; also a character like any other.
 REPLACED = "\ufffd"
 
@@ -43,7 +44,7 @@ class _FunctionId(Convertor[str]):
 @final
 class _ResourceId(_FunctionId):
     #: What ends so is the resource to call, whatever the method.
-    regex = "(?s:.+)(?<!/invoke)"
+    regex = "(?s:.+)(?<!/invoke)(?<!/signature)(?<!/source)"
 
 
 @final
