@@ -132,8 +132,8 @@ def _watched(app: FastAPI, lifespan: Lifespan[FastAPI], host: str, port: int) ->
 def _linger(app: FastAPI, settings: ServeSettings) -> None:
     """At SIGTERM, let clients leave before the server does.
 
-    The other processes have the listening socket, too: this one stops taking connections, and
-    what waits in the socket's queue is theirs.
+    It takes no new connections. Other processes have the listening socket, too, and what waits in
+    its queue is theirs.
     """
     handler = signal.getsignal(signal.SIGTERM)
     server = getattr(handler, "__self__", None)
@@ -142,9 +142,8 @@ def _linger(app: FastAPI, settings: ServeSettings) -> None:
     loop, leaving = asyncio.get_running_loop(), app.state.leaving
 
     def begin(number: int) -> None:
-        if settings.workers > 1:
-            for listener in server.servers:
-                listener.close()
+        for listener in server.servers:
+            listener.close()
         loop.call_later(settings.linger, server.handle_exit, number, None)
 
     def leave(number: int, frame: FrameType | None) -> None:
