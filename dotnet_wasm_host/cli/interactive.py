@@ -74,6 +74,8 @@ def _run(session: CSharpSession, text: str) -> None:
         typer.echo(session.output, nl=False)
         said = f"{error.dotnet_type}: {error.dotnet_message}\n{error.stack_trace}"
         typer.echo(said.rstrip(), err=True)
+    except KeyboardInterrupt:
+        typer.echo("KeyboardInterrupt", err=True)
     except DotnetHostError as error:
         typer.echo(session.output, nl=False)
         typer.echo(f"{type(error).__name__}: {error}", err=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.abi import pack_fields
 from dotnet_wasm_host.errors import HostFunctionMissing, MemoryAccessError
+from dotnet_wasm_host.imports.callables import CALLABLES
 from dotnet_wasm_host.imports.host_functions import LentFunctions, as_bytes
 from dotnet_wasm_host.memory import bytes_at
 
@@ -82,9 +83,9 @@ class HostCalls:
         self._view = memoryview(b"")
         self._functions = functions
         self._by_name: Mapping[bytes, Callable[[bytes], Any]] = (
-            functions.by_utf16 if functions is not None else {}
+            {**CALLABLES, **functions.by_utf16} if functions is not None else CALLABLES
         )
-        self._longest_name = functions.longest_name if functions is not None else 0
+        self._longest_name = max(map(len, self._by_name))
         self._arrivals = arrivals
         self._held = b""
         self._errors: dict[int, tuple[BaseException, int]] = {}
@@ -120,8 +121,9 @@ class HostCalls:
         size = len(argument) + _CALL_BYTES
         self._work.keep(size)
         try:
-            function = self._by_name[name]
-            assert self._functions is not None
+            if self._functions is None:
+                raise self._missing(name)
+            function = self._functions.by_utf16[name]
             context = copy_context() if self.context is None else self.context()
             future = context.run(self._functions.begin, function, argument)
         except Exception as error:  # noqa: BLE001 - it goes on in the guest
@@ -225,6 +227,9 @@ class HostCalls:
     def _plain(self, error: Exception, name: bytes) -> Exception:
         if not isinstance(error, KeyError) or name in self._by_name:
             return error
+        return self._missing(name)
+
+    def _missing(self, name: bytes) -> HostFunctionMissing:
         known = self._functions.listed if self._functions else "none"
         return HostFunctionMissing(
             f"there is no host function {_text(name)!r}; the runtime was given: {known}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-import re
+from collections import abc
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.ecma335.signatures import (
@@ -15,38 +16,52 @@ from dotnet_wasm_host.ecma335.signatures import (
     POINTER,
     VAR,
     VECTOR,
+    VOID,
 )
 from dotnet_wasm_host.typed import library
 from dotnet_wasm_host.typed.classes import make_enum, make_record, python_names
+from dotnet_wasm_host.typed.composing import (
+    checked,
+    contains,
+    is_hashable,
+    is_record,
+    mapping_of,
+    python_name,
+    tuple_of,
+)
+from dotnet_wasm_host.typed.definitions import TypeDefinition
 from dotnet_wasm_host.typed.handles import handle_packer, handle_reader
+from dotnet_wasm_host.typed.nullability import ANNOTATED, NEVER, bare
 from dotnet_wasm_host.typed.objects import TYPE_BITS, make_object_class
+from dotnet_wasm_host.typed.record_fields import record_fields
 from dotnet_wasm_host.typed.shapes import (
     Block,
-    Field,
+    Delegate,
     Fixed,
     Handle,
     Kind,
-    Mapping,
     Number,
     Optional,
     Record,
     Sequence,
     Shape,
-    Text,
     Tuple,
     alias,
+    bare_shape,
 )
+from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from dotnet_wasm_host.typed.metadata import Property, TypeDefinition, TypeReader
+    from dotnet_wasm_host.typed.metadata import TypeReader
 
-__all__ = ["ShapeBuilder", "Unsupported", "csharp_name", "is_identifier"]
+__all__ = ["ShapeBuilder", "csharp_name"]
 
 #: Types inside of types; the deepest that people write has five.
 _MAX_DEPTH = 40
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+#: Constructed types of an assembly's own generic types. A generic type can name ever larger ones.
+_MOST_CONSTRUCTED = 500
 _MAPPINGS = {
     "System.Collections.Generic.Dictionary`2",
     "System.Collections.Generic.IDictionary`2",
@@ -54,23 +69,12 @@ _MAPPINGS = {
     "System.Collections.Generic.SortedDictionary`2",
 }
 _VALUE_TUPLE, _KEY_VALUE = "System.ValueTuple`", "System.Collections.Generic.KeyValuePair`2"
-#: ``ValueTuple`8`` has the items behind the seventh in a tuple of its own.
-_REST = 8
 _ADVICE = "use a record, a struct or a type that docs/typed.md names"
-
-
-class Unsupported(Exception):
-    """A type that no typed call can pass. The message says which and why."""
-
-
-def is_identifier(name: str) -> bool:
-    """Whether C# can write a name."""
-    return _IDENTIFIER.fullmatch(name) is not None
 
 
 def csharp_name(of: TypeDefinition) -> str:
     """A type as C# writes it, complete. ``@`` so that no name is a keyword."""
-    return "global::" + ".".join(f"@{part}" for part in of.path)
+    return of.csharp or "global::" + ".".join(f"@{part}" for part in of.path)
 
 
 @final
@@ -80,10 +84,23 @@ class ShapeBuilder:
     Args:
         readers: the assembly's, and those of what it refers to.
         module: ``__module__`` of the classes.
+        framework: finds a type of .NET itself.
+        nullability: whether shapes say what C# says of null.
     """
 
-    def __init__(self, readers: Iterable[TypeReader], module: str) -> None:
+    def __init__(
+        self,
+        readers: Iterable[TypeReader],
+        module: str,
+        framework: Callable[[str], TypeDefinition | None] = lambda _: None,
+        *,
+        nullability: bool = True,
+    ) -> None:
+        self._nullability = nullability
         self._readers = tuple(readers)
+        self._framework = framework
+        self._library_enums: dict[str, TypeDefinition | None] = {}
+        self._constructed_types: dict[tuple[Any, ...], TypeDefinition] = {}
         self._module = module
         self._named: dict[TypeDefinition, Shape] = {}
         self._by_name: dict[str, TypeDefinition] | None = None
@@ -94,11 +111,21 @@ class ShapeBuilder:
         #: Types whose objects stay in .NET, likewise.
         self.objects: dict[TypeDefinition, Handle] = {}
         self._begun: set[TypeDefinition] = set()
+        self._delegates: dict[tuple[Any, ...], Delegate] = {}
         #: Enum classes and their members by number, by shape.
         self.enums: dict[Shape, type] = {}
 
     def build(self, type_: Any, depth: int = 0) -> Shape:  # noqa: ANN401 - as the reader has it
         """The shape of a type. :class:`Unsupported` if it has none."""
+        if isinstance(type_, tuple) and type_[0] == ANNOTATED:
+            inner = self.build(type_[2], depth)
+            return checked(inner, is_nullable=type_[1] != NEVER) if self._nullability else inner
+        shape = self._build(type_, depth)
+        if depth and isinstance(bare_shape(shape), Delegate):
+            raise Unsupported("delegates are not supported inside of other values")
+        return shape
+
+    def _build(self, type_: Any, depth: int) -> Shape:  # noqa: ANN401 - as the reader has it
         if depth > _MAX_DEPTH:
             raise Unsupported(f"types of more than {_MAX_DEPTH} levels are not supported")
         if isinstance(type_, int):
@@ -124,10 +151,12 @@ class ShapeBuilder:
 
     def _simple(self, of: TypeDefinition | str) -> Shape:
         if isinstance(of, str):
+            if library.is_delegate(of):
+                return self._library_delegate(of, [])
             found = library.FIXED.get(of) or library.NAMED.get(of)
             if found is not None:
                 return found
-            defined = self.find(of)
+            defined = self.find(of) or self._library_enum(of)
             if defined is None:
                 raise Unsupported(f"{of} cannot be passed; {_ADVICE}")
             of = defined
@@ -137,13 +166,15 @@ class ShapeBuilder:
                 self._named[of] = self._enum(of)
             elif of.is_value_type:
                 self._record(of)
+            elif of.is_delegate:
+                self._named[of] = self._own_delegate(of)
             else:
                 self._object_or_record(of)
         return self._named[of]
 
     def _object_or_record(self, of: TypeDefinition) -> None:
         """A record if Python can have all of it, else an object that stays in .NET."""
-        if not of.is_abstract and _is_record(of):
+        if not of.is_abstract and is_record(of):
             try:
                 self._record(of)
             except Unsupported:
@@ -161,12 +192,45 @@ class ShapeBuilder:
                     self._by_name.setdefault(defined.full_name, defined)
         return self._by_name.get(full_name)
 
+    def _library_enum(self, name: str) -> TypeDefinition | None:
+        """An enum of .NET itself."""
+        if name not in self._library_enums:
+            self._library_enums[name] = found = self._framework(name)
+            if found is not None and not (found.is_enum and found.is_visible):
+                self._library_enums[name] = None
+        return self._library_enums[name]
+
+    def _closed(self, of: TypeDefinition, arguments: tuple[Any, ...], depth: int) -> TypeDefinition:
+        """A generic type with types for its type parameters, as a type of its own."""
+        key = (of, *map(bare, arguments))
+        if key not in self._constructed_types:
+            if len(self._constructed_types) >= _MOST_CONSTRUCTED:
+                raise Unsupported(
+                    f"more than {_MOST_CONSTRUCTED} constructed types are not supported"
+                )
+            parts = [self.build(argument, depth + 1) for argument in arguments]
+            names, rest = [], [part.csharp for part in parts]
+            for part in of.path:
+                name, _, count = part.partition("`")
+                own, rest = rest[: int(count or 0)], rest[int(count or 0) :]
+                names.append(f"@{name}<{', '.join(own)}>" if own else f"@{name}")
+            plain = [part.partition("`")[0] for part in of.path]
+            plain[-1] = "_".join((plain[-1], *(python_name(part.csharp) for part in parts)))
+            self._constructed_types[key] = replace(
+                of,
+                path=tuple(plain),
+                generic_count=0,
+                arguments=arguments,
+                csharp=f"global::{'.'.join(names)}",
+            )
+        return self._constructed_types[key]
+
     def _check(self, of: TypeDefinition) -> None:
         name = ".".join(of.path)
         if not of.is_visible:
             raise Unsupported(f"{name} is not public; make it public")
         if of.generic_count:
-            raise Unsupported(f"{name} is generic, which is not supported for types of your own")
+            raise Unsupported(f"{name} is generic; write which types it is of")
         if not all(map(is_identifier, of.path)):
             raise Unsupported(f"{name} has a name that C# cannot write")
 
@@ -204,16 +268,12 @@ class ShapeBuilder:
         name, csharp = ".".join(of.path), csharp_name(of)
         if of in self._begun:
             raise Unsupported(f"{name} is a base of itself")
-        if of.is_delegate:
-            raise Unsupported(f"{name} is a delegate, which cannot be passed")
         self._begun.add(of)
-        bases = [self.build(("T", base)) for base in self._bases(of)]
-        number = len(self.objects) + 1
-        if number >= 1 << TYPE_BITS:
-            raise Unsupported(f"{name} is one class too many: {number - 1} can be passed")
+        bases = list(self._bases(of))
+        number = self._next_number(name)
         cls = make_object_class(
             of.name,
-            [base.python for base in bases if isinstance(base, Handle)],
+            [base.cls for base in bases],
             self._module,
             disposable=("T", "System.IDisposable") in of.reader.interfaces(of),
         )
@@ -229,23 +289,114 @@ class ShapeBuilder:
             f"w.Put(objects.Add({{0}}, {number}))",
             number,
             name,
+            cls,
         )
 
-    def _bases(self, of: TypeDefinition) -> Iterator[TypeDefinition]:
+    def _next_number(self, name: str) -> int:
+        number = len(self.objects) + 1
+        if number >= 1 << TYPE_BITS:
+            raise Unsupported(f"{name} is one class too many: {number - 1} can be passed")
+        return number
+
+    def _delegate(
+        self,
+        of: TypeDefinition,
+        csharp: str,
+        parameters: Iterable[Any],
+        result: Any,  # noqa: ANN401
+    ) -> Delegate:
+        """A delegate's shape."""
+        shapes = tuple(self.build(parameter) for parameter in parameters)
+        if any(isinstance(shape, Block) and shape.result == "memoryview" for shape in shapes):
+            raise Unsupported(f"{of.name} takes spans, which delegates of Python cannot")
+        given = None if result == VOID else self.build(result)
+        if any(isinstance(bare_shape(s), Delegate) for s in (*shapes, *([given] if given else []))):
+            raise Unsupported(f"{of.name} takes or gives delegates, which those of Python cannot")
+        number = self._next_number(of.name)
+        cls = make_object_class(of.name, (), self._module, disposable=False)
+        callable_: Any = abc.Callable
+        python = callable_[[s.python for s in shapes], given.python if given else None]
+        shape = Delegate(
+            csharp,
+            python,
+            Kind.OBJECT,
+            "q",
+            f"D{number}({{0}}, lent)",
+            f"o{number}({{0}})",
+            f"Delegate{number}(r.Get<long>())",
+            f"w.Put(objects.Add({{0}}, {number}))",
+            number,
+            ".".join(of.path),
+            cls,
+            shapes,
+            given,
+        )
+        self.objects[of] = shape
+        return shape
+
+    def _own_delegate(self, of: TypeDefinition) -> Delegate:
+        """A delegate type of the assembly."""
+        name = ".".join(of.path)
+        if of in self._begun:
+            raise Unsupported(f"{name} takes or gives itself")
+        self._begun.add(of)
+        for method in of.reader.methods(of):
+            if method.name == "Invoke":
+                types = [parameter.type for parameter in method.parameters]
+                if any(isinstance(type_, tuple) and type_[0] == BYREF for type_ in types):
+                    raise Unsupported(f"{name} has 'ref', 'out' or 'in', which Python has not")
+                return self._delegate(of, csharp_name(of), types, method.result)
+        raise Unsupported(f"{name} is no delegate")
+
+    def _library_delegate(self, name: str, arguments: list[Any]) -> Delegate:
+        """One of .NET's own."""
+        key = (name, *arguments)
+        if key not in self._delegates:
+            parameters, result = library.delegate_signature(name, arguments)
+            parts = [self.build(argument, 0) for argument in arguments]
+            short = name.partition("`")[0]
+            inner = f"<{', '.join(part.csharp for part in parts)}>" if parts else ""
+            of = TypeDefinition(
+                self._readers[0],
+                row=0,
+                path=tuple(short.split(".")),
+                namespace="System",
+                flags=0,
+                is_visible=True,
+                base="",
+                generic_count=0,
+            )
+            self._delegates[key] = self._delegate(of, f"global::{short}{inner}", parameters, result)
+        return self._delegates[key]
+
+    def _bases(self, of: TypeDefinition) -> Iterator[Handle]:
         """The base class, then interfaces, as far as they are public and not of .NET itself."""
-        base = of.reader.base_type(of) or self.find(of.base)
-        interfaces = [i[1] for i in of.reader.interfaces(of) if i[0] == "T"]
-        for found in (base, *interfaces):
-            defined = self.find(found) if isinstance(found, str) else found
-            if defined is not None and defined.is_visible and not defined.generic_count:
-                yield defined
+        for type_ in (of.reader.base(of), *of.reader.interfaces(of)):
+            name = type_[1] if type_ is not None else ""
+            if isinstance(name, tuple):  # a constructed type
+                name = name[1]
+            if not isinstance(name, str) or self.find(name) is not None:
+                try:
+                    shape = self.build(type_)
+                except Unsupported:
+                    continue
+                if isinstance(shape, Handle):
+                    yield shape
+
+    def has_base(self, of: TypeDefinition) -> bool:
+        """Whether the base class is one that Python has, too."""
+        base = of.reader.base(of)
+        try:
+            return isinstance(base, tuple) and isinstance(self.build(base), Handle)
+        except Unsupported:
+            return False
 
     def object_names(self) -> Iterator[tuple[str, Any]]:
         """What the expressions of objects call."""
         handles = sorted(self.objects.values(), key=lambda handle: handle.number)
         for shape in handles:
-            known = {h.number: h.python for h in handles if issubclass(h.python, shape.python)}
-            yield f"O{shape.number}", handle_packer(shape.python)
+            known = {h.number: h.cls for h in handles if issubclass(h.cls, shape.cls)}
+            yield f"O{shape.number}", handle_packer(shape.cls)
             yield f"o{shape.number}", handle_reader(known)
 
     # ---------------------------------------------------------------- records
@@ -256,7 +407,7 @@ class ShapeBuilder:
         shape = Record(csharp_name(of), object, of.name, not of.is_value_type)
         self._named[of] = shape
         try:
-            shape.fields = tuple(self._fields(of))
+            shape.fields = tuple(record_fields(of, lambda type_: self.build(type_, 1)))
         except Unsupported as reason:
             del self._named[of]
             raise Unsupported(f"{name}: {reason}") from None
@@ -264,68 +415,35 @@ class ShapeBuilder:
         if python_names(names) != names:
             del self._named[of]
             raise Unsupported(f"{name} has fields whose names Python cannot have")
-        shape.recursive = _contains(shape, shape)
+        shape.recursive = contains(shape, shape)
         cls = make_record(of.name, [(f.name, f.shape.python) for f in shape.fields], self._module)
         shape.python = self.classes[of] = cls
         self.records[of] = shape
 
-    def _fields(self, of: TypeDefinition) -> Iterator[Field]:
-        members: dict[str, Property] = {}
-        level: TypeDefinition | None = of
-        for _ in range(_MAX_DEPTH):
-            if level is None:
-                break
-            for member in (*level.reader.properties(level), *level.reader.fields(level)):
-                members.setdefault(member.name, member)
-            level = level.reader.base_type(level)
-        by_lower = {name.lower(): member for name, member in members.items()}
-        taken = set()
-        for parameter in self._constructor(of, by_lower):
-            member = by_lower[parameter.lower()]
-            taken.add(member.name)
-            yield Field(member.name, self.build(member.type, 1), in_constructor=True)
-        for member in members.values():
-            if member.is_settable and member.name not in taken:
-                if not is_identifier(member.name):
-                    raise Unsupported(f"{member.name!r} is a name that C# cannot write")
-                yield Field(member.name, self.build(member.type, 1), in_constructor=False)
-
-    def _constructor(self, of: TypeDefinition, members: dict[str, Any]) -> list[str]:
-        """Parameters of the constructor that takes most of the members by their names."""
-        best: list[str] | None = [] if of.is_value_type else None
-        for method in of.reader.methods(of):
-            if method.name != ".ctor" or not method.is_public:
-                continue
-            names = [p.name for p in method.parameters]
-            matches = len({n.lower() for n in names}) == len(names) and all(
-                p.name.lower() in members and members[p.name.lower()].type == p.type
-                for p in method.parameters
-            )
-            if matches and (best is None or len(names) > len(best)):
-                best = names
-        if best is None:
-            raise Unsupported("it has no public constructor that takes its properties")
-        return best
-
     # ---------------------------------------------------------------- constructed types
 
-    def _constructed(self, type_: Any, depth: int) -> Shape:  # noqa: ANN401 - as the reader has it
+    def _constructed(self, type_: Any, depth: int) -> Shape:  # noqa: ANN401, PLR0911
         named, *arguments = type_[1:]
-        if not isinstance(named[1], str):
-            raise Unsupported(f"{named[1].name} is generic, which is not supported")
+        own = self.find(named[1]) if isinstance(named[1], str) else named[1]
+        if own is not None:
+            return self._simple(self._closed(own, tuple(arguments), depth))
         name = named[1]
+        if library.is_delegate(name):
+            return self._library_delegate(name, arguments)
         parts = [self.build(argument, depth + 1) for argument in arguments]
         if name == "System.Nullable`1" and len(parts) == 1:
             return Optional(f"{parts[0].csharp}?", parts[0].python | None, parts[0])
         if name.startswith(_VALUE_TUPLE) and parts:
-            return _tuple(parts)
+            return tuple_of(parts)
         if name == _KEY_VALUE and len(parts) == 2:
             inner = ", ".join(p.csharp for p in parts)
             csharp = f"global::System.Collections.Generic.KeyValuePair<{inner}>"
             python = alias(tuple, *(p.python for p in parts))
             return Tuple(csharp, python, tuple(parts), ("Key", "Value"), f"new {csharp}")
         if name in _MAPPINGS and len(parts) == 2:
-            return _mapping(name, *parts)
+            if not is_hashable(parts[0]):
+                raise Unsupported(f"{parts[0].csharp} cannot be the key of a dict in Python")
+            return mapping_of(name, *parts)
         if len(parts) == 1:
             return self._collection(name, parts[0])
         raise Unsupported(f"{name.partition('`')[0]} cannot be passed; {_ADVICE}")
@@ -345,7 +463,7 @@ class ShapeBuilder:
         if name not in library.SEQUENCES:
             raise Unsupported(f"{name.partition('`')[0]} of {element.csharp} cannot be passed")
         csharp, result, build = library.SEQUENCES[name]
-        if not _is_hashable(element):
+        if not is_hashable(element):
             result = "list"
         origin = set if result == "set" else list
         if result == "list" and "List<" in build and "Linked" not in build:
@@ -357,47 +475,3 @@ class ShapeBuilder:
             result,
             build.format(element.csharp),
         )
-
-
-def _is_record(of: TypeDefinition) -> bool:
-    return any(method.name == "<Clone>$" for method in of.reader.methods(of))
-
-
-def _contains(shape: Shape, wanted: Shape) -> bool:
-    pending, seen = list(shape.parts()), set[int]()
-    while pending:
-        part = pending.pop()
-        if part is wanted:
-            return True
-        if id(part) not in seen:
-            seen.add(id(part))
-            pending += part.parts()
-    return False
-
-
-def _tuple(parts: list[Shape]) -> Tuple:
-    items = list(parts)
-    if len(parts) == _REST and isinstance(parts[-1], Tuple):
-        items = [*parts[:-1], *parts[-1].items]
-    inner = ", ".join(p.csharp for p in items)
-    csharp = f"({inner})" if len(items) > 1 else f"global::System.ValueTuple<{inner}>"
-    python = alias(tuple, *(p.python for p in items))
-    members = tuple(f"Item{n}" for n in range(1, len(items) + 1))
-    make = "" if len(items) > 1 else f"new {csharp}"
-    return Tuple(csharp, python, tuple(items), members, make)
-
-
-def _mapping(name: str, key: Shape, value: Shape) -> Mapping:
-    if not _is_hashable(key):
-        raise Unsupported(f"{key.csharp} cannot be the key of a dict in Python")
-    csharp = f"global::{name.partition('`')[0]}<{key.csharp}, {value.csharp}>"
-    return Mapping(csharp, alias(dict, key.python, value.python), key, value)
-
-
-def _is_hashable(shape: Shape) -> bool:
-    """Whether Python can have values of a shape in sets."""
-    if isinstance(shape, (Tuple, Optional)):
-        return all(map(_is_hashable, shape.parts()))
-    if isinstance(shape, Record):
-        return not shape.recursive and all(map(_is_hashable, shape.parts()))
-    return isinstance(shape, (Fixed, Text))

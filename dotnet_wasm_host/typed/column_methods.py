@@ -9,21 +9,22 @@ from dotnet_wasm_host.columns.methods import ColumnMethod, ColumnParameter, Outp
 from dotnet_wasm_host.columns.types import TYPES
 from dotnet_wasm_host.ecma335.signatures import INSTANCE, VECTOR, VOID
 from dotnet_wasm_host.errors import MarshallingTypeError
-from dotnet_wasm_host.typed.building import Unsupported, csharp_name, is_identifier
+from dotnet_wasm_host.typed.building import csharp_name
 from dotnet_wasm_host.typed.classes import python_names
 from dotnet_wasm_host.typed.library import PRIMITIVES
+from dotnet_wasm_host.typed.nullability import NEVER, bare, said_of
+from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dotnet_wasm_host.columns.functions import ColumnKernel
-    from dotnet_wasm_host.typed.metadata import Method, Parameter, TypeDefinition
+    from dotnet_wasm_host.typed.definitions import Method, Parameter, TypeDefinition
 
 __all__ = ["add_columns", "read_column_methods"]
 
 _READ, _WRITTEN = "System.ReadOnlySpan`1", "System.Span`1"
 _MEMORIES = {"System.Memory`1", "System.ReadOnlyMemory`1"}
-_ANNOTATED = 1
 _REFERENCES = {"string", "byte[]"}
 
 
@@ -85,7 +86,7 @@ def _parameter(parameter: Parameter, name: str, *, lifted: bool) -> ColumnParame
         raise Unsupported(f"parameter {parameter.name!r}: {reason}") from None
     if type_name in _REFERENCES:
         # What is in a span says nothing of itself; what is said of a value holds.
-        nullable = not lifted or parameter.annotation != _ANNOTATED
+        nullable = not lifted or said_of(parameter.type) != NEVER
     default = parameter.default
     if default == (None,) and type_name not in _REFERENCES and not nullable:
         default = ()
@@ -94,6 +95,7 @@ def _parameter(parameter: Parameter, name: str, *, lifted: bool) -> ColumnParame
 
 def _span(type_: Any, of: str) -> tuple[Any] | None:  # noqa: ANN401 - as the reader has it
     """What a span has, in a tuple."""
+    type_ = bare(type_)
     if isinstance(type_, tuple) and type_[0] == INSTANCE and type_[1] == ("T", of):
         return (type_[2],)
     return None
@@ -101,6 +103,7 @@ def _span(type_: Any, of: str) -> tuple[Any] | None:  # noqa: ANN401 - as the re
 
 def _many(type_: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as the reader has it
     """What an array or span has, and whether it is a ``Memory``."""
+    type_ = bare(type_)
     if isinstance(type_, tuple):
         if type_[0] == VECTOR:
             return type_[1], False
@@ -113,6 +116,7 @@ def _many(type_: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as the reader has i
 
 def _named(type_: Any) -> tuple[str, bool]:  # noqa: ANN401 - as the reader has it
     """The name of a column's type, and whether values may be null."""
+    type_ = bare(type_)
     if (
         isinstance(type_, tuple)
         and type_[0] == INSTANCE

@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.columns.sources import ColumnSource
-from dotnet_wasm_host.typed.building import ShapeBuilder, Unsupported
+from dotnet_wasm_host.typed.building import ShapeBuilder
 from dotnet_wasm_host.typed.column_methods import read_column_methods
+from dotnet_wasm_host.typed.framework import framework_type
 from dotnet_wasm_host.typed.members import read_members, read_statics
 from dotnet_wasm_host.typed.metadata import TypeReader
 from dotnet_wasm_host.typed.signatures import Function, Refused, read_functions
+from dotnet_wasm_host.typed.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dotnet_wasm_host.assembly import Assembly
     from dotnet_wasm_host.columns.methods import ColumnMethod
+    from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.documentation import Documentation
-    from dotnet_wasm_host.typed.metadata import TypeDefinition
 
 __all__ = ["Description"]
 
@@ -29,7 +31,12 @@ class Description:
     """What of an assembly can be called from Python."""
 
     def __init__(
-        self, assembly: Assembly, library: Mapping[str, bytes], documentation: Documentation
+        self,
+        assembly: Assembly,
+        library: Mapping[str, bytes],
+        documentation: Documentation,
+        *,
+        nullability: bool = True,
     ) -> None:
         self.assembly: Assembly = assembly
         self.library: Mapping[str, bytes] = library
@@ -37,7 +44,10 @@ class Description:
         self.module: str = assembly.name
         reader = TypeReader(assembly.data)
         self.shapes: ShapeBuilder = ShapeBuilder(
-            [reader, *map(TypeReader, library.values())], self.module
+            [reader, *map(TypeReader, library.values())],
+            self.module,
+            framework_type,
+            nullability=nullability,
         )
         self.types: list[TypeDefinition] = [
             t for t in reader.types.values() if t.is_visible and not t.generic_count
@@ -71,6 +81,15 @@ class Description:
         """What the kernel of a method is made of."""
         return ColumnSource(method, self.assembly, tuple(self.library.values()), self.bases)
 
+    def refuse(self, functions: Mapping[Function, str]) -> None:
+        """Leave functions out, each for a reason."""
+        self.functions = [
+            Refused(f.owner, f.name, functions[f], f.role)
+            if isinstance(f, Function) and f in functions
+            else f
+            for f in self.functions
+        ]
+
     def _members(self) -> Iterator[Function | Refused]:
         """Of classes whose objects stay in .NET; their members may bring other classes."""
         read = 0
@@ -79,7 +98,7 @@ class Description:
             of, shape = list(objects.items())[read]
             read += 1
             yield from read_members(of, shape, self.shapes)
-            if of not in self.types:
+            if of.row and of not in self.types:
                 yield from read_functions(of, self.shapes)
                 yield from read_statics(of, self.shapes)
 

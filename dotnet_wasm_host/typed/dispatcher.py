@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
+    Delegate,
     Fixed,
     Handle,
     Json,
@@ -19,16 +21,20 @@ from dotnet_wasm_host.typed.shapes import (
     Text,
     Tuple,
     Wide,
+    bare_shape,
 )
 from dotnet_wasm_host.typed.signatures import Passing, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from dotnet_wasm_host.diagnostic import Diagnostic
     from dotnet_wasm_host.typed.signatures import Function
 
-__all__ = ["dispatcher_source"]
+__all__ = ["blame", "dispatcher_source"]
 
+_CASE = re.compile(r"case (\d+): \{")
+_END_OF_CASES = "default: throw new global::System.MissingMethodException();"
 #: ``Writer.Only``: the largest result that has an array for all calls.
 _SMALL = 16
 _LIST = "global::System.Collections.Generic.List"
@@ -123,7 +129,7 @@ def dispatcher_source(
         (
             _ASYNCHRONOUS if waits else _SYNCHRONOUS,
             *cases,
-            "default: throw new global::System.MissingMethodException();\n}\n}\n",
+            f"{_END_OF_CASES}\n}}\n}}\n",
             *generator.helpers,
             _STREAMS if any(f.stream not in {None, Stream.ALL} for f in functions) else "",
             _COLLECT if any(_is_collected(function) for function in functions) else "",
@@ -132,6 +138,24 @@ def dispatcher_source(
             "}\n",
         )
     )
+
+
+def blame(
+    source: str, functions: Iterable[Function], diagnostics: Iterable[Diagnostic]
+) -> dict[Function, str]:
+    """Functions whose calls the compiler refuses, and its words; none if it refuses other lines."""
+    owners = [function for function in functions for _ in function.entries]
+    lines = source.splitlines()
+    blamed: dict[Function, str] = {}
+    for found in diagnostics:
+        if found.severity != "error":
+            continue
+        above = lines[: found.line]
+        cases = [m for m in map(_CASE.match, above) if m is not None]
+        if not cases or _END_OF_CASES in above:
+            return {}
+        blamed[owners[int(cases[-1][1])]] = f"the compiler says: {found.message}"
+    return blamed
 
 
 #: A value that lies in the payload as it does in memory.
@@ -144,12 +168,16 @@ def _is_collected(function: Function) -> bool:
 
 def _is_plain(function: Function) -> bool:
     """Whether arguments and result are values of a fixed place and size, and nothing else."""
-    result = function.result
+    result = None if function.result is None else bare_shape(function.result)
+    arguments = [(a.passing, bare_shape(a.shape)) for a in function.arguments]
     return (
         function.stream is None
         and all(
-            a.passing is Passing.VALUE and isinstance(a.shape, Fixed) and _GET.search(a.shape.read)
-            for a in function.arguments
+            passing is Passing.VALUE
+            and isinstance(shape, Fixed)
+            and not isinstance(shape, Delegate)
+            and _GET.search(shape.read)
+            for passing, shape in arguments
         )
         and (result is None or (isinstance(result, Fixed) and _is_small(result)))
     )
@@ -159,13 +187,14 @@ def _plain_call(function: Function) -> str:
     """The body of a case without reader and writer, which take as long as the rest of a call."""
     given, offset = [], 4
     for argument in function.arguments:
-        assert isinstance(argument.shape, Fixed)
+        shape = bare_shape(argument.shape)
+        assert isinstance(shape, Fixed)
         place = f"ref Unsafe.Add(ref b, {offset})"
-        given.append(_GET.sub(rf"Unsafe.ReadUnaligned<\1>({place})", argument.shape.read))
-        offset += argument.shape.size
+        given.append(_GET.sub(rf"Unsafe.ReadUnaligned<\1>({place})", shape.read))
+        offset += shape.size
     check = f"if (input.Length != {offset}) {{ throw Wrong(); }}\n"
     call = function.csharp(given)
-    result = function.result
+    result = None if function.result is None else bare_shape(function.result)
     if result is None:
         return f"{check}{call};\nreturn global::System.Array.Empty<byte>();\n"
     assert isinstance(result, Fixed)
@@ -190,6 +219,7 @@ class _Generator:
         self._waits = waits
         self._awaits = 0
         self._readers: dict[int, str] = {}
+        self._delegates: set[int] = set()
         self._writers: dict[int, str] = {}
         self._kept: list[Shape] = []
 
@@ -222,7 +252,7 @@ class _Generator:
 
     def _answering(self, function: Function, call: str) -> list[str]:
         """Call, write the result and what came back in arguments."""
-        result = function.result
+        result = None if function.result is None else bare_shape(function.result)
         outs = [(a.shape, f"a{n}") for n, a in enumerate(function.arguments) if a.is_returned]
         if isinstance(result, Fixed) and not outs and not self._waits and _is_small(result):
             value = result.write.removeprefix("w.Put(")[:-1].format("v")
@@ -291,6 +321,10 @@ class _Generator:
 
     def read(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
         """An expression that reads a value."""
+        if isinstance(shape, Checked):
+            return self.read(shape.value)
+        if isinstance(shape, Delegate):
+            self._delegate(shape)
         if isinstance(shape, (Fixed, Blob, Json)):
             return shape.read
         if isinstance(shape, Text):
@@ -304,6 +338,28 @@ class _Generator:
         if isinstance(shape, Block) and " is {" not in shape.read:
             return shape.read
         return f"{self._reader(shape)}(ref r)"
+
+    def _delegate(self, shape: Delegate) -> None:
+        """The method that makes a delegate of a handle, or of the number of a callable."""
+        if shape.number in self._delegates:
+            return
+        self._delegates.add(shape.number)
+        given = ", ".join(f"{p.csharp} a{n}" for n, p in enumerate(shape.parameters))
+        writing = " ".join(self.write(p, f"a{n}") for n, p in enumerate(shape.parameters))
+        call = 'global::MinimalRuntime.Host.Call("dotnet_wasm_host.callables", w.Written)'
+        answer = f"{call};\n"
+        if shape.result is not None:
+            answer = (
+                f"var r = new Reader({call});\nr.Get<int>();\n"
+                f"var v = {self.read(shape.result)};\nr.End();\nreturn v;\n"
+            )
+        self.helpers.append(
+            f"static {shape.csharp} Delegate{shape.number}(long handle) {{\n"
+            f"if (handle >= 0) {{ return ({shape.csharp})objects.Get(handle); }}\n"
+            f"return ({shape.csharp})(objects.Delegate(handle) ?? objects.Keep(handle, "
+            f"({shape.csharp})(({given}) => {{\n"
+            f"var w = new Writer();\nw.Put(handle);\n{writing}\n{answer}}})));\n}}\n"
+        )
 
     def _reader(self, shape: Shape) -> str:
         name = self._readers.get(id(shape))
@@ -350,8 +406,10 @@ class _Generator:
 
     # ---------------------------------------------------------------- writing
 
-    def write(self, shape: Shape, value: str) -> str:
+    def write(self, shape: Shape, value: str) -> str:  # noqa: PLR0911 - likewise
         """A statement that writes ``value``, an expression without effects."""
+        if isinstance(shape, Checked):
+            return self.write(shape.value, value)
         if isinstance(shape, (Fixed, Json, Blob, Block)):
             return f"{shape.write.format(value)};"
         if isinstance(shape, Text):

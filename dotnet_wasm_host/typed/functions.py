@@ -9,12 +9,17 @@ from dotnet_wasm_host.columns.builtin_errors import typed_error
 from dotnet_wasm_host.errors import (
     DotnetHostError,
     InvocationError,
+    LimitExceeded,
     MarshallingError,
     MarshallingTypeError,
 )
+from dotnet_wasm_host.typed.callables import handler_key
+from dotnet_wasm_host.typed.library import PRIMITIVES
+from dotnet_wasm_host.typed.objects import CSharpObject
 from dotnet_wasm_host.typed.packing import Packer
 from dotnet_wasm_host.typed.scalars import NAMES
-from dotnet_wasm_host.typed.signatures import Role
+from dotnet_wasm_host.typed.shapes import Delegate, Tuple, bare_shape
+from dotnet_wasm_host.typed.signatures import Argument, Function, Role
 from dotnet_wasm_host.typed.unpacking import Unpacker
 from dotnet_wasm_host.typed.values import canonical
 
@@ -22,10 +27,19 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import FunctionType
 
+    from dotnet_wasm_host.typed.callables import CallableTable
     from dotnet_wasm_host.typed.objects import ObjectTable
-    from dotnet_wasm_host.typed.signatures import Argument, Function, Refused
+    from dotnet_wasm_host.typed.signatures import Refused
 
 __all__ = ["FunctionMaker", "refuse"]
+
+_LONG = 0x0A
+#: What became of callables that were given: see ``CallableTable``.
+_LENDING = (
+    "    except BaseException:",
+    "        take_back(lent)",
+    "        raise",
+)
 
 
 @final
@@ -85,18 +99,22 @@ class FunctionMaker:
         parameters = [f"arg_{n}" for n in range(len(arguments))]
         shapes = [argument.shape for argument in arguments]
         again = f"again_{index}"
-        self._names[again] = self._again(index, function)
+        lends = any(isinstance(bare_shape(argument.shape), Delegate) for argument in arguments)
+        self._names[again] = self._again(index, function.name, arguments, lends=lends)
         packing, payload = self._packer.pack(index, zip(parameters, shapes, strict=True))
+        own = ("lent",) if lends else ()
         head, call = "def", self._invoke
         if function.is_async:
             head, call = "async def", f"await {self._wait}"
-        lines = [f"{head} call({', '.join(parameters)}):", "    try:"]
+        lines = [f"{head} call({', '.join(parameters)}):"]
+        lines += ["    lent = []", "    try:"] if lends else ["    try:"]
         lines += [f"        {line}" for line in (*packing, f"payload = {payload}")]
         lines += [
             "    except Exception as error:",
-            f"        payload = {again}(error{''.join(', ' + p for p in parameters)})",
+            f"        payload = {again}(error{''.join(', ' + p for p in (*own, *parameters))})",
             f"    try: d = {call}(function_id, payload)",
             f"    except InvocationError as error: thrown = failed(error, {function.name!r})",
+            *(_LENDING if lends else ()),
             "    else:",
             "        try:",
         ]
@@ -109,8 +127,11 @@ class FunctionMaker:
         lines += [
             "        except Exception as error:",
             f"            thrown = malformed(error, {function.name!r})",
+            *(["    land(lent)"] if lends else ()),
             "    raise thrown",
         ]
+        if lends:
+            lines = [text.replace("return ", "land(lent); return ") for text in lines]
         defaults = tuple(a.default[0] for a in arguments if a.default)
         made = self._compile("\n".join(lines), "call", arguments, defaults)
         made.__name__, made.__module__ = function.name, self._module
@@ -139,31 +160,79 @@ class FunctionMaker:
         call.__defaults__ = defaults or None
         return call
 
-    def _again(self, index: int, function: Function) -> Callable[..., bytes]:
+    def lend(self, table: CallableTable, delegates: Iterable[Delegate]) -> None:
+        """Let functions take callables of Python for these delegates."""
+        self._names.update(land=table.land, take_back=table.take_back)
+        for shape in delegates:
+            adapt = self._adapter(shape)
+            self._names[f"D{shape.number}"] = _lender(shape, table, adapt)
+            self._names[f"A{shape.number}"] = _handler_lender(shape, table, adapt)
+            self._names[f"R{shape.number}"] = _handler_finder(shape, table)
+
+    def _adapter(self, shape: Delegate) -> Callable[[Any], Callable[[bytes], bytes]]:
+        """What makes of a callable a function that takes and gives the bytes of a delegate."""
+        name = f"the callable for {shape.name}"
+        handle = PRIMITIVES[_LONG]
+        given = Tuple("", tuple, (handle, *shape.parameters), (), "")
+        reading, value = self._unpacker.unpack(given)
+        lines = ["def adapt(call):", "    def run(d):", "        try:"]
+        lines += [f"            {line}" for line in (*reading, f"given = {value}")]
+        lines += [
+            "        except Exception as error:",
+            f"            raise malformed(error, {name!r}) from error",
+            "        result = call(*given[1:])",
+        ]
+        if shape.result is None:
+            lines.append("        return b''")
+        else:
+            result = Argument("result", "result", shape.result)
+            again = f"again_d{shape.number}"
+            self._names[again] = self._again(0, name, (result,), lends=False)
+            packing, payload = self._packer.pack(0, [("result", shape.result)])
+            lines.append("        try:")
+            lines += [f"            {line}" for line in (*packing, f"return {payload}")]
+            lines += [
+                "        except Exception as error:",
+                f"            return {again}(error, result)",
+            ]
+        lines.append("    return run")
+        adapt: Callable[[Any], Callable[[bytes], bytes]] = self._compile(
+            "\n".join(lines), "adapt", [Argument("call", "call", handle)], ()
+        )
+        return adapt
+
+    def _again(
+        self, index: int, name: str, given: tuple[Argument, ...], *, lends: bool
+    ) -> Callable[..., bytes]:
         """What packs arguments that were not as usual, or raises what is wrong with them."""
         packer = self._packer
         pack: FunctionType | None = None
 
-        def again(error: Exception, *values: object) -> bytes:
+        def again(error: Exception, *values: Any) -> bytes:  # noqa: ANN401 - that is asked
             nonlocal pack
+            lent: list[int] = []
+            if lends:
+                lent, *values = values  # type: ignore[assignment]
+                self._names["take_back"](lent)
             usual = [
-                canonical(argument.shape, value, f"{function.name}(): parameter {argument.name!r}")
-                for argument, value in zip(function.given, values, strict=True)
+                canonical(argument.shape, value, f"{name}(): parameter {argument.name!r}")
+                for argument, value in zip(given, values, strict=True)
             ]
             if pack is None:
                 parameters = [f"arg_{n}" for n in range(len(values))]
-                shapes = [argument.shape for argument in function.given]
+                shapes = [argument.shape for argument in given]
                 lines, payload = packer.pack(index, zip(parameters, shapes, strict=True))
                 body = [f"    {line}" for line in (*lines, f"return {payload}")]
+                parameters.insert(0, "lent")
                 source = "\n".join((f"def pack({', '.join(parameters)}):", *body))
                 pack = self._compile(source, "pack", (), ())
             try:
-                payload_: bytes = pack(*usual)
+                payload_: bytes = pack(lent, *usual)
             except DotnetHostError:
                 raise
             except Exception as failure:  # noqa: BLE001 - whatever a value's class raises
                 raise MarshallingTypeError(
-                    f"{function.name}(): expected {inspect.signature(pack)}, found arguments "
+                    f"{name}(): expected {inspect.signature(pack)}, found arguments "
                     "that raised "
                     f"{type(failure).__name__} when they were read: {failure}; convert them to "
                     "built-in values"
@@ -188,13 +257,59 @@ def refuse(refused: Refused, module: str) -> Callable[..., Any]:
     return call
 
 
+def _lender(
+    shape: Delegate, table: CallableTable, adapt: Callable[[Any], Callable[[bytes], bytes]]
+) -> Callable[[Any, list[int]], Any]:
+    """What gives the number of a callable; TypeError for what is none."""
+
+    def lender(value: Any, lent: list[int]) -> Any:  # noqa: ANN401 - that is asked
+        if value is None:
+            return 0
+        if isinstance(value, CSharpObject):
+            if isinstance(value, shape.cls):
+                return value.dwh_handle
+            raise TypeError
+        if not callable(value):
+            raise TypeError
+        return table.lend(adapt(value), lent)
+
+    return lender
+
+
+def _handler_lender(
+    shape: Delegate, table: CallableTable, adapt: Callable[[Any], Callable[[bytes], bytes]]
+) -> Callable[[Any, list[int]], Any]:
+    """The same for handlers of events, which are found again."""
+    lend = _lender(shape, table, adapt)
+
+    def lender(value: Any, lent: list[int]) -> Any:  # noqa: ANN401 - that is asked
+        if not callable(value) or isinstance(value, CSharpObject):
+            return lend(value, lent)
+        return table.lend_handler((shape.number, *handler_key(value)), adapt(value), lent)
+
+    return lender
+
+
+def _handler_finder(shape: Delegate, table: CallableTable) -> Callable[[Any, list[int]], Any]:
+    """What gives the number of a handler; 0, which is no delegate, for what is none."""
+
+    def finder(value: Any, _: list[int]) -> Any:  # noqa: ANN401 - that is asked
+        if isinstance(value, shape.cls):
+            return value.dwh_handle
+        return table.handler((shape.number, *handler_key(value))) or 0
+
+    return finder
+
+
 def _qualified(function: Function | Refused) -> str:
     if function.role is Role.CONSTRUCTOR:
         return function.name
     return f"{function.owner.name}.{function.name}"
 
 
-def _malformed(error: Exception, name: str) -> MarshallingError:
+def _malformed(error: Exception, name: str) -> DotnetHostError:
+    if isinstance(error, LimitExceeded):
+        return error
     made = MarshallingError(
         f"{name}(): expected the bytes of its result, found others: {error}; the guest's code "
         "that writes results is damaged"

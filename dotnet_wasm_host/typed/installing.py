@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.typed.signatures import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from typing_extensions import Self
 
     from dotnet_wasm_host.typed.objects import CSharpObject, ObjectTable
 
@@ -22,6 +25,8 @@ def install_members(
     cls: type[CSharpObject],
     made: Mapping[tuple[Role, str], Callable[..., Any]],
     table: ObjectTable | None,
+    *,
+    is_delegate: bool = False,
 ) -> None:
     """Give a class its constructor, methods, properties and indexers."""
     body: dict[str, Any] = {"dwh_table": table}
@@ -29,15 +34,19 @@ def install_members(
     for (role, name), call in made.items():
         if role is Role.CONSTRUCTOR:
             body["__init__"], signature = _constructor(call), inspect.signature(call)
-        elif role is Role.METHOD:
+        elif role in {Role.METHOD, Role.OPERATOR}:
             body[name] = call
         elif role in {Role.GETTER, Role.SETTER}:
             getter, setter = made.get((Role.GETTER, name)), made.get((Role.SETTER, name))
             body[name] = property(getter, setter, doc=getter.__doc__ if getter else None)
         elif role in {Role.ITEM_GETTER, Role.ITEM_SETTER}:
             body[name] = _indexer(call)
+        elif role is Role.ADDER and (Role.REMOVER, name) in made:
+            body[name] = _event(name, call, made[Role.REMOVER, name])
         elif role is Role.ITERATOR:
             body["__iter__"] = call
+    if is_delegate:
+        body["__call__"] = body["Invoke"]
     _as_collection(body)
     for name, member in body.items():
         type.__setattr__(cls, name, member)
@@ -65,6 +74,41 @@ def _constructor(construct: Callable[..., CSharpObject]) -> Callable[..., None]:
 
     __init__.__doc__ = construct.__doc__
     return __init__
+
+
+class BoundEvent:
+    """An event of an object: ``+=`` and ``-=`` a handler."""
+
+    def __init__(self, add: Callable[[Any], None], remove: Callable[[Any], None]) -> None:
+        self._add = add
+        self._remove = remove
+
+    def __iadd__(self, handler: Callable[..., Any]) -> Self:
+        self._add(handler)
+        return self
+
+    def __isub__(self, handler: Callable[..., Any]) -> Self:
+        self._remove(handler)
+        return self
+
+
+def _event(
+    name: str, add: Callable[[Any, Any], None], remove: Callable[[Any, Any], None]
+) -> property:
+    def get(self: CSharpObject) -> BoundEvent:
+        return BoundEvent(partial(add, self), partial(remove, self))
+
+    def put(self: CSharpObject, value: object) -> None:
+        # What += and -= give is put back.
+        if not isinstance(value, BoundEvent):
+            raise AttributeError(  # noqa: TRY004 - as for a property without setter
+                f"expected += and -= for the event {name}, found an assignment; use += to add a "
+                "handler",
+                name=name,
+                obj=self,
+            )
+
+    return property(get, put)
 
 
 def _indexer(call: Callable[..., Any]) -> Callable[..., Any]:

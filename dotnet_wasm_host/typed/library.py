@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,16 @@ from dotnet_wasm_host.typed.shapes import (
     alias,
 )
 
-__all__ = ["BYTE", "FIXED", "NAMED", "PRIMITIVES", "SEQUENCES", "block"]
+__all__ = [
+    "BYTE",
+    "FIXED",
+    "NAMED",
+    "PRIMITIVES",
+    "SEQUENCES",
+    "block",
+    "delegate_signature",
+    "is_delegate",
+]
 
 
 def _number(csharp: str, code: str, python: type = int) -> Number:
@@ -155,6 +165,24 @@ _SPANS = {
     "System.Memory`1": ("Memory", "r.Array<{0}>()", "{0}.Span"),
 }
 BYTES = Blob("byte[]", bytes, "r.Array<byte>()", "w.Array<byte>({0})")
+
+_BOOL, _INT, _VOID = 0x02, 0x08, 0x01
+_DELEGATE = re.compile(r"System\.(?:Func`\d+|Action(?:`\d+)?|Predicate`1|Comparison`1|Converter`2)")
+
+
+def is_delegate(name: str) -> bool:
+    """Whether a type of .NET is a delegate that Python can give."""
+    return _DELEGATE.fullmatch(name) is not None
+
+
+def delegate_signature(name: str, arguments: list[Any]) -> tuple[list[Any], Any]:
+    """Types of the parameters and of the result of one, with these type arguments."""
+    kind = name.removeprefix("System.").partition("`")[0]
+    if kind in {"Func", "Converter"}:
+        return arguments[:-1], arguments[-1]
+    if kind == "Comparison":
+        return [arguments[0], arguments[0]], _INT
+    return arguments, _BOOL if kind == "Predicate" else _VOID
 
 
 def block(name: str, element: Number) -> Block | Blob | None:

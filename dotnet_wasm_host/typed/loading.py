@@ -13,19 +13,21 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.columns.builtin_errors import typed_error
 from dotnet_wasm_host.columns.functions import HostedKernel, PortableKernel
-from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError
+from dotnet_wasm_host.errors import CompilationError, MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.pool.pool import RuntimePool
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.typed.callables import CallableTable
 from dotnet_wasm_host.typed.column_methods import add_columns
-from dotnet_wasm_host.typed.dispatcher import dispatcher_source
+from dotnet_wasm_host.typed.dispatcher import blame, dispatcher_source
 from dotnet_wasm_host.typed.functions import FunctionMaker, refuse
 from dotnet_wasm_host.typed.installing import install_members, install_statics
 from dotnet_wasm_host.typed.module import CSharpModule, CSharpType
 from dotnet_wasm_host.typed.objects import ObjectTable
 from dotnet_wasm_host.typed.overloads import overloaded
-from dotnet_wasm_host.typed.shapes import has_handles
+from dotnet_wasm_host.typed.shapes import Delegate, has_handles
 from dotnet_wasm_host.typed.signatures import Function, Refused, Role
+from dotnet_wasm_host.typed.spreading import spread
 from dotnet_wasm_host.typed.streams import streamed
 
 if TYPE_CHECKING:
@@ -34,15 +36,17 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.columns.methods import ColumnMethod
     from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.runtime.cancellation import Cancellation
+    from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.installing import Statics
-    from dotnet_wasm_host.typed.metadata import TypeDefinition
 
 __all__ = ["check_host", "compile_dispatcher", "dispatcher_name", "make_module", "support_of"]
 
 #: The class that the compiler puts around members without one; ``MemberSource.ClassName``.
 _MEMBERS = "Functions"
 _SUPPORT = "MinimalRuntime.Typed"
+#: Members that the compiler refuses are left out; that may show it others.
+_ATTEMPTS = 3
 _numbers = itertools.count(1)
 
 
@@ -77,8 +81,10 @@ def make_module(
         own: options of that.
         timeout: seconds the compilation of the dispatcher may take.
     """
+    assembly = description.assembly
+    compiled = _compile(description, timeout)
     functions = [f for f in description.functions if isinstance(f, Function)]
-    if not functions and not description.has_columns:
+    if compiled is None:
         refused = [f for f in description.functions if isinstance(f, Refused)]
         raise MarshallingError(
             f"{refused[0].name}() cannot be called: {refused[0].reason}; write a public static "
@@ -86,9 +92,7 @@ def make_module(
             if refused
             else "expected a public static method, found none; write 'public static' before it"
         )
-    assembly = description.assembly
-    source = dispatcher_source(functions, description.shapes.objects.values())
-    dispatcher, dependencies = compile_dispatcher(description, source, timeout=timeout)
+    dispatcher, dependencies = compiled
     host = runtime if runtime is not None else _make_host(functions, own)
     function_id = f"{assembly.name}-{next(_numbers)}"
     try:
@@ -100,6 +104,25 @@ def make_module(
         if runtime is None:
             host.close()
         raise
+
+
+def _compile(
+    description: Description, timeout: float | None
+) -> tuple[Assembly, list[Assembly | bytes]] | None:
+    """The dispatcher; without what the compiler refuses to call. ``None`` if that is everything."""
+    for attempt in range(_ATTEMPTS):
+        functions = [f for f in description.functions if isinstance(f, Function)]
+        if not functions and not description.has_columns:
+            return None
+        source = dispatcher_source(functions, description.shapes.objects.values())
+        try:
+            return compile_dispatcher(description, source, timeout=timeout)
+        except CompilationError as error:
+            blamed = blame(source, functions, error.diagnostics)
+            if attempt == _ATTEMPTS - 1 or not blamed:
+                raise
+            description.refuse(blamed)
+    raise AssertionError
 
 
 def compile_dispatcher(
@@ -199,6 +222,7 @@ def _assemble(
         description.module,
         table,
     )
+    lent = _lend(description, maker, table)
     stays = owned or not isinstance(host, RuntimePool)
     made = _make_functions(description, maker, stays=stays)
     for of, named in made.items():
@@ -220,8 +244,10 @@ def _assemble(
         vars(module)["__signature__"] = inspect.signature(callables[0])
         vars(module)["__wrapped__"] = callables[0]
     module._objects = table
-    for of in description.shapes.objects:
-        install_members(description.shapes.classes[of], made.get(of, {}), table)
+    module._callables = lent
+    for of, shape in description.shapes.objects.items():
+        is_delegate = isinstance(shape, Delegate)
+        install_members(shape.cls, made.get(of, {}), table, is_delegate=is_delegate)
     _fill(module, made, description.shapes.classes)
     if len(callables) == 1:
         vars(module).setdefault("columns", vars(callables[0])["columns"])
@@ -231,6 +257,17 @@ def _assemble(
     module._end = weakref.finalize(module, _end, host, loaded, owned)
     maker.keep(module)
     return module
+
+
+def _lend(
+    description: Description, maker: FunctionMaker, table: ObjectTable | None
+) -> CallableTable | None:
+    delegates = [s for s in description.shapes.objects.values() if isinstance(s, Delegate)]
+    if not delegates or table is None:
+        return None
+    lent = CallableTable(table.delegates)
+    maker.lend(lent, delegates)
+    return lent
 
 
 def _table(
@@ -296,7 +333,7 @@ def _make_functions(
         named.setdefault(function.owner, {}).setdefault(key, []).append(entry)
     made: dict[TypeDefinition, _Made] = {
         of: {
-            key: entries[0][1] if len(entries) == 1 else overloaded(entries)
+            key: _one(*entries[0]) if len(entries) == 1 else overloaded(entries)
             for key, entries in functions.items()
         }
         for of, functions in named.items()
@@ -305,6 +342,11 @@ def _make_functions(
         for key, call in calls.items():
             made.setdefault(of, {}).setdefault(key, call)
     return made
+
+
+def _one(function: Function, call: Callable[..., Any]) -> Callable[..., Any]:
+    is_spread = bool(function.given) and function.given[-1].is_params
+    return spread(function, call) if is_spread else call
 
 
 def _has_objects(function: Function) -> bool:

@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.ecma335.signatures import INSTANCE, VOID
-from dotnet_wasm_host.typed.building import Unsupported, csharp_name, is_identifier
-from dotnet_wasm_host.typed.metadata import Method, Parameter
-from dotnet_wasm_host.typed.signatures import Function, Refused, Role, make_function
+from dotnet_wasm_host.typed.building import csharp_name
+from dotnet_wasm_host.typed.definitions import Method, Parameter
+from dotnet_wasm_host.typed.shapes import Delegate, bare_shape
+from dotnet_wasm_host.typed.signatures import Argument, Function, Refused, Role, make_function
+from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dotnet_wasm_host.typed.building import ShapeBuilder
-    from dotnet_wasm_host.typed.metadata import Accessors, TypeDefinition
+    from dotnet_wasm_host.typed.definitions import Accessors, TypeDefinition
     from dotnet_wasm_host.typed.shapes import Handle
 
 __all__ = ["read_members", "read_statics"]
@@ -22,13 +24,31 @@ __all__ = ["read_members", "read_statics"]
 _PUBLIC = 6
 #: What every object has; :class:`~dotnet_wasm_host.typed.objects.CSharpObject` asks for it.
 _UNIVERSAL = {("ToString", 0), ("Equals", 1), ("GetHashCode", 0)}
+#: Python has no reflected names for comparisons; it asks the other object for the opposite.
+_OPERATORS = {
+    f"op_{name}": signs
+    for name, signs in {
+        "Addition": ("add", "+"), "Subtraction": ("sub", "-"), "Multiply": ("mul", "*"),
+        "Division": ("truediv", "/"), "Modulus": ("mod", "%"), "BitwiseAnd": ("and", "&"),
+        "BitwiseOr": ("or", "|"), "ExclusiveOr": ("xor", "^"), "LeftShift": ("lshift", "<<"),
+        "RightShift": ("rshift", ">>"), "LessThan": ("lt", "<"), "GreaterThan": ("gt", ">"),
+        "LessThanOrEqual": ("le", "<="), "GreaterThanOrEqual": ("ge", ">="),
+        "UnaryNegation": ("neg", "-"), "UnaryPlus": ("pos", "+"),
+        "OnesComplement": ("invert", "~"),
+    }.items()
+}  # fmt: skip
 _ITERABLE = "System.Collections.Generic.IEnumerable`1"
 
 
-def read_members(
+def read_members(  # noqa: C901 - one branch for each kind of member
     of: TypeDefinition, shape: Handle, shapes: ShapeBuilder
 ) -> Iterator[Function | Refused]:
     """What can be called of a class and its objects, without its static methods."""
+    if isinstance(shape, Delegate):
+        arguments = [Argument(f"arg{n}", f"arg{n}", p) for n, p in enumerate(shape.parameters, 1)]
+        given = (Argument("self", "self", shape), *arguments)
+        yield Function(of, "Invoke", given, shape.result, role=Role.METHOD, template="{0}({rest})")
+        return
     csharp = csharp_name(of)
     for method in of.reader.methods(of):
         if not method.is_public:
@@ -49,12 +69,60 @@ def read_members(
                 template=f"{{0}}.@{method.name}({{rest}})",
             )
             yield _member(of, method, shapes, model, shape)
+        elif method.is_static and method.name in _OPERATORS:
+            yield _operator(of, method, shape, shapes)
+        elif not method.is_static and method.name.startswith(("add_", "remove_")):
+            yield from _event(of, method, shape, shapes)
     for property_ in of.reader.accessors(of):
         yield from _accessors(of, property_, shape, shapes)
     for field in of.reader.fields(of):
         if is_identifier(field.name):
             yield from _field(of, field.name, field.type, shape, shapes, settable=field.is_settable)
     yield from _iterator(of, shape, shapes)
+
+
+def _operator(
+    of: TypeDefinition, method: Method, shape: Handle, shapes: ShapeBuilder
+) -> Function | Refused:
+    """An operator as the special method of Python's."""
+    name, sign = _OPERATORS[method.name]
+    unary = len(method.parameters) == 1
+    model = Function(
+        of, f"__{name}__", (), None, role=Role.OPERATOR,
+        template=f"{sign}{{0}}" if unary else f"{{0}} {sign} {{1}}",
+    )  # fmt: skip
+    found = _member(of, method, shapes, model, None)
+    if isinstance(found, Function) and bare_shape(found.arguments[0].shape) is not shape:
+        # Python calls it on the right one.
+        found = replace(
+            found,
+            name=f"__r{name}__",
+            arguments=found.arguments[::-1],
+            template=f"{{1}} {sign} {{0}}",
+        )
+    return found
+
+
+def _event(
+    of: TypeDefinition, method: Method, shape: Handle, shapes: ShapeBuilder
+) -> Iterator[Function | Refused]:
+    kind, _, name = method.name.partition("_")
+    if not is_identifier(name) or not method.is_special:
+        return
+    adds = kind == "add"
+    role, sign = (Role.ADDER, "+=") if adds else (Role.REMOVER, "-=")
+    model = Function(of, name, (), None, role=role, template=f"{{0}}.@{name} {sign} {{last}}")
+    found = _member(of, method, shapes, model, shape)
+    if isinstance(found, Function):
+        # A handler that is taken away is the one that was given.
+        handler = found.arguments[-1]
+        inner = bare_shape(handler.shape)
+        if not isinstance(inner, Delegate):
+            return
+        pack = f"{'A' if adds else 'R'}{inner.number}({{0}}, lent)"
+        given = replace(handler, shape=replace(inner, pack=pack))
+        found = replace(found, arguments=(*found.arguments[:-1], given))
+    yield found
 
 
 def read_statics(of: TypeDefinition, shapes: ShapeBuilder) -> Iterator[Function | Refused]:
@@ -79,8 +147,8 @@ def _is_new(of: TypeDefinition, method: Method, shapes: ShapeBuilder) -> bool:
     """Whether a method is not one that a base class in Python has already."""
     if not is_identifier(method.name) or (method.name, len(method.parameters)) in _UNIVERSAL:
         return False
-    base = of.reader.base_type(of) or shapes.find(of.base)
-    return not (method.is_override and base is not None and base in shapes.objects)
+    # What a base class of .NET itself has is not there in Python.
+    return not (method.is_override and shapes.has_base(of))
 
 
 def _member(

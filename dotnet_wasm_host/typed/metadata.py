@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import struct
-from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -25,7 +26,7 @@ from dotnet_wasm_host.ecma335.rows import (
     TypeRefRow,
     TypeSpecRow,
 )
-from dotnet_wasm_host.ecma335.signatures import MODIFIED, SignatureReader
+from dotnet_wasm_host.ecma335.signatures import MODIFIED, SignatureReader, substitute
 from dotnet_wasm_host.ecma335.tables import (
     CUSTOM_ATTRIBUTE_TYPE,
     HAS_CONSTANT,
@@ -37,26 +38,25 @@ from dotnet_wasm_host.ecma335.tables import (
     TYPE_OR_METHOD_DEF,
     Table,
 )
+from dotnet_wasm_host.typed.definitions import (
+    Accessors,
+    Method,
+    Parameter,
+    Property,
+    StaticField,
+    TypeDefinition,
+)
+from dotnet_wasm_host.typed.nullability import OBLIVIOUS, annotate, flags_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = [
-    "Accessors",
-    "Method",
-    "Parameter",
-    "Property",
-    "StaticField",
-    "TypeDefinition",
-    "TypeReader",
-]
+__all__ = ["HAS_DEFAULT", "IN", "OUT", "TypeReader"]
 
 #: II.23.1.15: who sees a type.
 _VISIBILITY, _PUBLIC, _NESTED_PUBLIC = 7, 1, 2
-_INTERFACE, _ABSTRACT, _SEALED = 0x20, 0x80, 0x100
-#: II.23.1.10: who sees a method, and what it is.
-_ACCESS, _PUBLIC_MEMBER, _STATIC, _SPECIAL_NAME = 7, 6, 0x10, 0x800
-_VIRTUAL, _NEW_SLOT = 0x40, 0x100
+#: II.23.1.5: who sees a field.
+_ACCESS, _PUBLIC_MEMBER, _STATIC = 7, 6, 0x10
 #: II.23.1.5: a field's.
 _LITERAL, _INIT_ONLY = 0x40, 0x20
 #: II.23.1.13: a parameter's.
@@ -71,146 +71,12 @@ _CONSTANTS = {
     0x0A: "q", 0x0B: "Q", 0x0C: "f", 0x0D: "d",
 }  # fmt: skip
 _CHAR, _STRING = 0x03, 0x0E
-#: What has attributes that are looked at.
-_ATTRIBUTED = {Table.TYPE_DEF, Table.METHOD_DEF, Table.PARAM}
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of a method.
-
-    Attributes:
-        name: C#'s.
-        type: its type, as :class:`SignatureReader` gives it.
-        flags: II.23.1.13.
-        default: the constant that stands for it, in a tuple; ``()`` if it must be given.
-        annotation: what ``NullableAttribute`` says of its outermost reference: 1 for never null,
-            2 for ``?``, 0 for nothing.
-    """
-
-    name: str
-    type: Any
-    flags: int
-    default: tuple[Any, ...]
-    annotation: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A method."""
-
-    name: str
-    flags: int
-    generic_count: int
-    result: Any
-    parameters: tuple[Parameter, ...]
-    is_init: bool = False
-
-    @property
-    def is_override(self) -> bool:
-        """It stands for a method of a base class."""
-        return self.flags & (_VIRTUAL | _NEW_SLOT) == _VIRTUAL
-
-    @property
-    def is_public(self) -> bool:
-        """Everybody may call it."""
-        return self.flags & _ACCESS == _PUBLIC_MEMBER
-
-    @property
-    def is_static(self) -> bool:
-        """It needs no object."""
-        return bool(self.flags & _STATIC)
-
-    @property
-    def is_special(self) -> bool:
-        """An accessor, operator or constructor."""
-        return bool(self.flags & _SPECIAL_NAME)
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """A property that everybody may read."""
-
-    name: str
-    type: Any
-    is_settable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Accessors:
-    """A property with the public ones of its accessors."""
-
-    name: str
-    getter: Method | None
-    setter: Method | None
-
-
-@dataclass(frozen=True, slots=True)
-class StaticField:
-    """A public static field; ``constant`` is its value in a tuple if it is ``const``."""
-
-    name: str
-    type: Any
-    is_settable: bool
-    constant: tuple[Any, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class TypeDefinition:
-    """A type that an assembly defines.
-
-    Attributes:
-        reader: of its assembly.
-        row: its number there.
-        path: its namespace's parts, the types around it and its own name.
-        namespace: the namespace alone.
-    """
-
-    reader: TypeReader
-    row: int
-    path: tuple[str, ...]
-    namespace: str
-    flags: int
-    is_visible: bool
-    base: str
-    generic_count: int
-
-    @property
-    def name(self) -> str:
-        """Its own name."""
-        return self.path[-1]
-
-    @property
-    def full_name(self) -> str:
-        """As metadata writes it: ``Namespace.Outer/Inner``."""
-        depth = len(self.namespace.split(".")) if self.namespace else 0
-        nested = "/".join(self.path[depth:])
-        return f"{self.namespace}.{nested}" if self.namespace else nested
-
-    @property
-    def is_static(self) -> bool:
-        """A static class."""
-        return self.flags & (_ABSTRACT | _SEALED) == _ABSTRACT | _SEALED
-
-    @property
-    def is_abstract(self) -> bool:
-        """An abstract class or an interface."""
-        return bool(self.flags & (_ABSTRACT | _INTERFACE))
-
-    @property
-    def is_enum(self) -> bool:
-        """An enum."""
-        return self.base == "System.Enum"
-
-    @property
-    def is_value_type(self) -> bool:
-        """A struct or an enum."""
-        return self.base in {"System.Enum", "System.ValueType"}
-
-    @property
-    def is_delegate(self) -> bool:
-        """A delegate."""
-        return self.base == "System.MulticastDelegate"
+_DECIMAL = struct.Struct("<BBIII")
+#: What ``params`` of C# is.
+_PARAMS = (
+    "System.ParamArrayAttribute",
+    "System.Runtime.CompilerServices.ParamCollectionAttribute",
+)
 
 
 @final
@@ -283,6 +149,17 @@ class TypeReader:
         table, row = TYPE_DEF_OR_REF.split(coded)
         return self.types.get(row) if table is Table.TYPE_DEF else None
 
+    def base(self, of: TypeDefinition) -> Any:  # noqa: ANN401 - a type, as the reader has them
+        """The base class, constructed or not; ``None`` if there is none."""
+        coded = self._metadata.row(TypeDefRow, of.row).extends if of.row else 0
+        if coded == 0:
+            return None
+        table, row = TYPE_DEF_OR_REF.split(coded)
+        if table is not Table.TYPE_SPEC:
+            return self._resolve(coded)
+        blob = self._metadata.blob(self._metadata.row(TypeSpecRow, row).signature)
+        return substitute(SignatureReader(blob, self._resolve).type(), of.arguments)
+
     def _ref_name(self, row: int, depth: int = 0) -> str:
         if not 0 < row <= len(self._refs) or depth > 20:
             return "?"
@@ -313,9 +190,9 @@ class TypeReader:
         """Methods of a type, in order."""
         rows = self._metadata.rows(MethodDefRow)
         for row in self._range(of, "method_list", len(rows)):
-            yield self._method(row, of.row)
+            yield self._method(row, of)
 
-    def _method(self, row: int, owner: int = 0) -> Method:
+    def _method(self, row: int, of: TypeDefinition) -> Method:
         rows, params = self._metadata.rows(MethodDefRow), self._metadata.rows(ParamRow)
         method = self._metadata.row(MethodDefRow, row)
         end = rows[row].param_list if row < len(rows) else len(params) + 1
@@ -324,35 +201,49 @@ class TypeReader:
             for n in range(method.param_list, min(end, len(params) + 1))
         }
         signature = SignatureReader(self._metadata.blob(method.signature), self._resolve).method()
+        context = self._context(row, of)
         parameters = []
         for number, type_ in enumerate(signature.parameters, 1):
             at, param = named.get(number, (0, ParamRow(0, number, 0)))
             name = self._metadata.string(param.name) if param.name else f"p{number}"
-            default = self._default(at, param.flags)
-            annotation = self._annotation(at, row, owner)
-            parameters.append(Parameter(name, unmodified(type_), param.flags, default, annotation))
+            attributes = self._attributes.get((Table.PARAM, at), {})
+            default = self._default(at, param.flags) or _decimal_constant(attributes)
+            annotated = self._annotated(type_, (Table.PARAM, at), context, of)
+            is_params = any(kind in attributes for kind in _PARAMS)
+            parameters.append(Parameter(name, annotated, param.flags, default, is_params))
+        result = (Table.PARAM, named[0][0] if 0 in named else 0)
         return Method(
             self._metadata.string(method.name),
             method.flags,
             signature.generic_count,
-            unmodified(signature.result),
+            self._annotated(signature.result, result, context, of),
             tuple(parameters),
             _is_modified(signature.result, _INIT),
         )
 
-    def _annotation(self, param: int, method: int, owner: int) -> int:
-        """As the compiler writes it: on the parameter, else for all of the method, or the type."""
-        for table, row, name in (
-            (Table.PARAM, param, "NullableAttribute"),
-            (Table.METHOD_DEF, method, "NullableContextAttribute"),
-            (Table.TYPE_DEF, owner, "NullableContextAttribute"),
-        ):
-            found = self._attributes.get((table, row), {})
-            value = found.get(f"System.Runtime.CompilerServices.{name}")
-            # II.23.3: a prolog of two bytes, then the argument; an array's has its length before.
-            if value is not None and len(value) >= 3:
-                return value[2] if len(value) == 5 else value[min(6, len(value) - 1)]
-        return 0
+    def _annotated(
+        self,
+        type_: Any,  # noqa: ANN401 - as the reader has it
+        at: tuple[Table, int],
+        context: int,
+        of: TypeDefinition,
+    ) -> Any:  # noqa: ANN401 - a type, as the reader has them
+        """A type with what is known of null, and with the arguments of a constructed type."""
+        flags = flags_of(self._attributes.get(at, {})) or (context,)
+        return substitute(annotate(unmodified(type_), flags), of.arguments)
+
+    def _context(self, method: int, of: TypeDefinition) -> int:
+        """What is known of null where nothing is said."""
+        if found := flags_of(self._attributes.get((Table.METHOD_DEF, method), {}), context=True):
+            return found[0]
+        at, seen = of.row, set[int]()
+        while at and at not in seen:
+            seen.add(at)
+            found = flags_of(self._attributes.get((Table.TYPE_DEF, at), {}), context=True)
+            if found:
+                return found[0]
+            at = self._enclosing.get(at, 0)
+        return OBLIVIOUS
 
     def _default(self, row: int, flags: int) -> tuple[Any, ...]:
         found = self._constants.get((Table.PARAM, row)) if flags & HAS_DEFAULT else None
@@ -382,7 +273,10 @@ class TypeReader:
                 for row in range(entry.property_list, min(end, len(rows) + 1)):
                     if row in self._accessors:
                         name = self._metadata.string(rows[row - 1].name)
-                        yield Accessors(name, *self._accessors[row])
+                        getter, setter = self._accessors[row]
+                        found = [self._public(m, of) if m else None for m in (getter, setter)]
+                        if any(found):
+                            yield Accessors(name, *found)
 
     def properties(self, of: TypeDefinition) -> Iterator[Property]:
         """Public properties of an object of a type, without parameters, in order."""
@@ -398,23 +292,25 @@ class TypeReader:
                 table, number = TYPE_DEF_OR_REF.split(row.interface)
                 if table is Table.TYPE_SPEC:
                     blob = self._metadata.blob(self._metadata.row(TypeSpecRow, number).signature)
-                    yield SignatureReader(blob, self._resolve).type()
+                    type_ = SignatureReader(blob, self._resolve).type()
+                    yield substitute(type_, of.arguments)
                 else:
                     yield self._resolve(row.interface)
 
+    def _public(self, row: int, of: TypeDefinition) -> Method | None:
+        method = self._method(row, of)
+        return method if method.is_public else None
+
     @cached_property
-    def _accessors(self) -> dict[int, tuple[Method | None, Method | None]]:
-        """Public getter and setter by the row of their property."""
-        found: dict[int, tuple[Method | None, Method | None]] = {}
+    def _accessors(self) -> dict[int, tuple[int, int]]:
+        """Rows of getter and setter by the row of their property; 0 for none."""
+        found: dict[int, tuple[int, int]] = {}
         for row in self._metadata.rows(MethodSemanticsRow):
             table, number = HAS_SEMANTICS.split(row.association)
-            if table is not Table.PROPERTY or not row.semantics & (_GETTER | _SETTER):
-                continue
-            method = self._method(row.method)
-            if method.is_public:
-                getter, setter = found.get(number, (None, None))
-                getter, setter = (method, setter) if row.semantics & _GETTER else (getter, method)
-                found[number] = getter, setter
+            if table is Table.PROPERTY and row.semantics & (_GETTER | _SETTER):
+                getter, setter = found.get(number, (0, 0))
+                is_getter = row.semantics & _GETTER
+                found[number] = (row.method, setter) if is_getter else (getter, row.method)
         return found
 
     def fields(self, of: TypeDefinition) -> Iterator[Property]:
@@ -425,7 +321,8 @@ class TypeReader:
             if field.flags & _ACCESS == _PUBLIC_MEMBER and not field.flags & _STATIC:
                 type_ = SignatureReader(self._metadata.blob(field.signature), self._resolve).field()
                 readonly = bool(field.flags & _INIT_ONLY)
-                yield Property(self._metadata.string(field.name), unmodified(type_), not readonly)
+                annotated = self._annotated(type_, (Table.FIELD, row), self._context(0, of), of)
+                yield Property(self._metadata.string(field.name), annotated, not readonly)
 
     def static_fields(self, of: TypeDefinition) -> Iterator[StaticField]:
         """Public static fields of a type, in order."""
@@ -438,7 +335,8 @@ class TypeReader:
                 constant = () if found is None else (self._constant(found),)
                 settable = not field.flags & (_LITERAL | _INIT_ONLY)
                 name = self._metadata.string(field.name)
-                yield StaticField(name, unmodified(type_), settable, constant)
+                annotated = self._annotated(type_, (Table.FIELD, row), self._context(0, of), of)
+                yield StaticField(name, annotated, settable, constant)
 
     def enum_members(self, of: TypeDefinition) -> tuple[int, dict[str, int]]:
         """Element type of an enum's numbers, and its members."""
@@ -458,22 +356,41 @@ class TypeReader:
 
     def has_attribute(self, of: TypeDefinition, name: str) -> bool:
         """Whether an attribute of this full name is on a type."""
-        return name in self._attributes.get((Table.TYPE_DEF, of.row), ())
+        return name in self._attributes.get((Table.TYPE_DEF, of.row), {})
 
     @cached_property
     def _attributes(self) -> dict[tuple[Table, int], dict[str, bytes]]:
-        """Attributes that other assemblies define, and their arguments, by what they are on."""
+        """Attributes by what they are on: their names, and the bytes of their arguments."""
         found: dict[tuple[Table, int], dict[str, bytes]] = {}
         for row in self._metadata.rows(CustomAttributeRow):
-            table, parent = HAS_CUSTOM_ATTRIBUTE.split(row.parent)
             kind, constructor = CUSTOM_ATTRIBUTE_TYPE.split(row.type)
-            if table in _ATTRIBUTED and kind is Table.MEMBER_REF:
+            name = ""
+            if kind is Table.MEMBER_REF:
                 member = self._metadata.row(MemberRefRow, constructor)
                 owner, ref = MEMBER_REF_PARENT.split(member.parent)
-                if owner is Table.TYPE_REF:
-                    value = self._metadata.blob(row.value)
-                    found.setdefault((table, parent), {})[self._ref_name(ref)] = value
+                name = self._ref_name(ref) if owner is Table.TYPE_REF else ""
+            elif kind is Table.METHOD_DEF:
+                # The rows of methods are in the order of their types.
+                at = bisect.bisect_right(self._first_methods, constructor)
+                name = self.types[at].full_name if at in self.types else ""
+            if name:
+                at_ = HAS_CUSTOM_ATTRIBUTE.split(row.parent)
+                found.setdefault(at_, {})[name] = self._metadata.blob(row.value)
         return found
+
+    @cached_property
+    def _first_methods(self) -> list[int]:
+        return [definition.method_list for definition in self._metadata.rows(TypeDefRow)]
+
+
+def _decimal_constant(attributes: Mapping[str, bytes]) -> tuple[Any, ...]:
+    """The default of a ``decimal``, which is no constant of metadata."""
+    blob = attributes.get("System.Runtime.CompilerServices.DecimalConstantAttribute", b"")
+    if len(blob) < 2 + _DECIMAL.size:
+        return ()
+    scale, sign, high, middle, low = _DECIMAL.unpack_from(blob, 2)
+    digits = tuple(map(int, str(high << 64 | middle << 32 | low)))
+    return (Decimal((sign >> 7, digits, -scale)),)
 
 
 def unmodified(type_: Any) -> Any:  # noqa: ANN401 - a type, as the reader has them

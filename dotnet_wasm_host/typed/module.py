@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.assembly import Assembly
     from dotnet_wasm_host.pool.pool import RuntimePool
     from dotnet_wasm_host.runtime import Runtime
+    from dotnet_wasm_host.typed.callables import CallableTable
     from dotnet_wasm_host.typed.installing import Statics
     from dotnet_wasm_host.typed.objects import ObjectTable
 
@@ -46,6 +47,7 @@ class CSharpModule(Uncopyable):
         self._function_id = function_id
         self._types: dict[str, Any] = {}
         self._objects: ObjectTable | None = None
+        self._callables: CallableTable | None = None
         self._end: weakref.finalize[..., Any] | None = None
 
     if TYPE_CHECKING:
@@ -71,6 +73,11 @@ class CSharpModule(Uncopyable):
     def held_objects(self) -> int:
         """Objects that .NET holds because Python has them, see :class:`CSharpObject`."""
         return 0 if self._objects is None else self._objects.count()
+
+    @property
+    def held_callables(self) -> int:
+        """Python callables that .NET has as delegates, after a garbage collection there."""
+        return 0 if self._callables is None else self._callables.count()
 
     @property
     def closed(self) -> bool:

@@ -27,7 +27,7 @@ __all__ = [
 #: ``Objects.TypeBits`` of the C# half: the lowest bits of a handle are its type's number.
 TYPE_BITS = 12
 #: ``Objects``: what every object is asked, and objects that are let go before a call.
-_TEXT, _EQUALS, _HASH, _DISPOSE, _COUNT, _RELEASE = -2, -3, -4, -5, -6, -1
+_TEXT, _EQUALS, _HASH, _DISPOSE, _COUNT, _DELEGATES, _RELEASE = -2, -3, -4, -5, -6, -7, -1
 #: Objects that are let go with one call; the others wait for the next.
 _PORTION = 4096
 _HASHED = struct.Struct("<i")
@@ -222,6 +222,10 @@ class ObjectTable:
         while self.released:
             self.ask(_COUNT, "count")
         return _HASHED.unpack(self.ask(_COUNT, "count"))[0]  # type: ignore[no-any-return]
+
+    def delegates(self) -> bytes:
+        """Numbers of the callables that .NET has as delegates, after a garbage collection."""
+        return self.ask(_DELEGATES, "delegates")
 
     def _take(self) -> tuple[list[int], bytes]:
         handles: list[int] = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.typed.shapes import (
     Block,
+    Checked,
     Fixed,
     Handle,
     Kind,
@@ -81,11 +83,14 @@ def _distance(function: Function, arguments: dict[str, Any]) -> int:
             where = f"{function.name}(): parameter {argument.name!r}"
             canonical(argument.shape, value, where)
             distance += distance_of(argument.shape, value)
-    return distance
+    # Of equally near ones the one whose defaults are not needed.
+    return _FAR * distance + len(function.given) - len(arguments)
 
 
 def distance_of(shape: Shape, value: object) -> int:  # noqa: PLR0911 - one for each kind
     """How far a value is from those of a type: 0 for its own kind, more for what is converted."""
+    if isinstance(shape, Checked):
+        return distance_of(shape.value, value)
     if isinstance(shape, Optional):
         return 1 + (0 if value is None else distance_of(shape.value, value))
     if isinstance(value, (list, tuple)) and value:
@@ -96,7 +101,7 @@ def distance_of(shape: Shape, value: object) -> int:  # noqa: PLR0911 - one for 
         return 0 if exact else 5
     if isinstance(shape, Handle):
         levels = type(value).__mro__
-        return levels.index(shape.python) if shape.python in levels else 1
+        return levels.index(shape.cls) if shape.cls in levels else 1
     if isinstance(shape, Record):
         return 0 if isinstance(value, shape.python) else 2
     if isinstance(shape, Wide):
@@ -111,6 +116,8 @@ def _of_fixed(shape: Fixed, value: object) -> int:
         return 0 if shape.kind is Kind.BOOL else _FAR
     if shape.kind is Kind.ENUM:
         return 0 if isinstance(value, shape.python) else _FAR
+    if shape.kind is Kind.DECIMAL:
+        return 0 if isinstance(value, Decimal) else len(_INTEGERS) + 2
     if shape.kind is Kind.INTEGER:
         far = shape.csharp not in _INTEGERS
         return len(_INTEGERS) + 1 if far else _INTEGERS.index(shape.csharp)

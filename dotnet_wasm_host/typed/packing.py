@@ -9,6 +9,7 @@ from dotnet_wasm_host.typed.blocks import block_writer
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
     Fixed,
     Json,
     Mapping,
@@ -105,7 +106,9 @@ class Packer:
     # ---------------------------------------------------------------- values
 
     def _value(self, shape: Shape, value: str) -> None:
-        if isinstance(shape, Fixed):
+        if isinstance(shape, Checked):
+            self._checked(shape, value)
+        elif isinstance(shape, Fixed):
             self._pending.append((shape.format, shape.pack.format(value)))
         elif isinstance(shape, Text):
             self._bytes(value, f"{value}.encode()")
@@ -124,6 +127,16 @@ class Packer:
             self._line(f"{self._record(shape)}({value}, a, {self._depth})")
         else:
             self._branch(shape, value)
+
+    def _checked(self, shape: Checked, value: str) -> None:
+        if shape.is_nullable:
+            self._value(shape.value, value)
+        elif isinstance(shape.value, Text):
+            # None has no encode().
+            self._bytes(value, f"{value}.encode()", null="False")
+        else:
+            self._line(f"if {value} is None: raise TypeError")
+            self._value(shape.value, value)
 
     def _bytes(self, value: str, encoded: str, null: str = "") -> None:
         data = self._name("b")
@@ -229,6 +242,8 @@ class Packer:
 
 def _is_straight(shape: Shape) -> bool:
     """Whether a value is packed without a branch."""
+    if isinstance(shape, Checked):
+        return _is_straight(shape.value)
     if isinstance(shape, Tuple):
         return all(map(_is_straight, shape.items))
     return isinstance(shape, (Fixed, Text, Blob, Wide, Block, Json))

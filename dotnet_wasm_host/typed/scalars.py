@@ -154,7 +154,7 @@ def blob(value: object) -> bytes | memoryview:
     view = memoryview(value)  # type: ignore[arg-type]
     if view.format not in {"B", "b", "c"}:
         raise TypeError("a buffer of something else than bytes")
-    return view.cast("B")
+    return view.cast("B") if view.contiguous else view.tobytes()
 
 
 def dumps(value: object) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Blob",
     "Block",
+    "Checked",
+    "Delegate",
     "Field",
     "Fixed",
     "Handle",
@@ -33,8 +35,10 @@ __all__ = [
     "Tuple",
     "Wide",
     "alias",
+    "bare_shape",
     "has_handles",
     "is_fixed",
+    "item_weight",
     "minimum_size",
 ]
 
@@ -110,10 +114,25 @@ class Handle(Fixed):
     Attributes:
         number: of the type, in the lowest bits of a handle.
         name: for messages.
+        cls: of objects in Python.
     """
 
     number: int
     name: str
+    cls: Any
+
+
+@dataclass(eq=False)
+class Delegate(Handle):
+    """A delegate: of C# by its handle, of Python by a number below 0.
+
+    Attributes:
+        parameters: what it is called with.
+        result: what it gives; ``None`` for ``void``.
+    """
+
+    parameters: tuple[Shape, ...]
+    result: Shape | None
 
 
 @dataclass(eq=False)
@@ -206,6 +225,23 @@ class Optional(Shape):
 
 
 @dataclass(eq=False)
+class Checked(Shape):
+    """A reference type of which C# says whether it may be null.
+
+    Attributes:
+        value: the type itself.
+        is_nullable: whether it may be.
+    """
+
+    value: Shape
+    is_nullable: bool
+
+    def parts(self) -> Iterator[Shape]:
+        """The type itself."""
+        yield self.value
+
+
+@dataclass(eq=False)
 class Tuple(Shape):
     """The items of a tuple in their order.
 
@@ -260,6 +296,13 @@ class Record(Shape):
         return (f.shape for f in self.fields)
 
 
+def bare_shape(shape: Shape) -> Shape:
+    """A shape without what is known of null."""
+    while isinstance(shape, Checked):
+        shape = shape.value
+    return shape
+
+
 def alias(origin: type, *arguments: Any) -> GenericAlias:  # noqa: ANN401 - types are of any type
     """``list[int]`` and the like, of types that are known when the program runs."""
     return GenericAlias(origin, arguments)
@@ -267,6 +310,8 @@ def alias(origin: type, *arguments: Any) -> GenericAlias:  # noqa: ANN401 - type
 
 def is_fixed(shape: Shape) -> bool:
     """Whether all values of a shape take the same number of bytes, one behind the other."""
+    if isinstance(shape, Checked):
+        return is_fixed(shape.value)
     if isinstance(shape, Tuple):
         return bool(shape.items) and all(map(is_fixed, shape.items))
     return isinstance(shape, Fixed)
@@ -274,6 +319,8 @@ def is_fixed(shape: Shape) -> bool:
 
 def minimum_size(shape: Shape) -> int:
     """Bytes that a value takes at least; at least 1, so that a length bounds a count."""
+    if isinstance(shape, Checked):
+        return minimum_size(shape.value)
     if isinstance(shape, Fixed):
         return shape.size
     if isinstance(shape, Tuple):
@@ -294,3 +341,34 @@ def has_handles(shape: Shape) -> bool:
         seen.update(map(id, new))
         pending += new
     return False
+
+
+#: Bytes that objects of CPython take, about: a number, text without its characters, an empty
+#: container, an object with attributes, a place in a container.
+_NUMBER, _TEXT, _CONTAINER, _OBJECT, _PLACE = 32, 56, 120, 160, 8
+
+
+def _weight(shape: Shape, depth: int = 0) -> int:
+    """Bytes that a value takes in Python, about, without what it has in containers inside of it.
+
+    Types that have themselves inside are values of their own for each that there is, so their
+    parts count once.
+    """
+    if isinstance(shape, (Checked, Optional)):
+        return _weight(shape.value, depth)
+    if isinstance(shape, Handle):
+        return _CONTAINER
+    if isinstance(shape, Fixed):
+        # Small numbers and truth values are there already.
+        return 0 if shape.format in {"?", "b", "B"} else _NUMBER
+    if isinstance(shape, (Record, Tuple)):
+        parts = list(shape.parts())
+        own = _CONTAINER if isinstance(shape, Tuple) else _OBJECT
+        inner = 0 if depth > 3 else sum(_weight(part, depth + 1) for part in parts)
+        return own + _PLACE * len(parts) + inner
+    return _TEXT if isinstance(shape, (Text, Blob, Wide, Json)) else _CONTAINER
+
+
+def item_weight(shape: Shape) -> int:
+    """The same for a place in a container with the value in it."""
+    return _PLACE + _weight(shape)

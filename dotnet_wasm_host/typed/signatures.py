@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from dotnet_wasm_host.ecma335.signatures import BYREF, INSTANCE, VOID
-from dotnet_wasm_host.typed.building import Unsupported, csharp_name, is_identifier
+from dotnet_wasm_host.typed.building import csharp_name
 from dotnet_wasm_host.typed.classes import python_names
 from dotnet_wasm_host.typed.library import PRIMITIVES
 from dotnet_wasm_host.typed.metadata import HAS_DEFAULT, IN, OUT
+from dotnet_wasm_host.typed.nullability import ANNOTATED, MAYBE
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
@@ -29,13 +30,15 @@ from dotnet_wasm_host.typed.shapes import (
     Text,
     Tuple,
     alias,
+    bare_shape,
 )
+from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dotnet_wasm_host.typed.building import ShapeBuilder
-    from dotnet_wasm_host.typed.metadata import Method, Parameter, TypeDefinition
+    from dotnet_wasm_host.typed.definitions import Method, Parameter, TypeDefinition
 
 __all__ = [
     "Argument",
@@ -95,6 +98,9 @@ class Role(Enum):
     ITEM_GETTER = "indexer"
     ITEM_SETTER = "setter of an indexer"
     ITERATOR = "iterator"
+    OPERATOR = "operator"
+    ADDER = "adder of an event"
+    REMOVER = "remover of an event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class Argument:
         shape: what it takes; ``None`` for a token.
         passing: how it goes there.
         default: a value in a tuple, or ``()`` if it must be given.
+        is_params: any number of arguments can stand for it.
     """
 
     name: str
@@ -113,6 +120,7 @@ class Argument:
     shape: Shape
     passing: Passing = Passing.VALUE
     default: tuple[Any, ...] = ()
+    is_params: bool = False
 
     @property
     def is_given(self) -> bool:
@@ -289,6 +297,8 @@ def make_function(
 
 def _argument(parameter: Parameter, name: str, shapes: ShapeBuilder) -> Argument:
     type_, passing = parameter.type, Passing.VALUE
+    if parameter.default == (None,) and isinstance(type_, tuple) and type_[0] == ANNOTATED:
+        type_ = (ANNOTATED, MAYBE, type_[2])  # whatever its author wrote down
     if type_ == _TOKEN:
         return Argument(name, parameter.name, Text("", str), Passing.CANCELLATION)
     if isinstance(type_, tuple) and type_[0] == BYREF:
@@ -299,30 +309,40 @@ def _argument(parameter: Parameter, name: str, shapes: ShapeBuilder) -> Argument
     if passing is not Passing.VALUE and _is_span(shape):
         raise Unsupported("spans are not passed by reference")
     default = ()
-    if parameter.flags & HAS_DEFAULT and passing is Passing.VALUE:
+    if parameter.default and not parameter.flags & HAS_DEFAULT:
+        default = parameter.default  # a decimal
+    elif parameter.flags & HAS_DEFAULT and passing is Passing.VALUE:
         constant = parameter.default[0] if parameter.default else None
         default = _default(shape, constant)
-    return Argument(name, parameter.name, shape, passing, default)
+    return Argument(name, parameter.name, shape, passing, default, parameter.is_params)
 
 
 def _streamed(type_: Any) -> tuple[Any, bool, bool]:  # noqa: ANN401 - as the reader has it
     """What a stream has, whether it is one, and whether it is asynchronous."""
+    given = type_
+    type_ = _unwrapped(type_)
     if isinstance(type_, tuple) and type_[0] == INSTANCE and type_[1][1] in _STREAMS:
         return type_[2], True, _STREAMS[type_[1][1]]
-    return type_, False, False
+    return given, False, False
 
 
 def _awaited(type_: Any) -> tuple[Any, str]:  # noqa: ANN401 - as the reader has it
     """What a method's result is when it was awaited, and the kind of task that it is before."""
-    if isinstance(type_, tuple):
-        if type_[0] == "T" and type_[1] in _TASKS:
-            return VOID, _TASKS[type_[1]]
-        if type_[0] == INSTANCE and type_[1][1] in _TASKS:
-            return type_[2], _TASKS[type_[1][1]]
+    task = _unwrapped(type_)
+    if isinstance(task, tuple):
+        if task[0] == "T" and task[1] in _TASKS:
+            return VOID, _TASKS[task[1]]
+        if task[0] == INSTANCE and task[1][1] in _TASKS:
+            return task[2], _TASKS[task[1][1]]
     return type_, ""
 
 
+def _unwrapped(type_: Any) -> Any:  # noqa: ANN401 - as the reader has it
+    return type_[2] if isinstance(type_, tuple) and type_[0] == ANNOTATED else type_
+
+
 def _is_span(shape: Shape) -> bool:
+    shape = bare_shape(shape)
     return isinstance(shape, (Blob, Block)) and "Span<" in shape.csharp
 
 
@@ -338,6 +358,7 @@ def _with_defaults(arguments: list[Argument]) -> tuple[Argument, ...]:
 
 def _default(shape: Shape, constant: Any) -> tuple[Any, ...]:  # noqa: ANN401 - of any type
     """The constant as Python has it, or what ``default`` is; ``()`` if Python has none."""
+    shape = bare_shape(shape)
     if constant is None:
         return _nothing(shape)
     if isinstance(shape, Optional):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
+    Delegate,
     Fixed,
     Json,
     Kind,
@@ -20,14 +22,15 @@ from dotnet_wasm_host.typed.shapes import (
     Text,
     Tuple,
     Wide,
+    bare_shape,
 )
 from dotnet_wasm_host.typed.signatures import Function, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.description import Description
-    from dotnet_wasm_host.typed.metadata import TypeDefinition
     from dotnet_wasm_host.typed.signatures import Argument
 
 __all__ = ["stub_text"]
@@ -57,7 +60,8 @@ def stub_text(description: Description) -> str:
         "import datetime",
         "import decimal",
         "import uuid",
-        "from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence",
+        "from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping",
+        "from collections.abc import Sequence",
         "from dataclasses import dataclass",
         "from enum import IntEnum, IntFlag",
         "from types import TracebackType",
@@ -81,6 +85,8 @@ class _Writer:
         documentation = self._description.documentation
         for of, cls in self._description.shapes.classes.items():
             record = self._description.shapes.records.get(of)
+            if isinstance(self._description.shapes.objects.get(of), Delegate):
+                continue
             if of in self._description.shapes.objects:
                 yield from self._object(of, cls)
                 continue
@@ -104,6 +110,9 @@ class _Writer:
         members = self._by_role(of)
         yield from self._constructors(members.get(Role.CONSTRUCTOR, []))
         yield from self._methods(members.get(Role.METHOD, []), "    ")
+        yield from self._methods(members.get(Role.OPERATOR, []), "    ")
+        for function in members.get(Role.ADDER, []):
+            yield f"    {function.name}: Any"
         yield from self._methods(members.get(Role.STATIC, []), "    ", static=True)
         yield from self._properties(members)
         yield from self._statics(members)
@@ -181,7 +190,7 @@ class _Writer:
                 yield from self._methods(methods, "")
                 for function in members.get(Role.STATIC_GETTER, []):
                     yield f"{function.name}: {self._answer(function)}"
-            elif owner not in self._description.shapes.classes and members:
+            elif owner.row and owner not in self._description.shapes.classes and members:
                 yield f"\nclass {owner.name}:"
                 yield from self._methods(methods, "    ", static=True)
                 yield from self._statics(members)
@@ -204,7 +213,10 @@ class _Writer:
             yield f"{indent}    ..."
 
     def _signature(self, function: Function) -> str:
-        parameters = ", ".join(map(self._parameter, function.given))
+        given = list(map(self._parameter, function.given))
+        if function.role is Role.OPERATOR:
+            given[:2] = ["self", *(f"{text}, /" for text in given[1:2])]
+        parameters = ", ".join(given)
         result = self._answer(function)
         head = "async def" if function.is_async and not function.stream else "def"
         return f"{head} {function.name}({parameters}) -> {result}:"
@@ -213,7 +225,9 @@ class _Writer:
         if argument.name == "self":
             return "self"
         type_ = self._argument(argument.shape)
-        if argument.default == (None,) and not isinstance(argument.shape, Optional):
+        if argument.is_params and (item := next(bare_shape(argument.shape).parts(), None)):
+            return f"*{argument.name}: {self._argument(item)} | {type_}"
+        if argument.default == (None,) and not type_.endswith(" | None"):
             type_ += " | None"
         return f"{argument.name}: {type_}{' = ...' if argument.default else ''}"
 
@@ -229,6 +243,8 @@ class _Writer:
 
     def _result(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
         """What Python gets."""
+        if isinstance(shape, Checked):
+            return self._result(shape.value) + (" | None" if shape.is_nullable else "")
         if isinstance(shape, Fixed):
             return self._fixed(shape)
         if isinstance(shape, Optional):
@@ -245,6 +261,8 @@ class _Writer:
 
     def _argument(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
         """What Python gives."""
+        if isinstance(shape, Checked):
+            return self._argument(shape.value) + (" | None" if shape.is_nullable else "")
         if isinstance(shape, Optional):
             return f"{self._argument(shape.value)} | None"
         if isinstance(shape, Tuple):
@@ -262,6 +280,10 @@ class _Writer:
         return self._result(shape)
 
     def _fixed(self, shape: Fixed) -> str:
+        if isinstance(shape, Delegate):
+            given = ", ".join(map(self._result, shape.parameters))
+            result = "None" if shape.result is None else self._argument(shape.result)
+            return f"Callable[[{given}], {result}]"
         if shape.kind in {Kind.ENUM, Kind.OBJECT}:
             return str(shape.python.__name__)
         return _KINDS[shape.kind]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from typing import Any, final
 
+from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.typed.blocks import block_reader
 from dotnet_wasm_host.typed.classes import make_maker
 from dotnet_wasm_host.typed.packing import MAX_DEPTH, struct_name
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
     Fixed,
     Json,
     Mapping,
@@ -22,10 +24,15 @@ from dotnet_wasm_host.typed.shapes import (
     Tuple,
     Wide,
     is_fixed,
+    item_weight,
     minimum_size,
 )
 
 __all__ = ["Unpacker"]
+
+#: What the objects of one result may take, about: eight times the default of
+#: ``Limits.result_bytes``.
+_OBJECT_BYTES = 512 << 20
 
 
 @final
@@ -46,7 +53,8 @@ class Unpacker:
         self._written: dict[int, str] = {}
         self._kept: list[Shape] = []
         self._reset()
-        names.update(MAX_DEPTH=MAX_DEPTH, short=_short, long=_long)
+        names.update(MAX_DEPTH=MAX_DEPTH, short=_short, long=_long, many=_many)
+        names["BUDGET"] = _OBJECT_BYTES
 
     def _reset(self, base: str = "", depth: str = "0") -> None:
         self._lines: list[str] = []
@@ -68,6 +76,7 @@ class Unpacker:
             self._names.setdefault(name, struct.Struct("<" + codes).unpack)
             return [f"{targets}, = {name}(d)"], value
         self._line("e = len(d)")
+        self._line("c = [BUDGET]")
         value = self._value(shape)
         self._flush()
         self._line(f"if {self._at()} != e: long(e)")
@@ -114,6 +123,8 @@ class Unpacker:
 
     def _value(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
         """Statements that read a value; the expression holds after the next flush."""
+        if isinstance(shape, Checked):
+            return self._value(shape.value)
         if isinstance(shape, Fixed):
             return f"({shape.unpack.format(self._fixed(shape.format))})"
         if isinstance(shape, Text):
@@ -130,7 +141,7 @@ class Unpacker:
         if isinstance(shape, Record):
             self._here()
             name = self._name("v")
-            self._line(f"{name}, p = {self._record(shape)}(d, p, e, {self._depth})")
+            self._line(f"{name}, p = {self._record(shape)}(d, p, e, c, {self._depth})")
             return name
         if isinstance(shape, Optional):
             return self._optional(shape)
@@ -170,11 +181,13 @@ class Unpacker:
         elif isinstance(shape, Sequence):
             least = minimum_size(shape.element)
             self._line(f"if {count} > (e - p) // {least}: short(e)")
+            self._charge(count, item_weight(shape.element))
             self._items(shape, count, value)
         else:
             assert isinstance(shape, Mapping)
             least = minimum_size(shape.key) + minimum_size(shape.value)
             self._line(f"if {count} > (e - p) // {least}: short(e)")
+            self._charge(count, 2 * item_weight(shape.key) + item_weight(shape.value))
             self._line(f"{value} = {{}}")
             self._loop(count, [shape.key, shape.value], value + "[{0}] = {1}")
         self._indent = outer
@@ -188,7 +201,14 @@ class Unpacker:
         self._line("q = p")
         self._line(f"p += {count} * {shape.element.size}")
         self._line("if p > e: short(e)")
+        if shape.result != "memoryview":
+            self._charge(count, item_weight(shape.element))
         self._line(f"{value} = {reader}(d, q, {count})")
+
+    def _charge(self, count: str, weight: int) -> None:
+        """Count what the items of a container will take, before they are made."""
+        self._line(f"c[0] -= {count} * {weight}")
+        self._line("if c[0] < 0: many()")
 
     def _items(self, shape: Sequence, count: str, value: str) -> None:
         kind = shape.result
@@ -225,7 +245,7 @@ class Unpacker:
             self._record_lines(shape, f"make_{number}")
             lines = self._lines
             vars(self).update(kept)
-            self._records.append("\n".join((f"def {name}(d, p, e, depth):", *lines)))
+            self._records.append("\n".join((f"def {name}(d, p, e, c, depth):", *lines)))
         return name
 
     def _record_lines(self, shape: Record, make: str) -> None:
@@ -243,6 +263,14 @@ class Unpacker:
 
 def _short(size: int) -> None:
     raise ValueError(f"it says that more follows than its {size} bytes")
+
+
+def _many() -> None:
+    raise LimitExceeded(
+        f"the objects of a result would take more than {_OBJECT_BYTES} bytes; return less at a "
+        "time, as a stream (IEnumerable) or as a span of numbers",
+        limit="result_bytes",
+    )
 
 
 def _long(size: int) -> None:

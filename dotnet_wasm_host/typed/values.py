@@ -28,6 +28,8 @@ from dotnet_wasm_host.typed.packing import MAX_DEPTH
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
+    Delegate,
     Fixed,
     Handle,
     Json,
@@ -40,6 +42,7 @@ from dotnet_wasm_host.typed.shapes import (
     Text,
     Tuple,
     Wide,
+    bare_shape,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +71,14 @@ def canonical(shape: Shape, value: Any, where: str, depth: int = 0) -> Any:  # n
             "data that is "
             "less deep, or JSON"
         )
+    if isinstance(shape, Checked):
+        if value is None and not shape.is_nullable:
+            name = _short_name(shape)
+            raise MarshallingTypeError(
+                f"{where}: expected a value for {name}, which is never null, found None; give the "
+                f"parameter the type {name}?, or pass a value"
+            )
+        return canonical(shape.value, value, where, depth)
     if isinstance(shape, Optional):
         return None if value is None else canonical(shape.value, value, where, depth + 1)
     if isinstance(shape, Fixed):
@@ -120,7 +131,8 @@ def _integer(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
     low, high = integer_range(shape)
     if not low <= number <= high:
         raise MarshallingOverflowError(
-            f"{where}: expected {low} to {high} for {shape.csharp}, found {_describe(value)}; "
+            f"{where}: expected {low} to {high} for {_short_name(shape)}, found "
+            f"{_describe(value)}; "
             "pass a "
             "number in this range, or give the parameter a wider type"
         )
@@ -144,7 +156,8 @@ def _float(shape: Fixed, value: Any, where: str) -> float:  # noqa: ANN401
         struct.pack("<" + shape.format, number)
     except OverflowError:
         raise MarshallingOverflowError(
-            f"{where}: expected a number that {shape.csharp} can hold, found {_describe(value)}; "
+            f"{where}: expected a number that {_short_name(shape)} can hold, found "
+            f"{_describe(value)}; "
             "pass a "
             "smaller one, or give the parameter a wider type"
         ) from None
@@ -229,8 +242,12 @@ def _object(shape: Fixed, value: Any, where: str) -> Any:  # noqa: ANN401
     assert isinstance(shape, Handle)
     if value is None:
         return None
-    if not isinstance(value, shape.python):
-        other = isinstance(value, CSharpObject) and type(value).__name__ == shape.python.__name__
+    if isinstance(shape, Delegate) and callable(value) and not isinstance(value, CSharpObject):
+        return value
+    if not isinstance(value, shape.cls):
+        if isinstance(shape, Delegate):
+            raise _wrong(where, f"a callable for {_short_name(shape)}", value)
+        other = isinstance(value, CSharpObject) and type(value).__name__ == shape.cls.__name__
         module = " of this module" if other else ""
         raise _wrong(where, f"an object of the C# class {shape.name}{module}", value)
     if not getattr(value, "dwh_handle", 0):
@@ -295,7 +312,11 @@ def _wide(_: Shape, value: Any, where: str, __: int) -> int:  # noqa: ANN401
 def _items(value: Any, where: str, expected: str) -> list[Any]:  # noqa: ANN401
     if isinstance(value, (str, bytes, bytearray, AnyMapping)) or not isinstance(value, Iterable):
         raise _wrong(where, expected, value)
-    return list(value)
+    try:
+        iterator = iter(value)
+    except TypeError:  # an array without dimensions
+        raise _wrong(where, expected, value) from None
+    return list(iterator)
 
 
 def _block(shape: Block, value: Any, where: str, __: int) -> list[Any]:  # noqa: ANN401
@@ -306,6 +327,9 @@ def _block(shape: Block, value: Any, where: str, __: int) -> list[Any]:  # noqa:
 
 
 def _sequence(shape: Sequence, value: Any, where: str, depth: int) -> Any:  # noqa: ANN401
+    element = bare_shape(shape.element)
+    if isinstance(value, str) and isinstance(element, Fixed) and element.kind is Kind.CHAR:
+        value = list(value)
     items = _items(value, where, f"a sequence of {_short_name(shape.element)}")
     made = [canonical(shape.element, v, f"{where}[{n}]", depth + 1) for n, v in enumerate(items)]
     return set(made) if shape.result == "set" and isinstance(value, AbstractSet) else made

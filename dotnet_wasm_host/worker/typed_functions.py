@@ -34,7 +34,8 @@ def read_methods(function_id: str, bundle: Bundle, parts: Mapping[str, bytes]) -
         documentation = read_documentation(b"")
     try:
         assembly = Assembly(identify(bundle.assembly).name, bundle.assembly)
-        return MethodTable(Description(assembly, bundle.dependencies, documentation))
+        described = Description(assembly, bundle.dependencies, documentation, nullability=False)
+        return MethodTable(described)
     except MalformedImage as error:
         raise AssemblyLoadError(
             function_id,

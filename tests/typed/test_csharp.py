@@ -248,8 +248,9 @@ def test_what_python_and_dotnet_have_in_common(m: Any) -> None:
     assert m.Nine() == (1, 2, 3, 4, 5, 6, 7, 8, 9)
     assert m.OfTuple((1, "b")) == (1, "b")
     assert m.Bytes(bytearray(b"ab")) == m.Bytes(memoryview(b"ab")) == m.Bytes([97, 98]) == b"ab"
-    assert m.Bytes(None) is None
-    assert m.OfString(None) is None
+    for never_null in (m.Bytes, m.OfString, m.Ints, m.Strings, m.Dict, m.Move):
+        with pytest.raises(TypeError, match="never null, found None"):
+            never_null(*[None] * len(inspect.signature(never_null).parameters))
     assert m.OfDecimal(3) == 3
     assert str(m.OfDecimal(Decimal("1.500"))) == "1.500"
     assert str(m.OfDecimal(Decimal("1E+3"))) == "1000"

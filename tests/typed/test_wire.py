@@ -149,7 +149,7 @@ def name_of(type_: str) -> str:
 
 def source() -> str:
     echoes = [f"public static {t} {name_of(t)}({t} value) => value;" for t in (*TYPES, *SPAN_TYPES)]
-    return "#nullable disable warnings\n" + DECLARED + "\n".join(echoes)
+    return "#nullable disable\n" + DECLARED + "\n".join(echoes)
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +299,23 @@ def test_lengths_are_checked_before_anything_is_made(
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("type_", ["List<Point>", "int[][]", "Dictionary<string, Point>"])
+def test_what_is_made_of_an_answer_is_bounded(
+    liar: Callable[[str, bytes], Any], type_: str
+) -> None:
+    count = 5_000_000
+    answer = count.to_bytes(4, "little") + b"\0" * (9 * count)
+    tracemalloc.start()
+    try:
+        with pytest.raises(dwh.LimitExceeded, match="the objects of a result") as caught:
+            liar(type_, answer)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert caught.value.limit == "result_bytes"
     assert peak < 1 << 20
 
 

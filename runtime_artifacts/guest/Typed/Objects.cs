@@ -22,9 +22,11 @@ public sealed class Objects(Type?[] types)
     private const int Hash = -4;
     private const int Dispose = -5;
     private const int CountThem = -6;
+    private const int LiveDelegates = -7;
 
     private readonly Dictionary<long, object> held = [];
     private readonly Dictionary<(Type Type, int Declared), int> numbers = [];
+    private readonly Dictionary<long, WeakReference<Delegate>> delegates = [];
     private long last = Random.Shared.NextInt64(1L << (62 - TypeBits));
     private Type? lastType;
     private int lastDeclared;
@@ -56,6 +58,17 @@ public sealed class Objects(Type?[] types)
     /// <exception cref="StaleObjectException">It is a handle of an instance before this one.</exception>
     public object? Get(long handle) => handle == 0 ? null
         : this.held.TryGetValue(handle, out var value) ? value : throw new StaleObjectException();
+
+    /// <summary>The delegate of a callable that has one already.</summary>
+    public Delegate? Delegate(long number) =>
+        this.delegates.TryGetValue(number, out var kept) && kept.TryGetTarget(out var made) ? made : null;
+
+    /// <summary>Remember the delegate of a callable for as long as somebody has it.</summary>
+    public Delegate Keep(long number, Delegate made)
+    {
+        this.delegates[number] = new WeakReference<Delegate>(made);
+        return made;
+    }
 
     /// <summary>Let go what a payload begins with, and give the rest of it.</summary>
     public ReadOnlyMemory<byte> Release(ReadOnlyMemory<byte> input) => input[this.Release(input.Span)..];
@@ -93,9 +106,27 @@ public sealed class Objects(Type?[] types)
                 return [];
             case CountThem:
                 return BitConverter.GetBytes(this.held.Count);
+            case LiveDelegates:
+                return this.Live();
             default:
                 throw new InvalidDataException("A typed call's payload has a number that no method has.");
         }
+    }
+
+    private byte[] Live()
+    {
+        GC.Collect();
+        foreach (var (number, kept) in this.delegates)
+        {
+            if (!kept.TryGetTarget(out _))
+            {
+                this.delegates.Remove(number);
+            }
+        }
+
+        var numbers = new long[this.delegates.Count];
+        this.delegates.Keys.CopyTo(numbers, 0);
+        return MemoryMarshal.AsBytes<long>(numbers).ToArray();
     }
 
     private int NumberOf(Type type, int declared)

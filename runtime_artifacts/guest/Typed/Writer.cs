@@ -31,6 +31,9 @@ public sealed class Writer
     /// <summary>What was written.</summary>
     public byte[] End() => this.buffer.AsSpan(0, this.length).ToArray();
 
+    /// <summary>What was written, until more is.</summary>
+    public ReadOnlySpan<byte> Written => this.buffer.AsSpan(0, this.length);
+
     /// <summary>A result that is one small value.</summary>
     public byte[] Only<T>(T value)
         where T : unmanaged
