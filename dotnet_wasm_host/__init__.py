@@ -54,6 +54,7 @@ from dotnet_wasm_host.errors import (
     StandaloneBuildError,
     ThreadOccupied,
     TooManyCalls,
+    VersionMismatch,
 )
 from dotnet_wasm_host.images.image import FrozenFunction, ImageManifest, RuntimeImage
 from dotnet_wasm_host.memory import Block, Memory
@@ -164,6 +165,7 @@ __all__ = [
     "SystemClock",
     "ThreadOccupied",
     "TooManyCalls",
+    "VersionMismatch",
     "WasiOptions",
     "build_wasm",
     "capability_assembly",

@@ -25,6 +25,7 @@
      |- StandaloneBuildError  (ValueError)
      |- HttpPolicyError       (PermissionError)
      |- ExtraNotInstalled     (ImportError)
+     |- VersionMismatch       (RuntimeError)
      |- StackTooSmall
      |- ThreadOccupied
      |- RuntimeClosed         (ValueError)
@@ -58,7 +59,7 @@ __all__ = [
     "InvocationError", "InvocationTimeout", "LimitExceeded", "MarshallingError",
     "MarshallingOverflowError", "MarshallingTypeError", "MemoryAccessError", "MissingApi",
     "RuntimeClosed", "StackTooSmall", "StaleObject", "StandaloneBuildError", "ThreadOccupied",
-    "TooManyCalls",
+    "TooManyCalls", "VersionMismatch",
 ]  # fmt: skip
 
 # C0 but for tab and line feed, DEL, C1; and what turns the direction of text (UAX 9).
@@ -296,6 +297,10 @@ class FunctionSuspended(DotnetHostError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.function_id, self.crashes)
+
+
+class VersionMismatch(DotnetHostError, RuntimeError):
+    """A function was pickled by another version of this package; raised when it is called."""
 
 
 class StackTooSmall(DotnetHostError):

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.columns.sources import ColumnSource
     from dotnet_wasm_host.columns.tables import Table
     from dotnet_wasm_host.columns.wire import Answer, Column
-    from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.runtime import Runtime
 
 __all__ = ["ColumnFunction", "ColumnKernel", "HostedKernel", "PortableKernel"]
@@ -67,12 +66,12 @@ class PortableKernel:
 
     Args:
         source: what it is made of.
-        limits: of the runtimes.
+        options: of the runtimes, as for :class:`DotnetFunction`.
     """
 
-    def __init__(self, source: ColumnSource, limits: Limits | None) -> None:
+    def __init__(self, source: ColumnSource, options: Mapping[str, Any]) -> None:
         self.method, self.bases = source.method, dict(source.bases)
-        self._source, self._limits = source, limits
+        self._source, self._options = source, dict(options)
         self._lock = threading.Lock()
         self._function: DotnetFunction | None = None
 
@@ -90,7 +89,7 @@ class PortableKernel:
                     self._source.compile(),
                     dependencies=self._source.dependencies(),
                     handler_type=HANDLER,
-                    limits=self._limits,
+                    **self._options,
                 )
             return self._function
 

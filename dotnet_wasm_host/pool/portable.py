@@ -5,21 +5,24 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import sys
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.assembly import MalformedImage, identify, read_assembly, read_dependencies
-from dotnet_wasm_host.errors import AssemblyLoadError, FunctionNotLoaded
-from dotnet_wasm_host.options import Limits
+from dotnet_wasm_host.errors import AssemblyLoadError, FunctionNotLoaded, VersionMismatch
+from dotnet_wasm_host.pool.contents import read_contents, register_reducer, write_contents
 from dotnet_wasm_host.pool.pool import RuntimePool
+from dotnet_wasm_host.pool.travelling import PoolOptions, pool_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from typing_extensions import Buffer
 
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource
+    from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions
 
 __all__ = ["DotnetFunction"]
 
@@ -45,14 +48,23 @@ class DotnetFunction:
     share what is loaded. Statics live as long as a worker thread's runtime keeps the function:
     do not count on them.
 
+    ``ray.remote(greet.__call__)`` is a remote function of Ray.
+
     Args:
         assembly: as for :meth:`Runtime.load_assembly`; read here and now.
-        dependencies: the same.
+        dependencies: the same, packages of :func:`resolve_packages` included.
         handler_type: full name of the handler, if there are several.
         image: name of the image to run on; built where it is called, if it is not there yet.
         limits: memory, time and sizes of each runtime.
+        wasi: arguments, environment, files and output; host directories are those of the machine
+            where it is called. Streams, clocks and sources of entropy do not travel.
+        http: what it may ask for, without ``tls``.
+        host_functions: functions by the name that C# uses, as ``"module:name"`` or as a function
+            that can be imported so. They are imported where it is called.
 
     Raises:
+        MarshallingTypeError: an option belongs to this process and cannot travel.
+        VersionMismatch: at a call: another version of this package has pickled it.
         AssemblyLoadError: it is no .NET assembly or cannot be read. Whatever else can be wrong
             with it shows at the first call, as the errors of :meth:`Runtime.load_assembly`.
     """
@@ -65,7 +77,11 @@ class DotnetFunction:
         handler_type: str | None = None,
         image: str = "full",
         limits: Limits | None = None,
+        wasi: WasiOptions | None = None,
+        http: HttpPolicy | None = None,
+        host_functions: Mapping[str, str | Callable[[bytes], Any]] | None = None,
     ) -> None:
+        options = pool_options(image, limits, wasi, http, host_functions)
         try:
             content = read_assembly(assembly)
             name = identify(content).name
@@ -82,12 +98,22 @@ class DotnetFunction:
                 "System.IO.FileNotFoundException",
                 f"cannot be read: {error}; give the path of a .dll",
             ) from error
-        self._assembly = content
-        self._dependencies = needed
-        self._handler_type = handler_type
-        self._image = image
-        self._limits = limits if limits is not None else Limits()
-        self._function_id = f"{name} {self._digest()}"
+        digest = _digest((content, *needed), handler_type, options)
+        self._begin(f"{name} {digest}", (content, *needed), handler_type, options)
+
+    def _begin(
+        self,
+        function_id: str,
+        content: tuple[bytes, ...] | str,
+        handler_type: str | None,
+        options: PoolOptions,
+    ) -> None:
+        self._function_id = function_id
+        #: The assembly and its dependencies, or a file of this machine with them.
+        self._content = content
+        self._handler_type, self._options = handler_type, options
+        # Ray takes functions, not bound methods.
+        vars(self)["__call__"] = _function_of(self)
 
     @property
     def function_id(self) -> str:
@@ -96,7 +122,7 @@ class DotnetFunction:
 
     def __call__(self, payload: Buffer = b"", *, timeout: float | None = None) -> bytes:
         """Call it here. See :meth:`Runtime.invoke` for the errors."""
-        pool = _pools.pool(self._image, self._limits)
+        pool = _pools.pool(self._options)
         while True:
             if self._function_id not in pool.functions:
                 _pools.load(pool, self._function_id, self._load)
@@ -111,28 +137,41 @@ class DotnetFunction:
         _pools.close()
 
     def _load(self, pool: RuntimePool) -> None:
+        assembly, *dependencies = self._read()
         pool.load_assembly(
             self._function_id,
-            self._assembly,
-            dependencies=self._dependencies,
+            assembly,
+            dependencies=dependencies,
             handler_type=self._handler_type,
         )
 
-    def _digest(self) -> str:
-        digest = hashlib.sha256()
-        for part in (self._assembly, *self._dependencies):
-            digest.update(hashlib.sha256(part).digest())
-        digest.update(repr((self._handler_type, self._image, self._limits)).encode())
-        return digest.hexdigest()[:32]
+    def _read(self) -> tuple[bytes, ...]:
+        """The assembly and its dependencies. AssemblyLoadError if its file is not there."""
+        if not isinstance(self._content, str):
+            return self._content
+        content = read_contents(self._content)
+        if not self._function_id.endswith(_digest(content, self._handler_type, self._options)):
+            raise AssemblyLoadError(
+                self._function_id,
+                "System.BadImageFormatException",
+                f"{self._content} has changed since the function was pickled; pickle it again",
+            )
+        return content
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _remake, (
-            self._assembly,
-            self._dependencies,
-            self._handler_type,
-            self._image,
-            self._limits,
-        )
+        """With all that it needs. Its id is not computed again for each task of a cluster."""
+        register_reducer(DotnetFunction, DotnetFunction._reduce_here)
+        return self._reduced(self._read())
+
+    def _reduce_here(self) -> tuple[object, ...]:
+        """For processes of this machine: with the name of a file that has what it needs."""
+        if not isinstance(self._content, str):
+            return self._reduced(write_contents(self._function_id, self._content))
+        return self._reduced(self._content)
+
+    def _reduced(self, content: tuple[bytes, ...] | str) -> tuple[object, ...]:
+        state = (self._function_id, content, self._handler_type, self._options)
+        return _remake, (_version(), *state)
 
     def __dask_tokenize__(self) -> str:
         """Dask's name for the value: equal functions are computed once."""
@@ -150,25 +189,57 @@ class DotnetFunction:
         return f"<DotnetFunction {self._function_id}>"
 
 
-def _remake(
-    assembly: bytes,
-    dependencies: tuple[bytes, ...],
-    handler_type: str | None,
-    image: str,
-    limits: Limits,
-) -> DotnetFunction:
-    return DotnetFunction(
-        assembly,
-        dependencies=dependencies,
-        handler_type=handler_type,
-        image=image,
-        limits=limits,
-    )
+def _digest(parts: tuple[bytes, ...], handler_type: str | None, options: PoolOptions) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    digest.update(repr((handler_type, options.key)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _function_of(function: DotnetFunction) -> Callable[..., bytes]:
+    def call(payload: Buffer = b"", *, timeout: float | None = None) -> bytes:
+        return function(payload, timeout=timeout)
+
+    call.__doc__ = function.__doc__
+    return call
+
+
+def _version() -> str:
+    return str(sys.modules["dotnet_wasm_host"].__version__)
+
+
+def _remake(version: str, *state: Any) -> DotnetFunction | MismatchedFunction:  # noqa: ANN401
+    """What was pickled. State of another version is not looked at."""
+    if version != _version():
+        return MismatchedFunction(version)
+    made = DotnetFunction.__new__(DotnetFunction)
+    made._begin(*state)
+    return made
+
+
+@final
+class MismatchedFunction:
+    """What a function of another version becomes: its call raises :class:`VersionMismatch`.
+
+    Not when it is unpickled, where engines have no good place for an error.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def __call__(self, *_: object, **__: object) -> bytes:
+        """Raise."""
+        raise VersionMismatch(
+            f"expected a function pickled by dotnet-wasm-host {_version()}, which is installed "
+            f"here, found one of {self._version}; install the same version on the driver and all "
+            "workers"
+        )
 
 
 @final
 class _LocalPools:
-    """The runtimes of this process, one pool for each image and limits.
+    """The runtimes of this process, one pool for each set of options.
 
     Engines unpickle a function for every task and drop it afterwards, so what is loaded cannot
     belong to the function object.
@@ -180,13 +251,14 @@ class _LocalPools:
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
-    def pool(self, image: str, limits: Limits) -> RuntimePool:
-        pool = self._pools.get((image, limits))
+    def pool(self, options: PoolOptions) -> RuntimePool:
+        key = options.key
+        pool = self._pools.get(key)
         if pool is None:
             with self._lock:
-                pool = self._pools.get((image, limits))
+                pool = self._pools.get(key)
                 if pool is None:
-                    pool = self._pools[image, limits] = RuntimePool(image, limits=limits)
+                    pool = self._pools[key] = RuntimePool(**options.arguments())
         return pool
 
     def load(
@@ -212,7 +284,7 @@ class _LocalPools:
     def _forget(self) -> None:
         """Start empty; also in the child of a fork, which cannot use its parent's runtimes."""
         self._lock = threading.Lock()
-        self._pools: dict[tuple[str, Limits], RuntimePool] = {}
+        self._pools: dict[str, RuntimePool] = {}
         self._loaded: OrderedDict[str, RuntimePool] = OrderedDict()
 
 

@@ -15,6 +15,7 @@ from dotnet_wasm_host.columns.builtin_errors import typed_error
 from dotnet_wasm_host.columns.functions import HostedKernel, PortableKernel
 from dotnet_wasm_host.errors import CompilationError, MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.pool.pool import RuntimePool
+from dotnet_wasm_host.pool.travelling import pool_options
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.typed.callables import CallableTable
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from dotnet_wasm_host.columns.methods import ColumnMethod
-    from dotnet_wasm_host.options import Limits
     from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.description import Description
@@ -97,8 +97,7 @@ def make_module(
     function_id = f"{assembly.name}-{next(_numbers)}"
     try:
         host.load_assembly(function_id, dispatcher, dependencies=dependencies)
-        portable = runtime is None and not own.keys() - {"limits"}
-        kernels = _Kernels(description, None if portable else host, function_id, own.get("limits"))
+        kernels = _Kernels(description, None if _travels(runtime, own) else host, function_id, own)
         return _assemble(description, host, function_id, kernels, owned=runtime is None)
     except BaseException:
         if runtime is None:
@@ -172,6 +171,18 @@ def _make_host(functions: Iterable[Function], given: dict[str, Any]) -> Runtime 
     return Runtime(**given)
 
 
+def _travels(runtime: Runtime | RuntimePool | None, own: Mapping[str, Any]) -> bool:
+    """Whether other processes can have what a module runs with."""
+    if runtime is not None:
+        return False
+    given = {"limits": None, "wasi": None, "http": None, "host_functions": None, **own}
+    try:
+        pool_options("full", **given)
+    except MarshallingTypeError:
+        return False
+    return True
+
+
 class _Kernels:
     """Makes kernels for the methods of a module.
 
@@ -179,7 +190,7 @@ class _Kernels:
         description: the module's.
         host: where they run; ``None`` for wherever they are called.
         function_id: the module's.
-        limits: of runtimes that are none of the host's.
+        own: options of runtimes that are none of the host's.
     """
 
     def __init__(
@@ -187,9 +198,9 @@ class _Kernels:
         description: Description,
         host: Runtime | RuntimePool | None,
         function_id: str,
-        limits: Limits | None,
+        own: Mapping[str, Any],
     ) -> None:
-        self._source, self._host, self._limits = description.column_source, host, limits
+        self._source, self._host, self._own = description.column_source, host, own
         self._function_id = function_id
         #: Kernels of the host, by the id that they are loaded under.
         self.hosted: dict[str, HostedKernel] = {}
@@ -198,7 +209,7 @@ class _Kernels:
         """The kernel of a method, which is compiled when it is called."""
         source = self._source(method)
         if self._host is None:
-            return PortableKernel(source, self._limits)
+            return PortableKernel(source, self._own)
         function_id = f"{self._function_id}-columns-{len(self.hosted)}"
         made = self.hosted[function_id] = HostedKernel(source, self._host, function_id)
         return made

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import base64
+import inspect
+import io
 import multiprocessing
 import pickle
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +31,18 @@ namespace Handlers {
     public sealed class Length : MinimalRuntime.IFunctionHandler {
         public byte[] Execute(ReadOnlySpan<byte> input) =>
             Encoding.UTF8.GetBytes($"{input.Length} {Text.Library.Suffix}");
+    }
+}
+"""
+ASKING = """
+using System; using System.IO; using System.Text;
+public sealed class Asking : MinimalRuntime.IFunctionHandler {
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        var there = MinimalRuntime.Host.Call("encode", input.ToArray());
+        var back = MinimalRuntime.Host.Call("decode", there);
+        var text = $"{Encoding.UTF8.GetString(there)} {Encoding.UTF8.GetString(back)}";
+        return Encoding.UTF8.GetBytes(
+            $"{text} {Environment.GetEnvironmentVariable("WHO")} {File.ReadAllText("/a")}");
     }
 }
 """
@@ -96,6 +113,85 @@ def test_what_is_no_assembly_is_refused_at_once() -> None:
         DotnetFunction(b"junk")
     with pytest.raises(dwh.AssemblyLoadError, match="cannot be read"):
         DotnetFunction("missing.dll")
+
+
+def test_options_travel(compiled: Any) -> None:
+    asking = compiled(ASKING)
+    function = DotnetFunction(
+        asking,
+        wasi=dwh.WasiOptions(env={"WHO": "Ada"}, files={"/a": b"file"}),
+        host_functions={"encode": "base64:b64encode", "decode": base64.b64decode},
+    )
+    copy = pickle.loads(pickle.dumps(function))
+    assert copy == function
+    assert copy(b"x") == b"eA== x Ada file"
+    assert DotnetFunction(asking) != function
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        assert processes.submit(function, b"x").result() == b"eA== x Ada file"
+
+
+def test_options_that_cannot_travel(assembly: dwh.Assembly) -> None:
+    import ssl
+
+    refused: list[tuple[dict[str, Any], str]] = [
+        (
+            {"host_functions": {"f": lambda payload: payload}},
+            "host function 'f': expected one that",
+        ),
+        ({"host_functions": {"f": "base64"}}, "expected 'module:name', found 'base64'"),
+        ({"wasi": dwh.WasiOptions(stdout=io.BytesIO())}, "for stdout, found BytesIO"),
+        ({"wasi": dwh.WasiOptions(random=bytes)}, "expected the system's clock and entropy"),
+        ({"http": dwh.HttpPolicy(tls=ssl.create_default_context())}, "without tls"),
+    ]
+    for options, message in refused:
+        with pytest.raises(dwh.MarshallingTypeError, match=message):
+            DotnetFunction(assembly, **options)
+
+
+def test_another_version_is_an_error_of_the_call(
+    upper: DotnetFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pickle.dumps(upper)
+    monkeypatch.setattr(dwh, "__version__", "9.9.9")
+    copy = pickle.loads(data)
+    with pytest.raises(
+        dwh.VersionMismatch, match=r"pickled by dotnet-wasm-host 9\.9\.9, .* one of"
+    ):
+        copy(b"a")
+
+
+def test_its_call_is_a_function(upper: DotnetFunction) -> None:
+    import cloudpickle
+
+    assert inspect.isfunction(upper.__call__)
+    assert upper.__call__(b"a") == b"A"
+    copy = cloudpickle.loads(cloudpickle.dumps(upper.__call__))
+    assert copy(b"b", timeout=5) == b"B"
+
+
+def test_processes_of_one_machine_share_a_file(upper: DotnetFunction) -> None:
+    from multiprocessing.reduction import ForkingPickler
+
+    whole = pickle.dumps(upper)
+    shared = bytes(ForkingPickler.dumps(upper))
+    assert len(whole) > 5_000
+    assert len(shared) < 1_000
+    copy = pickle.loads(shared)
+    assert copy == upper
+    assert bytes(ForkingPickler.dumps(copy)) == shared
+    assert copy(b"a") == b"A"
+    # Whole again for whoever is elsewhere.
+    assert pickle.dumps(copy) == whole
+    DotnetFunction.release()
+    path = Path(copy._content)
+    content = path.read_bytes()
+    path.write_bytes(pickle.dumps((b"other",)))
+    with pytest.raises(dwh.AssemblyLoadError, match="has changed since"):
+        copy(b"a")
+    path.unlink()
+    with pytest.raises(dwh.AssemblyLoadError, match="is on another machine"):
+        copy(b"a")
+    path.write_bytes(content)
 
 
 def test_threads_share_it(upper: DotnetFunction) -> None:

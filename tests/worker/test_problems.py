@@ -14,7 +14,7 @@ from dotnet_wasm_host.worker.problems import _KINDS, problem_of
 #: What a caller of the worker can do nothing about, and neither can a function.
 INTERNAL = {
     "DotnetHostError", "DescriptorError", "ExtraNotInstalled", "MemoryAccessError", "StackTooSmall",
-    "StandaloneBuildError", "ThreadOccupied",
+    "StandaloneBuildError", "ThreadOccupied", "VersionMismatch",
 }  # fmt: skip
 
 
