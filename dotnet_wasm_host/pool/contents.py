@@ -64,7 +64,7 @@ def read_contents(path: str) -> tuple[bytes, ...]:
             "DotnetFunction",
             "System.IO.FileNotFoundException",
             f"{error}: the process that pickled the function has ended, or is on another machine; "
-            "pickle it with pickle.dumps() to send it there",
+            "send it there with pickle.dumps()",
         ) from error
     return parts
 

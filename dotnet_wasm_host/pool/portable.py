@@ -154,7 +154,7 @@ class DotnetFunction:
             raise AssemblyLoadError(
                 self._function_id,
                 "System.BadImageFormatException",
-                f"{self._content} has changed since the function was pickled; pickle it again",
+                f"{self._content} has changed since the function was pickled; send it again",
             )
         return content
 
