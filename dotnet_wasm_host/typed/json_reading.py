@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from dotnet_wasm_host.errors import MarshallingError
 from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.typed import json_scalars, scalars
+from dotnet_wasm_host.typed.json_writing import has_text_keys
 from dotnet_wasm_host.typed.packing import MAX_DEPTH
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
     Fixed,
     Json,
     Kind,
@@ -75,6 +77,10 @@ def read_json(shape: Shape, value: Any, where: str, depth: int = 0) -> Any:  # n
         return _FIXED[shape.kind](shape, value, where)
     if isinstance(shape, Json):
         return _plain(value)
+    if isinstance(shape, Checked):
+        if value is None and not shape.is_nullable:
+            raise ArgumentNotValid(where, f"a value for {_short(shape)}", "null")
+        return read_json(shape.value, value, where, depth)
     if value is None and _may_be_null(shape):
         return None
     return _CONVERTERS[type(shape)](shape, value, where, depth)
@@ -300,12 +306,13 @@ def _sequence(shape: Sequence, value: Any, where: str, depth: int) -> list[Any]:
 
 
 def _mapping(shape: Mapping, value: Any, where: str, depth: int) -> dict[Any, Any]:  # noqa: ANN401
-    if isinstance(value, dict) and isinstance(shape.key, (Fixed, Text, Wide)):
+    is_object = has_text_keys(shape)
+    if isinstance(value, dict) and is_object:
         pairs: list[Any] = [[_key(shape.key, key, where), item] for key, item in value.items()]
     elif isinstance(value, list) and all(isinstance(v, list) and len(v) == 2 for v in value):
         pairs = [[read_json(shape.key, k, f"{where}: a key", depth + 1), v] for k, v in value]
     else:
-        kind = "an object" if isinstance(shape.key, (Fixed, Text, Wide)) else "an array of pairs"
+        kind = "an object" if is_object else "an array of pairs"
         raise ArgumentNotValid(where, f"{kind} for {_short(shape)}", describe(value))
     return {
         key: read_json(shape.value, item, f"{where}[{key!r:.40}]", depth + 1) for key, item in pairs

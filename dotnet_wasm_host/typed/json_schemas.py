@@ -9,6 +9,7 @@ from dotnet_wasm_host.typed.json_writing import has_text_keys
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
     Fixed,
     Json,
     Kind,
@@ -66,13 +67,16 @@ class SchemaMaker:
         """What a method gives, null included where .NET has it."""
         return self._schema(shape, result=True)
 
-    def _schema(self, shape: Shape, *, result: bool) -> dict[str, Any]:
+    def _schema(self, shape: Shape, *, result: bool) -> dict[str, Any]:  # noqa: PLR0911 - by kind
         if isinstance(shape, Fixed):
             return _fixed(shape, result=result)
         if isinstance(shape, Json):
             return {}
         if isinstance(shape, Wide):
             return {"type": "integer"}
+        if isinstance(shape, Checked):
+            made = self._reference(shape.value, result=result)
+            return _or_null(made) if shape.is_nullable else made
         if isinstance(shape, Optional):
             return _or_null(self._schema(shape.value, result=result))
         if isinstance(shape, Tuple):

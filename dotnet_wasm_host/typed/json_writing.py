@@ -11,6 +11,7 @@ from dotnet_wasm_host.typed.json_scalars import duration_text, float_value
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Checked,
     Fixed,
     Json,
     Kind,
@@ -40,12 +41,15 @@ def to_json(shape: Shape, value: Any) -> Any:  # noqa: ANN401 - of any type
         return value if convert is None else convert(shape, value)
     if value is None or isinstance(shape, (Text, Json)):
         return value
+    if isinstance(shape, Checked):
+        return to_json(shape.value, value)
     return _CONVERTERS[type(shape)](shape, value)
 
 
 def has_text_keys(shape: Mapping) -> bool:
     """Whether a dictionary is an object: its keys are text, or values with one text each."""
-    return isinstance(shape.key, (Fixed, Text, Wide))
+    key = shape.key.value if isinstance(shape.key, Checked) else shape.key
+    return isinstance(key, (Fixed, Text, Wide))
 
 
 def _enum(_: Fixed, value: Any) -> str | int:  # noqa: ANN401
