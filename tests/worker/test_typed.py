@@ -115,7 +115,7 @@ REFUSED: dict[str, list[Any]] = {
     "float": [1e300],
     "decimal": ["NaN", "1e40", "x", None],
     "char": ["", "ab", "\U0001f600", 1],
-    "string": [1, "\ud800", [], None],
+    "string": [1, "\ud800", []],
     "Guid": ["x", 1],
     "DateTime": ["2026-13-01", "28.11.2026", 1, "2026-11-28T25:00:00"],
     "DateTimeOffset": ["2026-11-28T10:30:00"],
@@ -324,7 +324,7 @@ def test_a_function_is_described(typed: TestClient) -> None:
         "schema": {"type": "string"},
     }  # fmt: skip
     assert greet["parameters"][1]["default"] == 1
-    assert described["definitions"]["Tree"]["properties"]["Children"]["items"] == {
+    assert described["definitions"]["Tree"]["properties"]["Children"]["items"]["anyOf"][0] == {
         "$ref": "#/definitions/Tree"
     }
     assert described["not_callable"][0]["name"] == "Any"
