@@ -39,6 +39,7 @@ $("token-dialog").addEventListener("close", () => {
   if ($("token-dialog").returnValue === "yes") {
     setToken($("token").value);
     calls.tokenChanged();
+    source.tokenChanged();
     look();
     withToken?.();
   }

@@ -43,6 +43,7 @@ export class SourcePane {
   #drafts = readDrafts();
   #busy = false;
   #setting = false;
+  #isLocked = false; // the source is not shown without a token
 
   // `deployed(id)` and `typed()`: told of a deploy; whether the worker takes typed functions.
   constructor(createEditor, { deployed, typed, needsToken }) {
@@ -184,6 +185,11 @@ export class SourcePane {
     this.#showState();
   }
 
+  tokenChanged() {
+    if (this.#isLocked) this.#key = null;
+    this.#isLocked = false;
+  }
+
   // What was deleted must not come back as a draft of it.
   forget(id) {
     this.#forgetDrafts(id);
@@ -211,6 +217,13 @@ export class SourcePane {
       this.#setText(draft?.sha256 === entry.sha256 ? draft.text : text, text);
     } catch (error) {
       if (this.#key !== key) return;
+      if (error.status === 401) {
+        // Who only came to call it is not asked for a token.
+        this.#isLocked = true;
+        $("give-token").hidden = false;
+        this.#showProblems([{ text: "Its source is shown to those who give the token." }]);
+        return;
+      }
       this.#key = null;
       this.#refused(error, null);
     }
