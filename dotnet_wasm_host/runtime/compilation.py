@@ -38,7 +38,7 @@ _log = logging.getLogger("dotnet_wasm_host.jit")
 _GATHER = 0.05
 #: Batches in the background are small: other threads wait while Python translates.
 _BACKGROUND_LIMITS = CompilerLimits(
-    method_work=200_000, batch_methods=96, batch_work=2_000_000, batch_bytes=2 << 20
+    method_work=200_000, batch_methods=512, batch_work=8_000_000, batch_bytes=8 << 20
 )
 #: Methods of a batch that were noted; the others are called by these.
 _BATCH = 32

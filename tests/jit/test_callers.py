@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dotnet_wasm_host as dwh
+from dotnet_wasm_host.jit import compiler, conventions
 from dotnet_wasm_host.runtime.compilation import Compilation
+from dotnet_wasm_host.wasm.assembly import i32, load, numeric, store
 from tests.jit.differential import ask_early
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dotnet_wasm_host.wasm.binary import FunctionType, ValueType
 
 SOURCE = """
 using System; using System.Runtime.CompilerServices; using System.Text;
@@ -115,3 +119,59 @@ def test_what_runs_often_in_a_static_constructor_first_makes_calls(
             runtime.compile_hot_methods()
         found = [m for m in runtime.hot_methods() if "Early:Count" in m.name]
         assert [(m.compiled, m.exits) for m in found] == [(True, {})]
+
+
+GENERIC = """
+using System; using System.Runtime.CompilerServices; using System.Text;
+public sealed class Generic : MinimalRuntime.IFunctionHandler {
+    abstract class Part<T> { public abstract int Size(int n); public virtual T Same(T item) => item; }
+    sealed class Text : Part<string> {
+        public override int Size(int n) => n * 3 + 1; public override string Same(string s) => s + "";
+    }
+    sealed class Number : Part<int> {
+        public override int Size(int n) => n ^ 5; public override int Same(int n) => n - 1;
+    }
+    sealed class Other : Part<int> { public override int Size(int n) => n >> 1; }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static int Call(Part<string> text, Part<int> number, int n) =>
+        text.Size(n) + number.Size(n) + number.Same(n) + text.Same("abc").Length;
+    public byte[] Execute(ReadOnlySpan<byte> input) {
+        int sum = 0; var text = new Text(); Part<int>[] numbers = { new Number(), new Other() };
+        for (int i = 0; i < 3000; i++) sum = sum * 7 + Call(text, numbers[i & 1], i);
+        return Encoding.UTF8.GetBytes(sum.ToString());
+    }
+}
+"""  # noqa: E501 - C#
+
+
+def test_virtual_methods_of_generic_types_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not where others are: the runtime keeps a list for each of their slots."""
+    monkeypatch.setattr(Compilation, "_begin", lambda _: None)
+    given_up = 12  # a word of the records that nothing uses
+
+    def count(records: int) -> tuple[FunctionType, tuple[ValueType], bytes]:
+        kind, variables, code = conventions.give_up(records)
+        place = i32(records)
+        more = place + place + load("i32", given_up) + i32(1) + numeric("i32.add")
+        return kind, variables, more + store("i32", given_up) + code
+
+    monkeypatch.setattr(compiler, "give_up", count)
+    assembly = dwh.compile_csharp(GENERIC)
+    with dwh.Runtime(jit="off") as runtime:
+        runtime.load_assembly("generic", assembly)
+        expected = runtime.invoke("generic")
+    with dwh.Runtime(jit="auto") as runtime:
+        ask_early(runtime)
+        runtime.load_assembly("generic", assembly)
+        for _ in range(5):
+            assert runtime.invoke("generic") == expected
+            runtime.compile_hot_methods()
+        compiling = runtime._compilation
+        assert compiling is not None
+        assert compiling._hot is not None
+        place = compiling._hot._records + given_up
+        before = runtime.memory.read_u32(place)
+        assert runtime.invoke("generic") == expected
+        assert runtime.memory.read_u32(place) - before < 10
+        called = [m for m in runtime.hot_methods() if "Generic:Call" in m.name and m.compiled]
+        assert called

@@ -37,6 +37,9 @@ __all__ = ["BLOCKS"]
 _ADD, _EQZ, _EITHER = numeric("i32.add"), numeric("i32.eqz"), numeric("i32.or")
 _MAX_RANK = 8
 _V128 = 16
+#: Bytes of a slot on the interpreter's stack, and how a lane of so many bytes is loaded.
+_SLOT = 8
+_LANES = {1: "i64.load8_u", 2: "i64.load16_u", 4: "i64.load32_u", 8: "i64.load"}
 
 
 def _clear(_context: SelectionContext, it: Instruction) -> Operation:
@@ -261,6 +264,39 @@ def _vector_constant(_context: SelectionContext, it: Instruction) -> Operation:
     )  # fmt: skip
 
 
+def _vector_of(size: int) -> Rule:
+    """Destination, the first of the slots that have the lanes, of ``size`` bytes each."""
+
+    def select(_context: SelectionContext, it: Instruction) -> Operation:
+        to, of = it.operands
+        lanes, name = _V128 // size, _LANES[size]
+
+        def half(e: Emitter, first: int) -> bytes:
+            code = i64(0)
+            for lane in range(lanes // 2):
+                value = e.address(of + _SLOT * (first + lane)) + load(name)
+                code += value + i64(8 * size * lane) + numeric("i64.shl", "i64.or")
+            return code
+
+        def emit(e: Emitter) -> bytes:
+            low, high = e.temporary("low half", I64), e.temporary("high half", I64)
+            # All are read before any is written: the vector may be where they are.
+            return (
+                half(e, 0) + local_set(low) + half(e, lanes // 2) + local_set(high)
+                + e.address(to) + local_get(low) + store("i64")
+                + e.address(to) + local_get(high) + store("i64", 8)
+            )  # fmt: skip
+
+        ranges = (
+            Range(to, _V128, Access.WRITE), *(
+                Range(of + _SLOT * lane, size, Access.READ) for lane in range(lanes)
+            ),
+        )  # fmt: skip
+        return Operation(it.at, it.name, ranges=ranges, emit=emit)
+
+    return select
+
+
 #: Rule of each opcode, by its name in ``mintops.def``.
 BLOCKS: Mapping[str, Rule] = {
     "zeroblk": _clear, "zeroblk_imm": _clear, "cpblk": _block, "initblk": _block,
@@ -272,4 +308,5 @@ BLOCKS: Mapping[str, Rule] = {
     "mono_interlocked.xchg.i4": _exchange(I32), "mono_interlocked.xchg.i8": _exchange(I64),
     "simd_intrins_p_p": _vector(1), "simd_intrins_p_pp": _vector(2),
     "simd_intrins_p_ppp": _vector(3), "simd_v128_ldc": _vector_constant,
+    **{f"simd_v128_i{size}_create": _vector_of(size) for size in _LANES},
 }  # fmt: skip

@@ -43,12 +43,30 @@ def _call(context: SelectionContext, it: Instruction) -> Operation:
     )  # fmt: skip
 
 
+def _look_through(e: Emitter, declared: int, found: int) -> bytes:
+    """Set ``found`` from the list in it to the target of a declared method, or to 0.
+
+    The first few pairs of the list: mostly it has one.
+    """
+    node, pair = e.temporary("node"), e.temporary("pair")
+    code = local_get(found) + local_set(node) + i32(0) + local_set(found)
+    for _ in range(_MAX_LIST):
+        look = local_get(pair) + load("i32") + i32(declared) + numeric("i32.eq")
+        code += local_get(node) + IF
+        code += local_get(node) + load("i32") + local_set(pair)
+        code += look + IF + local_get(pair) + load("i32", 4) + local_set(found)
+        code += i32(0) + local_set(node) + ELSE
+        code += local_get(node) + load("i32", 4) + local_set(node) + END + END
+    return code
+
+
 def _call_virtual(context: SelectionContext, it: Instruction) -> Operation:
     """Result, frame of the callee, data item: the method that was declared, number of its slot.
 
     From 0 on a virtual method: ``MonoVTable.interp_vtable`` has its target, with the lowest bit
-    set. Below it a method of an interface: in front of the vtable is a list of pairs of a
-    declared method and its target. What looks different is the interpreter's.
+    set, or for a method of a generic type a list of pairs of a declared method and its target.
+    Below it a method of an interface: such a list is in front of the vtable. What looks different
+    is the interpreter's.
     """
     result, base, item = it.operands[:3]
     number, o = signed16(it.operands[3]), context.offsets
@@ -59,29 +77,17 @@ def _call_virtual(context: SelectionContext, it: Instruction) -> Operation:
         value, eqz = local_get(found), numeric("i32.eqz")
         vtable = e.read(base, I32) + load("i32", o.object_vtable)
         code = e.leave_if(e.read(base, I32) + eqz)
-        odd = value + i32(1) + numeric("i32.and")
+        odd, listed = value + i32(1) + numeric("i32.and"), _look_through(e, declared, found)
         if number >= 0:
             code += vtable + load("i32", o.vtable_interp) + local_set(found)
             code += e.leave_if(value + eqz)
             code += value + load("i32") + load("i32", 4 * number) + local_set(found)
-            code += e.leave_if(odd + eqz)
-            code += value + i32(1) + numeric("i32.sub") + local_set(found)
+            code += odd + IF + value + i32(1) + numeric("i32.sub") + local_set(found)
+            code += ELSE + listed + END
         else:
-            node, pair = e.temporary("node"), e.temporary("pair")
             code += vtable + i32(4 * number) + numeric("i32.add") + load("i32") + local_set(found)
-            code += e.leave_if(value + eqz + odd + numeric("i32.or"))
-            code += value + local_set(node)
-            # The first few of the list: mostly it has one.
-            code += i32(0) + local_set(found)
-            for _ in range(_MAX_LIST):
-                look = local_get(pair) + load("i32") + i32(declared) + numeric("i32.eq")
-                code += local_get(node) + IF
-                code += local_get(node) + load("i32") + local_set(pair)
-                code += look + IF + local_get(pair) + load("i32", 4) + local_set(found)
-                code += i32(0) + local_set(node) + ELSE
-                code += local_get(node) + load("i32", 4) + local_set(node) + END + END
-            code += e.leave_if(value + eqz)
-        return code + e.call_found(value, base, result)
+            code += e.leave_if(odd) + listed
+        return code + e.leave_if(value + eqz) + e.call_found(value, base, result)
 
     return Operation(
         it.at,
