@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dotnet_wasm_host.images import builder
 from dotnet_wasm_host.runtime import compilation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dotnet_wasm_host.images.state import ImageState
+    from dotnet_wasm_host.imports.host import Host
 
 __all__ = ["everything_at_once"]
 
@@ -19,16 +23,20 @@ _EARLY = b"--jiterpreter-minimum-trace-hit-count=3\0"
 
 @contextmanager
 def everything_at_once() -> Iterator[None]:
-    """Methods are told of when they have run thrice, and are compiled at once."""
-    move_in = compilation.Compilation.move_in
+    """Methods are told of when they have run thrice, and are compiled at once.
 
-    def move_in_early(self: compilation.Compilation) -> None:
-        host = self._current.guest.host
+    Images are made so: to tell an instance would be a call of it, which might be cancelled.
+    """
+    make_ready = vars(builder)["_for_compiled_code"]
+
+    def make_ready_early(state: ImageState, host: Host) -> ImageState:
         with host.memory.allocate_bytes(_EARLY) as option:
             host.call("mono_jiterp_parse_option", option.ptr)
-        move_in(self)
+        made: ImageState = make_ready(state, host)
+        return made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compilation.Compilation, "move_in", move_in_early)
+        patch.setattr(builder, "_for_compiled_code", make_ready_early)
+        patch.setattr(builder, "_ROOM", "for tests: three times are often")
         patch.setattr(compilation, "_GATHER", 0.001)
         yield
