@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import dotnet_wasm_host as dwh
 from dotnet_wasm_host.images import builder
 from dotnet_wasm_host.runtime import compilation
 
@@ -39,4 +40,5 @@ def everything_at_once() -> Iterator[None]:
         patch.setattr(builder, "_for_compiled_code", make_ready_early)
         patch.setattr(builder, "_ROOM", "for tests: three times are often")
         patch.setattr(compilation, "_GATHER", 0.001)
+        dwh.RuntimeImage.load("full", jit="auto")  # what making it takes is nothing of a test's
         yield
