@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
+import threading
 import weakref
 from collections import Counter
 from pathlib import Path
@@ -55,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[ENVIRONMENT_VARIABLE] = engine
     if jit := config.getoption("--jit"):
         os.environ[JIT_VARIABLE] = "off" if jit == "off" else "auto"
+    # A shell starts what runs in the background with Ctrl-C ignored, for its children, too.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart() -> None:

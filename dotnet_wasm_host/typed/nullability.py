@@ -102,7 +102,8 @@ def said_of(type_: Any) -> int:  # noqa: ANN401 - as the reader has it
 
 def bare(type_: Any) -> Any:  # noqa: ANN401 - as the reader has it
     """A type without what is known of it and of those in it."""
-    if not isinstance(type_, tuple):
+    # An array of several dimensions has tuples of its bounds, which may be empty.
+    if not isinstance(type_, tuple) or not type_:
         return type_
     if type_[0] == ANNOTATED:
         return bare(type_[2])

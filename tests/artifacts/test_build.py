@@ -39,7 +39,7 @@ def clone(sources: Sources, root: Path) -> Sources:
         (copied.cache / path.name).symlink_to(path)
     for path in sources.cache.glob("wasm-*-*"):
         (copied.cache / path.name).symlink_to(path)
-    for name in ("adapter", "images", "licenses", "native_builds"):
+    for name in ("adapter", "editor", "images", "licenses", "native_builds"):
         shutil.copytree(sources.root / name, root / name)
     shutil.copytree(sources.guest, copied.guest)
     return copied

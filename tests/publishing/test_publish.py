@@ -294,7 +294,7 @@ def test_the_command_publishes_from_source(tmp_path: Path) -> None:
 
 def test_the_command_says_what_is_wrong_with_a_switch(tmp_path: Path) -> None:
     command = Command(tmp_path)
-    source = command.write("f.dll", "")
+    source = command.write("f.cs", "")
     done = command("publish", source, "-o", "out", "--feature", "x=maybe")
     assert done.returncode == 2
     assert b"x=maybe" in done.stderr

@@ -25,7 +25,7 @@ public sealed class Blocking : MinimalRuntime.IFunctionHandler {
 
 
 def test_a_standalone_module_can_wait(hosts: PlainHosts, compiled: CompiledSources) -> None:
-    module = dwh.build_wasm(compiled(BLOCKING), function_id="f")
+    module = dwh.build_wasm(compiled(BLOCKING), function_id="f", wasi="full")
     host = hosts.started(module.data)
     started, cpu = time.monotonic(), time.process_time()
     assert host.invoke("f", b"s") == (0, b"\1")

@@ -31,7 +31,7 @@ public sealed class Function : MinimalRuntime.IFunctionHandler {
 def test_the_dispatcher_is_small(minimal: TrimmedSet) -> None:
     sizes = {name: a.bytes for name, a in minimal.report.assemblies.items() if name != WARM_UP}
     assert set(sizes) == {"MinimalRuntime", "System.Private.CoreLib", "System.Collections"}
-    assert sum(sizes.values()) < 1_100_000
+    assert sum(sizes.values()) < 1_110_000
 
 
 def test_the_same_input_gives_the_same_bytes(
