@@ -94,7 +94,7 @@ def fill_folder(folder: Path, compiled: Callable[..., dwh.Assembly]) -> None:
         simple = name.removesuffix(".dll")
         library = compiled(LIBRARY.format(simple), assembly_name=simple)
         (folder / name).write_bytes(library.data)
-    for name in ("greet.cs", "orders.cs", "order.cs", "geometry.cs"):
+    for name in ("app.cs", "greet.cs", "orders.cs", "order.cs", "geometry.cs"):
         (folder / name).write_text(GREETER, encoding="utf-8")
     (folder / "greet.dll").write_bytes(compiled(GREETER, assembly_name="greet").data)
     for name in ("bin/Release/net10.0/publish", "libs", "packages", "prices", "reports"):
