@@ -30,12 +30,6 @@ SIZES = "from dotnet_wasm_host.cli.main import app; app(['sizes', '--diff'])"
 ENGINE_TESTS = ("engines", "functional", "image", "pool", "properties", "roslyn", "trimming")
 #: Nice value of what runs beside the tests.
 _LOW_PRIORITY = 10
-#: What runs once more with all methods compiled, a minute; ``--jit`` takes any tests.
-COMPILED = (
-    "tests/functional/test_language.py", "tests/functional/test_numbers.py",
-    "tests/functional/test_text.py", "tests/functional/test_spans.py",
-    "tests/functional/test_exceptions.py",
-)  # fmt: skip
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
 
@@ -104,11 +98,6 @@ def _checks(
         Check("lint-imports", ("-c", LINT_IMPORTS)),
         Check("docs", ("-m", "sphinx", "-q", "-W", "--keep-going", "docs", "build/docs")),
         Check("pytest", tests, last=True),
-        Check(
-            "pytest with compiled methods",
-            (*_pytest(left_out), "--jit=everything", *COMPILED),
-            last=True,
-        ),
     )
 
 

@@ -9,6 +9,8 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
+
 import dotnet_wasm_host as dwh
 from runtime_artifacts.pipeline import upstream
 from runtime_artifacts.pipeline.build import Sources
@@ -46,6 +48,7 @@ def test_the_matrix_has_every_python_that_is_supported() -> None:
     assert re.findall(r'"([\d.]+)"', listed[1]) == supported
 
 
+@pytest.mark.long
 def test_the_project_compiles_as_one_assembly() -> None:
     """What an IDE shows of the guest's C# has no errors: the files and the references that
     Guest.csproj names, with its language version, compiled by Roslyn."""

@@ -10,7 +10,7 @@ from benchmarks.standalone.__main__ import main
 from benchmarks.standalone.measured import Measured
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sizes_are_within_the_bars(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--rounds", "1", "--json"])
     found = [Measured(**each) for each in json.loads(capsys.readouterr().out)]

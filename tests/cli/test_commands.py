@@ -224,6 +224,7 @@ def test_compile_takes_packages(command: Command, tmp_path: Path) -> None:
     assert b"packages= wants package Nope" in done.stderr
 
 
+@pytest.mark.long
 def test_run_takes_published_folders_and_says_what_it_found(command: Command) -> None:
     done = command("publish", command.write("greet.cs", GREET), "-o", "out")
     assert done.returncode == 0, done.stderr

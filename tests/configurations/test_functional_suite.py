@@ -20,6 +20,7 @@ LIVES = ("lifecycle", "crashes", "exceptions", "snapshots")
 LIVES_FLOOR = 110
 
 
+@pytest.mark.long
 def test_functions_live_on_the_smallest_image() -> None:
     tests = [f"tests/functional/test_{name}.py" for name in LIVES]
     assert ran_on("minimal", *tests) >= LIVES_FLOOR

@@ -22,6 +22,7 @@ def test_rebuilding_gives_the_checked_in_bytes(built: dict[str, bytes]) -> None:
     assert stale == [], "run: python -m runtime_artifacts.pipeline guest"
 
 
+@pytest.mark.long
 def test_a_changed_source_would_be_noticed(
     built: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_finding_packages_has_a_deadline(feed: Path) -> None:
         dwh.compile_csharp(HANDLER, packages=["Top"], package_sources=feed, timeout=1e-9)
 
 
+@pytest.mark.long
 def test_a_standalone_module_has_its_packages_inside(feed: Path) -> None:
     hosts, source = PlainHosts(), f"#:package Top@1.*\n{HANDLER}"
     module = dwh.build_wasm(source, function_id="f", package_sources=feed)

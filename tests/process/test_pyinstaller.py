@@ -19,7 +19,7 @@ print(dwh.run_csharp("Console.Write(6 * 7);").stdout)
 NOT_NEEDED = ("IPython", "hypothesis", "mypy", "numpy", "pytest", "scipy", "sphinx", "trio")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_program_runs(tmp_path: Path) -> None:
     pytest.importorskip("PyInstaller", reason="the extra test has it")
     (tmp_path / "program.py").write_text(PROGRAM, "utf-8")

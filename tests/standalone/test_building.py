@@ -177,6 +177,7 @@ public sealed class Reverse : MinimalRuntime.IFunctionHandler {
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("boot", ["inside", "at-start"])
 def test_a_file_has_several_functions(
     hosts: PlainHosts, compiled: CompiledSources, tmp_path: Path, boot: Boot
@@ -201,6 +202,7 @@ def test_a_file_has_several_functions(
     assert host.invoke("reverse", b"Ada") == (0, b"adA")
 
 
+@pytest.mark.long
 def test_a_function_is_warm(hosts: PlainHosts, probe: dwh.Assembly, waiting: dwh.Assembly) -> None:
     module = dwh.build_wasm(probe, function_id="probe", warm={"probe": b"calls"})
     assert hosts.started(module.data).invoke("probe", b"calls") == (0, b"\2\0\0\0")

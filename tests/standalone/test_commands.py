@@ -69,6 +69,7 @@ def test_inspect_says_that_a_file_is_older_than_the_installation(
     assert advice not in command("inspect", "new.wasm").stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("boot", ["inside", "at-start"])
 def test_another_process_writes_the_same_bytes(
     command: Command, probe: dwh.Assembly, compiled: CompiledSources, boot: Boot

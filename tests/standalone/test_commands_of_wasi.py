@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import wasmtime
 
 import dotnet_wasm_host as dwh
@@ -43,6 +44,7 @@ def run(
     return code, (folder / "out").read_bytes(), (folder / "err").read_bytes()
 
 
+@pytest.mark.long
 def test_a_program_is_a_command(hosts: PlainHosts, tmp_path: Path) -> None:
     module = dwh.build_wasm(PROGRAM, target="command")
     assert module.exports == ("memory", "_start")
@@ -81,6 +83,7 @@ File.Delete("/data/in.txt");
 """
 
 
+@pytest.mark.long
 def test_files_are_those_of_a_preopened_directory(hosts: PlainHosts, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

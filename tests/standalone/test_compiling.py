@@ -18,6 +18,7 @@ MODULE = bytes.fromhex("0061736d01000000010401600000030201000a070105004100 1a0b"
 BROKEN = bytes.fromhex("0061736d01000000010401600000030201000a05010300 1a0b")
 
 
+@pytest.mark.long
 def test_a_build_compiles_what_it_wrote(
     probe: dwh.Assembly, probe_module: dwh.StandaloneModule
 ) -> None:
@@ -38,6 +39,7 @@ def test_code_that_was_compiled_is_not_compiled_again(probe_module: dwh.Standalo
     assert said == []
 
 
+@pytest.mark.long
 def test_files_with_other_data_have_the_same_code(
     probe: dwh.Assembly, probe_module: dwh.StandaloneModule
 ) -> None:

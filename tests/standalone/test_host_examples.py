@@ -57,6 +57,7 @@ def program(request: pytest.FixtureRequest, folder: Path) -> list[str]:
     return [sys.executable, "call.py"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("program", "file"),
     [
@@ -113,6 +114,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+@pytest.mark.long
 def test_a_page_calls_the_function(page: str, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as browser:
         browser.get(page)

@@ -109,7 +109,7 @@ def test_every_program_is_in_a_group() -> None:
     assert sorted(program for group in GROUPS for program in group) == sorted({*RECORDED, *OTHERS})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("programs", GROUPS, ids=lambda group: group[0])
 def test_programs_answer_alike(
     image: dwh.RuntimeImage, compiled: CompiledSources, programs: tuple[str, ...], tmp_path: Path
@@ -132,7 +132,7 @@ def test_most_questions_are_answered(image: dwh.RuntimeImage, compiled: Compiled
     assert not [answer for answer in given if answer.startswith(NO_ANSWER)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["keep_data", "_keep_factory"])
 def test_a_trimmer_without_a_rule_is_caught(
     image: dwh.RuntimeImage,
