@@ -283,12 +283,10 @@ class RuntimePool(Uncopyable):
         For event loops, whose thread must not wait: give a ``timeout`` that it can spare. An
         asynchronous function is never called so.
         """
-        if self._deployments.get(function_id).function.is_async:
-            return None
-        return self._calls.invoke_now(function_id, payload, timeout)
+        return self.call_now(function_id, payload, timeout)
 
     def call_now(self, function_id: str, payload: Buffer, timeout: float | None) -> bytes | None:
-        """As :meth:`invoke_now`."""
+        """:meth:`invoke_now` for those who pass it on as a function of these three."""
         if self._deployments.get(function_id).function.is_async:
             return None
         return self._calls.invoke_now(function_id, payload, timeout)
