@@ -22,6 +22,7 @@ from dotnet_wasm_host.typed.shapes import (
     Tuple,
     Wide,
     bare_shape,
+    has_handles,
 )
 from dotnet_wasm_host.typed.signatures import Passing, Stream
 
@@ -38,6 +39,7 @@ _END_OF_CASES = "default: throw new global::System.MissingMethodException();"
 #: ``Writer.Only``: the largest result that has an array for all calls.
 _SMALL = 16
 _LIST = "global::System.Collections.Generic.List"
+_CANCELLATION = "global::System.Threading.CancellationToken"
 _SYNCHRONOUS = """#nullable disable
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -162,6 +164,11 @@ def blame(
 _GET = re.compile(r"r\.Get<([^()]+)>\(\)")
 
 
+def _unless_unwanted(result: Shape) -> str:
+    """Lines before a result is written: objects whose handles nobody reads would stay for ever."""
+    return "token.ThrowIfCancellationRequested();\n" if has_handles(result) else ""
+
+
 def _is_collected(function: Function) -> bool:
     return function.stream is Stream.ALL and function.asynchronous
 
@@ -245,7 +252,7 @@ class _Generator:
         if _is_collected(function):
             call = f"Collect({call}, token)"
         if function.is_async:
-            lines.append(f"return {self._awaiting(function)}(w, {call});\n")
+            lines.append(f"return {self._awaiting(function)}(w, {call}, token);\n")
         else:
             lines += self._answering(function, call)
         return "".join(lines)
@@ -287,9 +294,10 @@ class _Generator:
             element = function.result.element
             kind = "IAsyncEnumerator" if wait else "IEnumerator"
             move = "MoveNextAsync" if wait else "MoveNext"
+            unless = _unless_unwanted(element) if wait else ""
             body = (
                 f"var items = ({collections}{kind}<{element.csharp}>)Stream(a0);\n"
-                f"if ({wait}items.{move}()) {{ w.Put(1); var x = items.Current; "
+                f"if ({wait}items.{move}()) {{ {unless}w.Put(1); var x = items.Current; "
                 f"{self.write(element, 'x')} }} else {{ w.Put(0); }}\n"
             )
         if not wait:
@@ -297,10 +305,10 @@ class _Generator:
         name = f"Await{self._awaits}"
         self._awaits += 1
         self.helpers.append(
-            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, int a0) {{\n"
-            f"{body}return w.End();\n}}\n"
+            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, int a0, "
+            f"{_CANCELLATION} token) {{\n{body}return w.End();\n}}\n"
         )
-        return [f"return {name}(w, a0);\n"]
+        return [f"return {name}(w, a0, token);\n"]
 
     def _awaiting(self, function: Function) -> str:
         """The method that awaits a task and writes its result."""
@@ -310,10 +318,10 @@ class _Generator:
         task = function.task if result is None else f"{function.task}<{result.csharp}>"
         body = "await task;\n"
         if result is not None:
-            body = f"var v = await task;\n{self.write(result, 'v')}\n"
+            body = f"var v = await task;\n{_unless_unwanted(result)}{self.write(result, 'v')}\n"
         self.helpers.append(
-            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, {tasks}{task} task) {{\n"
-            f"{body}return w.End();\n}}\n"
+            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, {tasks}{task} task, "
+            f"{_CANCELLATION} token) {{\n{body}return w.End();\n}}\n"
         )
         return name
 

@@ -69,8 +69,8 @@ def install_statics(statics: Statics, made: Mapping[tuple[Role, str], Callable[.
 def _constructor(construct: Callable[..., CSharpObject]) -> Callable[..., None]:
     def __init__(self: CSharpObject, *args: Any, **kwargs: Any) -> None:  # noqa: N807, ANN401
         made = construct(*args, **kwargs)
-        # The object that was made is this one from now on.
-        self.dwh_handle, made.dwh_handle = made.dwh_handle, 0
+        # The object that was made is this one from now on; one that this was before is let go.
+        self.dwh_handle, made.dwh_handle = made.dwh_handle, getattr(self, "dwh_handle", 0)
 
     __init__.__doc__ = construct.__doc__
     return __init__

@@ -18,6 +18,7 @@ from dotnet_wasm_host.pool.pool import RuntimePool
 from dotnet_wasm_host.pool.travelling import pool_options
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.runtime.cancellation import Cancellation
 from dotnet_wasm_host.typed.callables import CallableTable
 from dotnet_wasm_host.typed.column_methods import add_columns
 from dotnet_wasm_host.typed.dispatcher import blame, dispatcher_source
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from dotnet_wasm_host.columns.methods import ColumnMethod
-    from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.installing import Statics
@@ -300,7 +300,15 @@ def _waiting(host: Runtime | RuntimePool) -> Callable[[str, bytes], Awaitable[by
         return host.invoke_async
 
     async def wait(function_id: str, payload: bytes) -> bytes:
-        return await asyncio.to_thread(host.invoke, function_id, payload)
+        cancellation = Cancellation()
+        try:
+            return await asyncio.to_thread(
+                host.invoke, function_id, payload, cancellation=cancellation
+            )
+        except asyncio.CancelledError:
+            # The thread would wait for an answer that nobody takes.
+            cancellation.cancel()
+            raise
 
     return wait
 

@@ -9,6 +9,7 @@ import inspect
 import pickle
 import threading
 import weakref
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -424,6 +425,56 @@ def test_methods_of_objects_are_awaited() -> None:
         assert m.held_objects == 1
         del account
         assert m.held_objects == 0
+
+
+@pytest.mark.parametrize("borrowed", [False, True])
+def test_an_answer_that_nobody_awaits_any_more_leaves_no_object(*, borrowed: bool) -> None:
+    source = """
+    public class Thing {
+        public static int Begun, Stopped, Made;
+        internal static readonly TaskCompletionSource Gate = new();
+        public static void Open() => Gate.SetResult();
+    }
+    public static async Task<Thing> Later(CancellationToken token) {
+        using var told = token.Register(() => Thing.Stopped++);
+        Thing.Begun++;
+        await Thing.Gate.Task;
+        Thing.Made++;
+        return new();
+    }
+    """
+
+    async def until(is_so: Callable[[], bool]) -> None:
+        for _ in range(3000):
+            if is_so():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("it did not become so")
+
+    async def run(m: Any) -> None:
+        given_up, wanted = (asyncio.create_task(m.Later()) for _ in range(2))
+        await until(lambda: m.Thing.Begun == 2)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        await until(lambda: m.Thing.Stopped == 1)
+        m.Thing.Open()
+        thing = await wanted
+        await until(lambda: m.Thing.Made == 2)
+        assert m.held_objects == 1
+        del thing
+
+    with ExitStack() as stack:
+        runtime = stack.enter_context(dwh.Runtime()) if borrowed else None
+        module = stack.enter_context(dwh.csharp(source, runtime=runtime))
+        asyncio.run(run(module))
+
+
+def test_an_object_that_is_initialised_again_lets_go_of_what_it_was() -> None:
+    with dwh.csharp("public class C(int x) { public int X => x; }") as m:
+        made = m.C(1)
+        made.__init__(2)
+        assert (made.X, m.held_objects) == (2, 1)
 
 
 def test_a_handle_that_a_guest_makes_up_is_an_error(m: Any) -> None:
