@@ -13,7 +13,7 @@ from dotnet_wasm_host.typed.building import csharp_name
 from dotnet_wasm_host.typed.classes import python_names
 from dotnet_wasm_host.typed.library import PRIMITIVES
 from dotnet_wasm_host.typed.nullability import NEVER, bare, said_of
-from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
+from dotnet_wasm_host.typed.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,9 +33,7 @@ def read_column_methods(of: TypeDefinition) -> Iterator[tuple[str, ColumnMethod 
     if of.is_enum:
         return
     for method in of.reader.methods(of):
-        if not method.is_public or not method.is_static or method.is_special:
-            continue
-        if not is_identifier(method.name):
+        if not method.is_function:
             continue
         try:
             yield method.name, _method(of, method)
@@ -117,15 +115,7 @@ def _many(type_: Any) -> tuple[Any, bool]:  # noqa: ANN401 - as the reader has i
 def _named(type_: Any) -> tuple[str, bool]:  # noqa: ANN401 - as the reader has it
     """The name of a column's type, and whether values may be null."""
     type_ = bare(type_)
-    if (
-        isinstance(type_, tuple)
-        and type_[0] == INSTANCE
-        and type_[1]
-        == (
-            "T",
-            "System.Nullable`1",
-        )
-    ):
+    if isinstance(type_, tuple) and type_[:2] == (INSTANCE, ("T", "System.Nullable`1")):
         return _named(type_[2])[0], True
     if isinstance(type_, int) and type_ in PRIMITIVES and PRIMITIVES[type_].csharp in TYPES:
         return PRIMITIVES[type_].csharp, False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dotnet_wasm_host.typed.unsupported import is_identifier
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -74,6 +76,13 @@ class Method:
     def is_special(self) -> bool:
         """An accessor, operator or constructor."""
         return bool(self.flags & _SPECIAL_NAME)
+
+    @property
+    def is_function(self) -> bool:
+        """Everybody may call it without an object, by a name that C# can write."""
+        return (
+            self.is_public and self.is_static and not self.is_special and is_identifier(self.name)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dotnet_wasm_host.typed.objects import CSharpObject, ObjectTable
-
-    #: Getter and setter by name.
-    Statics = dict[str, tuple[Callable[[], Any] | None, Callable[[Any], None] | None]]
+    from dotnet_wasm_host.typed.statics import Statics
 
 __all__ = ["install_members", "install_statics"]
 

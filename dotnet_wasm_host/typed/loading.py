@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.columns.methods import ColumnMethod
     from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.description import Description
-    from dotnet_wasm_host.typed.installing import Statics
+    from dotnet_wasm_host.typed.statics import Statics
 
 __all__ = ["check_host", "compile_dispatcher", "dispatcher_name", "make_module", "support_of"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.typed.statics import NO_STATIC, get_static, is_set_as_static
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.pool.pool import RuntimePool
     from dotnet_wasm_host.runtime import Runtime
     from dotnet_wasm_host.typed.callables import CallableTable
-    from dotnet_wasm_host.typed.installing import Statics
     from dotnet_wasm_host.typed.objects import ObjectTable
+    from dotnet_wasm_host.typed.statics import Statics
 
 __all__ = ["CSharpModule", "CSharpType"]
 
@@ -96,7 +97,7 @@ class CSharpModule(Uncopyable):
         self.close()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what C# has
-        getter, _ = vars(self).get("_statics", {}).get(name, (None, None))
+        getter, _ = vars(self).get("_statics", {}).get(name, NO_STATIC)
         if getter is not None:
             return getter()
         known = ", ".join(n for n in vars(self) if not n.startswith("_"))
@@ -104,14 +105,8 @@ class CSharpModule(Uncopyable):
 
     @override
     def __setattr__(self, name: str, value: object) -> None:
-        getter, setter = vars(self).get("_statics", {}).get(name, (None, None))
-        if setter is not None:
-            setter(value)
-        elif getter is not None:
-            raise AttributeError(
-                f"{name} cannot be set in C#; give it a setter", name=name, obj=self
-            )
-        else:
+        found = vars(self).get("_statics", {}).get(name, NO_STATIC)
+        if not is_set_as_static(found, self, name, value):
             super().__setattr__(name, value)
 
     def __getitem__(self, full_name: str) -> Any:  # noqa: ANN401 - what C# has
@@ -139,25 +134,12 @@ class CSharpType:
         self.statics: Statics = {}
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what C# has
-        getter, _ = vars(self).get("statics", {}).get(name, (None, None))
-        if getter is None:
-            raise AttributeError(
-                f"expected a member of the C# class {self.__name__}, found {name!r}",
-                name=name,
-                obj=self,
-            )
-        return getter()
+        return get_static(vars(self).get("statics", {}).get(name, NO_STATIC), self, name)
 
     @override
     def __setattr__(self, name: str, value: object) -> None:
-        getter, setter = vars(self).get("statics", {}).get(name, (None, None))
-        if setter is not None:
-            setter(value)
-        elif getter is not None:
-            raise AttributeError(
-                f"{self.__name__}.{name} cannot be set in C#; give it a setter", name=name, obj=self
-            )
-        else:
+        found = vars(self).get("statics", {}).get(name, NO_STATIC)
+        if not is_set_as_static(found, self, name, value):
             super().__setattr__(name, value)
 
     def __repr__(self) -> str:

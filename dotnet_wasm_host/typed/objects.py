@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from dotnet_wasm_host.errors import InvocationError, MarshallingError
 from dotnet_wasm_host.overriding import override
+from dotnet_wasm_host.typed.statics import NO_STATIC, get_static, is_set_as_static
 from dotnet_wasm_host.uncopyable import Uncopyable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from dotnet_wasm_host.errors import DotnetHostError
-
+    from dotnet_wasm_host.typed.statics import Static, Statics
 
 __all__ = [
     "TYPE_BITS",
@@ -39,29 +40,15 @@ class CSharpClass(type):
     Static properties and fields are read and set as attributes of the class.
     """
 
-    #: Getter and setter by name.
-    dwh_statics: dict[str, tuple[Callable[[], Any] | None, Callable[[Any], None] | None]]
+    dwh_statics: Statics
 
     def __getattr__(cls, name: str) -> Any:  # noqa: ANN401 - what C# has
-        getter, _ = _static(cls, name)
-        if getter is None:
-            raise AttributeError(
-                f"expected a member of the C# class {cls.__name__}, found {name!r}",
-                name=name,
-                obj=cls,
-            )
-        return getter()
+        return get_static(_static(cls, name), cls, name)
 
     @override
     def __setattr__(cls, name: str, value: object) -> None:
-        getter, setter = _static(cls, name)
-        if setter is not None:
-            setter(value)
-        elif getter is not None:
-            raise AttributeError(
-                f"{cls.__name__}.{name} cannot be set in C#; give it a setter", name=name, obj=cls
-            )
-        else:
+        found = _static(cls, name)
+        if not is_set_as_static(found, cls, name, value):
             super().__setattr__(name, value)
 
     @override
@@ -70,12 +57,12 @@ class CSharpClass(type):
         return {*super().__dir__(), *statics}
 
 
-def _static(cls: type, name: str) -> tuple[Callable[[], Any] | None, Callable[[Any], None] | None]:
+def _static(cls: type, name: str) -> Static:
     for level in cls.__mro__:
         found = vars(level).get("dwh_statics", {}).get(name)
         if found is not None:
             return found  # type: ignore[no-any-return]
-    return None, None
+    return NO_STATIC
 
 
 class CSharpObject(Uncopyable, metaclass=CSharpClass):

@@ -32,7 +32,7 @@ from dotnet_wasm_host.typed.shapes import (
     alias,
     bare_shape,
 )
-from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
+from dotnet_wasm_host.typed.unsupported import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,9 +231,7 @@ class Refused:
 def read_functions(of: TypeDefinition, shapes: ShapeBuilder) -> Iterator[Function | Refused]:
     """Public static methods of a type, in order."""
     for method in of.reader.methods(of):
-        if not method.is_public or not method.is_static or method.is_special:
-            continue
-        if not is_identifier(method.name):
+        if not method.is_function:
             continue
         try:
             yield _function(of, method, shapes)
