@@ -20,7 +20,6 @@ The .NET runtime is sandboxed in WebAssembly; no .NET installation is needed::
 from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.assembly import Assembly, Diagnostic
 from dotnet_wasm_host.base_library.capabilities import capability_assembly
 from dotnet_wasm_host.errors import (
     ArtifactError,
@@ -76,6 +75,7 @@ from dotnet_wasm_host.runtime.registry import FunctionRegistry, FunctionState, L
 from dotnet_wasm_host.runtime.source_compiler import reach as _reach
 
 if TYPE_CHECKING:
+    from dotnet_wasm_host.assembly import Assembly, Diagnostic
     from dotnet_wasm_host.columns.functions import ColumnFunction
     from dotnet_wasm_host.imports.json_functions import json_function
     from dotnet_wasm_host.linking.module import StandaloneModule
@@ -180,6 +180,8 @@ __all__ = [
 
 #: Imported at first use: a process that only calls functions starts faster without them.
 _LAZY = {
+    "Assembly": "dotnet_wasm_host.assembly",
+    "Diagnostic": "dotnet_wasm_host.diagnostic",
     "ColumnFunction": "dotnet_wasm_host.columns.functions",
     "DotnetFunction": "dotnet_wasm_host.pool.portable",
     "Isolation": "dotnet_wasm_host.pool.isolation",

@@ -329,10 +329,9 @@ def host_directory(directory: HostDirectory) -> tuple[str | PathLike[str], bool]
 
 
 #: A name, ``*.`` and a name, ``*``, an IPv4 address or an IPv6 address in brackets; then a port.
-_HOST_PATTERN = re.compile(
+_HOST_PATTERN = (
     r"(\*|(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?"
-    r"|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?",
-    re.IGNORECASE,
+    r"|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
 )
 _HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"})
 
@@ -403,7 +402,7 @@ class HttpPolicy:
 
 
 def _check_host_pattern(pattern: str) -> None:
-    match = _HOST_PATTERN.fullmatch(pattern)
+    match = re.fullmatch(_HOST_PATTERN, pattern, re.IGNORECASE)
     if match is None or not 0 < int(match["port"] or 1) < 2**16:
         raise ValueError(
             f"allowed_hosts: {pattern!r} is no host; give a name, '*.name' or an address, and a "

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dotnet_wasm_host.artifacts.store import ArtifactStore
-from dotnet_wasm_host.assembly import Assembly
+
+if TYPE_CHECKING:
+    from dotnet_wasm_host.assembly import Assembly
 
 __all__ = ["BUILT_IN", "capability_assembly"]
 
@@ -35,5 +39,7 @@ def capability_assembly(name: str) -> Assembly:
             f"the package has no capability {name!r}, only {', '.join(map(repr, BUILT_IN))}; "
             "give an assembly of your own"
         )
+    from dotnet_wasm_host.assembly import Assembly
+
     assembly, _ = BUILT_IN[name]
     return Assembly(assembly, ArtifactStore.locate().read(f"guest/{assembly}.dll"))

@@ -15,18 +15,14 @@ from dotnet_wasm_host.assembly import (
 )
 from dotnet_wasm_host.ecma335.metadata import referenced_assemblies
 from dotnet_wasm_host.errors import AssemblyLoadError, MarshallingError, MarshallingTypeError
+from dotnet_wasm_host.guest.loading import LEAK_PER_UNLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource, Library
 
-__all__ = ["LEAK_PER_UNLOAD", "FunctionSource", "read_source"]
-
-#: Linear memory that Mono keeps for an unloaded context besides the copies of its images:
-#: metadata, vtables, interpreter code. Measured over 10,000 cycles (docs/architecture.md).
-LEAK_PER_UNLOAD = 28 * 1024
-
+__all__ = ["FunctionSource", "read_source"]
 
 #: What C# has near its beginning, and neither a file name nor an assembly has.
 _SOURCE = re.compile(r"\b(using|namespace|class|record|struct)\s+\w[^\0]*[;{]")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.base_library.configurations import PUBLISHED, TRIMMED_IMAGES
-from dotnet_wasm_host.base_library.library import BaseLibrary
 from dotnet_wasm_host.errors import ArtifactError, AssemblyLoadError, missing_api_sentence
 from dotnet_wasm_host.guest.guest import Guest
 from dotnet_wasm_host.guest.loading import load_function
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
 
+    from dotnet_wasm_host.base_library.library import BaseLibrary
     from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
     from dotnet_wasm_host.engines.base import Engine, LinearMemory
     from dotnet_wasm_host.guest.function_source import FunctionSource
@@ -62,6 +62,7 @@ class FrozenRuntime:
         self._advice: MissingApiAdvice | None = None
         self.base_library: BaseLibrary | None = None
         if self.manifest.configuration in TRIMMED_IMAGES:
+            from dotnet_wasm_host.base_library.library import BaseLibrary
             from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
 
             self._advice = MissingApiAdvice(self.manifest.configuration, self.assemblies)

@@ -19,7 +19,6 @@ from typing import IO, TYPE_CHECKING, final
 from dotnet_wasm_host.base_library.configurations import IMAGE_NAMES
 from dotnet_wasm_host.engines import get_engine
 from dotnet_wasm_host.errors import ArtifactError
-from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.images.builder import ImageBuilder, ImageParts
 from dotnet_wasm_host.images.frozen import FrozenRuntime
 from dotnet_wasm_host.images.progress import announce
@@ -29,7 +28,6 @@ from dotnet_wasm_host.images.state import (
     ImageState,
     check_memory_module,
 )
-from dotnet_wasm_host.linking.options import ModuleOptions
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, compiles_methods
 from dotnet_wasm_host.uncopyable import Uncopyable
 
@@ -176,6 +174,7 @@ class RuntimeImage(Uncopyable):
         """
         # Slow to import, seldom needed.
         from dotnet_wasm_host.images.exporting import export_frozen
+        from dotnet_wasm_host.linking.options import ModuleOptions
 
         options = ModuleOptions(target, wasi, layout, js_log, max_memory_bytes, max_bytes)
         module = export_frozen(self._frozen, options)
@@ -211,6 +210,7 @@ class RuntimeImage(Uncopyable):
     def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
         # Slow to import, seldom needed.
         from dotnet_wasm_host.base_library.publishing import open_published
+        from dotnet_wasm_host.guest.function_source import read_source
 
         store, function = open_published(folder)
         builder = ImageBuilder(engine, announce, store)

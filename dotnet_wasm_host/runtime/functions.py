@@ -15,7 +15,6 @@ from dotnet_wasm_host.errors import (
     InstanceLost,
     LimitExceeded,
 )
-from dotnet_wasm_host.guest.known_faults import warn_of_faults
 from dotnet_wasm_host.guest.loading import unload_function
 from dotnet_wasm_host.images.state import FrozenFunction
 from dotnet_wasm_host.overriding import override
@@ -142,6 +141,8 @@ class Functions(Tenant):
         old = self.entries.get(function_id)
         if old is not None:
             self.unload(old)
+        from dotnet_wasm_host.guest.known_faults import warn_of_faults
+
         warn_of_faults(function_id, source.image, (content for _, content in source.dependencies))
         report, stays = self._loader.load(source, self._loader.function(function_id, source))
         facts = FrozenFunction.of(function_id, source, report)

@@ -6,14 +6,19 @@ import logging
 from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError
-from dotnet_wasm_host.guest.function_source import LEAK_PER_UNLOAD, FunctionSource
-from dotnet_wasm_host.guest.loading import add_base_library, load_capability, load_function
+from dotnet_wasm_host.guest.loading import (
+    LEAK_PER_UNLOAD,
+    add_base_library,
+    load_capability,
+    load_function,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dotnet_wasm_host.abi import LoadReport
     from dotnet_wasm_host.base_library.library import BaseLibrary
+    from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 

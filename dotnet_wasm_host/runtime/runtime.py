@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.base_library.capabilities import BUILT_IN, capability_assembly
 from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError, RuntimeClosed
-from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage, check_stack, frozen_of
 from dotnet_wasm_host.options import (
@@ -180,6 +179,8 @@ class Runtime(Uncopyable):
             HandlerNotFound: no usable handler; the id is not loaded.
             LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
         """
+        from dotnet_wasm_host.guest.function_source import read_source
+
         check_name(function_id)
         source = read_source(
             function_id, assembly, dependencies, handler_type, self._frozen.assembly_names
@@ -339,6 +340,8 @@ class Runtime(Uncopyable):
             ValueError: no assembly, and the package has none of this name.
             AssemblyLoadError: .NET refused the assembly, or the image lacks what it needs.
         """
+        from dotnet_wasm_host.guest.function_source import read_source
+
         check_name(name, "capability name")
         if assembly is None:
             assembly = capability_assembly(name)
