@@ -61,11 +61,7 @@ from dotnet_wasm_host.options import (
     Clock,
     CompileOptions,
     HttpPolicy,
-    JitMethod,
-    JitReport,
-    JitStats,
     Limits,
-    RuntimeStats,
     SystemClock,
     WasiOptions,
 )
@@ -78,6 +74,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.assembly import Assembly, Diagnostic
     from dotnet_wasm_host.columns.functions import ColumnFunction
     from dotnet_wasm_host.imports.json_functions import json_function
+    from dotnet_wasm_host.jit.reports import JitMethod, JitReport, JitStats
     from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.notebook.magic import load_ipython_extension
     from dotnet_wasm_host.nuget.resolving import ResolvedPackages, resolve_packages
@@ -91,6 +88,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.compiling import compile_csharp
     from dotnet_wasm_host.programs.completed import CompletedProgram, ProgramFailed
     from dotnet_wasm_host.programs.running import run_csharp
+    from dotnet_wasm_host.runtime.stats import RuntimeStats
     from dotnet_wasm_host.standalone.building import build_wasm
     from dotnet_wasm_host.typed.module import CSharpModule
     from dotnet_wasm_host.typed.objects import CSharpObject
@@ -182,6 +180,9 @@ __all__ = [
 _LAZY = {
     "Assembly": "dotnet_wasm_host.assembly",
     "Diagnostic": "dotnet_wasm_host.diagnostic",
+    "JitReport": "dotnet_wasm_host.jit.reports",
+    "JitStats": "dotnet_wasm_host.jit.reports",
+    "JitMethod": "dotnet_wasm_host.jit.reports",
     "ColumnFunction": "dotnet_wasm_host.columns.functions",
     "DotnetFunction": "dotnet_wasm_host.pool.portable",
     "Isolation": "dotnet_wasm_host.pool.isolation",
@@ -199,6 +200,7 @@ _LAZY = {
     "json_function": "dotnet_wasm_host.imports.json_functions",
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",
+    "RuntimeStats": "dotnet_wasm_host.runtime.stats",
     "CSharpModule": "dotnet_wasm_host.typed.module",
     "CSharpObject": "dotnet_wasm_host.typed.objects",
     "csharp": "dotnet_wasm_host.typed.sources",

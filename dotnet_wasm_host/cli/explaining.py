@@ -16,7 +16,7 @@ from dotnet_wasm_host.cli.function_files import (
 from dotnet_wasm_host.runtime import Runtime
 
 if TYPE_CHECKING:
-    from dotnet_wasm_host.options import JitMethod
+    from dotnet_wasm_host.jit.reports import JitMethod
 
 __all__ = ["explain"]
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
 
+    from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.base_library.library import BaseLibrary
     from dotnet_wasm_host.base_library.missing_api import MissingApiAdvice
     from dotnet_wasm_host.engines.base import Engine, LinearMemory
@@ -109,6 +110,22 @@ class FrozenRuntime:
                     "image again"
                 )
             yield file.rpartition(".")[0], content
+
+    def read_source(
+        self,
+        function_id: str,
+        assembly: AssemblySource,
+        dependencies: DependencySource,
+        handler_type: str | None = None,
+    ) -> FunctionSource:
+        """What it takes to load a function, checked; what all functions share is left out.
+
+        Raises:
+            AssemblyLoadError: it is no assembly, or cannot be read.
+        """
+        from dotnet_wasm_host.guest.function_source import read_source
+
+        return read_source(function_id, assembly, dependencies, handler_type, self.assembly_names)
 
     def require(self, assembly: str, wanted_by: str) -> None:
         """AssemblyLoadError if an assembly of the base library is not in the image."""

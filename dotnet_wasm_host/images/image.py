@@ -210,7 +210,6 @@ class RuntimeImage(Uncopyable):
     def _open_published(cls, folder: Path, engine: Engine) -> RuntimeImage:
         # Slow to import, seldom needed.
         from dotnet_wasm_host.base_library.publishing import open_published
-        from dotnet_wasm_host.guest.function_source import read_source
 
         store, function = open_published(folder)
         builder = ImageBuilder(engine, announce, store)
@@ -220,12 +219,11 @@ class RuntimeImage(Uncopyable):
             base = FrozenRuntime(name, engine, builder.image_of_store())
             return base.with_function(
                 name,
-                read_source(
+                base.read_source(
                     name,
                     function.assembly,
                     function.dependencies,
                     function.handler_type or None,
-                    base.assembly_names,
                 ),
             )
 

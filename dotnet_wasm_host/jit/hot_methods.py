@@ -19,9 +19,9 @@ from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
 from dotnet_wasm_host.jit.interface import LinkTarget
+from dotnet_wasm_host.jit.reports import JitMethod, JitStats
 from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.jit.view import LivePages
-from dotnet_wasm_host.options import JitMethod, JitStats
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
 if TYPE_CHECKING:

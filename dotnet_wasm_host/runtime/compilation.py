@@ -15,9 +15,9 @@ from dotnet_wasm_host.engines.threads import start
 from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
+from dotnet_wasm_host.jit.reports import JitReport, JitStats
 from dotnet_wasm_host.jit.translation import Pace, translate
 from dotnet_wasm_host.jit.view import GuestGone
-from dotnet_wasm_host.options import JitReport, JitStats
 from dotnet_wasm_host.runtime.forks import Forks
 from dotnet_wasm_host.runtime.image_code import ImageCode
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import Engine
     from dotnet_wasm_host.images.frozen import FrozenRuntime
     from dotnet_wasm_host.jit.interface import CompiledBatch, MintFacts
+    from dotnet_wasm_host.jit.reports import JitMethod
     from dotnet_wasm_host.jit.translation import Taken, Translation
-    from dotnet_wasm_host.options import JitMethod
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 
 __all__ = ["Compilation"]

@@ -63,10 +63,11 @@ class ImageCode:
         Raises:
             ArtifactError: the installed facts are of another code module than the image's.
         """
+        # Read outside of the lock: a process that was forked meanwhile would wait for it for ever.
+        facts = _facts(image.parts.state.code_sha256)
         with _lock:
             found = _of_images.get(image)
             if found is None:
-                facts = _facts(image.parts.state.code_sha256)
                 found = _of_images[image] = cls(image, facts)
             return found
 

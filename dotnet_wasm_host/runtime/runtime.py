@@ -13,11 +13,7 @@ from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError, RuntimeC
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage, check_stack, frozen_of
 from dotnet_wasm_host.options import (
-    JitMethod,
-    JitReport,
-    JitStats,
     Limits,
-    RuntimeStats,
     WasiOptions,
     compiles_methods,
     require_type,
@@ -53,10 +49,12 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.fetch.tenant import HttpTenant
     from dotnet_wasm_host.guest.function_source import FunctionSource
     from dotnet_wasm_host.imports.host_functions import HostFunctions
+    from dotnet_wasm_host.jit.reports import JitMethod, JitReport
     from dotnet_wasm_host.memory import Memory
     from dotnet_wasm_host.options import CompileOptions, HttpPolicy
     from dotnet_wasm_host.runtime.cancellation import Cancellation
     from dotnet_wasm_host.runtime.compilation import Compilation
+    from dotnet_wasm_host.runtime.stats import RuntimeStats
 
 __all__ = ["Runtime"]
 
@@ -179,12 +177,8 @@ class Runtime(Uncopyable):
             HandlerNotFound: no usable handler; the id is not loaded.
             LimitExceeded: as many functions as ``Limits.function_count`` are loaded.
         """
-        from dotnet_wasm_host.guest.function_source import read_source
-
         check_name(function_id)
-        source = read_source(
-            function_id, assembly, dependencies, handler_type, self._frozen.assembly_names
-        )
+        source = self._frozen.read_source(function_id, assembly, dependencies, handler_type)
         if self._frozen.api is not None:
             self._frozen.api.require(function_id, source.assemblies())
         with self._entered():
@@ -340,13 +334,11 @@ class Runtime(Uncopyable):
             ValueError: no assembly, and the package has none of this name.
             AssemblyLoadError: .NET refused the assembly, or the image lacks what it needs.
         """
-        from dotnet_wasm_host.guest.function_source import read_source
-
         check_name(name, "capability name")
         if assembly is None:
             assembly = capability_assembly(name)
             self._frozen.require(BUILT_IN[name][1], name)
-        source = read_source(name, assembly, dependencies, None, self._frozen.assembly_names)
+        source = self._frozen.read_source(name, assembly, dependencies)
         with self._entered():
             self._capabilities.load(name, source)
 
@@ -409,6 +401,8 @@ class Runtime(Uncopyable):
 
         With ``jit="auto"`` the same happens by itself, a little later and in the background.
         """
+        from dotnet_wasm_host.jit.reports import JitReport
+
         with self._entered():
             compilation = self._compilation
         return JitReport() if compilation is None else compilation.compile_now()
@@ -425,6 +419,9 @@ class Runtime(Uncopyable):
 
     def stats(self) -> RuntimeStats:
         """Counters and sizes."""
+        from dotnet_wasm_host.jit.reports import JitStats
+        from dotnet_wasm_host.runtime.stats import RuntimeStats
+
         with self._entered():
             current = self._current
             heap = current.run(lambda guest: guest.heap_bytes())
