@@ -106,14 +106,15 @@ def _read(file: Path) -> tuple[dict[str, str], tuple[PackageReference, ...]]:
         ) from error
     properties: dict[str, str] = {}
     packages = []
-    for element in root.iter():
+    for element, is_conditional in _elements(root, is_conditional=False):
         name = _name(element)
-        parent_has_condition = element.get("Condition") is not None
-        if name in _PROPERTIES and (element.text or "").strip():
-            _refuse_condition(file, name, refused=parent_has_condition)
-            properties[name] = (element.text or "").strip()
+        # Its lines and indentation mean nothing, and a directive has one line.
+        value = " ".join((element.text or "").split())
+        if name in _PROPERTIES and value:
+            _refuse_condition(file, name, refused=is_conditional)
+            properties[name] = value
         elif name == "PackageReference":
-            _refuse_condition(file, name, refused=parent_has_condition)
+            _refuse_condition(file, name, refused=is_conditional)
             packages.append(_package(file, element))
         elif name in {"ProjectReference", "Reference", "Import", "Compile"}:
             raise MarshallingError(
@@ -121,6 +122,15 @@ def _read(file: Path) -> tuple[dict[str, str], tuple[PackageReference, ...]]:
                 "give the folder that it wrote"
             )
     return properties, tuple(packages)
+
+
+def _elements(parent: ET.Element, *, is_conditional: bool) -> Iterator[tuple[ET.Element, bool]]:
+    """Everything in a project, and whether a condition of it or of a group around it decides."""
+    for element in parent:
+        # <Otherwise> has no condition of its own.
+        decides = is_conditional or "Condition" in element.attrib or _name(element) == "Choose"
+        yield element, decides
+        yield from _elements(element, is_conditional=decides)
 
 
 def _name(element: ET.Element) -> str:

@@ -14,6 +14,7 @@ import dotnet_wasm_host as dwh
 from dotnet_wasm_host.cli.console import ProgramExit
 from dotnet_wasm_host.cli.main import app
 from dotnet_wasm_host.errors import DotnetHostError, MarshallingError
+from dotnet_wasm_host.programs.projects import read_project
 from dotnet_wasm_host.programs.uploads import read_upload
 from tests.nuget.made import put
 from tests.worker.servers import Server
@@ -152,6 +153,32 @@ def test_projects_are_compiled_here(server: Server, tmp_path: Path, words: dwh.A
     (project / "talk.csproj").write_text(PROJECT % '<ProjectReference Include="../x.csproj" />')
     code, said = deploy(server, project / "talk.csproj")
     assert (code, "dotnet publish" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "<PropertyGroup><Nullable Condition=\"'$(A)' == ''\">enable</Nullable></PropertyGroup>",
+        "<PropertyGroup Condition=\"'$(A)' == ''\"><Nullable>enable</Nullable></PropertyGroup>",
+        '<ItemGroup Condition="true"><PackageReference Include="A" Version="1.0.0" /></ItemGroup>',
+        "<Choose><Otherwise><PropertyGroup><NoWarn>CS1</NoWarn></PropertyGroup></Otherwise></Choose>",
+    ],
+)
+def test_conditions_of_projects_are_refused(tmp_path: Path, group: str) -> None:
+    (tmp_path / "a.cs").write_text(ADD)
+    (tmp_path / "a.csproj").write_text(f"<Project>{group}</Project>")
+    with pytest.raises(MarshallingError, match=r"the condition of <\w+> cannot be decided"):
+        read_upload(tmp_path)
+
+
+def test_a_property_may_have_several_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.cs").write_text("")
+    (tmp_path / "a.csproj").write_text(
+        "<Project><PropertyGroup Condition=\"'$(A)' == ''\"><Title>T</Title></PropertyGroup>"
+        "<PropertyGroup><NoWarn>\n  CS0168;\n  CS0169\n</NoWarn></PropertyGroup></Project>"
+    )
+    texts = read_project(tmp_path).texts
+    assert texts["a.Project.g.cs"] == "#:property NoWarn=CS0168; CS0169\n"
 
 
 @pytest.mark.parametrize(
