@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.il import CATCH, Body, encode_body, tokens
+from dotnet_wasm_host.ecma335.il import Body, encode_body
 from dotnet_wasm_host.ecma335.rows import (
     AssemblyRow,
     ClassLayoutRow,
@@ -211,15 +210,7 @@ class Sweeper:
                 self._new.setdefault(Table.PARAM, {})[row] = new
 
     def _write_body(self, body: Body) -> int:
-        code = bytearray(body.code)
-        for position, op, token in tokens(body.code):
-            code[position : position + 4] = self._renumbering.token(op, token).to_bytes(4, "little")
-        clauses = tuple(
-            c._replace(extra=self._renumbering.token(0, c.extra)) if c.kind == CATCH else c
-            for c in body.clauses
-        )
-        local = self._renumbering.token(0, body.locals_token) if body.locals_token else 0
-        data = encode_body(replace(body, code=bytes(code), clauses=clauses, locals_token=local))
+        data = encode_body(self._renumbering.body(body))
         return self._writer.body(data, fat=data[0] & 0x3 == 0x3)
 
     def _write_layouts(self) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.ecma335.binary import BinaryView, MalformedImage, align
 from dotnet_wasm_host.ecma335.il import FAT_FORMAT, FORMAT_MASK
 from dotnet_wasm_host.ecma335.metadata import ROOT_MAGIC, Metadata, metadata_streams
-from dotnet_wasm_host.ecma335.rows import FieldRow, MethodDefRow, TypeDefRow
+from dotnet_wasm_host.ecma335.rows import FieldRow, FieldRvaRow, MethodDefRow, TypeDefRow
 from dotnet_wasm_host.ecma335.signatures import compressed
 from dotnet_wasm_host.ecma335.tables import SCHEMA, Heap, Table, row_layout
-from dotnet_wasm_host.ecma335.webcil import HEADER, HEADER_SIZE, MAGIC, SECTION
+from dotnet_wasm_host.ecma335.webcil import FILE_ALIGNMENT, HEADER, HEADER_SIZE, MAGIC, SECTION
 
 if TYPE_CHECKING:
     from typing import Any
@@ -24,9 +24,13 @@ __all__ = ["AssemblyDraft"]
 
 #: II.25.3.3: offset of the metadata's address and size in the CLI header.
 CLI_METADATA = 8
+#: II.25.3.3: the same of the resources.
+CLI_RESOURCES = 24
 #: II.24.2.6: the part before the row counts, and heap sizes in it.
 TABLES_HEADER = struct.Struct("<IBBBBQQ")
 WIDE = 2**16
+#: No instruction that reads a field's first content wants more.
+DATA_ALIGNMENT = 16
 #: II.23.1.5, II.23.1.10, II.23.1.15: visibility, and what it is inside of the assembly.
 MEMBER_ACCESS, MEMBER_INTERNAL, MEMBER_PUBLIC = 0x7, 0x3, 0x6
 TYPE_ACCESS, NESTED_PUBLIC, NESTED_PRIVATE, NESTED_INTERNAL = 0x7, 0x2, 0x3, 0x5
@@ -54,24 +58,31 @@ class AssemblyDraft:
         streams = metadata_streams(image.at(start, size))
         self._tables_header = TABLES_HEADER.unpack_from(streams["#~"])
         self._heaps = {name: bytearray(streams[name]) for name in _STREAMS[1:]}
-        self._texts: dict[str, int] = {}
+        self._texts: dict[str, int] = {"": 0}
+        self._literals: dict[bytes, int] = {}
         self.rows: dict[Table, list[Any]] = {table: metadata.rows(table) for table in SCHEMA}
         self.rows |= {
             Table.TYPE_DEF: metadata.rows(TypeDefRow),
             Table.FIELD: metadata.rows(FieldRow),
             Table.METHOD_DEF: metadata.rows(MethodDefRow),
         }
-        behind = max((row.rva for row in self.rows[Table.METHOD_DEF]), default=0)
-        if behind >= start:
-            raise MalformedImage("there is code behind the metadata, where this reads none")
+        addresses = [row.rva for row in self.rows[Table.METHOD_DEF]]
+        addresses += [row.rva for row in metadata.rows(FieldRvaRow)]
+        addresses.append(header.u32(CLI_RESOURCES))
+        if max(addresses) >= start:
+            raise MalformedImage("there is something behind the metadata that this would leave out")
 
-    def add(self, table: Table, *cells: int) -> int:
-        """Add a row behind the others; its number."""
-        self.rows[table].append(cells)
+    def add(self, table: Table, *cells: int | str | bytes) -> int:
+        """Add a row, with texts and blobs in the place of their indices; its number."""
+        self.rows[table].append(tuple(map(self._index, cells)))
         return len(self.rows[table])
 
-    def string(self, text: str) -> int:
-        """Index of a name in ``#Strings``."""
+    def _index(self, cell: int | str | bytes) -> int:
+        if isinstance(cell, str):
+            return self._string(cell)
+        return self._append("#Blob", cell) if isinstance(cell, bytes) else cell
+
+    def _string(self, text: str) -> int:
         index = self._texts.get(text)
         if index is None:
             heap = self._heaps["#Strings"]
@@ -82,13 +93,12 @@ class AssemblyDraft:
             index = self._texts[text] = found + 1
         return index
 
-    def blob(self, content: bytes) -> int:
-        """Index of a new blob."""
-        return self._append("#Blob", content)
-
     def user_string(self, content: bytes) -> int:
         """Index of a literal in ``#US``."""
-        return self._append("#US", content)
+        index = self._literals.get(content)
+        if index is None:
+            index = self._literals[content] = self._append("#US", content)
+        return index
 
     def _append(self, heap: str, content: bytes) -> int:
         start = len(self._heaps[heap])
@@ -97,10 +107,16 @@ class AssemblyDraft:
 
     def body(self, content: bytes) -> int:
         """Address of a new method body."""
-        if content[0] & FORMAT_MASK == FAT_FORMAT:
-            self._content += bytes(-len(self._content) % 4)
-        self._content += content
-        return self._address + len(self._content) - len(content)
+        return self._place(content, 4 if content[0] & FORMAT_MASK == FAT_FORMAT else 1)
+
+    def data(self, content: bytes) -> int:
+        """Address of what a field has to begin with."""
+        return self._place(content, DATA_ALIGNMENT)
+
+    def _place(self, content: bytes, alignment: int) -> int:
+        start = align(self._address + len(self._content), alignment)
+        self._content = self._content.ljust(start - self._address, b"\0") + content
+        return start
 
     def publish(self) -> None:
         """Let everybody see every type and member, for compilers."""
@@ -142,10 +158,9 @@ class AssemblyDraft:
         content[cli : cli + len(place)] = place
         content += metadata
         header = MAGIC + HEADER.pack(0, 0, 1, 0, *self._cli_header, 0, 0)
-        section = SECTION.pack(
-            len(content), self._address, len(content), HEADER_SIZE + SECTION.size
-        )
-        return header + section + content
+        padded = content.ljust(align(len(content), FILE_ALIGNMENT), b"\0")
+        start = HEADER_SIZE + SECTION.size
+        return header + SECTION.pack(len(content), self._address, len(padded), start) + padded
 
     def _metadata(self, tables: bytes) -> bytes:
         root = struct.pack("<IHHII", ROOT_MAGIC, 1, 1, 0, len(self._version)) + self._version

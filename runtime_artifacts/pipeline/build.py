@@ -19,20 +19,20 @@ from dotnet_wasm_host.images import boot
 from dotnet_wasm_host.jit import facts
 from dotnet_wasm_host.jit.facts import CODE, FACTS
 from dotnet_wasm_host.trimming import module as assemblies
+from dotnet_wasm_host.trimming import retargeting
 from dotnet_wasm_host.wasm import module as wasm
 from dotnet_wasm_host.wasm.binary import MalformedModule
 from runtime_artifacts.pipeline import (
     binaryen,
     block_copy,
     code_module,
-    core_library,
     editor,
     fetch,
     images,
     native_cut,
     native_data,
     native_module,
-    platform_code,
+    replacements,
     standalone_template,
     time_zones,
     upstream,
@@ -169,7 +169,7 @@ def inputs_fingerprint(sources: Sources) -> str:
         "adapter": sources.adapter,
         "editor": sources.editor,
     }
-    formats = (assemblies, il, metadata, rows, signatures, tables, webcil)
+    formats = (assemblies, il, metadata, retargeting, rows, signatures, tables, webcil)
     modules = (wasm, manifest_module, *formats, facts, boot)
     package = (str(module.__file__) for module in modules)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
@@ -195,11 +195,10 @@ def _collect(sources: Sources) -> dict[str, bytes]:
         contents[f"framework/{name}.webcil"] = webcil.unwrap(content)
     base_library_commit({n: c for n, c in contents.items() if n.startswith("framework/")})
     contents |= _patched_library(contents, sources)
-    contents |= _with_platform_code(contents, sources)
     contents |= {f"roslyn/{name}": content for name, content in roslyn.items()}
     contents |= {f"nuget/{name}": content for name, content in rules.items()}
     contents |= _tree(sources.guest, "guest/", "*.dll")
-    for code in (core_library.CODE, *platform_code.FILES):
+    for code in replacements.CODE_FILES:
         del contents[f"guest/{code}"]  # it is in the base library now
     contents |= _tree(sources.licenses, "licenses/", "*.txt")
     contents |= images.collect(sources.images_file, sources.images)
@@ -216,25 +215,15 @@ def _collect(sources: Sources) -> dict[str, bytes]:
     return contents
 
 
-def _with_platform_code(contents: Mapping[str, bytes], sources: Sources) -> dict[str, bytes]:
-    """The assemblies that get code for what the browser build leaves out."""
-    return {
-        (path := f"framework/{name}.webcil"): platform_code.weave(
-            name, contents[path], (sources.guest / f"{woven.source}.dll").read_bytes(), woven
-        )
-        for name, woven in platform_code.WOVEN.items()
-    }
-
-
 def _patched_library(contents: Mapping[str, bytes], sources: Sources) -> dict[str, bytes]:
     framework = {
         Path(name).stem: content
         for name, content in contents.items()
         if name.startswith("framework/")
     }
-    code = (sources.guest / core_library.CODE).read_bytes()
+    code = {name: (sources.guest / name).read_bytes() for name in replacements.CODE_FILES}
     try:
-        changed = core_library.patched(framework, code)
+        changed = replacements.patched(framework, code)
     except MalformedImage as error:
         raise ArtifactError(f"the base library cannot be adapted: {error}") from error
     return {f"framework/{name}.webcil": content for name, content in changed.items()}

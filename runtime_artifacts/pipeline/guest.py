@@ -14,8 +14,9 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.ecma335 import webcil
 from dotnet_wasm_host.roslyn.compiler import CSharpCompiler
 from dotnet_wasm_host.roslyn.protocol import CompileFlags, CompileRequest
-from runtime_artifacts.pipeline import core_library, upstream, weaving
+from runtime_artifacts.pipeline import upstream, weaving
 from runtime_artifacts.pipeline.build import Sources
+from runtime_artifacts.pipeline.replacements import INSIDE_CORE
 
 __all__ = ["BIN", "build_guest", "stale_files"]
 
@@ -105,7 +106,7 @@ def build_guest(compiler: CSharpCompiler | None = None) -> dict[str, bytes]:
         )
         built[project.file] = compiler.run(request).data
     built["contract/MinimalRuntime.dll"] = _build_contract(compiler)
-    built[core_library.CODE] = _build_core(compiler)
+    built[INSIDE_CORE.code] = _build_core(compiler)
     return built
 
 
@@ -113,12 +114,12 @@ def _build_core(compiler: CSharpCompiler) -> bytes:
     """What is woven into the core library, compiled against that library as it is published."""
     sources = Sources.of_checkout()
     published = upstream.read_runtime(sources.fetch(upstream.RUNTIME_PACKAGE)).assemblies
-    reference = weaving.for_compiler(webcil.unwrap(published[core_library.CORE]))
+    reference = weaving.for_compiler(webcil.unwrap(published[INSIDE_CORE.assembly]))
     flags = CompileFlags.OPTIMIZE | CompileFlags.UNSAFE | CompileFlags.NO_FRAMEWORK
     request = CompileRequest(
         "MinimalRuntime.CoreLibrary",
         _sources("CoreLibrary"),
-        ((core_library.CORE, reference),),
+        ((INSIDE_CORE.assembly, reference),),
         flags | CompileFlags.WARNINGS_AS_ERRORS,
     )
     return compiler.run(request).data

@@ -19,11 +19,11 @@ from dotnet_wasm_host.wasm.module import Module
 from runtime_artifacts.pipeline import (
     block_copy,
     code_module,
-    core_library,
     fetch,
     native_cut,
     native_data,
     native_module,
+    replacements,
     time_zones,
     upstream,
 )
@@ -211,11 +211,11 @@ def _compare_bodies(found: Comparison, old: bytes, new: bytes) -> None:
 
 
 def _compare_methods(found: Comparison, new: upstream.RuntimeFiles) -> None:
-    names = {core_library.CORE, *(edit.assembly for edit in core_library.EDITS)}
-    framework = {n: webcil.unwrap(new.assemblies[n]) for n in names & new.assemblies.keys()}
-    for sentence in core_library.unknown(framework):
-        found.changes.append(f"core_library.py: {sentence}")
-        found.work.append(f"core_library.py: {sentence}")
+    names = replacements.ASSEMBLIES & new.assemblies.keys()
+    framework = {n: webcil.unwrap(new.assemblies[n]) for n in names}
+    for sentence in replacements.unknown(framework):
+        found.changes.append(f"replacements.py: {sentence}")
+        found.work.append(f"replacements.py: {sentence}")
 
 
 def _bytes_of_icu(native: bytes) -> int:

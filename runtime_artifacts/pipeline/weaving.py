@@ -1,52 +1,71 @@
-"""Weave C# into an assembly: types are added, and methods hand over to static ones of theirs.
+"""Weave C# into an assembly: its types are copied, and methods hand over to static ones of theirs.
 
-The C# is compiled against the assembly itself, with everything in it public
-(:func:`for_compiler`). What it uses is made visible inside of the assembly. It has no generic
-types or methods of its own, no lambdas and no constants that reflection could look for.
+What the types refer to is found in the assembly by name, or through its references to others, and
+made visible inside of it. Rows and bodies get behind what is there, so nothing is renumbered. The
+C# has no generic types or methods of its own and no explicit implementations. Custom attributes,
+properties and constants stay behind: nothing that runs needs them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.ecma335.binary import MalformedImage
-from dotnet_wasm_host.ecma335.il import CATCH, FAT_HEADER, FILTER, Body, Op, encode_body, tokens
+from dotnet_wasm_host.ecma335.il import FAT_HEADER, FILTER, Body, Op, encode_body, tokens
+from dotnet_wasm_host.ecma335.metadata import read_compressed
 from dotnet_wasm_host.ecma335.rows import (
+    AssemblyRefRow,
+    ClassLayoutRow,
     FieldRow,
+    FieldRvaRow,
+    InterfaceImplRow,
     MemberRefRow,
     MethodDefRow,
-    MethodSpecRow,
-    StandAloneSigRow,
+    ParamRow,
     TypeDefRow,
-    TypeSpecRow,
+    TypeRefRow,
 )
-from dotnet_wasm_host.ecma335.signatures import rename, rename_type
+from dotnet_wasm_host.ecma335.signatures import MethodSignature, SignatureReader
 from dotnet_wasm_host.ecma335.tables import (
     MEMBER_REF_PARENT,
-    METHOD_DEF_OR_REF,
+    RESOLUTION_SCOPE,
     TYPE_DEF_OR_REF,
     Table,
 )
 from dotnet_wasm_host.ecma335.webcil import to_pe
+from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.trimming.module import Module
+from dotnet_wasm_host.trimming.retargeting import ROW_BITS, ROW_MASK, Retargeting
 from runtime_artifacts.pipeline.assembly_draft import AssemblyDraft
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Edit", "Guard", "Replacement", "body_hash", "edited", "find", "for_compiler", "weave"]
+__all__ = [
+    "Edit",
+    "Guard",
+    "Replacement",
+    "Weave",
+    "body_hash",
+    "edited",
+    "find",
+    "for_compiler",
+    "weave",
+]
 
-USER_STRING = 0x70
 #: II.23.1.5: a constant, which compilers write into code.
 LITERAL = 0x40
 #: II.23.2.1: the method has a ``this``.
 HAS_THIS = 0x20
-_SHORTHANDS = 4
-_LDARG_S = 0x0E
-#: What compilers put into every assembly.
-_GENERATED = ("Microsoft.CodeAnalysis.", "System.Runtime.CompilerServices.", "<")
+#: II.23.1.16.
+_BOOLEAN = 0x02
+#: III.3.38: the opcodes of the first four arguments are short.
+_SHORTHANDS, _LDARG_S = 4, 0x0E
+#: References to the base library have one of these scopes.
+_BASE = ("System.Runtime", "System.Private.CoreLib")
 
 
 class Replacement(NamedTuple):
@@ -101,6 +120,20 @@ class Edit(NamedTuple):
     new: bytes
 
 
+class Weave(NamedTuple):
+    """What one assembly gets.
+
+    Attributes:
+        assembly: simple name.
+        code: file of the compiled C#, in ``guest/bin``.
+        replacements: which methods hand over to that.
+    """
+
+    assembly: str
+    code: str
+    replacements: tuple[Replacement | Guard, ...]
+
+
 def edited(assembly: bytes, edit: Edit) -> bytes:
     """``assembly`` with one instruction changed; MalformedImage as for :func:`weave`."""
     module = Module(0, edit.assembly, assembly, is_root=False)
@@ -136,195 +169,182 @@ def body_hash(module: Module, method: int) -> str:
     return hashlib.sha256(whole).hexdigest()
 
 
-def weave(assembly: bytes, code: bytes, replacements: Sequence[Replacement | Guard]) -> bytes:
-    """``assembly``, raw webcil, with the types of ``code`` and the replacements.
+def weave(one: Weave, assembly: bytes, code: bytes) -> bytes:
+    """``assembly``, raw webcil, with the types of ``code``, and with the replacements.
 
     Raises:
         MalformedImage: a method is not there or has another body, or the code refers to
             something that the assembly does not have.
     """
-    return _Weaver(assembly, code).weave(replacements)
+    target = Module(0, one.assembly, assembly, is_root=False)
+    source = Module(1, PurePosixPath(one.code).stem, code, is_root=False)
+    return _Weaver(target, source).weave(one.replacements)
 
 
 @final
-class _Weaver:
-    def __init__(self, assembly: bytes, code: bytes) -> None:
-        self._core = Module(0, "core", assembly, is_root=False)
-        self._code = Module(1, "code", code, is_root=False)
-        self._draft = AssemblyDraft(assembly)
-        self._types: dict[int, int] = {}
-        self._methods: dict[int, int] = {}
-        self._fields: dict[int, int] = {}
-        self._memo: dict[tuple[Table, tuple[int | str | bytes, ...]], int] = {}
+class _Weaver(Retargeting):
+    """Copies all types of ``source`` into ``target``, whose methods hand over to theirs."""
+
+    def __init__(self, target: Module, source: Module) -> None:
+        self._target, self._source = target, source
+        self._draft = draft = AssemblyDraft(target.data)
+        types = [t for t in source.types[1:] if not _is_of_compilers(source.full_name(t))]
+        joined = {t: row for t in types if (row := self._joined(t))}
+        self._types = [t for t in types if t not in joined]
+        fields = [f for t in self._types for f in source.fields(t) if not _is_constant(source, f)]
+        self._methods = [m for t in self._types for m in source.methods(t)]
+        new = {
+            table: {old: number for number, old in enumerate(rows, len(draft.rows[table]) + 1)}
+            for table, rows in (
+                (Table.TYPE_DEF, self._types),
+                (Table.FIELD, fields),
+                (Table.METHOD_DEF, self._methods),
+            )
+        }
+        new[Table.TYPE_DEF] |= joined
+        super().__init__(source.name, source.metadata, draft, new)
+        self._references = {
+            target.type_ref_name(row): row for row in target.metadata.numbers(Table.TYPE_REF)
+        }
+        if source.generic_parameters or source.method_impls:
+            raise MalformedImage(f"{source.name} has generic types, or explicit implementations")
+
+    def _joined(self, type_: int) -> int:
+        """The type of that name in the assembly, for one that only has types inside of it."""
+        source, name = self._source, self._source.full_name(type_)
+        if name not in self._target.by_name or name.startswith("<"):
+            return 0
+        if source.fields(type_) or source.methods(type_):
+            raise MalformedImage(f"{name} has members in the code and in {self._target.name}")
+        return self._target.by_name[name]
 
     def weave(self, replacements: Sequence[Replacement | Guard]) -> bytes:
-        self._number()
-        self._add_types()
+        for type_ in self._types:
+            self._copy_type(type_)
+        layouts = {row.parent: row for row in self._source.metadata.rows(ClassLayoutRow)}
+        for type_ in self._types:
+            self._copy_relations(type_, layouts)
+        for rva, field in self._source.metadata.rows(FieldRvaRow):
+            self._copy_content(rva, field, layouts)
         for replacement in replacements:
             self._replace(replacement)
         return self._draft.webcil()
 
-    def _number(self) -> None:
-        """Give everything that is added its number."""
-        rows = self._draft.rows
-        types, methods = len(rows[Table.TYPE_DEF]), len(rows[Table.METHOD_DEF])
-        fields = len(rows[Table.FIELD])
-        for type_ in self._code.types[1:]:
-            name = self._code.full_name(type_)
-            known = self._core.by_name.get(name)
-            if known is not None:
-                self._types[type_] = known
-            elif not name.startswith(_GENERATED):
-                self._types[type_] = types = types + 1
-                for field in self._code.fields(type_):
-                    if not self._code.metadata.row(FieldRow, field).flags & LITERAL:
-                        self._fields[field] = fields = fields + 1
-                for method in self._code.methods(type_):
-                    self._methods[method] = methods = methods + 1
-
-    def _add_types(self) -> None:
-        draft, metadata = self._draft, self._code.metadata
-        existing = len(draft.rows[Table.TYPE_DEF])
-        for old, new in self._types.items():
-            if new <= existing:
-                continue
-            row = metadata.row(TypeDefRow, old)
-            name, space = metadata.string(row.name), metadata.string(row.namespace)
-            fields = [f for f in self._code.fields(old) if f in self._fields]
-            added = TypeDefRow(
-                row.flags,
-                draft.string(name),
-                draft.string(space) if space else 0,
-                self._type(row.extends) if row.extends else 0,
-                len(draft.rows[Table.FIELD]) + 1,
-                len(draft.rows[Table.METHOD_DEF]) + 1,
-            )
-            draft.rows[Table.TYPE_DEF].append(added)
-            for field in fields:
-                self._add_field(metadata.row(FieldRow, field))
-            for method in self._code.methods(old):
-                self._add_method(method)
-            if old in self._code.enclosing:
-                draft.add(Table.NESTED_CLASS, new, self._types[self._code.enclosing[old]])
-
-    def _add_field(self, row: FieldRow) -> None:
-        text = self._draft.string(self._code.metadata.string(row.name))
-        signature = self._signature(row.signature)
-        self._draft.rows[Table.FIELD].append(FieldRow(row.flags, text, signature))
-
-    def _add_method(self, method: int) -> None:
-        row = self._code.metadata.row(MethodDefRow, method)
-        body = self._code.body(method)
-        self._draft.rows[Table.METHOD_DEF].append(
-            row._replace(
-                rva=self._body(body) if body is not None else 0,
-                name=self._draft.string(self._code.method_name(method)),
-                signature=self._signature(row.signature),
-                param_list=len(self._draft.rows[Table.PARAM]) + 1,
-            )
+    def _copy_type(self, type_: int) -> None:
+        source, draft = self._source, self._draft
+        row = source.metadata.row(TypeDefRow, type_)
+        name = source.metadata.string(row.name)
+        if source.full_name(type_) in self._target.by_name:
+            # Classes that compilers make for initial contents have one name everywhere.
+            name = f"{name}.{source.name}"
+        draft.add(
+            Table.TYPE_DEF,
+            row.flags,
+            name,
+            source.metadata.string(row.namespace),
+            self.type(row.extends) if row.extends else 0,
+            len(draft.rows[Table.FIELD]) + 1,
+            len(draft.rows[Table.METHOD_DEF]) + 1,
         )
+        for field in source.fields(type_):
+            if not _is_constant(source, field):
+                flags, text, index = source.metadata.row(FieldRow, field)
+                draft.add(Table.FIELD, flags, source.metadata.string(text), self.signature(index))
+        for method in source.methods(type_):
+            self._copy_method(method)
 
-    def _signature(self, index: int) -> int:
-        return self._draft.blob(rename(self._code.metadata.blob(index), self._type))
-
-    def _body(self, body: Body) -> int:
-        code = bytearray(body.code)
-        for position, _, token in tokens(body.code):
-            code[position : position + 4] = self._token(token).to_bytes(4, "little")
-        clauses = tuple(
-            c._replace(extra=self._token(c.extra)) if c.kind == CATCH else c for c in body.clauses
+    def _copy_method(self, method: int) -> None:
+        source, draft = self._source, self._draft
+        row = source.metadata.row(MethodDefRow, method)
+        body = source.body(method)
+        draft.add(
+            Table.METHOD_DEF,
+            draft.body(encode_body(self.body(body))) if body is not None else 0,
+            row.impl_flags,
+            row.flags,
+            source.method_name(method),
+            self.signature(row.signature),
+            len(draft.rows[Table.PARAM]) + 1,
         )
-        local = self._token(body.locals_token) if body.locals_token else 0
-        return self._draft.body(
-            encode_body(replace(body, code=bytes(code), clauses=clauses, locals_token=local))
-        )
+        for parameter in source.parameters(method):
+            flags, sequence, text = source.metadata.row(ParamRow, parameter)
+            draft.add(Table.PARAM, flags, sequence, source.metadata.string(text))
 
-    def _token(self, token: int) -> int:
-        table, row = token >> 24, token & 0xFFFFFF
-        if table == USER_STRING:
-            content = self._code.metadata.user_string(row)
-            return USER_STRING << 24 | self._draft.user_string(content)
-        kind = Table(table)
-        if kind in {Table.TYPE_DEF, Table.TYPE_REF, Table.TYPE_SPEC}:
-            kind, new = TYPE_DEF_OR_REF.split(self._type(TYPE_DEF_OR_REF.join(kind, row)))
-        elif kind is Table.METHOD_DEF:
-            new = self._methods[row]
-        elif kind is Table.FIELD:
-            new = self._fields[row]
-        elif kind is Table.MEMBER_REF:
-            kind, new = self._member(row)
-        elif kind is Table.METHOD_SPEC:
-            coded, blob = self._code.metadata.row(MethodSpecRow, row)
-            table_, place = METHOD_DEF_OR_REF.split(coded)
-            target = self._token(int(table_) << 24 | place)
-            method = METHOD_DEF_OR_REF.join(Table(target >> 24), target & 0xFFFFFF)
-            arguments = rename(self._code.metadata.blob(blob), self._type)
-            new = self._once(kind, method, arguments)
-        elif kind is Table.STAND_ALONE_SIG:
-            signature = self._code.metadata.row(StandAloneSigRow, row).signature
-            new = self._once(kind, rename(self._code.metadata.blob(signature), self._type))
-        else:
-            raise MalformedImage(f"token {token:#x} in code that is to be woven in")
-        return int(kind) << 24 | new
+    def _copy_relations(self, type_: int, layouts: Mapping[int, ClassLayoutRow]) -> None:
+        source, draft = self._source, self._draft
+        new = self.renumber(Table.TYPE_DEF, type_)
+        if type_ in layouts:
+            packing, size, _ = layouts[type_]
+            draft.add(Table.CLASS_LAYOUT, packing, size, new)
+        if type_ in source.enclosing:
+            outer = self.renumber(Table.TYPE_DEF, source.enclosing[type_])
+            draft.add(Table.NESTED_CLASS, new, outer)
+        for row in source.interfaces.get(type_, ()):
+            interface = source.metadata.row(InterfaceImplRow, row).interface
+            draft.add(Table.INTERFACE_IMPL, new, self.type(interface))
 
-    def _once(self, table: Table, *cells: int | str | bytes) -> int:
-        key = (table, cells)
-        if key not in self._memo:
-            draft = self._draft
-            self._memo[key] = draft.add(
-                table,
-                *(
-                    draft.blob(c) if type(c) is bytes else draft.string(c) if type(c) is str else c
-                    for c in cells
-                ),  # type: ignore[arg-type]
-            )
-        return self._memo[key]
+    def _copy_content(self, rva: int, field: int, layouts: Mapping[int, ClassLayoutRow]) -> None:
+        """II.22.18: what a field has to begin with."""
+        source = self._source
+        signature = source.metadata.blob(source.metadata.row(FieldRow, field).signature)
+        size = layouts[_value_type(signature)].class_size
+        content, offset = source.content(rva)
+        address = self._draft.data(content[offset : offset + size])
+        self._draft.add(Table.FIELD_RVA, address, self.renumber(Table.FIELD, field))
 
-    def _type(self, coded: int) -> int:
-        table, row = TYPE_DEF_OR_REF.split(coded)
-        if table is Table.TYPE_DEF:
-            return TYPE_DEF_OR_REF.join(table, self._types[row])
-        if table is Table.TYPE_REF:
-            name = self._code.type_ref_name(row)
-            found = self._core.by_name.get(name)
-            if found is None:
-                raise MalformedImage(f"the code refers to {name}, which the assembly has not")
+    @override
+    def _type_reference(self, row: int) -> int:
+        name = self._source.type_ref_name(row)
+        found = self._target.by_name.get(name)
+        if found is not None:
             self._draft.show(Table.TYPE_DEF, found)
             return TYPE_DEF_OR_REF.join(Table.TYPE_DEF, found)
-        blob = self._code.metadata.blob(self._code.metadata.row(TypeSpecRow, row).signature)
-        return TYPE_DEF_OR_REF.join(table, self._once(table, rename_type(blob, self._type)))
+        if name not in self._references:
+            self._references[name] = self._refer(row, name)
+        return TYPE_DEF_OR_REF.join(Table.TYPE_REF, self._references[name])
 
-    def _member(self, row: int) -> tuple[Table, int]:
-        parent, name_, signature = self._code.metadata.row(MemberRefRow, row)
-        name = self._code.metadata.string(name_)
-        blob = rename(self._code.metadata.blob(signature), self._type)
+    def _refer(self, row: int, name: str) -> int:
+        """Add a reference to a type of the base library."""
+        _, text, namespace = self._source.metadata.row(TypeRefRow, row)
+        strings, scopes = self._source.metadata.string, self._target.metadata.rows(AssemblyRefRow)
+        names = [self._target.metadata.string(scope.name) for scope in scopes]
+        known = [number for number, scope in enumerate(names, 1) if scope in _BASE]
+        if not known or self._source.type_ref_scope(row) not in _BASE or "/" in name:
+            raise MalformedImage(f"the code refers to {name}, which {self._target.name} has not")
+        coded = RESOLUTION_SCOPE.join(Table.ASSEMBLY_REF, known[0])
+        return self._draft.add(Table.TYPE_REF, coded, strings(text), strings(namespace))
+
+    @override
+    def _member_reference(self, row: int) -> int:
+        parent, name_, signature = self._source.metadata.row(MemberRefRow, row)
+        name, blob = self._source.metadata.string(name_), self.signature(signature)
         table, owner = MEMBER_REF_PARENT.split(parent)
-        kind, type_ = TYPE_DEF_OR_REF.split(self._type(TYPE_DEF_OR_REF.join(table, owner)))
-        if kind is Table.TYPE_SPEC:
+        kind, type_ = TYPE_DEF_OR_REF.split(self.type(TYPE_DEF_OR_REF.join(table, owner)))
+        if kind is not Table.TYPE_DEF:
             coded = MEMBER_REF_PARENT.join(kind, type_)
-            return Table.MEMBER_REF, self._once(Table.MEMBER_REF, coded, name, blob)
-        metadata = self._core.metadata
-        for method in self._core.methods_named(type_, name):
+            reference = self.once(Table.MEMBER_REF, coded, name, blob)
+            return int(Table.MEMBER_REF) << ROW_BITS | reference
+        metadata = self._target.metadata
+        for method in self._target.methods_named(type_, name):
             if metadata.blob(metadata.row(MethodDefRow, method).signature) == blob:
-                self._draft.show(Table.METHOD_DEF, method)
-                return Table.METHOD_DEF, method
-        for field in self._core.fields_named(type_, name):
+                return self._shown(Table.METHOD_DEF, method)
+        for field in self._target.fields_named(type_, name):
             if metadata.blob(metadata.row(FieldRow, field).signature) == blob:
-                self._draft.show(Table.FIELD, field)
-                return Table.FIELD, field
-        raise MalformedImage(f"the code refers to {self._core.full_name(type_)}::{name}, not there")
+                return self._shown(Table.FIELD, field)
+        owner_name = self._target.full_name(type_)
+        raise MalformedImage(f"the code refers to {owner_name}::{name}, not there")
+
+    def _shown(self, table: Table, row: int) -> int:
+        self._draft.show(table, row)
+        return int(table) << ROW_BITS | row
 
     def _replace(self, replacement: Replacement | Guard) -> None:
-        method = find(self._core, replacement)
-        count = self._arguments(self._core, method)
-        code = b"".join(
-            bytes([Op.LDARG_0 + n]) if n < _SHORTHANDS else bytes([_LDARG_S, n])
-            for n in range(count)
-        )
-        token = int(Table.METHOD_DEF) << 24 | self._target(replacement.by, count)
-        code += bytes([Op.CALL]) + token.to_bytes(4, "little")
+        method = find(self._target, replacement)
+        by = self._handed_over_to(replacement, method)
+        count = len(self._new_signature(by).parameters)
+        code = _call_with_arguments(self.renumber(Table.METHOD_DEF, by), count)
         if isinstance(replacement, Guard):
-            body = self._core.body(method)
+            body = self._target.body(method)
             assert body is not None
             body = _behind(code + bytes([Op.BRFALSE_S, 1, Op.RET]), count, body)
         else:
@@ -333,21 +353,65 @@ class _Weaver:
         rows = self._draft.rows[Table.METHOD_DEF]
         rows[method - 1] = rows[method - 1]._replace(rva=self._draft.body(encode_body(body)))
 
-    def _target(self, by: str, arguments: int) -> int:
-        owner, _, name = by.partition("::")
-        targets = [
-            new
-            for old, new in self._methods.items()
-            if self._code.full_name(self._code.method_owner[old]) == owner
-            and self._code.method_name(old) == name
-            and self._arguments(self._code, old) == arguments
+    def _handed_over_to(self, replacement: Replacement | Guard, method: int) -> int:
+        """The only method of that name whose parameters and result fit."""
+        metadata = self._target.metadata
+        wanted = _signature(metadata.blob(metadata.row(MethodDefRow, method).signature))
+        result = _BOOLEAN if isinstance(replacement, Guard) else wanted.result
+        is_instance = bool(wanted.convention & HAS_THIS)
+        owner, _, name = replacement.by.partition("::")
+        found = [
+            old
+            for old in self._methods
+            if self._source.full_name(self._source.method_owner[old]) == owner
+            and self._source.method_name(old) == name
+            and not (new := self._new_signature(old)).convention & HAS_THIS
+            and new.parameters[is_instance:] == wanted.parameters
+            and new.result == result
         ]
-        if len(targets) != 1:
-            raise MalformedImage(f"the code has {by} {len(targets)} times, not once")
-        return targets[0]
+        if len(found) != 1:
+            raise MalformedImage(
+                f"the code has {replacement.by} with the signature of {replacement.type}."
+                f"{replacement.method} {len(found)} times, not once"
+            )
+        return found[0]
 
-    def _arguments(self, module: Module, method: int) -> int:
-        return _parameters(module, method) + bool(_convention(module, method) & HAS_THIS)
+    def _new_signature(self, method: int) -> MethodSignature:
+        index = self._source.metadata.row(MethodDefRow, method).signature
+        return _signature(self.signature(index))
+
+
+def _signature(blob: bytes) -> MethodSignature:
+    """A signature whose types are row numbers."""
+    return SignatureReader(blob, lambda coded: coded).method()
+
+
+def _is_of_compilers(type_: str) -> bool:
+    """Whether compilers put it into each assembly, for attributes, which stay behind."""
+    return type_.startswith(("Microsoft.CodeAnalysis.", "System.Runtime.CompilerServices."))
+
+
+def _is_constant(module: Module, field: int) -> bool:
+    """Whether a field is a constant, which no code refers to."""
+    return bool(module.metadata.row(FieldRow, field).flags & LITERAL)
+
+
+def _value_type(signature: bytes) -> int:
+    """II.23.2.4: the row of a field's type, which is a value type of the same assembly."""
+    if signature[:2] != b"\x06\x11":
+        raise MalformedImage("a field with content has a primitive type")
+    coded, _ = read_compressed(signature, 2)
+    return TYPE_DEF_OR_REF.split(coded)[1]
+
+
+def _call_with_arguments(method: int, count: int) -> bytes:
+    """Code that calls a method with the arguments that it runs with itself."""
+    loads = b"".join(
+        bytes([Op.LDARG_0 + number]) if number < _SHORTHANDS else bytes([_LDARG_S, number])
+        for number in range(count)
+    )
+    token = int(Table.METHOD_DEF) << ROW_BITS | method
+    return loads + bytes([Op.CALL]) + token.to_bytes(4, "little")
 
 
 def _behind(start: bytes, stack: int, body: Body) -> Body:
@@ -392,7 +456,7 @@ def _parameters(module: Module, method: int) -> int:
 
 
 def _name(module: Module, op: int, token: int) -> str:
-    table, row = token >> 24, token & 0xFFFFFF
+    table, row = token >> ROW_BITS, token & ROW_MASK
     if op == Op.LDSTR:
         return module.metadata.user_string(row).hex()
     if table == Table.METHOD_DEF:

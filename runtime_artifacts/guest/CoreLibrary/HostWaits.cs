@@ -5,7 +5,7 @@ namespace System.Threading
 {
     /// <summary>
     /// Waiting on the one thread there is. Woven into the core library, where its methods stand in
-    /// for those that wait in native code (<c>runtime_artifacts/pipeline/core_library.py</c>).
+    /// for those that wait in native code (<c>runtime_artifacts/pipeline/replacements.py</c>).
     /// </summary>
     /// <remarks>
     /// What other threads would do meanwhile - queued work, timers, answers of the host - is done
