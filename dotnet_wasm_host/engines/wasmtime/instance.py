@@ -115,6 +115,9 @@ class WasmtimeInstance(EngineInstance):
         if not self.closed:
             self.set_deadline(None)
             super().close()
+            # Here, in the thread that is done with it. Who lets go of the last reference to it, say
+            # an event loop of the error of a call, frees what is left.
+            self.memory.discard()
 
     def start_afresh(self) -> None:
         """The parent's instances stay the parent's."""

@@ -6,6 +6,7 @@ from ctypes import addressof, byref, c_uint64, c_void_p
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.engines.instance import LimitedMemory
+from dotnet_wasm_host.engines.page_release import release_pages
 from dotnet_wasm_host.engines.wasmtime.c_api import MEMORY, Instance, NativeError, Owned
 from dotnet_wasm_host.engines.wasmtime.exports import Exports
 
@@ -78,3 +79,8 @@ class WasmtimeMemory(LimitedMemory):
         context, memory = self._store.context, addressof(self.extern.of)
         self.address: int = self._api.wasmtime_memory_data(context, memory) or 0
         self.size: int = self._api.wasmtime_memory_data_size(context, memory)
+
+    def discard(self) -> None:
+        """Nobody will read it again: give back its pages."""
+        self._refresh()
+        release_pages(self.address, self.size)
