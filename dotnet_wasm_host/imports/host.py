@@ -93,7 +93,9 @@ class Host:
             limits.memory_bytes // 2,
             lambda: host.instance.look_up(),  # noqa: PLW0108
         )
-        self._import_caller = _ImportCaller(host, self.memory.metered(self.work.charge), self.work)
+        self._import_caller = _ImportCaller(
+            host, self.memory.metered(self.work.charge_copy), self.work
+        )
         caller: Caller = weakref.proxy(self._import_caller)
         self._limits = limits
         self._files: FileSystem | None = None
@@ -139,6 +141,7 @@ class Host:
             self._files = operating_system.make_filesystem(
                 self._options,
                 self._limits,
+                self.work,
                 self.output,
                 self._speaker,
             )

@@ -9,7 +9,7 @@ and before each turn of a loop whose length a guest has chosen.
 and a log record :data:`RECORD` units; both are about what a byte's share of time comes to.
 
 What is done here holds the interpreter lock, for which every other tenant's thread waits. So after
-each :data:`PORTION` units the lock is offered to them.
+each :data:`STRETCH` seconds the guest's thread rests for a moment.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ __all__ = ["ITEM", "PORTION", "RECORD", "HostWork"]
 ITEM = 256
 #: Units for a log record, handlers and formatting included.
 RECORD = 32 * 1024
-#: Units after which the deadline and cancellations are looked at, some milliseconds of work.
-PORTION = 4 << 20
+#: Units after which the deadline and cancellations are looked at, a tenth of a millisecond and
+#: more.
+PORTION = 64 << 10
+#: Seconds of work after which a rest is due, and of the rest. Whoever waits for the interpreter
+#: lock is woken when it is let go, which takes a part of a rest. Without one the thread that let
+#: it go has it again before that. So has a guest that calls the host again and again, and whoever
+#: was woken in vain begins to wait anew: the switch interval never comes to its end.
+STRETCH, REST = 0.0005, 0.00005
 
 
 @final
@@ -49,8 +55,8 @@ class HostWork:
             the guest as one of its own.
     """
 
-    __slots__ = ("_alarm", "_before", "_look_up", "allowance", "budget", "kept", "kept_budget",
-                 "spent", "stopped")  # fmt: skip
+    __slots__ = ("_alarm", "_before", "_look_up", "_rested", "allowance", "budget", "kept",
+                 "kept_budget", "spent", "stopped")  # fmt: skip
 
     def __init__(
         self, budget: int, kept_budget: int, look_up: Callable[[], object] | None = None
@@ -63,6 +69,7 @@ class HostWork:
         self.stopped: bool = False
         self._look_up = look_up
         self._before = 0
+        self._rested = 0.0
         self._alarm = min(PORTION, budget)
 
     @property
@@ -103,6 +110,10 @@ class HostWork:
         """Announce ``count`` items of a loop."""
         self.charge(count * ITEM)
 
+    def charge_copy(self, size: int) -> None:
+        """Announce a copy of ``size`` bytes from or to linear memory."""
+        self.charge(size + ITEM)
+
     def keep(self, size: int) -> None:
         """Announce ``size`` bytes that the host will keep until :meth:`drop`.
 
@@ -129,6 +140,12 @@ class HostWork:
         """``size`` bytes are no longer kept."""
         self.kept -= size
 
+    def offer_lock(self) -> None:
+        """Rest, if the last time was long ago, so that others get the interpreter lock."""
+        if time.perf_counter() - self._rested > STRETCH:
+            time.sleep(REST)
+            self._rested = time.perf_counter()
+
     def _consider(self) -> None:
         # What look_up raises must not come back to the guest as an exception of its own.
         self.stopped = True
@@ -139,7 +156,7 @@ class HostWork:
                 "Limits(host_work=...)",
                 limit="host_work",
             )
-        time.sleep(0)  # others may have the interpreter lock
+        self.offer_lock()
         if self._look_up is not None:
             self._look_up()
         self.stopped = False

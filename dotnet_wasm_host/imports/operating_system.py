@@ -22,20 +22,27 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.engines.base import HostFunction
     from dotnet_wasm_host.imports.base import Caller, ImportGroup
+    from dotnet_wasm_host.imports.host_work import HostWork
     from dotnet_wasm_host.options import Limits, WasiOptions
 
 __all__ = ["make_filesystem", "system_functions"]
 
 
 def make_filesystem(
-    options: WasiOptions, limits: Limits, output: CallOutput, speaker: Callable[[], str | None]
+    options: WasiOptions,
+    limits: Limits,
+    work: HostWork,
+    output: CallOutput,
+    speaker: Callable[[], str | None],
 ) -> FileSystem:
     """The files and streams of an instance.
 
-    What it prints is counted in ``output`` and logged as said by ``speaker``.
+    Looking up names is charged to ``work``. What it prints is counted in ``output`` and logged as
+    said by ``speaker``.
     """
     files = FileSystem(options, limits)
     ends = files.host
+    ends.charge_steps = work.charge_items
     for sink in (ends.stdout, ends.stderr):
         if isinstance(sink, LineLogger):
             sink.speaker = speaker

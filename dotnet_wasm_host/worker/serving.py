@@ -46,8 +46,8 @@ KEEP_ALIVE_SECONDS = 75
 #: for somebody else's guest.
 SWITCH_SECONDS = 0.001
 #: Thresholds of the garbage collector, which holds the interpreter lock. Nothing of a call waits
-#: for it, so it may come seldom, also while a guest has the host make thousands of objects.
-COLLECTION = (50_000, 10, 20)
+#: for it, so all but the shortest kinds, some 1 and 4 ms, may come seldom.
+COLLECTION = (5_000, 5, 50)
 #: Threads that a process starts, at the latest in its first call: the four of libuv, which ends a
 #: process that cannot have them by SIGABRT, and those of the event loop, the store and the pool.
 THREADS = 12

@@ -794,3 +794,22 @@ def test_a_deep_tree_can_be_pickled() -> None:
     for _ in range(5000):
         restored.chdir(b"..")
     assert restored.getcwd() == b"/"
+
+
+def test_names_are_announced_before_they_are_looked_up(fs: FileSystem) -> None:
+    fs.mkdir(b"/a", 0o777)
+    write_file(fs, b"/a/b")
+    fs.symlink(b"/a/./././b", b"/link")
+    steps: list[int] = []
+    fs.host.charge_steps = steps.append
+    fs.stat(b"/a/b")
+    assert steps == [2]
+    fs.stat(b"/link")
+    assert steps == [2, 1, 5]
+
+    def refuse(_: int) -> None:
+        raise LimitExceeded("enough", limit="host_work")
+
+    fs.host.charge_steps = refuse
+    with pytest.raises(LimitExceeded):
+        fs.stat(b"/a/b")

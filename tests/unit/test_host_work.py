@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ import dotnet_wasm_host as dwh
 from dotnet_wasm_host.imports.files.volume import FREE_NODES, NODE_BYTES, Directory, Volume
 from dotnet_wasm_host.imports.files.wasi_errno import FileSystemError
 from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.imports.host_work import ITEM, PORTION, HostWork
+from dotnet_wasm_host.imports.host_work import ITEM, PORTION, STRETCH, HostWork
 from tests.unit.fake_guest import FakeGuest
 
 
@@ -60,6 +61,31 @@ def test_a_deadline_that_is_found_marks_the_guest_as_stopped() -> None:
     with pytest.raises(TimeoutError):
         work.charge(PORTION + 1)
     assert work.stopped
+
+
+def test_a_thread_that_works_long_rests_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, rests = [100.0], []
+
+    def rest(seconds: float) -> None:
+        rests.append(now[0])
+        now[0] += seconds
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", rest)
+    work = HostWork(1000 * PORTION, 0)
+    for _ in range(100):
+        work.charge(PORTION + 1)
+        now[0] += STRETCH / 4
+    assert rests[0] == 100.0
+    assert 20 <= len(rests) <= 25
+    assert min(b - a for a, b in itertools.pairwise(rests)) > STRETCH
+
+
+def test_a_copy_costs_its_bytes_and_an_item() -> None:
+    work = HostWork(1000 + ITEM, 0)
+    work.charge_copy(1000)
+    with pytest.raises(dwh.LimitExceeded):
+        work.charge(1)
 
 
 def test_calls_that_wait_share_what_is_left_of_their_budgets() -> None:

@@ -39,13 +39,15 @@ class HostEnds:
     A pickle of the file system leaves them out; after unpickling, :meth:`attach` the new ones.
     """
 
-    __slots__ = ("clock", "random", "stderr", "stdin", "stdout")
+    __slots__ = ("charge_steps", "clock", "random", "stderr", "stdin", "stdout")
 
     clock: Clock
     random: Callable[[int], bytes]
     stdin: InputSource
     stdout: WriteSink
     stderr: WriteSink
+    #: Announces names of paths that are about to be looked up; raises what stops the guest.
+    charge_steps: Callable[[int], object]
 
     def __init__(self, options: WasiOptions | None = None) -> None:
         self.attach(options or WasiOptions())
@@ -57,6 +59,7 @@ class HostEnds:
         self.stdin = InputSource(options.stdin)
         self.stdout = open_sink(options.stdout, "stdout")
         self.stderr = open_sink(options.stderr, "stderr")
+        self.charge_steps = _uncharged
 
     def now(self) -> int:
         """Nanoseconds since the epoch, on the guest's clock."""
@@ -77,6 +80,10 @@ class HostEnds:
 
     def __reduce__(self) -> tuple[object, ...]:
         return HostEnds, ()
+
+
+def _uncharged(count: int) -> None:
+    """The host's own steps, when it lays out files."""
 
 
 class Device(VolumeNode, FileNode):

@@ -379,7 +379,8 @@ class FileSystem(Descriptors):
         start: Node = self._cwd
         if at != AT_FDCWD and not path.startswith(b"/"):
             start = self._file(at).node
-        return resolve(path, start, self._root, follow=follow, creating=creating)
+        charge = self.host.charge_steps
+        return resolve(path, start, self._root, charge, follow=follow, creating=creating)
 
 
 def _check_movable(node: Node, source: Place, target: Place) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.imports.files.nodes import EXECUTE, WRITE, DirectoryNode, LinkNode, Node
 from dotnet_wasm_host.imports.files.wasi_errno import Errno, FileSystemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["NAME_MAX", "PATH_MAX", "SYMLOOP_MAX", "Place", "resolve"]
 
@@ -63,15 +66,23 @@ class Place(NamedTuple):
 
 
 def resolve(
-    path: bytes, start: Node, root: DirectoryNode, *, follow: bool, creating: bool = False
+    path: bytes,
+    start: Node,
+    root: DirectoryNode,
+    charge: Callable[[int], object],
+    *,
+    follow: bool,
+    creating: bool = False,
 ) -> Place:
     """Walk ``path`` from ``start``, or from ``root`` if it is absolute.
+
+    ``charge`` is told of names before they are looked up, those of symbolic links included.
 
     ``follow`` says what to do about a symbolic link at the very end; if a file is to be created
     there, one with a slash behind it is not followed. The last name may be missing, every other
     must lead to a directory that can be searched.
     """
-    walk = _Walk(path, start, root)
+    walk = _Walk(path, start, root, charge)
     while walk.pending:
         directory = _searchable(walk.current)
         name = walk.pending.pop()
@@ -99,14 +110,17 @@ class _Walk:
         slash: whether a ``/`` ends the way.
     """
 
-    __slots__ = ("_links", "_root", "current", "pending", "slash")
+    __slots__ = ("_charge", "_links", "_root", "current", "pending", "slash")
 
-    def __init__(self, path: bytes, start: Node, root: DirectoryNode) -> None:
+    def __init__(
+        self, path: bytes, start: Node, root: DirectoryNode, charge: Callable[[int], object]
+    ) -> None:
         if not path:
             raise FileSystemError(Errno.ENOENT)
         if len(path) >= PATH_MAX:
             raise FileSystemError(Errno.ENAMETOOLONG)
         self._root = root
+        self._charge = charge
         self._links = 0
         self.pending: list[bytes] = []
         self.slash = False
@@ -124,7 +138,9 @@ class _Walk:
         self.current = self._root if path.startswith(b"/") else start
         if not self.pending and path.endswith(b"/"):
             self.slash = True
-        self.pending += [name for name in reversed(path.split(b"/")) if name]
+        names = [name for name in reversed(path.split(b"/")) if name]
+        self._charge(len(names))
+        self.pending += names
 
 
 def _searchable(node: Node) -> DirectoryNode:

@@ -65,19 +65,29 @@ def http_module(access: HttpTenant | None) -> JsModule:
     return lambda caller: _Functions(caller, access).functions()
 
 
+_NOTHING = memoryview(b"")
+
+
 class Controller(JsObject):
     """One request of managed code: a ``JSObject`` there. Its end is the request's."""
 
-    __slots__ = ("buffer", "exchange", "rest", "started")
+    __slots__ = ("_started", "buffer", "exchange", "rest")
 
     def __init__(self) -> None:
         super().__init__()
         self.exchange: Exchange | None = None
         #: A whole response body, and the part of a streamed one that was not taken yet.
-        self.buffer: memoryview = memoryview(b"")
-        self.rest: memoryview = memoryview(b"")
-        #: What runs for it; to be cancelled with it.
-        self.started: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
+        self.buffer: memoryview = _NOTHING
+        self.rest: memoryview = _NOTHING
+        # Made late: a guest makes thousands of controllers and starts nothing.
+        self._started: weakref.WeakSet[Future[Any]] | None = None
+
+    @property
+    def started(self) -> weakref.WeakSet[Future[Any]]:
+        """What runs for it; to be cancelled with it."""
+        if self._started is None:
+            self._started = weakref.WeakSet()
+        return self._started
 
 
 @final

@@ -164,6 +164,7 @@ class Interop(ImportGroup):
         promises, self._promises = self._promises, {}
         for future in promises.values():
             future.cancel()
+        self._handles.close()
 
     # ---------------------------------------------------------------- called by the guest
 
