@@ -36,7 +36,7 @@ ENDED = {
     "poll": "True", "yield": "3", "spin lock taken": "True", "parallel": "4950", "plinq": "9900",
     "producer": "45", "phases": "True", "deep": "100", "token": "True",
     "token of slim": "cancelled", "afterwards": "True", "async local": "(1, True)",
-    "context": "(True, True)",
+    "context": "(True, True)", "locked": "1", "readers": "1", "writer": "LockRecursionException",
 }  # fmt: skip
 #: What no call takes that does nothing but wait, in seconds of CPU time; a spin takes all.
 IDLE = 0.2

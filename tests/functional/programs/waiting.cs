@@ -63,6 +63,9 @@ public sealed class Waiting : IFunctionHandler
         "poll" => Poll(),
         "yield" => YieldUntil(),
         "spin lock taken" => SpinLock(true),
+        "locked" => Locked(),
+        "readers" => ReadAndWrite(writes: false),
+        "writer" => ReadAndWrite(writes: true),
         "parallel" => Parallel(),
         "plinq" => Enumerable.Range(0, 100).AsParallel().Select(n => 2 * n).Sum(),
         "producer" => Producer(),
@@ -135,6 +138,51 @@ public sealed class Waiting : IFunctionHandler
     {
         await Task.Delay(number);
         return number;
+    }
+
+    /// <summary>A work item runs on the thread that waits for it, so its lock is taken again.</summary>
+    private static object? Locked()
+    {
+        var gate = new object();
+        var entered = 0;
+        lock (gate)
+        {
+            Task.Run(() =>
+            {
+                lock (gate)
+                {
+                    entered++;
+                }
+            }).Wait();
+        }
+
+        return entered;
+    }
+
+    /// <summary>Nor can a reader-writer lock be waited for: recursion is what .NET says of it.</summary>
+    private static object? ReadAndWrite(bool writes)
+    {
+        using var gate = new ReaderWriterLockSlim();
+        gate.EnterReadLock();
+        try
+        {
+            Task.Run(() =>
+            {
+                if (writes)
+                {
+                    gate.EnterWriteLock();
+                }
+            }).Wait();
+            return gate.CurrentReadCount;
+        }
+        catch (AggregateException error)
+        {
+            return error.InnerException!.GetType().Name;
+        }
+        finally
+        {
+            gate.ExitReadLock();
+        }
     }
 
     private static object? SpinLock(bool released)
