@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from dotnet_wasm_host.cli.package_options import (
 )
 from dotnet_wasm_host.linking.module import StandaloneModule
 from dotnet_wasm_host.standalone.building import build_wasm
+from dotnet_wasm_host.standalone.warming import JIT_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,11 +41,14 @@ def _size(text: str) -> int:
     return int(digits) * unit
 
 
-def _warm(text: str) -> tuple[str, bytes]:
-    name, equals, payload = text.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"expected ID=PAYLOAD, found {text!r}")
-    return name, payload.encode()
+def _warm(texts: Iterable[str]) -> dict[str, list[bytes]]:
+    payloads = defaultdict[str, list[bytes]](list)
+    for text in texts:
+        name, equals, payload = text.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"expected ID=PAYLOAD, found {text!r}")
+        payloads[name].append(payload.encode())
+    return payloads
 
 
 def build(
@@ -98,6 +103,17 @@ def build(
             "repeatable.",
         ),
     ] = None,
+    jit: Annotated[
+        bool,
+        typer.Option(
+            "--jit",
+            help="Compile what runs often with the payloads of --warm, and put it into the file: "
+            "fast where no host can compile; an experiment.",
+        ),
+    ] = False,
+    jit_calls: Annotated[
+        int, typer.Option(help="How often each function of --warm is called for --jit.")
+    ] = JIT_CALLS,
     js_log: Annotated[
         bool, typer.Option("--js-log", help="Send what .NET prints to env.js_log.")
     ] = False,
@@ -134,7 +150,9 @@ def build(
             wasi=wasi,  # type: ignore[arg-type]
             boot=boot,  # type: ignore[arg-type]
             layout=layout,  # type: ignore[arg-type]
-            warm=dict(map(_warm, warm or [])),
+            warm=_warm(warm or []),
+            jit=jit,
+            jit_calls=jit_calls,
             js_log=js_log,
             max_memory_bytes=max_memory,
             max_bytes=max_size,
@@ -189,6 +207,11 @@ def _describe(found: Description) -> None:
             for f in found.functions
         ),
     )
+    if found.compiled_methods:
+        typer.echo(
+            f"{found.compiled_methods:,} methods are compiled, {found.compiled_bytes:,} bytes of "
+            "code\n"
+        )
     sizes = sorted(found.assemblies.items(), key=lambda item: -item[1])
     _show("assemblies, bytes", (f"{size:12,}  {name}" for name, size in sizes))
 
@@ -221,5 +244,7 @@ def _report(module: StandaloneModule) -> dict[str, object]:
                 for f in found.functions
             ],
             "assemblies": dict(found.assemblies),
+            "compiled_methods": found.compiled_methods,
+            "compiled_bytes": found.compiled_bytes,
         },
     }

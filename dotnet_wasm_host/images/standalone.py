@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dotnet_wasm_host.guest.guest import Guest
+    from dotnet_wasm_host.linking.compiled_code import CompiledCode
 
 __all__ = ["LoadedEntry", "booted_memory"]
 
@@ -23,12 +24,15 @@ class LoadedEntry(NamedTuple):
     handle: int
 
 
-def booted_memory(guest: Guest, loaded: Sequence[LoadedEntry]) -> BootedMemory:
+def booted_memory(
+    guest: Guest, loaded: Sequence[LoadedEntry], code: CompiledCode | None = None
+) -> BootedMemory:
     """The memory of a guest, brought to rest, with the list of functions that the adapter reads.
 
     Args:
         guest: it is of no use to others afterwards: the list is in its heap.
         loaded: its functions.
+        code: its compiled methods.
 
     Raises:
         ArtifactError: the guest has something where the adapter's data goes.
@@ -60,4 +64,5 @@ def booted_memory(guest: Guest, loaded: Sequence[LoadedEntry]) -> BootedMemory:
         functions=[entry.function for entry in loaded],
         entries=head,
         has_work=guest.host.mono.has_work,
+        code=code,
     )

@@ -318,7 +318,7 @@ class _Batch:
             self._helpers, self._types, self._callees, method.frame_size,
             target.thread_context + o.thread_context_stack_end,
             target.thread_context + o.thread_context_stack_pointer,
-            target.records, o.interp_method_jit_call_info,
+            target.records, o.interp_method_jit_call_info, target.budget,
         )  # fmt: skip
         emitter = FunctionEmitter(blocks, entry, method.taken, convention, around, work)
         if not needed and not emitter.repeats and _exits(blocks.values()):

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.wasm.binary import ValueType
 
 __all__ = [
-    "BUDGET",
     "CALL_COST",
     "DIRECT",
     "GIVE_UP",
@@ -70,8 +69,6 @@ THUNK = FunctionType((I32, I32, I32, I32), (I32,))
 #: The budget, slots, where the result goes; whether it was given up.
 DIRECT = FunctionType((I32, I32, I32), (I32,))
 GIVE_UP = FunctionType((I32,), (I32,))
-#: Bytes of the interpreter's stack that compiled code in compiled code may use: all of it.
-BUDGET = 1 << 20
 #: What a call costs at least: each takes some of the engine's stack, and a thousand may nest.
 CALL_COST = 1 << 10
 #: Bytes of the frame of a method that is found when it is called.

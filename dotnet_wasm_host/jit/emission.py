@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.abi import COMPILED_ROOTS
 from dotnet_wasm_host.jit.control_flow import Dominators
 from dotnet_wasm_host.jit.conventions import (
-    BUDGET,
     CALL_COST,
     MAX_FOUND_FRAME,
     PLAIN_CALLS,
     SCRATCH,
     note_object,
 )
-from dotnet_wasm_host.jit.interface import CannotCompile
+from dotnet_wasm_host.jit.interface import BUDGET, CannotCompile
 from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
 from dotnet_wasm_host.jit.registers import Registers, moves
 from dotnet_wasm_host.wasm.assembly import (
@@ -292,7 +291,8 @@ class FunctionEmitter:
         if _BUDGET not in self._temporaries:
             return b""
         left = i32(self._around.stack_end) + load("i32") + self._slots + numeric("i32.sub")
-        most, none, budget = i32(BUDGET), i32(0), self._temporaries[_BUDGET]
+        most, none = i32(min(BUDGET, self._around.budget)), i32(0)
+        budget = self._temporaries[_BUDGET]
         # A frame that handles an overflow of the stack may be past its end: less than nothing.
         return (
             left + local_tee(budget) + most + local_get(budget) + most + numeric("i32.lt_s")

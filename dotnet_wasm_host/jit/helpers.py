@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
-__all__ = ["CALL_TYPES", "Helpers"]
+__all__ = ["CALL_TYPES", "HELPERS", "Helpers"]
 
 _TRIGONOMETRY = [
     "asin",

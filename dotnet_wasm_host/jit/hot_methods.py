@@ -18,7 +18,7 @@ from dotnet_wasm_host.errors import MemoryAccessError
 from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
 from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
-from dotnet_wasm_host.jit.interface import LinkTarget
+from dotnet_wasm_host.jit.interface import BUDGET, LinkTarget
 from dotnet_wasm_host.jit.reports import JitMethod, JitStats
 from dotnet_wasm_host.jit.translation import Taken
 from dotnet_wasm_host.jit.view import LivePages
@@ -114,6 +114,7 @@ class HotMethods:
         records: address of records of its methods (``ImageState.records``).
         thread_context: where it keeps the ends of its stack, 0 if that is not known: then compiled
             code calls nothing.
+        budget: of the interpreter's stack (``LinkTarget``).
 
     Attributes:
         on_noted: called when a method has been noted, in the middle of a call.
@@ -126,6 +127,7 @@ class HotMethods:
         facts: MintFacts,
         records: int,
         thread_context: int,
+        budget: int = BUDGET,
     ) -> None:
         self._host: Host = weakref.proxy(host)  # which refers to this object
         self._linker = linker
@@ -139,6 +141,7 @@ class HotMethods:
         self._used_slots = 0
         self._records = records
         self._context = thread_context
+        self._budget = budget
         self._pages: LivePages | None = None
         self._callees: dict[int, Callee] = {}
         self._calls: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -288,7 +291,7 @@ class HotMethods:
             return None
         first = self._table + self._used_slots
         callees, former = dict(self._callees), frozenset(self._former)
-        target = LinkTarget(first, self._context, self._records, callees, former)
+        target = LinkTarget(first, self._context, self._records, callees, former, self._budget)
         self.close()  # whoever took the last batch has done with it, or never will
         self._pages = LivePages(self._host.instance.memory)
         return Taken(methods, self._pages, target, left // STEP)

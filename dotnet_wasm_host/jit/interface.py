@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.wasm.binary import ValueType
 
 __all__ = [
+    "BUDGET",
     "Callee",
     "CannotCompile",
     "CompiledBatch",
@@ -31,6 +32,10 @@ __all__ = [
     "Statistics",
     "StructOffsets",
 ]
+
+
+#: Bytes of the interpreter's stack that compiled code in compiled code may use: all of it.
+BUDGET = 1 << 20
 
 
 class OutOfView(ValueError):
@@ -224,6 +229,8 @@ class LinkTarget:
         callees: methods of former batches, by address; their slots are absolute.
         former: methods that are compiled again and whose direct functions may still be called: a
             record of theirs may be there where they begin.
+        budget: bytes of the interpreter's stack that compiled code in compiled code may use, and so
+            for each KB a call that nests; ``BUDGET`` at the most.
     """
 
     first_slot: int
@@ -231,6 +238,7 @@ class LinkTarget:
     records: int
     callees: Mapping[int, Callee] = field(default_factory=dict)
     former: frozenset[int] = frozenset()
+    budget: int = BUDGET
 
 
 @dataclass(frozen=True, slots=True)

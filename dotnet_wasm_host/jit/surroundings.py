@@ -27,6 +27,7 @@ class Surroundings:
         stack_pointer: the same for where it ends now.
         records: address of :class:`.interface.LinkTarget`.
         found_at: offset of the slot in a method whose target is found when it is called.
+        budget: of :class:`.interface.LinkTarget`.
     """
 
     helpers: Helpers
@@ -37,3 +38,4 @@ class Surroundings:
     stack_pointer: int
     records: int
     found_at: int
+    budget: int

@@ -36,6 +36,8 @@ class Description:
         image: the image it was made of, ``"auto"`` for one trimmed for its function.
         assemblies: file name to size in bytes of the assemblies inside.
         functions: id, assembly and SHA-256 of each function inside.
+        compiled_methods: .NET methods that are functions of the module.
+        compiled_bytes: bytes of the code section that they take.
     """
 
     dotnet_version: str
@@ -46,6 +48,8 @@ class Description:
     image: str
     assemblies: Mapping[str, int]
     functions: Sequence[Function]
+    compiled_methods: int = 0
+    compiled_bytes: int = 0
 
     @staticmethod
     def own_version() -> str:
@@ -70,6 +74,9 @@ class Description:
                 image=str(data["image"]),
                 assemblies={str(key): int(size) for key, size in data["assemblies"].items()},
                 functions=[Function(*map(str, item)) for item in data["functions"]],
+                # Files of older versions have none.
+                compiled_methods=int(data.get("compiled_methods", 0)),
+                compiled_bytes=int(data.get("compiled_bytes", 0)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"section {PACKAGE!r} is damaged: {error!r}") from error

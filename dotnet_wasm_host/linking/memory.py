@@ -13,6 +13,7 @@ from dotnet_wasm_host.wasm.module import DataSegment, Module
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from dotnet_wasm_host.linking.compiled_code import CompiledCode
     from dotnet_wasm_host.linking.options import SegmentLayout
 
 __all__ = ["Assemblies", "BootedMemory", "Function", "segments"]
@@ -47,6 +48,7 @@ class BootedMemory:
         functions: what is loaded, in the order of the adapter's list.
         entries: address of the list's first entry, 0 if there is none.
         has_work: timers run, or work is queued.
+        code: compiled methods whose slots the content refers to.
     """
 
     content: bytes
@@ -56,6 +58,7 @@ class BootedMemory:
     functions: Sequence[Function]
     entries: int
     has_work: bool
+    code: CompiledCode | None = None
 
 
 @dataclass(frozen=True, slots=True)

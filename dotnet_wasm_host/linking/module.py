@@ -64,16 +64,19 @@ class StandaloneModule:
     def components(self) -> Mapping[str, int]:
         """Bytes by what they are for; they add up to the file's size.
 
-        ``"machine code"``; ``"assemblies"`` of .NET; ``"memory"``, what a booted .NET has beside
-        them, or else what it boots with; ``"tables"``: types, exports, and what the file says of
-        itself. Long runs of zeros, which are not in the file, count for assemblies.
+        ``"machine code"`` of .NET's runtime; ``"compiled methods"``; ``"assemblies"`` of .NET;
+        ``"memory"``, what a booted .NET has beside them, or else what it boots with; ``"tables"``:
+        types, exports, and what the file says of itself. Long runs of zeros, which are not in the
+        file, count for assemblies.
         """
         code, data = self.sizes.get("code", 0), self.sizes.get("data", 0)
         assemblies = sum(self.description.assemblies.values()) if self.description else 0
         assemblies = min(assemblies, data)
+        compiled = min(self.description.compiled_bytes, code) if self.description else 0
         return MappingProxyType(
             {
-                "machine code": code,
+                "machine code": code - compiled,
+                "compiled methods": compiled,
                 "assemblies": assemblies,
                 "memory": data - assemblies,
                 "tables": len(self.data) - code - data,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.linking.compiled_code import Helper, append_code
 from dotnet_wasm_host.wasm.assembly import END, UNREACHABLE, call, i32, local_get
 from dotnet_wasm_host.wasm.binary import (
     ExternKind,
@@ -24,10 +25,14 @@ from dotnet_wasm_host.wasm.module import DataSegment, Export, Global, Import, Mo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from dotnet_wasm_host.linking.compiled_code import CompiledCode
+
 __all__ = ["NAME", "Template"]
 
 #: Its name among the artifacts.
 NAME = "standalone.template.wasm"
+#: The exported global that is set while a C++ exception is on its way.
+_UNWINDING = "unwinding"
 
 
 @final
@@ -103,6 +108,23 @@ class Template:
             function = self._module.append_function(kind, instructions)
             exports.append(Export(name, ExternKind.FUNCTION, function))
         self._module.set_section(SectionId.EXPORT, [export.encode() for export in exports])
+
+    def add_code(self, code: CompiledCode) -> int:
+        """Put compiled methods in, after :meth:`set_imports`; bytes of code that they are."""
+        module, stand_ins = self._module, len(self._imports)
+        types, kinds = module.types(), module.function_type_indices()
+        imported = len(module.imports())
+        try:
+            helpers = {
+                name: Helper(export.index, types[kinds[export.index - imported]])
+                for name, export in self._exports.items()
+                if export.kind is ExternKind.FUNCTION and export.index >= stand_ins
+            }
+            return append_code(module, code, helpers, self._exports[_UNWINDING].index)
+        except (MalformedModule, LookupError) as error:
+            raise ArtifactError(
+                f"{NAME} does not fit the compiler of methods: {error}; build the artifacts again"
+            ) from error
 
     def append_custom(self, section: bytes) -> None:
         """Append a custom section: name and content."""

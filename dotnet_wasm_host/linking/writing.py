@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import LimitExceeded, StandaloneBuildError
@@ -81,6 +82,12 @@ def write_module(
     else:
         _put_assemblies(module, start, options, flags | AdapterFlags.BOOT)
     module.set_imports(lambda item: _is_wanted(item, options))
+    if isinstance(start, BootedMemory) and start.code is not None:
+        description = replace(
+            description,
+            compiled_methods=start.code.methods,
+            compiled_bytes=module.add_code(start.code),
+        )
     if options.target == "extism":
         ids = [function.function_id for function in start.functions]
         module.set_exports(["memory"], {i: ("extism_call", n) for n, i in enumerate(ids)})

@@ -10,7 +10,6 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 from dotnet_wasm_host.assembly import Assembly
 from dotnet_wasm_host.base_library.configurations import DATA, IMAGE_NAMES
 from dotnet_wasm_host.engines import get_engine
-from dotnet_wasm_host.errors import StandaloneBuildError
 from dotnet_wasm_host.guest.function_source import read_source
 from dotnet_wasm_host.guest.loading import load_function
 from dotnet_wasm_host.images.boot import runtime_properties
@@ -34,6 +33,7 @@ from dotnet_wasm_host.standalone.libraries import (
     image_library,
     trimmed_library,
 )
+from dotnet_wasm_host.standalone.warming import JIT_CALLS, Warming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import DependencySource
     from dotnet_wasm_host.guest.function_source import FunctionSource as LoadSource
-    from dotnet_wasm_host.guest.guest import Guest
     from dotnet_wasm_host.linking.memory import BootedMemory
     from dotnet_wasm_host.linking.module import StandaloneModule
     from dotnet_wasm_host.linking.options import SegmentLayout, Target, Wasi
@@ -67,7 +66,9 @@ def build_wasm(
     wasi: Wasi = "original",
     boot: Boot = "inside",
     layout: SegmentLayout = "sparse",
-    warm: Mapping[str, bytes] | None = None,
+    warm: Mapping[str, bytes | Sequence[bytes]] | None = None,
+    jit: bool = False,
+    jit_calls: int = JIT_CALLS,
     js_log: bool = False,
     max_memory_bytes: int | None = None,
     max_bytes: int | None = None,
@@ -109,9 +110,15 @@ def build_wasm(
             ``"at-start"`` is about half as large and boots when it is started.
         layout: ``"sparse"`` leaves zeros out; ``"dense"`` writes memory as one segment, which
             wasmtime maps copy-on-write.
-        warm: id to a payload that the function is called with before its memory is written: the
-            first call of each instance has its code ready then. What that call leaves in statics,
-            and what it drew from a hash or ``Random``, is in all instances.
+        warm: id to a payload, or several, that the function is called with before its memory is
+            written: the first call of each instance has its code ready then. What these calls
+            leave in statics, and what they drew from a hash or ``Random``, is in all instances.
+        jit: methods that run often when the functions are called with the payloads of ``warm``
+            are compiled to WebAssembly and part of the file: hosts that cannot compile at run time
+            run these fast. An experiment, see docs/jit.md.
+        jit_calls: how often each function of ``warm`` is called with ``jit``, its payloads in
+            turn, 1..1,000,000. The interpreter optimises a method when it was called a thousand
+            times, and what is not optimised is not compiled.
         js_log: what .NET prints goes to ``env.js_log(pointer, length)``.
         max_memory_bytes: what linear memory may grow to, 1 MiB..2 GiB.
         max_bytes: the largest file that is of use.
@@ -132,7 +139,8 @@ def build_wasm(
     options = ModuleOptions(target, wasi, layout, js_log, max_memory_bytes, max_bytes)
     require_one_of("boot", boot, get_args(Boot))
     require_one_of("image", image, (AUTO, *IMAGE_NAMES))
-    warm, progress = warm or {}, progress or announce
+    progress = progress or announce
+    warming = Warming.read(warm or {}, boot, jit=jit, calls=jit_calls)
     resolver = package_resolver(
         package_sources,
         allow_packages=allow_packages,
@@ -150,13 +158,10 @@ def build_wasm(
         packages=Packages(parse_packages(packages), resolver),
     )
     check_functions([each.function_id for each in given], options)
-    _check_warm(warm, given, boot)
-    if given and image == AUTO:
-        library = trimmed_library(given, features or {}, descriptors, progress)
-    else:
-        library = image_library(BASE_LAYER if image == AUTO else image, given, progress)
+    warming.check(given)
+    library = _library(given, image, features or {}, descriptors, progress)
     sources = [_source(each, library) for each in given]
-    booted = _boot(given, sources, library, warm, progress)
+    booted = _boot(given, sources, library, warming, progress)
     start = booted if boot == "inside" else _assemblies(booted, given, sources, library)
     described = _describe(start, library, options, boot)
     is_program = any(each.program is not None for each in given)
@@ -164,6 +169,18 @@ def build_wasm(
     module = write_module(template, start, options, described, is_program=is_program)
     check_compiles(module.data, progress)
     return module
+
+
+def _library(
+    given: Sequence[GivenFunction],
+    image: str,
+    features: Mapping[str, bool],
+    descriptors: tuple[tuple[str, str | bytes], ...],
+    progress: Callable[[str], object],
+) -> Library:
+    if given and image == AUTO:
+        return trimmed_library(given, features, descriptors, progress)
+    return image_library(BASE_LAYER if image == AUTO else image, given, progress)
 
 
 def _source(given: GivenFunction, library: Library) -> LoadSource:
@@ -184,11 +201,11 @@ def _boot(
     given: Sequence[GivenFunction],
     sources: Sequence[LoadSource],
     library: Library,
-    warm: Mapping[str, bytes],
+    warming: Warming,
     progress: Callable[[str], object],
 ) -> BootedMemory:
     """.NET booted, with functions loaded. Who boots at the start wants to know that it can."""
-    builder = ImageBuilder(get_engine(None), progress)
+    builder = ImageBuilder(get_engine(None), progress, method_entries=warming.jit)
     with builder.step("booting .NET once"):
         guest = builder.boot_guest(
             library.files, library.data, fixed_world(), trimmed=library.image == AUTO
@@ -207,31 +224,10 @@ def _boot(
             digest = hashlib.sha256(source.image).hexdigest()
             function = Function(each.function_id, report.assembly_name, digest)
             loaded.append(LoadedEntry(function, report.handle))
-        for entry in loaded:
-            _warm_up(guest, entry, warm)
-        return booted_memory(guest, loaded)
+        code = warming.run(guest, builder, loaded)
+        return booted_memory(guest, loaded, code)
     finally:
         guest.close()
-
-
-def _check_warm(warm: Mapping[str, bytes], given: Sequence[GivenFunction], boot: Boot) -> None:
-    if warm and boot != "inside":
-        raise ValueError(f"expected boot='inside' with warm, found {boot!r}; leave warm out")
-    functions = [each.function_id for each in given if each.program is None]
-    for name in warm:
-        if name not in functions:
-            raise ValueError(
-                f"expected warm to name functions of {functions}, found {name!r}; name these only"
-            )
-
-
-def _warm_up(guest: Guest, entry: LoadedEntry, warm: Mapping[str, bytes]) -> None:
-    name = entry.function.function_id
-    if name in warm and not isinstance(guest.invoke(name, entry.handle, warm[name]), bytes):
-        raise StandaloneBuildError(
-            f"expected function {name!r} to answer at once when it is warmed, found that it waits; "
-            "warm it with a payload that it does not wait for"
-        )
 
 
 def _assemblies(

@@ -16,7 +16,7 @@ from dotnet_wasm_host.ecma335 import il, metadata, rows, signatures, tables, web
 from dotnet_wasm_host.ecma335.binary import MalformedImage
 from dotnet_wasm_host.errors import ArtifactError
 from dotnet_wasm_host.images import boot
-from dotnet_wasm_host.jit import facts
+from dotnet_wasm_host.jit import facts, helpers
 from dotnet_wasm_host.jit.facts import CODE, FACTS
 from dotnet_wasm_host.trimming import module as assemblies
 from dotnet_wasm_host.trimming import retargeting
@@ -170,7 +170,7 @@ def inputs_fingerprint(sources: Sources) -> str:
         "editor": sources.editor,
     }
     formats = (assemblies, il, metadata, retargeting, rows, signatures, tables, webcil)
-    modules = (wasm, manifest_module, *formats, facts, boot)
+    modules = (wasm, manifest_module, *formats, facts, helpers, boot)
     package = (str(module.__file__) for module in modules)
     code = [*map(Path, package), *Path(__file__).parent.glob("*.py")]
     inputs |= {f"code/{path.name}": path for path in code}

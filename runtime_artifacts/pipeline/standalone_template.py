@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dotnet_wasm_host.errors import ArtifactError
+from dotnet_wasm_host.jit.helpers import HELPERS
 from dotnet_wasm_host.linking.template import NAME
 from dotnet_wasm_host.wasm.assembly import call, local_get
 from dotnet_wasm_host.wasm.binary import ExternKind, MalformedModule, Reader, uleb128, vector
@@ -42,7 +43,8 @@ HOST_FUNCTIONS = (
     "last_error",
     "extism_call",
 )
-_KEPT = ("memory", *HOST_FUNCTIONS, "layout", FLAG, RAISE, INVOKE)
+#: What the compiled methods of a file call (``linking.compiled_code``) stays, used or not: 16 kB.
+_KEPT = ("memory", *HOST_FUNCTIONS, *HELPERS, "layout", FLAG, RAISE, INVOKE)
 _HOST_MODULES = frozenset({"wasi_snapshot_preview1", "env", "extism:host/env"})
 _CALLS = Scanner(frozenset({CALL}))
 
