@@ -35,6 +35,8 @@ INTERNAL = {
     "nuget/http_feed.py",  # a PackageError names the feed
     "programs/directives.py",  # a CompilationError has the line
     "typed/blocks.py",  # typed/values.py says which parameter, and what it takes
+    "typed/dynamic.py",
+    "typed/grids.py",
     "typed/handles.py",
     "typed/json_scalars.py",  # typed/json_reading.py says the same
     "typed/scalars.py",

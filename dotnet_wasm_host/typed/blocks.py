@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["block_reader", "block_writer"]
+__all__ = ["block_reader", "block_writer", "buffer_code"]
 
 _LITTLE = sys.byteorder == "little"
 #: Codes of :mod:`struct` by what they hold; their sizes are asked of ``struct``.
@@ -23,6 +23,11 @@ def _same(given: str, itemsize: int, wanted: str) -> bool:
     if len(given) > 2 or (len(given) == 2 and given[0] not in ("@=<" if _LITTLE else "@=>")):
         return False
     return _KINDS.get(code) == _KINDS[wanted] and itemsize == struct.calcsize("<" + wanted)
+
+
+def buffer_code(given: str, itemsize: int) -> str:
+    """The code of numbers that a buffer has, by its format; ``""`` if it has others."""
+    return next((code for code in "?bBhHiIqQefd" if _same(given, itemsize, code)), "")
 
 
 def block_writer(code: str) -> Callable[[Any], tuple[int, bytes | memoryview]]:

@@ -19,7 +19,7 @@ from dotnet_wasm_host.ecma335.signatures import (
     VOID,
 )
 from dotnet_wasm_host.typed import library
-from dotnet_wasm_host.typed.classes import make_enum, make_record, python_names
+from dotnet_wasm_host.typed.classes import make_abstract, make_enum, make_record, python_names
 from dotnet_wasm_host.typed.composing import (
     checked,
     contains,
@@ -29,21 +29,23 @@ from dotnet_wasm_host.typed.composing import (
     python_name,
     tuple_of,
 )
-from dotnet_wasm_host.typed.definitions import TypeDefinition
-from dotnet_wasm_host.typed.handles import handle_packer, handle_reader
+from dotnet_wasm_host.typed.containers import collection_of, grid_of
+from dotnet_wasm_host.typed.definitions import TypeDefinition, library_type
+from dotnet_wasm_host.typed.handles import handle_packer, handle_reader, make_delegate, make_handle
+from dotnet_wasm_host.typed.inheritance import Families
 from dotnet_wasm_host.typed.nullability import ANNOTATED, NEVER, bare
 from dotnet_wasm_host.typed.objects import TYPE_BITS, make_object_class
 from dotnet_wasm_host.typed.record_fields import record_fields
 from dotnet_wasm_host.typed.shapes import (
     Block,
     Delegate,
+    Dynamic,
     Fixed,
     Handle,
     Kind,
     Number,
     Optional,
     Record,
-    Sequence,
     Shape,
     Tuple,
     alias,
@@ -68,6 +70,8 @@ _MAPPINGS = {
     "System.Collections.Generic.IReadOnlyDictionary`2",
     "System.Collections.Generic.SortedDictionary`2",
 }
+#: Records that derive from one: each has a number of a byte.
+_MOST_DERIVED = 250
 _VALUE_TUPLE, _KEY_VALUE = "System.ValueTuple`", "System.Collections.Generic.KeyValuePair`2"
 _ADVICE = "use a record, a struct or a type that docs/typed.md names"
 
@@ -110,8 +114,10 @@ class ShapeBuilder:
         self.records: dict[TypeDefinition, Record] = {}
         #: Types whose objects stay in .NET, likewise.
         self.objects: dict[TypeDefinition, Handle] = {}
+        self._families = Families(t for r in self._readers for t in r.types.values())
         self._begun: set[TypeDefinition] = set()
         self._delegates: dict[tuple[Any, ...], Delegate] = {}
+        self._dynamic: Dynamic | None = None
         #: Enum classes and their members by number, by shape.
         self.enums: dict[Shape, type] = {}
 
@@ -131,23 +137,41 @@ class ShapeBuilder:
         if isinstance(type_, int):
             if type_ in library.PRIMITIVES:
                 return library.PRIMITIVES[type_]
-            what = "object" if type_ == OBJECT else "this type"
-            raise Unsupported(f"{what} cannot be passed; {_ADVICE}")
+            if type_ == OBJECT:
+                return self._object()
+            raise Unsupported(f"this type cannot be passed; {_ADVICE}")
         head = type_[0]
         if head == "T":
             return self._simple(type_[1])
         if head == VECTOR:
-            return self._collection("[]", self.build(type_[1], depth + 1))
+            return collection_of("[]", self.build(type_[1], depth + 1))
         if head == INSTANCE:
             return self._constructed(type_, depth)
+        if head == ARRAY:
+            return grid_of(self.build(type_[1], depth + 1), type_[2])
         reasons: dict[Any, str] = {
-            ARRAY: "arrays of several dimensions are not supported; use an array of arrays",
             BYREF: "references are not supported here",
             POINTER: "pointers cannot be passed; use a span",
             VAR: "type parameters are not supported; write the method for one type",
             METHOD_VAR: "type parameters are not supported; write the method for one type",
         }
         raise Unsupported(reasons.get(head, "this type is not supported"))
+
+    def _object(self) -> Dynamic:
+        """``object``, whose values are of any type."""
+        if self._dynamic is None:
+            of = replace(library_type(self._readers[0], "System.Object"), csharp="object")
+            cls = make_object_class(of.name, (), self._module, disposable=False)
+            number = self._next_number(of.name)
+            handle = self.objects[of] = make_handle("object", cls, number, of.name)
+            self._dynamic = Dynamic("object", Any, handle)
+        return self._dynamic
+
+    def finish(self) -> None:
+        """Say what values of ``object`` may be, when all signatures are known."""
+        if self._dynamic is not None:
+            self._dynamic.records = [r for r in self.records.values() if not r.is_abstract]
+            self._dynamic.enums = [one for one in self.enums if isinstance(one, Fixed)]
 
     def _simple(self, of: TypeDefinition | str) -> Shape:
         if isinstance(of, str):
@@ -174,14 +198,28 @@ class ShapeBuilder:
 
     def _object_or_record(self, of: TypeDefinition) -> None:
         """A record if Python can have all of it, else an object that stays in .NET."""
-        if not of.is_abstract and is_record(of):
+        if is_record(of):
+            before = self._state()
             try:
                 self._record(of)
             except Unsupported:
-                self._named.pop(of, None)
+                # What was built on the way may have this inside.
+                self._restore(before)
             else:
                 return
         self._named[of] = self.objects[of] = self._handle(of)
+
+    def _state(self) -> list[Any]:
+        return [kept.copy() for kept in self._kept()]
+
+    def _restore(self, before: list[Any]) -> None:
+        for kept, content in zip(self._kept(), before, strict=True):
+            kept.clear()
+            kept.update(content)
+
+    def _kept(self) -> tuple[Any, ...]:
+        return (self._named, self.classes, self.records, self.objects, self._begun,
+                self._delegates, self.enums)  # fmt: skip
 
     def find(self, full_name: str) -> TypeDefinition | None:
         """A type of the assembly, or of those it refers to."""
@@ -222,6 +260,7 @@ class ShapeBuilder:
                 generic_count=0,
                 arguments=arguments,
                 csharp=f"global::{'.'.join(names)}",
+                generic=of,
             )
         return self._constructed_types[key]
 
@@ -278,19 +317,7 @@ class ShapeBuilder:
             disposable=("T", "System.IDisposable") in of.reader.interfaces(of),
         )
         self.classes[of] = cls
-        return Handle(
-            csharp,
-            cls,
-            Kind.OBJECT,
-            "q",
-            f"O{number}({{0}})",
-            f"o{number}({{0}})",
-            f"(({csharp})objects.Get(r.Get<long>()))",
-            f"w.Put(objects.Add({{0}}, {number}))",
-            number,
-            name,
-            cls,
-        )
+        return make_handle(csharp, cls, number, name)
 
     def _next_number(self, name: str) -> int:
         number = len(self.objects) + 1
@@ -316,21 +343,8 @@ class ShapeBuilder:
         cls = make_object_class(of.name, (), self._module, disposable=False)
         callable_: Any = abc.Callable
         python = callable_[[s.python for s in shapes], given.python if given else None]
-        shape = Delegate(
-            csharp,
-            python,
-            Kind.OBJECT,
-            "q",
-            f"D{number}({{0}}, lent)",
-            f"o{number}({{0}})",
-            f"Delegate{number}(r.Get<long>())",
-            f"w.Put(objects.Add({{0}}, {number}))",
-            number,
-            ".".join(of.path),
-            cls,
-            shapes,
-            given,
-        )
+        name = ".".join(of.path)
+        shape = make_delegate(csharp, python, cls, number, name, shapes, given)
         self.objects[of] = shape
         return shape
 
@@ -356,16 +370,7 @@ class ShapeBuilder:
             parts = [self.build(argument, 0) for argument in arguments]
             short = name.partition("`")[0]
             inner = f"<{', '.join(part.csharp for part in parts)}>" if parts else ""
-            of = TypeDefinition(
-                self._readers[0],
-                row=0,
-                path=tuple(short.split(".")),
-                namespace="System",
-                flags=0,
-                is_visible=True,
-                base="",
-                generic_count=0,
-            )
+            of = library_type(self._readers[0], short)
             self._delegates[key] = self._delegate(of, f"global::{short}{inner}", parameters, result)
         return self._delegates[key]
 
@@ -395,7 +400,8 @@ class ShapeBuilder:
         """What the expressions of objects call."""
         handles = sorted(self.objects.values(), key=lambda handle: handle.number)
         for shape in handles:
-            known = {h.number: h.cls for h in handles if issubclass(h.cls, shape.cls)}
+            is_any = self._dynamic is not None and shape is self._dynamic.handle
+            known = {h.number: h.cls for h in handles if is_any or issubclass(h.cls, shape.cls)}
             yield f"O{shape.number}", handle_packer(shape.cls)
             yield f"o{shape.number}", handle_reader(known)
 
@@ -404,10 +410,13 @@ class ShapeBuilder:
     def _record(self, of: TypeDefinition) -> None:
         """A record or struct; known by name before its fields are, which may have it inside."""
         name = ".".join(of.path)
-        shape = Record(csharp_name(of), object, of.name, not of.is_value_type)
+        shape = Record(
+            csharp_name(of), object, of.name, not of.is_value_type, is_abstract=of.is_abstract
+        )
         self._named[of] = shape
         try:
-            shape.fields = tuple(record_fields(of, lambda type_: self.build(type_, 1)))
+            if not of.is_abstract:
+                shape.fields = tuple(record_fields(of, lambda type_: self.build(type_, 1)))
         except Unsupported as reason:
             del self._named[of]
             raise Unsupported(f"{name}: {reason}") from None
@@ -415,10 +424,37 @@ class ShapeBuilder:
         if python_names(names) != names:
             del self._named[of]
             raise Unsupported(f"{name} has fields whose names Python cannot have")
-        shape.recursive = contains(shape, shape)
-        cls = make_record(of.name, [(f.name, f.shape.python) for f in shape.fields], self._module)
-        shape.python = self.classes[of] = cls
+        derived = self._families.derived(of) if shape.is_class else []
+        shape.is_open = bool(derived)
+        if of.is_abstract and not derived:
+            raise Unsupported(f"{name} has no record that derives from it")
+        fields = [(field.name, field.shape.python) for field in shape.fields]
+        make = make_abstract if of.is_abstract else make_record
+        shape.python = self.classes[of] = make(of.name, fields, self._module, is_open=shape.is_open)
         self.records[of] = shape
+        shape.derived = tuple(self._derived(shape, derived))
+        if of.is_abstract and not shape.derived:  # that others may see
+            raise Unsupported(f"{name} has no record that derives from it")
+        for other in shape.derived:
+            shape.python.register(other.python)
+        for one in (shape, *shape.derived):
+            one.recursive = contains(one, one)
+
+    def _derived(self, base: Record, derived: Iterable[TypeDefinition]) -> Iterator[Record]:
+        """Records of types that derive from a record, as far as Python can have them."""
+        count = 0
+        for of in derived:
+            if of.is_abstract or not of.is_visible or of.generic_count:
+                continue
+            try:
+                shape = self.build(("T", of), 1)
+            except Unsupported:
+                shape = base
+            if isinstance(shape, Record) and shape is not base and count < _MOST_DERIVED:
+                count += 1
+                yield shape
+            elif base.is_abstract:
+                raise Unsupported(f"{'.'.join(of.path)} derives from it and cannot be a dataclass")
 
     # ---------------------------------------------------------------- constructed types
 
@@ -445,33 +481,5 @@ class ShapeBuilder:
                 raise Unsupported(f"{parts[0].csharp} cannot be the key of a dict in Python")
             return mapping_of(name, *parts)
         if len(parts) == 1:
-            return self._collection(name, parts[0])
+            return collection_of(name, parts[0])
         raise Unsupported(f"{name.partition('`')[0]} cannot be passed; {_ADVICE}")
-
-    def _collection(self, name: str, element: Shape) -> Shape:
-        if isinstance(element, Block) and element.result == "memoryview":
-            raise Unsupported("spans cannot be in collections")
-        if isinstance(element, Number):
-            found = library.block(name, element)
-            if found is not None:
-                return found
-        if name == "[]":
-            # Brackets of an array of arrays are read from the left: int[][] has no other order.
-            csharp = f"{element.csharp}[]"
-            python = alias(list, element.python)
-            return Sequence(csharp, python, element, "list", "items.ToArray()")
-        if name not in library.SEQUENCES:
-            raise Unsupported(f"{name.partition('`')[0]} of {element.csharp} cannot be passed")
-        csharp, result, build = library.SEQUENCES[name]
-        if not is_hashable(element):
-            result = "list"
-        origin = set if result == "set" else list
-        if result == "list" and "List<" in build and "Linked" not in build:
-            build = "items"
-        return Sequence(
-            csharp.format(element.csharp),
-            alias(origin, element.python),
-            element,
-            result,
-            build.format(element.csharp),
-        )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import enum
 import keyword
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from dotnet_wasm_host.errors import MarshallingError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["make_enum", "make_maker", "make_record", "python_names"]
+__all__ = ["make_abstract", "make_enum", "make_maker", "make_record", "python_names"]
 
 
 def python_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
@@ -41,14 +44,38 @@ def make_enum(
     return made  # type: ignore[no-any-return]
 
 
-def make_record(name: str, fields: Iterable[tuple[str, Any]], module: str) -> type:
-    """A frozen dataclass."""
+def make_record(
+    name: str, fields: Iterable[tuple[str, Any]], module: str, *, is_open: bool = False
+) -> type:
+    """A frozen dataclass; one that is open takes classes as those that derive from it.
+
+    They do so for :func:`isinstance` only: fields of C# may have another order there.
+    """
     made = dataclasses.make_dataclass(
-        name, [(field, type_) for field, type_ in fields], frozen=True
+        name,
+        [(field, type_) for field, type_ in fields],
+        bases=(abc.ABC,) if is_open else (),
+        frozen=True,
     )
     made.__module__ = module
     made.__qualname__ = name
     return made
+
+
+def make_abstract(
+    name: str, _: Iterable[tuple[str, Any]], module: str, *, is_open: bool = True
+) -> type:
+    """A class for an abstract record: others are taken as those that derive from it."""
+    assert is_open
+
+    def __init__(_self: object, *_: object, **__: object) -> None:  # noqa: N807
+        raise MarshallingError(
+            f"expected a record that derives from {name}, which is abstract, found {name} itself; "
+            "make one of those"
+        )
+
+    body: dict[str, Any] = {"__init__": __init__, "__module__": module}
+    return abc.ABCMeta(name, (), body)
 
 
 def make_maker(cls: type, names: Iterable[str]) -> Callable[..., Any]:

@@ -124,6 +124,7 @@ class TypeDefinition:
         namespace: the namespace alone.
         arguments: types for its type parameters, if it is a constructed one.
         csharp: how C# writes a constructed type.
+        generic: what a constructed type was made of.
     """
 
     reader: Reader
@@ -136,6 +137,12 @@ class TypeDefinition:
     generic_count: int
     arguments: tuple[Any, ...] = ()
     csharp: str = ""
+    generic: TypeDefinition | None = None
+
+    @property
+    def origin(self) -> TypeDefinition:
+        """The type as its assembly defines it."""
+        return self.generic or self
 
     @property
     def name(self) -> str:
@@ -173,6 +180,20 @@ class TypeDefinition:
     def is_delegate(self) -> bool:
         """A delegate."""
         return self.base == "System.MulticastDelegate"
+
+
+def library_type(reader: Reader, name: str) -> TypeDefinition:
+    """A type of .NET itself, of which nobody asks for members."""
+    return TypeDefinition(
+        reader,
+        row=0,
+        path=tuple(name.split(".")),
+        namespace="System",
+        flags=0,
+        is_visible=True,
+        base="",
+        generic_count=0,
+    )
 
 
 class Reader(Protocol):

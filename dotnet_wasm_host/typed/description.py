@@ -61,6 +61,7 @@ class Description:
         for of in self.types:
             self._name(of)
         self.functions += self._members()
+        self.shapes.finish()
         for of, cls in self.shapes.classes.items():
             cls.__doc__ = documentation.of_type(of.path) or cls.__doc__
         self.bases: dict[str, str] = {

@@ -5,26 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.typed.shapes import (
-    Blob,
-    Block,
-    Checked,
-    Delegate,
-    Fixed,
-    Handle,
-    Json,
-    Mapping,
-    Optional,
-    Record,
-    Sequence,
-    Shape,
-    Text,
-    Tuple,
-    Wide,
-    bare_shape,
-    has_handles,
-)
+from dotnet_wasm_host.typed.shapes import Delegate, Fixed, Handle, Sequence, bare_shape
 from dotnet_wasm_host.typed.signatures import Passing, Stream
+from dotnet_wasm_host.typed.value_code import ValueCode, writing_with_ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +21,7 @@ _CASE = re.compile(r"case (\d+): \{")
 _END_OF_CASES = "default: throw new global::System.MissingMethodException();"
 #: ``Writer.Only``: the largest result that has an array for all calls.
 _SMALL = 16
-_LIST = "global::System.Collections.Generic.List"
+_TASKS = "global::System.Threading.Tasks."
 _CANCELLATION = "global::System.Threading.CancellationToken"
 _SYNCHRONOUS = """#nullable disable
 using System.Runtime.CompilerServices;
@@ -87,10 +70,9 @@ IsRelease(input.Span) ? ExecuteAsync(objects.Release(input), token)
 """
 # Streams that have begun, by number. They are gone with the instance.
 _STREAMS = """
-static readonly global::System.Collections.Generic.Dictionary<int, object> streams = new();
-static int lastStream;
-static int Begin(object stream) { streams[++lastStream] = stream; return lastStream; }
-static object Stream(int number) => streams.TryGetValue(number, out var stream) ? stream
+static readonly global::System.Collections.Generic.Dictionary<long, object> streams = new();
+static void Begin(long number, object stream) => streams.Add(number, stream);
+static object Stream(long number) => streams.TryGetValue(number, out var stream) ? stream
 : throw new global::System.InvalidOperationException(
 "The stream has ended, or the instance in which it began was replaced.");
 """
@@ -127,6 +109,7 @@ def dispatcher_source(
     cases = [
         f"case {index}: {{\n{generator.call(f)}}}\n" for index, f in enumerate(functions, base)
     ]
+    values = generator.dynamic_values()
     return "".join(
         (
             _ASYNCHRONOUS if waits else _SYNCHRONOUS,
@@ -136,6 +119,7 @@ def dispatcher_source(
             _STREAMS if any(f.stream not in {None, Stream.ALL} for f in functions) else "",
             _COLLECT if any(_is_collected(function) for function in functions) else "",
             _OBJECTS.format(", ".join(["null", *types])),
+            values,
             _OWN_ASYNCHRONOUS if waits else _OWN,
             "}\n",
         )
@@ -164,9 +148,8 @@ def blame(
 _GET = re.compile(r"r\.Get<([^()]+)>\(\)")
 
 
-def _unless_unwanted(result: Shape) -> str:
-    """Lines before a result is written: objects whose handles nobody reads would stay for ever."""
-    return "token.ThrowIfCancellationRequested();\n" if has_handles(result) else ""
+#: Before an answer is written that nobody may wait for any more.
+_UNLESS_UNWANTED = "token.ThrowIfCancellationRequested();\nobjects.Want(ticket);\n"
 
 
 def _is_collected(function: Function) -> bool:
@@ -219,22 +202,24 @@ def _is_small(shape: Fixed) -> bool:
 
 @final
 class _Generator:
-    """Writes calls, and a static method for each shape that is more than an expression."""
+    """Writes calls."""
 
     def __init__(self, *, waits: bool) -> None:
         self.helpers: list[str] = []
         self._waits = waits
         self._awaits = 0
-        self._readers: dict[int, str] = {}
-        self._delegates: set[int] = set()
-        self._writers: dict[int, str] = {}
-        self._kept: list[Shape] = []
+        self._values = ValueCode(self.helpers)
+
+    def dynamic_values(self) -> str:
+        """The class that knows what ``object`` may be, if a call has one."""
+        return self._values.dynamic_values()
 
     def call(self, function: Function) -> str:
         """The body of a case."""
         if not self._waits and _is_plain(function):
             return _plain_call(function)
-        lines, given = [], []
+        lines = ["var ticket = r.Get<long>();\n"] if function.has_ticket else []
+        given = []
         for number, argument in enumerate(function.arguments):
             name = f"a{number}"
             if argument.passing is Passing.CANCELLATION:
@@ -242,7 +227,7 @@ class _Generator:
                 continue
             given.append(f"{argument.passing.value}{name}")
             if argument.is_given:
-                lines.append(f"var {name} = {self.read(argument.shape)};\n")
+                lines.append(f"var {name} = {self._values.read(argument.shape)};\n")
             else:
                 lines.append(f"{argument.shape.csharp} {name};\n")
         lines.append("r.End();\n")
@@ -252,7 +237,8 @@ class _Generator:
         if _is_collected(function):
             call = f"Collect({call}, token)"
         if function.is_async:
-            lines.append(f"return {self._awaiting(function)}(w, {call}, token);\n")
+            ticket = ", ticket" if function.has_ticket else ""
+            lines.append(f"return {self._awaiting(function)}(w, {call}, token{ticket});\n")
         else:
             lines += self._answering(function, call)
         return "".join(lines)
@@ -264,22 +250,22 @@ class _Generator:
         if isinstance(result, Fixed) and not outs and not self._waits and _is_small(result):
             value = result.write.removeprefix("w.Put(")[:-1].format("v")
             return [f"var v = {call};\nreturn w.Only({value});\n"]
-        lines = [f"{call};\n" if result is None else f"var v = {call};\n", "w.Begin();\n"]
         values = [*([] if result is None else [(result, "v")]), *outs]
-        lines += [f"{self.write(shape, value)}\n" for shape, value in values]
-        lines.append("return new(w.End());\n" if self._waits else "return w.End();\n")
-        return lines
+        writing = "".join(f"{self._values.write(shape, value)}\n" for shape, value in values)
+        return [
+            f"{call};\n" if result is None else f"var v = {call};\n",
+            "w.Begin();\n",
+            writing_with_ticket(writing) if function.has_ticket else writing,
+            "return new(w.End());\n" if self._waits else "return w.End();\n",
+        ]
 
     def _streaming(self, function: Function, given: list[str]) -> list[str]:
         """Begin a stream, take what comes next, or end it."""
         ended = "return new(w.End());\n" if self._waits else "return w.End();\n"
-        collections, tasks = (
-            "global::System.Collections.Generic.",
-            "global::System.Threading.Tasks.",
-        )
+        collections = "global::System.Collections.Generic."
         if function.stream is Stream.START:
             get = "GetAsyncEnumerator(token)" if function.asynchronous else "GetEnumerator()"
-            begun = f"w.Put(Begin({function.csharp(given)}.{get}));\n"
+            begun = f"Begin(a0, {function.csharp(given[1:])}.{get});\n"
             return ["w.Begin();\n", begun, ended]
         wait = "await " if function.asynchronous else ""
         if function.stream is Stream.END:
@@ -294,173 +280,43 @@ class _Generator:
             element = function.result.element
             kind = "IAsyncEnumerator" if wait else "IEnumerator"
             move = "MoveNextAsync" if wait else "MoveNext"
-            unless = _unless_unwanted(element) if wait else ""
+            writing = f"w.Put(1); var x = items.Current; {self._values.write(element, 'x')}\n"
+            if function.has_ticket:
+                unless = _UNLESS_UNWANTED if wait else ""
+                writing = f"{unless}{writing_with_ticket(writing)}"
             body = (
                 f"var items = ({collections}{kind}<{element.csharp}>)Stream(a0);\n"
-                f"if ({wait}items.{move}()) {{ {unless}w.Put(1); var x = items.Current; "
-                f"{self.write(element, 'x')} }} else {{ w.Put(0); }}\n"
+                f"if ({wait}items.{move}()) {{\n{writing}}} else {{ w.Put(0); }}\n"
             )
         if not wait:
             return ["w.Begin();\n", body, ended]
-        name = f"Await{self._awaits}"
-        self._awaits += 1
-        self.helpers.append(
-            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, int a0, "
-            f"{_CANCELLATION} token) {{\n{body}return w.End();\n}}\n"
-        )
-        return [f"return {name}(w, a0, token);\n"]
+        ticket = ", ticket" if function.has_ticket else ""
+        return [f"return {self._helper(function, 'long a0', body)}(w, a0, token{ticket});\n"]
 
     def _awaiting(self, function: Function) -> str:
         """The method that awaits a task and writes its result."""
-        name = f"Await{self._awaits}"
-        self._awaits += 1
-        tasks, result = "global::System.Threading.Tasks.", function.result
+        result = function.result
         task = function.task if result is None else f"{function.task}<{result.csharp}>"
         body = "await task;\n"
         if result is not None:
-            body = f"var v = await task;\n{_unless_unwanted(result)}{self.write(result, 'v')}\n"
-        self.helpers.append(
-            f"static async {tasks}ValueTask<byte[]> {name}(Writer w, {tasks}{task} task, "
-            f"{_CANCELLATION} token) {{\n{body}return w.End();\n}}\n"
-        )
-        return name
+            writing = f"{self._values.write(result, 'v')}\n"
+            if function.has_ticket:
+                writing = f"{_UNLESS_UNWANTED}{writing_with_ticket(writing)}"
+            body = f"var v = await task;\n{writing}"
+        return self._helper(function, f"{_TASKS}{task} task", body)
 
-    # ---------------------------------------------------------------- reading
-
-    def read(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
-        """An expression that reads a value."""
-        if isinstance(shape, Checked):
-            return self.read(shape.value)
-        if isinstance(shape, Delegate):
-            self._delegate(shape)
-        if isinstance(shape, (Fixed, Blob, Json)):
-            return shape.read
-        if isinstance(shape, Text):
-            return "r.Text()"
-        if isinstance(shape, Wide):
-            return "r.BigInteger()"
-        if isinstance(shape, Optional):
-            return f"(r.Has() ? ({shape.csharp}){self.read(shape.value)} : null)"
-        if isinstance(shape, Tuple):
-            return f"{shape.make}({', '.join(map(self.read, shape.items))})"
-        if isinstance(shape, Block) and " is {" not in shape.read:
-            return shape.read
-        return f"{self._reader(shape)}(ref r)"
-
-    def _delegate(self, shape: Delegate) -> None:
-        """The method that makes a delegate of a handle, or of the number of a callable."""
-        if shape.number in self._delegates:
-            return
-        self._delegates.add(shape.number)
-        given = ", ".join(f"{p.csharp} a{n}" for n, p in enumerate(shape.parameters))
-        writing = " ".join(self.write(p, f"a{n}") for n, p in enumerate(shape.parameters))
-        call = 'global::MinimalRuntime.Host.Call("dotnet_wasm_host.callables", w.Written)'
-        answer = f"{call};\n"
-        if shape.result is not None:
-            answer = (
-                f"var r = new Reader({call});\nr.Get<int>();\n"
-                f"var v = {self.read(shape.result)};\nr.End();\nreturn v;\n"
+    def _helper(self, function: Function, parameter: str, body: str) -> str:
+        """The name of an asynchronous method that gives the bytes which ``body`` writes."""
+        name = f"Await{self._awaits}"
+        self._awaits += 1
+        ticket = ""
+        if function.has_ticket:
+            ticket = ", long ticket"
+            body = (
+                f"objects.Enter(ticket);\ntry {{\n{body}}} finally {{ objects.Leave(ticket); }}\n"
             )
         self.helpers.append(
-            f"static {shape.csharp} Delegate{shape.number}(long handle) {{\n"
-            f"if (handle >= 0) {{ return ({shape.csharp})objects.Get(handle); }}\n"
-            f"return ({shape.csharp})(objects.Delegate(handle) ?? objects.Keep(handle, "
-            f"({shape.csharp})(({given}) => {{\n"
-            f"var w = new Writer();\nw.Put(handle);\n{writing}\n{answer}}})));\n}}\n"
+            f"static async {_TASKS}ValueTask<byte[]> {name}(Writer w, {parameter}, "
+            f"{_CANCELLATION} token{ticket}) {{\n{body}return w.End();\n}}\n"
         )
-
-    def _reader(self, shape: Shape) -> str:
-        name = self._readers.get(id(shape))
-        if name is None:
-            name = self._readers[id(shape)] = f"Read{len(self._readers)}"
-            self._kept.append(shape)
-            body = self._reading(shape)
-            self.helpers.append(f"static {shape.csharp} {name}(ref Reader r) {{\n{body}}}\n")
         return name
-
-    def _reading(self, shape: Shape) -> str:
-        if isinstance(shape, Block):
-            return f"return {shape.read};\n"
-        if isinstance(shape, Sequence):
-            return (
-                "var n = r.Count();\nif (n < 0) { return null; }\n"
-                f"var items = new {_LIST}<{shape.element.csharp}>(n);\n"
-                f"while (n-- > 0) {{ items.Add({self.read(shape.element)}); }}\n"
-                f"return {shape.build};\n"
-            )
-        if isinstance(shape, Mapping):
-            made = shape.csharp.replace(".IDictionary<", ".Dictionary<")
-            made = made.replace(".IReadOnlyDictionary<", ".Dictionary<")
-            return (
-                f"var n = r.Count();\nif (n < 0) {{ return null; }}\nvar items = new {made}();\n"
-                f"while (n-- > 0) {{ var k = {self.read(shape.key)}; "
-                f"items.Add(k, {self.read(shape.value)}); }}\nreturn items;\n"
-            )
-        assert isinstance(shape, Record)
-        return self._reading_record(shape)
-
-    def _reading_record(self, shape: Record) -> str:
-        lines = ["if (!r.Has()) { return null; }\n"] if shape.is_class else []
-        enter, leave = ("r.Enter();\n", "r.Leave();\n") if shape.recursive else ("", "")
-        given = [f for f in shape.fields if f.in_constructor]
-        rest = [f for f in shape.fields if not f.in_constructor]
-        arguments = ", ".join(self.read(f.shape) for f in given)
-        setting = ", ".join(f"@{f.name} = {self.read(f.shape)}" for f in rest)
-        initializer = f" {{ {setting} }}" if rest else ""
-        lines.append(f"{enter}var v = new {shape.csharp}({arguments}){initializer};\n{leave}")
-        if not shape.fields and not shape.is_class:
-            lines.append("r.Has();\n")
-        return "".join((*lines, "return v;\n"))
-
-    # ---------------------------------------------------------------- writing
-
-    def write(self, shape: Shape, value: str) -> str:  # noqa: PLR0911 - likewise
-        """A statement that writes ``value``, an expression without effects."""
-        if isinstance(shape, Checked):
-            return self.write(shape.value, value)
-        if isinstance(shape, (Fixed, Json, Blob, Block)):
-            return f"{shape.write.format(value)};"
-        if isinstance(shape, Text):
-            return f"w.Text({value});"
-        if isinstance(shape, Wide):
-            return f"w.BigInteger({value});"
-        if isinstance(shape, Optional):
-            inner = self.write(shape.value, f"{value}.Value")
-            return f"if (w.Has({value}.HasValue)) {{ {inner} }}"
-        if isinstance(shape, Tuple):
-            members = zip(shape.items, shape.members, strict=True)
-            return " ".join(self.write(item, f"{value}.{member}") for item, member in members)
-        return f"{self._writer(shape)}(w, {value});"
-
-    def _writer(self, shape: Shape) -> str:
-        name = self._writers.get(id(shape))
-        if name is None:
-            name = self._writers[id(shape)] = f"Write{len(self._writers)}"
-            self._kept.append(shape)
-            body = self._writing(shape)
-            self.helpers.append(f"static void {name}(Writer w, {shape.csharp} v) {{\n{body}}}\n")
-        return name
-
-    def _writing(self, shape: Shape) -> str:
-        if isinstance(shape, Sequence):
-            count = "var items = v is null ? null : global::System.Linq.Enumerable.ToList(v);\n"
-            return (
-                f"{count}if (items is null) {{ w.Put(-1); return; }}\nw.Put(items.Count);\n"
-                f"foreach (var x in items) {{ {self.write(shape.element, 'x')} }}\n"
-            )
-        if isinstance(shape, Mapping):
-            return (
-                "if (v is null) { w.Put(-1); return; }\nw.Put(v.Count);\n"
-                f"foreach (var x in v) {{ {self.write(shape.key, 'x.Key')} "
-                f"{self.write(shape.value, 'x.Value')} }}\n"
-            )
-        assert isinstance(shape, Record)
-        lines = ["if (!w.Has(v is not null)) { return; }\n"] if shape.is_class else []
-        if shape.recursive:
-            lines.append("w.Enter();\n")
-        lines += [f"{self.write(f.shape, f'v.@{f.name}')}\n" for f in shape.fields]
-        if not shape.fields and not shape.is_class:
-            lines.append("w.Has(true);\n")
-        if shape.recursive:
-            lines.append("w.Leave();\n")
-        return "".join(lines)

@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["FunctionMaker", "refuse"]
 
 _LONG = 0x0A
-#: What became of callables that were given: see ``CallableTable``.
-_LENDING = (
-    "    except BaseException:",
-    "        take_back(lent)",
-    "        raise",
-)
+_TICKET = Argument("ticket", "ticket", PRIMITIVES[_LONG])
 
 
 @final
@@ -71,6 +66,7 @@ class FunctionMaker:
             **NAMES,
             **dict(enums),
             "InvocationError": InvocationError,
+            "LimitExceeded": LimitExceeded,
             "invoke": invoke,
             "wait": wait,
             "function_id": function_id,
@@ -84,6 +80,8 @@ class FunctionMaker:
             self._names["released"] = objects.released
             self._names["invoke_releasing"] = objects.invoke
             self._names["wait_releasing"] = objects.wait
+            for name in ("next_ticket", "discard", "discard_async", "discard_later"):
+                self._names[name] = getattr(objects, name)
         self._records: list[str] = []
         self._packer = Packer(self._names, self._records)
         self._unpacker = Unpacker(self._names, self._records)
@@ -96,25 +94,18 @@ class FunctionMaker:
     def make(self, index: int, function: Function, documentation: str = "") -> Callable[..., Any]:
         """The Python function for the method that the dispatcher calls by ``index``."""
         arguments = function.given
-        parameters = [f"arg_{n}" for n in range(len(arguments))]
-        shapes = [argument.shape for argument in arguments]
-        again = f"again_{index}"
         lends = any(isinstance(bare_shape(argument.shape), Delegate) for argument in arguments)
-        self._names[again] = self._again(index, function.name, arguments, lends=lends)
-        packing, payload = self._packer.pack(index, zip(parameters, shapes, strict=True))
-        own = ("lent",) if lends else ()
+        lines = self._packing(index, function, lends=lends)
         head, call = "def", self._invoke
         if function.is_async:
             head, call = "async def", f"await {self._wait}"
-        lines = [f"{head} call({', '.join(parameters)}):"]
-        lines += ["    lent = []", "    try:"] if lends else ["    try:"]
-        lines += [f"        {line}" for line in (*packing, f"payload = {payload}")]
-        lines += [
-            "    except Exception as error:",
-            f"        payload = {again}(error{''.join(', ' + p for p in (*own, *parameters))})",
+        parameters = ", ".join(f"arg_{n}" for n in range(len(arguments)))
+        lines = [
+            f"{head} call({parameters}):",
+            *lines,
             f"    try: d = {call}(function_id, payload)",
             f"    except InvocationError as error: thrown = failed(error, {function.name!r})",
-            *(_LENDING if lends else ()),
+            *_if_lost(function, lends=lends),
             "    else:",
             "        try:",
         ]
@@ -127,9 +118,8 @@ class FunctionMaker:
         lines += [
             "        except Exception as error:",
             f"            thrown = malformed(error, {function.name!r})",
-            *(["    land(lent)"] if lends else ()),
-            "    raise thrown",
         ]
+        lines += [*_if_unread(function), *(["    land(lent)"] if lends else ()), "    raise thrown"]
         if lends:
             lines = [text.replace("return ", "land(lent); return ") for text in lines]
         defaults = tuple(a.default[0] for a in arguments if a.default)
@@ -143,6 +133,29 @@ class FunctionMaker:
         }
         made.__annotations__["return"] = answer.python if answer else None
         return made
+
+    def _packing(self, index: int, function: Function, *, lends: bool) -> list[str]:
+        """Lines that make the payload of a call."""
+        arguments, own = function.given, []
+        parameters = [f"arg_{n}" for n in range(len(arguments))]
+        lines = []
+        if lends:
+            own.append("lent")
+            lines.append("    lent = []")
+        if function.has_ticket:
+            arguments, parameters = (_TICKET, *arguments), ["ticket", *parameters]
+            lines.append("    ticket = next_ticket()")
+        again = f"again_{index}"
+        self._names[again] = self._again(index, function.name, arguments, lends=lends)
+        shapes = [argument.shape for argument in arguments]
+        packing, payload = self._packer.pack(index, zip(parameters, shapes, strict=True))
+        return [
+            *lines,
+            "    try:",
+            *(f"        {line}" for line in (*packing, f"payload = {payload}")),
+            "    except Exception as error:",
+            f"        payload = {again}({', '.join(('error', *own, *parameters))})",
+        ]
 
     def _compile(
         self, source: str, name: str, arguments: Iterable[Argument], defaults: tuple[Any, ...]
@@ -173,14 +186,20 @@ class FunctionMaker:
         """What makes of a callable a function that takes and gives the bytes of a delegate."""
         name = f"the callable for {shape.name}"
         handle = PRIMITIVES[_LONG]
-        given = Tuple("", tuple, (handle, *shape.parameters), (), "")
+        head = (handle, handle) if shape.has_ticket else (handle,)
+        given = Tuple("", tuple, (*head, *shape.parameters), (), "")
         reading, value = self._unpacker.unpack(given)
         lines = ["def adapt(call):", "    def run(d):", "        try:"]
         lines += [f"            {line}" for line in (*reading, f"given = {value}")]
         lines += [
             "        except Exception as error:",
+            *(
+                ["            discard_later(from_bytes(d[8:16], 'little'))"]
+                if len(head) > 1
+                else ()
+            ),
             f"            raise malformed(error, {name!r}) from error",
-            "        result = call(*given[1:])",
+            f"        result = call(*given[{len(head)}:])",
         ]
         if shape.result is None:
             lines.append("        return b''")
@@ -255,6 +274,39 @@ def refuse(refused: Refused, module: str) -> Callable[..., Any]:
     call.__qualname__ = _qualified(refused)
     call.__doc__ = f"Cannot be called: {refused.reason}."
     return call
+
+
+def _if_lost(function: Function, *, lends: bool) -> list[str]:
+    """Lines behind a call: what .NET was given, or has for Python, when nothing comes back."""
+    taking = ["        take_back(lent)"] if lends else []
+    lines = []
+    if function.has_ticket:
+        lines += [
+            "    except LimitExceeded:",
+            *taking,
+            f"        {_discard(function)}",
+            "        raise",
+        ]
+        taking.append("        discard_later(ticket)")
+    if taking:
+        lines += ["    except BaseException:", *taking, "        raise"]
+    return lines
+
+
+def _if_unread(function: Function) -> list[str]:
+    """Lines behind those that read an answer: objects in it that Python will not have."""
+    if not function.has_ticket:
+        return []
+    return [
+        f"            {_discard(function)}",
+        "        except BaseException:",
+        "            discard_later(ticket)",
+        "            raise",
+    ]
+
+
+def _discard(function: Function) -> str:
+    return "await discard_async(ticket)" if function.is_async else "discard(ticket)"
 
 
 def _lender(

@@ -8,18 +8,22 @@ import decimal
 import re
 import struct
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.errors import MarshallingError
 from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.typed import json_scalars, scalars
-from dotnet_wasm_host.typed.json_writing import has_text_keys
-from dotnet_wasm_host.typed.packing import MAX_DEPTH
+from dotnet_wasm_host.typed.classes import make_maker
+from dotnet_wasm_host.typed.grids import flatten
+from dotnet_wasm_host.typed.json_writing import TYPE, has_text_keys
 from dotnet_wasm_host.typed.shapes import (
+    MAX_DEPTH,
     Blob,
     Block,
     Checked,
     Fixed,
+    Grid,
     Json,
     Kind,
     Mapping,
@@ -305,6 +309,23 @@ def _sequence(shape: Sequence, value: Any, where: str, depth: int) -> list[Any]:
     return [read_json(element, v, f"{where}[{n}]", depth + 1) for n, v in enumerate(value)]
 
 
+def _grid(shape: Grid, value: Any, where: str, depth: int) -> list[Any]:  # noqa: ANN401
+    def level(items: Any, left: int, where: str) -> Any:  # noqa: ANN401
+        if left == 0:
+            return read_json(shape.element, items, where, depth + shape.rank)
+        if not isinstance(items, list):
+            raise ArgumentNotValid(where, f"an array for {_short(shape)}", describe(items))
+        return [level(item, left - 1, f"{where}[{n}]") for n, item in enumerate(items)]
+
+    made: list[Any] = level(value, shape.rank, where)
+    try:
+        flatten(made, shape.rank)
+    except ValueError:
+        expected = f"arrays of one length beside each other for {_short(shape)}"
+        raise ArgumentNotValid(where, expected, "several lengths") from None
+    return made
+
+
 def _mapping(shape: Mapping, value: Any, where: str, depth: int) -> dict[Any, Any]:  # noqa: ANN401
     is_object = has_text_keys(shape)
     if isinstance(value, dict) and is_object:
@@ -342,7 +363,17 @@ def _tuple(shape: Tuple, value: Any, where: str, depth: int) -> tuple[Any, ...]:
     )
 
 
-def _record(shape: Record, value: Any, where: str, depth: int) -> dict[str, Any]:  # noqa: ANN401
+def _record(shape: Record, value: Any, where: str, depth: int) -> Any:  # noqa: ANN401
+    if shape.derived and isinstance(value, dict) and TYPE in value:
+        for other in shape.derived:
+            if other.name == value[TYPE]:
+                given = {name: item for name, item in value.items() if name != TYPE}
+                fields = _record(replace(other, derived=()), given, where, depth)
+                return make_maker(other.python, fields)(*fields.values())
+    if shape.is_abstract:
+        known = ", ".join(repr(other.name) for other in shape.derived)
+        expected = f"an object for {shape.name} with {TYPE!r} as one of {known}"
+        raise ArgumentNotValid(where, expected, describe(value))
     names = [field.name for field in shape.fields]
     expected = f"an object for {shape.name} with {', '.join(names)}"
     if not isinstance(value, dict):
@@ -365,6 +396,7 @@ _CONVERTERS: dict[type[Shape], Callable[[Any, Any, str, int], Any]] = {
     Wide: _wide,
     Block: _block,
     Sequence: _sequence,
+    Grid: _grid,
     Mapping: _mapping,
     Tuple: _tuple,
     Record: _record,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from dotnet_wasm_host.typed.json_writing import has_text_keys
+from dotnet_wasm_host.typed.json_writing import TYPE, has_text_keys
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
     Checked,
     Fixed,
+    Grid,
     Json,
     Kind,
     Mapping,
@@ -55,7 +56,7 @@ class SchemaMaker:
     ) -> None:
         self._where = where
         self._prefix = prefix
-        self._names: dict[int, str] = {}
+        self._names: dict[tuple[int, bool], str] = {}
         self.definitions: dict[str, dict[str, Any]] = {} if definitions is None else definitions
 
     def argument(self, shape: Shape, *, nullable: bool = False) -> dict[str, Any]:
@@ -87,7 +88,7 @@ class SchemaMaker:
         is_value = isinstance(shape, Record) and not shape.is_class
         return _or_null(made) if result and not is_value else made
 
-    def _reference(self, shape: Shape, *, result: bool) -> dict[str, Any]:
+    def _reference(self, shape: Shape, *, result: bool) -> dict[str, Any]:  # noqa: PLR0911 - by kind
         """What may be null."""
         if isinstance(shape, Text):
             return {"type": "string"}
@@ -95,6 +96,11 @@ class SchemaMaker:
             return {"type": "string", "contentEncoding": "base64", "format": "byte"}
         if isinstance(shape, (Block, Sequence)):
             return {"type": "array", "items": self._schema(shape.element, result=result)}
+        if isinstance(shape, Grid):
+            made = self._schema(shape.element, result=result)
+            for _ in range(shape.rank):
+                made = {"type": "array", "items": made}
+            return made
         if isinstance(shape, Mapping):
             value = self._schema(shape.value, result=result)
             if has_text_keys(shape):
@@ -103,23 +109,28 @@ class SchemaMaker:
             items = {"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2}
             return {"type": "array", "items": items}
         assert isinstance(shape, Record)
-        return {"$ref": self._where + self._define(shape)}
+        own = [] if shape.is_abstract else [{"$ref": self._where + self._define(shape)}]
+        # Those that derive from it say which they are.
+        others = [{"$ref": self._where + self._define(other, said=True)} for other in shape.derived]
+        return {"anyOf": [*own, *others]} if others else own[0]
 
-    def _define(self, shape: Record) -> str:
-        name = self._names.get(id(shape))
+    def _define(self, shape: Record, *, said: bool = False) -> str:
+        name = self._names.get((id(shape), said))
         if name is None:
-            wanted = name = self._prefix + shape.name
+            wanted = name = self._prefix + shape.name + ("OfType" if said else "")
             number = 1
             while name in self.definitions:
                 number += 1
                 name = f"{wanted}{number}"
-            self._names[id(shape)] = name
+            self._names[id(shape), said] = name
             # Known before its fields are, which may have it inside.
             definition = self.definitions[name] = {"type": "object", "title": shape.name}
-            definition["properties"] = {
-                field.name: self._schema(field.shape, result=True) for field in shape.fields
-            }
-            definition["required"] = [field.name for field in shape.fields]
+            properties = {TYPE: {"const": shape.name}} if said else {}
+            properties.update(
+                (field.name, self._schema(field.shape, result=True)) for field in shape.fields
+            )
+            definition["properties"] = properties
+            definition["required"] = list(properties)
             definition["additionalProperties"] = False
         return name
 

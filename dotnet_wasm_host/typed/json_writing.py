@@ -13,6 +13,7 @@ from dotnet_wasm_host.typed.shapes import (
     Block,
     Checked,
     Fixed,
+    Grid,
     Json,
     Kind,
     Mapping,
@@ -28,7 +29,10 @@ from dotnet_wasm_host.typed.shapes import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["has_text_keys", "to_json"]
+__all__ = ["TYPE", "has_text_keys", "to_json"]
+
+#: The member that names a record which derives from the expected one, as ``System.Text.Json`` has.
+TYPE = "$type"
 
 #: Digits of a number in base 10 take quadratic time; Python refuses more than 4300.
 _MOST_BITS = 13_000
@@ -114,7 +118,20 @@ def _key(value: object) -> str:
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
 
 
+def _grid(shape: Grid, value: list[Any]) -> list[Any]:
+    def level(items: Any, left: int) -> Any:  # noqa: ANN401
+        if left == 0:
+            return to_json(shape.element, items)
+        return [level(item, left - 1) for item in items]
+
+    made: list[Any] = level(value, shape.rank)
+    return made
+
+
 def _record(shape: Record, value: object) -> dict[str, Any]:
+    other = shape.variant(type(value))
+    if other is not None:
+        return {TYPE: other.name, **_record(other, value)}
     return {f.name: to_json(f.shape, getattr(value, f.name)) for f in shape.fields}
 
 
@@ -127,6 +144,7 @@ _CONVERTERS: dict[type[Shape], Callable[[Any, Any], Any]] = {
     Blob: lambda _, value: base64.b64encode(value).decode("ascii"),
     Wide: _wide,
     Block: _block,
+    Grid: _grid,
     Sequence: lambda shape, value: [to_json(shape.element, item) for item in value],
     Mapping: _mapping,
     Tuple: _tuple,

@@ -49,6 +49,8 @@ def read_members(  # noqa: C901 - one branch for each kind of member
         given = (Argument("self", "self", shape), *arguments)
         yield Function(of, "Invoke", given, shape.result, role=Role.METHOD, template="{0}({rest})")
         return
+    if not of.row:
+        return  # a type of .NET itself
     csharp = csharp_name(of)
     for method in of.reader.methods(of):
         if not method.is_public:

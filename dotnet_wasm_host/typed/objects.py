@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from dotnet_wasm_host.errors import InvocationError, MarshallingError
+from dotnet_wasm_host.errors import DotnetHostError, InvocationError, MarshallingError
 from dotnet_wasm_host.overriding import override
 from dotnet_wasm_host.typed.statics import NO_STATIC, get_static, is_set_as_static
 from dotnet_wasm_host.uncopyable import Uncopyable
@@ -14,7 +16,6 @@ from dotnet_wasm_host.uncopyable import Uncopyable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from dotnet_wasm_host.errors import DotnetHostError
     from dotnet_wasm_host.typed.statics import Static, Statics
 
 __all__ = [
@@ -147,8 +148,9 @@ class ObjectTable:
         failed: makes a typed error of what a call raised.
 
     Attributes:
-        released: handles that Python let go and .NET has not yet; appending is atomic, so any
-            thread may, also from within a garbage collection.
+        released: handles that Python let go and .NET has not yet, and below 0 the numbers of
+            answers that were lost; appending is atomic, so any thread may, also from within a
+            garbage collection.
     """
 
     def __init__(
@@ -158,6 +160,8 @@ class ObjectTable:
         failed: Callable[[InvocationError, str], DotnetHostError],
     ) -> None:
         self.released: deque[int] = deque()
+        #: Gives the number of an answer that has objects.
+        self.next_ticket: Callable[[], int] = itertools.count(1).__next__
         self._invoke = invoke
         self._wait = wait
         self._failed = failed
@@ -188,6 +192,23 @@ class ObjectTable:
             # What was let go already is not known there any more, and is no error.
             self.released.extend(handles)
             raise
+
+    def discard(self, ticket: int) -> None:
+        """Let go the objects of an answer that nobody has read to its end."""
+        self.released.append(-ticket)
+        # In the middle of a call it goes with the next one; without an instance there is nothing.
+        with suppress(DotnetHostError):
+            self.ask(_COUNT, "count")
+
+    async def discard_async(self, ticket: int) -> None:
+        """The same, awaitable."""
+        self.released.append(-ticket)
+        with suppress(DotnetHostError):
+            await self.wait("", _HASHED.pack(_COUNT))
+
+    def discard_later(self, ticket: int) -> None:
+        """The same with the next call, for those who may not wait for one."""
+        self.released.append(-ticket)
 
     def ask(self, what: int, name: str, *objects: CSharpObject) -> bytes:
         """Ask an object what every object can be asked."""

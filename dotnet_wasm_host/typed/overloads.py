@@ -10,6 +10,7 @@ from dotnet_wasm_host.errors import MarshallingError, MarshallingTypeError
 from dotnet_wasm_host.typed.shapes import (
     Block,
     Checked,
+    Dynamic,
     Fixed,
     Handle,
     Kind,
@@ -93,6 +94,8 @@ def distance_of(shape: Shape, value: object) -> int:  # noqa: PLR0911 - one for 
         return distance_of(shape.value, value)
     if isinstance(shape, Optional):
         return 1 + (0 if value is None else distance_of(shape.value, value))
+    if isinstance(shape, Dynamic):
+        return 2 * _FAR  # what nothing else takes
     if isinstance(value, (list, tuple)) and value:
         element = next(shape.parts(), None)
         return distance_of(element, value[0]) if element is not None else 1

@@ -6,13 +6,19 @@ import struct
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.typed.blocks import block_writer
+from dotnet_wasm_host.typed.dynamic import make_object_packer
+from dotnet_wasm_host.typed.grids import flatten, grid_writer
 from dotnet_wasm_host.typed.shapes import (
+    MAX_DEPTH,
     Blob,
     Block,
     Checked,
+    Dynamic,
     Fixed,
+    Grid,
     Json,
     Mapping,
+    Number,
     Optional,
     Record,
     Sequence,
@@ -25,10 +31,8 @@ from dotnet_wasm_host.typed.shapes import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MAX_DEPTH", "Packer"]
+__all__ = ["Packer"]
 
-#: ``Reader.MaxDepth`` of the C# half.
-MAX_DEPTH = 100
 _NULL = struct.pack("<i", -1)
 
 
@@ -105,7 +109,7 @@ class Packer:
 
     # ---------------------------------------------------------------- values
 
-    def _value(self, shape: Shape, value: str) -> None:
+    def _value(self, shape: Shape, value: str) -> None:  # noqa: C901 - one for each kind
         if isinstance(shape, Checked):
             self._checked(shape, value)
         elif isinstance(shape, Fixed):
@@ -120,6 +124,10 @@ class Packer:
             self._bytes(value, f"wide_bytes({value})", null="False")
         elif isinstance(shape, Block):
             self._block(shape, value)
+        elif isinstance(shape, Grid):
+            self._grid(shape, value)
+        elif isinstance(shape, Dynamic):
+            self._object(shape, value)
         elif isinstance(shape, Tuple):
             self._tuple(shape, value)
         elif isinstance(shape, Record):
@@ -159,6 +167,34 @@ class Packer:
         self._flush()
         self._part(data)
 
+    def _grid(self, shape: Grid, value: str) -> None:
+        head, data = self._name("h"), self._name("b")
+        self._flush()
+        if isinstance(shape.element, Number):
+            code = shape.element.format
+            writer = f"grid_{shape.rank}_{'bool' if code == '?' else code}"
+            self._names.setdefault(writer, grid_writer(code, shape.rank))
+            self._line(f"{head}, {data} = {writer}({value})")
+            self._part(head)
+            self._part(data)
+            return
+        self._names["flatten"] = flatten
+        self._line(f"{head}, {data} = flatten({value}, {shape.rank})")
+        self._part(head)
+        self._each(self._name("x"), data, [shape.element])
+
+    def _object(self, shape: Dynamic, value: str) -> None:
+        if "pack_object" not in self._names:
+            # Known before the records are, which may have one inside.
+            self._names["pack_object"] = None
+            records = {r.python: (n, self._record(r)) for n, r in enumerate(shape.records)}
+            enums = {one.python: n for n, one in enumerate(shape.enums)}
+            self._names["pack_object"] = make_object_packer(
+                self._names, records, enums, shape.handle.cls
+            )
+        self._flush()
+        self._line(f"pack_object({value}, a, {self._depth})")
+
     def _tuple(self, shape: Tuple, value: str) -> None:
         items = [self._name("t") for _ in shape.items]
         self._line(f"if type({value}) is not tuple: raise TypeError")
@@ -189,6 +225,9 @@ class Packer:
 
     def _loop(self, names: str, value: str, shapes: list[Shape]) -> None:
         self._pending.append(("i", f"len({value})"))
+        self._each(names, value, shapes)
+
+    def _each(self, names: str, value: str, shapes: list[Shape]) -> None:
         self._flush()
         items = f"{value}.items()" if len(shapes) == 2 else value
         self._line(f"for {names} in {items}:")
@@ -220,6 +259,10 @@ class Packer:
             self._line("if v is None:")
             self._line("    a(NO)")
             self._line("    return")
+            self._variants(shape)
+            if shape.is_abstract:
+                self._line("raise TypeError")
+                return
             self._pending.append(("?", "True"))
         if shape.recursive:
             self._line("if depth > MAX_DEPTH: raise RecursionError")
@@ -239,6 +282,20 @@ class Packer:
         self._flush()
         self._line("return")
 
+    def _variants(self, shape: Record) -> None:
+        """Records that derive from one are packed with all that they have."""
+        for number, other in enumerate(shape.derived, 2):
+            name = f"class_{id(other)}"
+            self._names[name] = other.python
+            self._line(f"if type(v) is {name}:")
+            self._line(f"    a({bytes([number])!r})")
+            self._line(f"    return {self._record(other)}(v, a, depth)")
+        if shape.derived:
+            # What derives from one of them in Python is looked at more closely.
+            name = f"class_{id(shape)}"
+            self._names[name] = shape.python
+            self._line(f"if type(v) is not {name} and isinstance(v, {name}): raise TypeError")
+
 
 def _is_straight(shape: Shape) -> bool:
     """Whether a value is packed without a branch."""
@@ -246,6 +303,8 @@ def _is_straight(shape: Shape) -> bool:
         return _is_straight(shape.value)
     if isinstance(shape, Tuple):
         return all(map(_is_straight, shape.items))
+    if isinstance(shape, Grid):
+        return isinstance(shape.element, Number)
     return isinstance(shape, (Fixed, Text, Blob, Wide, Block, Json))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dotnet_wasm_host.ecma335.signatures import INSTANCE
 from dotnet_wasm_host.typed.nullability import bare
 from dotnet_wasm_host.typed.shapes import Field
 from dotnet_wasm_host.typed.unsupported import Unsupported, is_identifier
@@ -29,7 +31,7 @@ def record_fields(of: TypeDefinition, build: Callable[[Any], Shape]) -> Iterator
             break
         for member in (*level.reader.properties(level), *level.reader.fields(level)):
             members.setdefault(member.name, member)
-        level = level.reader.base_type(level)
+        level = _base(level)
     by_lower = {name.lower(): member for name, member in members.items()}
     taken = set()
     for parameter in _constructor(of, by_lower):
@@ -41,6 +43,19 @@ def record_fields(of: TypeDefinition, build: Callable[[Any], Shape]) -> Iterator
             if not is_identifier(member.name):
                 raise Unsupported(f"{member.name!r} is a name that C# cannot write")
             yield Field(member.name, build(member.type), in_constructor=False)
+
+
+def _base(of: TypeDefinition) -> TypeDefinition | None:
+    """The class that a type derives from, constructed or not, if the same assembly defines it."""
+    base = of.reader.base(of)
+    if not isinstance(base, tuple):
+        return None
+    arguments = base[2:] if base[0] == INSTANCE else ()
+    found = base[1][1] if base[0] == INSTANCE else base[1]
+    if isinstance(found, str):
+        return None
+    made: TypeDefinition = replace(found, arguments=arguments) if arguments else found
+    return made
 
 
 def _constructor(of: TypeDefinition, members: dict[str, Any]) -> list[str]:

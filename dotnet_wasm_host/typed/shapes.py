@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "MAX_DEPTH",
     "Blob",
     "Block",
     "Checked",
     "Delegate",
+    "Dynamic",
     "Field",
     "Fixed",
+    "Grid",
     "Handle",
     "Json",
     "Kind",
@@ -41,6 +44,10 @@ __all__ = [
     "item_weight",
     "minimum_size",
 ]
+
+
+#: Values inside of values, as deep as they may be; ``Reader.MaxDepth`` of the C# half.
+MAX_DEPTH = 100
 
 
 class Kind(Enum):
@@ -134,6 +141,11 @@ class Delegate(Handle):
     parameters: tuple[Shape, ...]
     result: Shape | None
 
+    @property
+    def has_ticket(self) -> bool:
+        """Whether what a callable is given has a number, by which it is let go if it is lost."""
+        return any(map(has_handles, self.parameters))
+
 
 @dataclass(eq=False)
 class Text(Shape):
@@ -198,6 +210,38 @@ class Sequence(Shape):
     def parts(self) -> Iterator[Shape]:
         """The element."""
         yield self.element
+
+
+@dataclass(eq=False)
+class Grid(Shape):
+    """An array of several dimensions: 32-bit lengths, -1 for null, and the values.
+
+    Attributes:
+        element: each of the values.
+        rank: how many dimensions there are.
+    """
+
+    element: Shape
+    rank: int
+
+    def parts(self) -> Iterator[Shape]:
+        """The element."""
+        yield self.element
+
+
+@dataclass(eq=False)
+class Dynamic(Shape):
+    """``object``: a byte that says of which type the value is, and the value.
+
+    Attributes:
+        handle: for what has no other form.
+        records: those that it may be, by their numbers; known when all signatures are.
+        enums: likewise.
+    """
+
+    handle: Handle
+    records: list[Record] = field(default_factory=list)
+    enums: list[Fixed] = field(default_factory=list)
 
 
 @dataclass(eq=False)
@@ -277,23 +321,37 @@ class Field:
 
 @dataclass(eq=False)
 class Record(Shape):
-    """A record or struct: its fields in order; before them, for a class, whether it is there.
+    """A record or struct: its fields in order; before them, for a class, a byte.
+
+    It is 0 for null, 1 for the record itself. 2 and more are for :attr:`derived`, of which all
+    bytes follow.
 
     Attributes:
         name: for messages.
         is_class: whether it may be null.
         fields: filled after it is made, since a record may have itself inside.
         recursive: whether it does.
+        is_abstract: whether there are only those that derive from it.
+        is_open: whether others derive from it, seen by everybody or not.
+        derived: those that Python can have, the nearest first.
     """
 
     name: str
     is_class: bool
     fields: tuple[Field, ...] = ()
     recursive: bool = field(default=False)
+    is_abstract: bool = False
+    is_open: bool = False
+    derived: tuple[Record, ...] = ()
 
     def parts(self) -> Iterator[Shape]:
-        """The fields' shapes."""
-        return (f.shape for f in self.fields)
+        """The fields' shapes, and the records that derive from it."""
+        yield from (f.shape for f in self.fields)
+        yield from self.derived
+
+    def variant(self, cls: type) -> Record | None:
+        """The record that derives from it and has this class in Python."""
+        return next((other for other in self.derived if other.python is cls), None)
 
 
 def bare_shape(shape: Shape) -> Shape:
@@ -335,7 +393,7 @@ def has_handles(shape: Shape) -> bool:
     pending, seen = [shape], {id(shape)}
     while pending:
         part = pending.pop()
-        if isinstance(part, Handle):
+        if isinstance(part, (Handle, Dynamic)):
             return True
         new = [inner for inner in part.parts() if id(inner) not in seen]
         seen.update(map(id, new))
@@ -362,7 +420,7 @@ def _weight(shape: Shape, depth: int = 0) -> int:
         # Small numbers and truth values are there already.
         return 0 if shape.format in {"?", "b", "B"} else _NUMBER
     if isinstance(shape, (Record, Tuple)):
-        parts = list(shape.parts())
+        parts = [f.shape for f in shape.fields] if isinstance(shape, Record) else list(shape.items)
         own = _CONTAINER if isinstance(shape, Tuple) else _OBJECT
         inner = 0 if depth > 3 else sum(_weight(part, depth + 1) for part in parts)
         return own + _PLACE * len(parts) + inner

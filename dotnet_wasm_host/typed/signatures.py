@@ -18,7 +18,9 @@ from dotnet_wasm_host.typed.nullability import ANNOTATED, MAYBE
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
+    Dynamic,
     Fixed,
+    Grid,
     Handle,
     Json,
     Kind,
@@ -31,6 +33,8 @@ from dotnet_wasm_host.typed.shapes import (
     Tuple,
     alias,
     bare_shape,
+    has_handles,
+    is_fixed,
 )
 from dotnet_wasm_host.typed.unsupported import Unsupported
 
@@ -51,7 +55,7 @@ __all__ = [
     "read_functions",
 ]
 
-_INT = 0x08
+_LONG = 0x0A
 #: Results that Python takes one after the other.
 _STREAMS = {
     "System.Collections.Generic.IEnumerable`1": False,
@@ -169,13 +173,12 @@ class Function:
         """What the dispatcher has for it: of a stream also what goes on with it and ends it."""
         if self.stream is not Stream.START or self.result is None:
             return (self,)
-        number = PRIMITIVES[_INT]
+        numbered = Argument("number", "number", PRIMITIVES[_LONG])
         result = Sequence("", alias(list, self.result.python), self.result, "list", "")
-        arguments = (Argument("number", "number", number),)
         return (
-            replace(self, result=number),
-            replace(self, stream=Stream.NEXT, arguments=arguments, result=result),
-            replace(self, stream=Stream.END, arguments=arguments, result=None),
+            replace(self, arguments=(numbered, *self.arguments), result=None),
+            replace(self, stream=Stream.NEXT, arguments=(numbered,), result=result),
+            replace(self, stream=Stream.END, arguments=(numbered,), result=None),
         )
 
     @property
@@ -204,6 +207,17 @@ class Function:
             return shapes[0] if shapes else None
         python = alias(tuple, *(shape.python for shape in shapes))
         return Tuple("", python, tuple(shapes), (), "")
+
+    @property
+    def has_ticket(self) -> bool:
+        """Whether its answer has a number, by which objects are let go if it is lost.
+
+        One that is written and read at once cannot be.
+        """
+        answer = self.answer
+        if answer is None or not has_handles(answer):
+            return False
+        return self.is_async or not is_fixed(answer)
 
     def csharp(self, given: list[str]) -> str:
         """The call as C# writes it, with these arguments."""
@@ -377,7 +391,8 @@ def _nothing(shape: Shape) -> tuple[Any, ...]:
         return _ZEROS.get(shape.kind, ())
     if isinstance(shape, Record):
         return (None,) if shape.is_class else ()
-    is_null = isinstance(shape, (Text, Blob, Block, Json, Sequence, Mapping, Optional))
+    nullable = (Text, Blob, Block, Dynamic, Grid, Json, Sequence, Mapping, Optional)
+    is_null = isinstance(shape, nullable)
     return (None,) if is_null else ()
 
 

@@ -11,10 +11,13 @@ from dotnet_wasm_host.typed.shapes import (
     Block,
     Checked,
     Delegate,
+    Dynamic,
     Fixed,
+    Grid,
     Json,
     Kind,
     Mapping,
+    Number,
     Optional,
     Record,
     Sequence,
@@ -95,11 +98,36 @@ class _Writer:
                 yield f"\nclass {cls.__name__}({base}):"
                 lines = [f"    {n} = {int(m)}" for n, m in _members(cls)]
             else:
-                yield "\n@dataclass(frozen=True)"
-                yield f"class {cls.__name__}:"
-                lines = [f"    {f.name}: {self._result(f.shape)}" for f in record.fields]
+                yield from self._record_head(record)
+                lines = self._record_body(record)
             yield from _docstring(documentation.of_type(of.path), "    ")
             yield from lines or ["    ..."]
+
+    def _bases(self, record: Record) -> list[Record]:
+        """Records that it derives from, without those that these derive from."""
+        records = self._description.shapes.records.values()
+        bases = [other for other in records if record in other.derived]
+        return [
+            base
+            for base in bases
+            if not any(other is not base and other in base.derived for other in bases)
+        ]
+
+    def _record_head(self, record: Record) -> Iterator[str]:
+        bases = ", ".join(base.name for base in self._bases(record))
+        yield "" if record.is_abstract else "\n@dataclass(frozen=True)"
+        yield f"class {record.name}{f'({bases})' if bases else ''}:"
+
+    def _record_body(self, record: Record) -> list[str]:
+        if record.is_abstract:
+            return ["    def __init__(self) -> None: ..."]
+        lines = [f"    {f.name}: {self._result(f.shape)}" for f in record.fields]
+        bases = self._bases(record)
+        if any(base.fields for base in bases):
+            # Its own order, which is not always that of dataclasses.
+            given = "".join(f", {f.name}: {self._result(f.shape)}" for f in record.fields)
+            lines.append(f"    def __init__(self{given}) -> None: ...")
+        return lines
 
     def _object(self, of: TypeDefinition, cls: type) -> Iterator[str]:
         """A class whose objects stay in .NET."""
@@ -251,6 +279,8 @@ class _Writer:
             return f"{self._result(shape.value)} | None"
         if isinstance(shape, Tuple):
             return f"tuple[{', '.join(map(self._result, shape.items)) or '()'}]"
+        if isinstance(shape, Grid):
+            return f"{'list[' * shape.rank}{self._result(shape.element)}{']' * shape.rank}"
         if isinstance(shape, Mapping):
             return f"dict[{self._result(shape.key)}, {self._result(shape.value)}]"
         if isinstance(shape, (Block, Sequence)):
@@ -273,6 +303,9 @@ class _Writer:
             return f"Iterable[{self._fixed(shape.element)}] | Buffer"
         if isinstance(shape, Sequence):
             return f"Iterable[{self._argument(shape.element)}]"
+        if isinstance(shape, Grid):
+            items = f"{'Sequence[' * shape.rank}{self._argument(shape.element)}{']' * shape.rank}"
+            return f"{items} | Buffer" if isinstance(shape.element, Number) else items
         if isinstance(shape, Blob):
             return "Buffer | Sequence[int]"
         if isinstance(shape, Record):
@@ -289,7 +322,8 @@ class _Writer:
         return _KINDS[shape.kind]
 
     def _named(self, shape: Shape) -> str:
-        kinds: dict[type, str] = {Text: "str", Blob: "bytes", Wide: "int", Json: "Any"}
+        kinds: dict[type, str] = {Text: "str", Blob: "bytes", Wide: "int", Json: "Any",
+                                  Dynamic: "Any"}  # fmt: skip
         if isinstance(shape, Record):
             return shape.name
         return kinds[type(shape)]

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.typed.blocks import block_reader
 from dotnet_wasm_host.typed.classes import make_maker
-from dotnet_wasm_host.typed.packing import MAX_DEPTH, struct_name
+from dotnet_wasm_host.typed.dynamic import make_object_reader
+from dotnet_wasm_host.typed.grids import nest, read_lengths
+from dotnet_wasm_host.typed.packing import struct_name
 from dotnet_wasm_host.typed.shapes import (
+    MAX_DEPTH,
     Blob,
     Block,
     Checked,
+    Dynamic,
     Fixed,
+    Grid,
     Json,
     Mapping,
+    Number,
     Optional,
     Record,
     Sequence,
@@ -27,6 +33,9 @@ from dotnet_wasm_host.typed.shapes import (
     item_weight,
     minimum_size,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Unpacker"]
 
@@ -121,7 +130,7 @@ class Unpacker:
 
     # ---------------------------------------------------------------- values
 
-    def _value(self, shape: Shape) -> str:  # noqa: PLR0911 - one for each kind of shape
+    def _value(self, shape: Shape) -> str:  # noqa: C901, PLR0911 - one for each kind of shape
         """Statements that read a value; the expression holds after the next flush."""
         if isinstance(shape, Checked):
             return self._value(shape.value)
@@ -145,6 +154,10 @@ class Unpacker:
             return name
         if isinstance(shape, Optional):
             return self._optional(shape)
+        if isinstance(shape, Grid):
+            return self._grid(shape)
+        if isinstance(shape, Dynamic):
+            return self._object(shape)
         return self._counted(shape)
 
     def _bytes(self, made: str) -> str:
@@ -169,6 +182,57 @@ class Unpacker:
         self._indent = outer
         self._line(f"else: {value} = None")
         return value
+
+    def _grid(self, shape: Grid) -> str:
+        lengths, count, value = self._name("n"), self._name("n"), self._name("v")
+        self._here()
+        self._names.update(read_lengths=read_lengths, nest=nest)
+        least, weight = minimum_size(shape.element), item_weight(shape.element)
+        self._line(
+            f"{lengths}, {count}, p = "
+            f"read_lengths(d, p, e, {shape.rank}, {least}, c, {weight}, many)"
+        )
+        self._line(f"if {lengths} is None: {value} = None")
+        self._line("else:")
+        outer, self._indent = self._indent, self._indent + "    "
+        items = self._name("s")
+        if isinstance(shape.element, Number):
+            code = shape.element.format
+            reader = f"list_{'bool' if code == '?' else code}"
+            self._names.setdefault(reader, block_reader(code, "list"))
+            self._line(f"{items} = {reader}(d, p, {count})")
+            self._line(f"p += {count} * {shape.element.size}")
+        else:
+            self._line(f"{items} = []")
+            self._loop(count, [shape.element], items + ".append({0})")
+        self._line(f"{value} = nest({items}, {lengths})")
+        self._indent = outer
+        self._base, self._plus = "p", 0
+        return value
+
+    def _object(self, shape: Dynamic) -> str:
+        if "read_object" not in self._names:
+            # Known before the records are, which may have one inside.
+            self._names["read_object"] = None
+            records = [self._record(r) for r in shape.records]
+            enums = [self._enum_maker(one) for one in shape.enums]
+            handles = self._names[f"o{shape.handle.number}"]
+            self._names["read_object"] = make_object_reader(
+                self._names, records, enums, handles, self._names["many"]
+            )
+        self._here()
+        value = self._name("v")
+        self._line(f"{value}, p = read_object(d, p, e, c, {self._depth})")
+        return value
+
+    def _enum_maker(self, shape: Fixed) -> Callable[[int], Any]:
+        """What makes a member of an enum, or a number that is none."""
+        made: Callable[[int], Any] = eval(  # noqa: S307 - our own text
+            f"lambda v: {shape.unpack.format('v')}", self._names
+        )
+        if shape.format != "Q":
+            return made
+        return lambda value: made(value & (1 << 64) - 1)
 
     def _counted(self, shape: Shape) -> str:
         count, value = self._fixed("i"), self._name("v")
@@ -253,12 +317,26 @@ class Unpacker:
             self._line("if depth > MAX_DEPTH: raise ValueError('values too deep')")
         if shape.is_class:
             self._line("if not d[p]: return None, p + 1")
+            self._variants(shape)
             self._plus = 1
+            if shape.is_abstract:
+                return
         elif not shape.fields:
             self._fixed("?")
         values = [self._value(field.shape) for field in shape.fields]
         self._flush()
         self._line(f"return {make}({', '.join(values)}), {self._at()}")
+
+    def _variants(self, shape: Record) -> None:
+        """Records that derive from one come with all that they have."""
+        if shape.is_open:
+            self._line("if d[p] != 1:")
+            for number, other in enumerate(shape.derived, 2):
+                name = self._record(other)
+                self._line(f"    if d[p] == {number}: return {name}(d, p + 1, e, c, depth)")
+            self._line("    raise ValueError('a record of a type that it cannot be')")
+        if shape.is_abstract:
+            self._line("raise ValueError('a record of an abstract type')")
 
 
 def _short(size: int) -> None:

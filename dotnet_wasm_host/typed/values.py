@@ -11,9 +11,9 @@ import decimal
 import operator
 import struct
 import uuid
-from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.errors import (
@@ -22,15 +22,26 @@ from dotnet_wasm_host.errors import (
     MarshallingTypeError,
 )
 from dotnet_wasm_host.typed import scalars
+from dotnet_wasm_host.typed.classes import make_maker
 from dotnet_wasm_host.typed.library import BYTE
+from dotnet_wasm_host.typed.loose_values import (
+    describe,
+    dynamic,
+    grid,
+    items_of,
+    short_name,
+    wrong,
+)
 from dotnet_wasm_host.typed.objects import CSharpObject
-from dotnet_wasm_host.typed.packing import MAX_DEPTH
 from dotnet_wasm_host.typed.shapes import (
+    MAX_DEPTH,
     Blob,
     Block,
     Checked,
     Delegate,
+    Dynamic,
     Fixed,
+    Grid,
     Handle,
     Json,
     Kind,
@@ -73,7 +84,7 @@ def canonical(shape: Shape, value: Any, where: str, depth: int = 0) -> Any:  # n
         )
     if isinstance(shape, Checked):
         if value is None and not shape.is_nullable:
-            name = _short_name(shape)
+            name = short_name(shape)
             raise MarshallingTypeError(
                 f"{where}: expected a value for {name}, which is never null, found None; give the "
                 f"parameter the type {name}?, or pass a value"
@@ -97,21 +108,6 @@ def _may_be_null(shape: Shape) -> bool:
     return not isinstance(shape, Record) or shape.is_class
 
 
-def _wrong(where: str, expected: str, value: object) -> MarshallingTypeError:
-    return MarshallingTypeError(f"{where}: expected {expected}, found {_describe(value)}")
-
-
-def _describe(value: object) -> str:
-    if value is None:
-        return "None"
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - whatever its class does, the type says enough
-        text = "..."
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    return f"{type(value).__name__} {shown}"
-
-
 # -------------------------------------------------------------------- fixed values
 
 
@@ -120,19 +116,19 @@ def _bool(_: Fixed, value: Any, where: str) -> bool:  # noqa: ANN401
         return bool(value)
     if type(value).__module__ == "numpy" and type(value).__name__ in {"bool", "bool_"}:
         return bool(value)
-    raise _wrong(where, "bool", value)
+    raise wrong(where, "bool", value)
 
 
 def _integer(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
     try:
         number = operator.index(value)
     except TypeError:
-        raise _wrong(where, f"int for {shape.csharp}", value) from None
+        raise wrong(where, f"int for {shape.csharp}", value) from None
     low, high = integer_range(shape)
     if not low <= number <= high:
         raise MarshallingOverflowError(
-            f"{where}: expected {low} to {high} for {_short_name(shape)}, found "
-            f"{_describe(value)}; "
+            f"{where}: expected {low} to {high} for {short_name(shape)}, found "
+            f"{describe(value)}; "
             "pass a "
             "number in this range, or give the parameter a wider type"
         )
@@ -150,25 +146,25 @@ def _float(shape: Fixed, value: Any, where: str) -> float:  # noqa: ANN401
     if isinstance(value, (str, bytes, bytearray)) or not (
         hasattr(value, "__float__") or hasattr(value, "__index__")
     ):
-        raise _wrong(where, f"float for {shape.csharp}", value)
+        raise wrong(where, f"float for {shape.csharp}", value)
     try:
         number = float(value)
         struct.pack("<" + shape.format, number)
     except OverflowError:
         raise MarshallingOverflowError(
-            f"{where}: expected a number that {_short_name(shape)} can hold, found "
-            f"{_describe(value)}; "
+            f"{where}: expected a number that {short_name(shape)} can hold, found "
+            f"{describe(value)}; "
             "pass a "
             "smaller one, or give the parameter a wider type"
         ) from None
     except (TypeError, ValueError):
-        raise _wrong(where, f"float for {shape.csharp}", value) from None
+        raise wrong(where, f"float for {shape.csharp}", value) from None
     return number
 
 
 def _char(_: Fixed, value: Any, where: str) -> str:  # noqa: ANN401
     if not isinstance(value, str):
-        raise _wrong(where, "str of one character for char", value)
+        raise wrong(where, "str of one character for char", value)
     if len(value) != 1 or ord(value) > 0xFFFF:
         raise MarshallingError(
             f"{where}: expected one character of the basic plane for char, found {value!r:.40}; "
@@ -184,7 +180,7 @@ def _decimal(shape: Fixed, value: Any, where: str) -> decimal.Decimal:  # noqa: 
         try:
             number = decimal.Decimal(operator.index(value))
         except TypeError:
-            raise _wrong(where, "decimal.Decimal or int for decimal", value) from None
+            raise wrong(where, "decimal.Decimal or int for decimal", value) from None
     _checked(shape, number, where, scalars.decimal_bytes)
     return number
 
@@ -193,7 +189,7 @@ def _of_class(cls: type, check: Callable[[Any], object]) -> Callable[[Fixed, Any
     def convert(shape: Fixed, value: Any, where: str) -> Any:  # noqa: ANN401
         is_datetime = isinstance(value, dt.datetime) and cls is dt.date
         if not isinstance(value, cls) or is_datetime:
-            raise _wrong(where, f"{shape.kind.value} for {shape.csharp.split('.')[-1]}", value)
+            raise wrong(where, f"{shape.kind.value} for {shape.csharp.split('.')[-1]}", value)
         return _checked(shape, value, where, check)
 
     return convert
@@ -205,12 +201,12 @@ def _checked(shape: Fixed, value: Any, where: str, check: Callable[[Any], object
         check(value)
     except (OverflowError, struct.error) as error:
         raise MarshallingOverflowError(
-            f"{where}: expected a value that {name} can hold, found {_describe(value)}: {error}; "
+            f"{where}: expected a value that {name} can hold, found {describe(value)}: {error}; "
             "convert it first"
         ) from None
     except ValueError as error:
         raise MarshallingError(
-            f"{where}: expected a value that {name} can hold, found {_describe(value)}: {error}; "
+            f"{where}: expected a value that {name} can hold, found {describe(value)}: {error}; "
             "convert it first"
         ) from None
     return value
@@ -235,7 +231,7 @@ def _enum(shape: Fixed, value: Any, where: str) -> int:  # noqa: ANN401
     try:
         return _integer(shape, value, where)
     except MarshallingTypeError:
-        raise _wrong(where, f"a member of {cls.__name__}", value) from None
+        raise wrong(where, f"a member of {cls.__name__}", value) from None
 
 
 def _object(shape: Fixed, value: Any, where: str) -> Any:  # noqa: ANN401
@@ -246,10 +242,10 @@ def _object(shape: Fixed, value: Any, where: str) -> Any:  # noqa: ANN401
         return value
     if not isinstance(value, shape.cls):
         if isinstance(shape, Delegate):
-            raise _wrong(where, f"a callable for {_short_name(shape)}", value)
+            raise wrong(where, f"a callable for {short_name(shape)}", value)
         other = isinstance(value, CSharpObject) and type(value).__name__ == shape.cls.__name__
         module = " of this module" if other else ""
-        raise _wrong(where, f"an object of the C# class {shape.name}{module}", value)
+        raise wrong(where, f"an object of the C# class {shape.name}{module}", value)
     if not getattr(value, "dwh_handle", 0):
         raise MarshallingError(
             f"{where}: expected an object of the C# class {shape.name}, found one whose "
@@ -280,7 +276,7 @@ _FIXED: dict[Kind, Callable[[Fixed, Any, str], Any]] = {
 
 def _text(_: Shape, value: Any, where: str, __: int) -> str:  # noqa: ANN401
     if not isinstance(value, str):
-        raise _wrong(where, "str", value)
+        raise wrong(where, "str", value)
     text = str(value)
     try:
         text.encode()
@@ -299,29 +295,19 @@ def _blob(shape: Shape, value: Any, where: str, __: int) -> bytes | memoryview: 
         pass
     if isinstance(value, (list, tuple)):
         return bytes(_integer(BYTE, v, f"{where}[{n}]") for n, v in enumerate(value))
-    raise _wrong(where, f"bytes or a buffer of bytes for {shape.csharp}", value)
+    raise wrong(where, f"bytes or a buffer of bytes for {shape.csharp}", value)
 
 
 def _wide(_: Shape, value: Any, where: str, __: int) -> int:  # noqa: ANN401
     try:
         return operator.index(value)
     except TypeError:
-        raise _wrong(where, "int for BigInteger", value) from None
-
-
-def _items(value: Any, where: str, expected: str) -> list[Any]:  # noqa: ANN401
-    if isinstance(value, (str, bytes, bytearray, AnyMapping)) or not isinstance(value, Iterable):
-        raise _wrong(where, expected, value)
-    try:
-        iterator = iter(value)
-    except TypeError:  # an array without dimensions
-        raise _wrong(where, expected, value) from None
-    return list(iterator)
+        raise wrong(where, "int for BigInteger", value) from None
 
 
 def _block(shape: Block, value: Any, where: str, __: int) -> list[Any]:  # noqa: ANN401
     name = shape.element.csharp
-    items = _items(value, where, f"a sequence or buffer of {name}")
+    items = items_of(value, where, f"a sequence or buffer of {name}")
     return [_FIXED[shape.element.kind](shape.element, v, f"{where}[{n}]")
             for n, v in enumerate(items)]  # fmt: skip
 
@@ -330,14 +316,14 @@ def _sequence(shape: Sequence, value: Any, where: str, depth: int) -> Any:  # no
     element = bare_shape(shape.element)
     if isinstance(value, str) and isinstance(element, Fixed) and element.kind is Kind.CHAR:
         value = list(value)
-    items = _items(value, where, f"a sequence of {_short_name(shape.element)}")
+    items = items_of(value, where, f"a sequence of {short_name(shape.element)}")
     made = [canonical(shape.element, v, f"{where}[{n}]", depth + 1) for n, v in enumerate(items)]
     return set(made) if shape.result == "set" and isinstance(value, AbstractSet) else made
 
 
 def _mapping(shape: Mapping, value: Any, where: str, depth: int) -> dict[Any, Any]:  # noqa: ANN401
     if not isinstance(value, AnyMapping):
-        raise _wrong(where, f"a dict for {_short_name(shape)}", value)
+        raise wrong(where, f"a dict for {short_name(shape)}", value)
     return {
         canonical(shape.key, k, f"{where}: key {k!r:.40}", depth + 1): canonical(
             shape.value, v, f"{where}[{k!r:.40}]", depth + 1
@@ -348,7 +334,7 @@ def _mapping(shape: Mapping, value: Any, where: str, depth: int) -> dict[Any, An
 
 def _tuple(shape: Tuple, value: Any, where: str, depth: int) -> tuple[Any, ...]:  # noqa: ANN401
     if not isinstance(value, (tuple, list)):
-        raise _wrong(where, f"a tuple of {len(shape.items)}", value)
+        raise wrong(where, f"a tuple of {len(shape.items)}", value)
     if len(value) != len(shape.items):
         raise MarshallingTypeError(
             f"{where}: expected a tuple of {len(shape.items)}, found one of {len(value)}; pass "
@@ -360,7 +346,18 @@ def _tuple(shape: Tuple, value: Any, where: str, depth: int) -> tuple[Any, ...]:
     )
 
 
-def _record(shape: Record, value: Any, where: str, depth: int) -> dict[str, Any]:  # noqa: ANN401
+def _record(shape: Record, value: Any, where: str, depth: int) -> Any:  # noqa: ANN401
+    for other in shape.derived:
+        # The nearest to the record come first; of a class that derives from several, the last.
+        if isinstance(value, other.python) and not any(
+            isinstance(value, nearer.python) for nearer in other.derived
+        ):
+            return make_maker(other.python, [f.name for f in other.fields])(
+                *_record(other, value, where, depth).values()
+            )
+    if shape.is_abstract:
+        known = ", ".join(other.name for other in shape.derived)
+        raise wrong(where, f"one of the records that derive from {shape.name}: {known}", value)
     names = [field.name for field in shape.fields]
     if isinstance(value, AnyMapping):
         missing = [name for name in names if name not in value]
@@ -370,7 +367,7 @@ def _record(shape: Record, value: Any, where: str, depth: int) -> dict[str, Any]
         missing = [name for name in names if not hasattr(value, name)]
         unknown, given = [], {name: getattr(value, name, None) for name in names}
     if missing and len(missing) == len(names) and not isinstance(value, AnyMapping):
-        raise _wrong(where, f"{shape.name}, a dict or an object with {', '.join(names)}", value)
+        raise wrong(where, f"{shape.name}, a dict or an object with {', '.join(names)}", value)
     if missing or unknown:
         what = f"without {missing[0]!r}" if missing else f"with {unknown[0]!r:.40}"
         raise MarshallingTypeError(
@@ -383,16 +380,14 @@ def _record(shape: Record, value: Any, where: str, depth: int) -> dict[str, Any]
     }
 
 
-def _short_name(shape: Shape) -> str:
-    return shape.csharp.replace("global::", "").replace("@", "")
-
-
 _CONVERTERS: tuple[tuple[type, Any], ...] = (
     (Text, _text),
     (Blob, _blob),
     (Wide, _wide),
     (Block, _block),
     (Sequence, _sequence),
+    (Grid, partial(grid, canonical)),
+    (Dynamic, partial(dynamic, canonical)),
     (Mapping, _mapping),
     (Tuple, _tuple),
     (Record, _record),

@@ -53,6 +53,12 @@ public class Account : INamed, IDisposable, IEnumerable<int> {
         GetEnumerator();
 }
 public static string NameOf(INamed n) => n.Name;
+public abstract record Figure;
+public record Disc(double R) : Figure;
+public record Animal(string Name);
+public record Dog(int Age, string Name) : Animal(Name);
+public static Figure Same(Figure f) => f;
+public static object?[,] Anything(object? x, int[,] xs) => new[,] { { x } };
 public static class Tools { public static int Triple(int x) => 3 * x; }
 """  # noqa: E501
 USE = """
@@ -79,6 +85,9 @@ opened: int = stub.Account.Opened
 with account as same:
     balance: int = same.Balance
 waited: int = asyncio.run(account.Wait())
+same_figure: stub.Figure = stub.Same(stub.Disc(1.0))
+dog: stub.Animal = stub.Dog(3, "D")
+cell: object = stub.Anything({"a": 1}, [[1, 2]])[0][0]
 more: list[stub.Point] = stub.Nested(p, [q], stub.Color.Green).More
 """
 WRONG = {
@@ -92,6 +101,8 @@ WRONG = {
     "account.Deposit('x')": "arg",
     "stub.NameOf(p)": "arg",
     "stub.Refused(1)": "Refused",
+    "stub.Same(dog)": "arg",
+    "stub.Dog('D', 3)": "arg",
 }
 
 

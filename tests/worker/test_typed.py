@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 SOURCE = """
 public record Point(int X, double Y);
+public record Animal(string Name);
+public record Dog(int Age, string Name) : Animal(Name);
+public abstract record Shape;
+public record Circle(double R) : Shape;
 public record Tree(string Name, List<Tree> Children);
 public enum Color { Red, Green = 5 }
 [Flags] public enum Access { None = 0, Read = 1, Write = 2, All = 3 }
@@ -95,6 +99,12 @@ TYPES: dict[str, list[tuple[Any, Any]]] = {
     "int[]": [([1, 2], [1, 2])],
     "int[]?": [(None, None)],
     "float[]": [([0.1, "NaN"], [0.1, "NaN"])],
+    "Animal": [
+        ({"Name": "a"}, {"Name": "a"}),
+        ({"$type": "Dog", "Age": 3, "Name": "d"}, {"$type": "Dog", "Age": 3, "Name": "d"}),
+    ],
+    "Shape[]": [([{"$type": "Circle", "R": 1.5}], [{"$type": "Circle", "R": 1.5}])],
+    "int[,]": [([[1, 2], [3, 4]], [[1, 2], [3, 4]]), ([], [])],
     "List<Point>": [([{"X": 1, "Y": 2}], [{"X": 1, "Y": 2.0}])],
     "HashSet<int>": [([1, 1], [1])],
     "Dictionary<string, int>": [({"a": 1}, {"a": 1})],
@@ -124,6 +134,9 @@ REFUSED: dict[str, list[Any]] = {
     "Color": ["Blue", None, []],
     "(int, string)": [[1], {}, None],
     "Point": [{"X": 1}, {"X": 1, "Y": 2, "Z": 3}, {"X": "a", "Y": 1}, []],
+    "Animal": [{"$type": "Dog", "Name": "d"}, {"$type": "Cat", "Name": "c"}],
+    "Shape[]": [[{"R": 1.5}], [{"$type": "Shape"}], [{"$type": "Circle"}]],
+    "int[,]": [[1], [[1], [2, 3]], [["a"]]],
     "int[]": [["a"], {}, "AQID"],
     "byte[]": ["A", "****", [1]],
     "Dictionary<string, int>": [{"a": "b"}, [1]],

@@ -24,9 +24,16 @@ public sealed class Objects(Type?[] types)
     private const int CountThem = -6;
     private const int LiveDelegates = -7;
 
-    private readonly Dictionary<long, object> held = [];
+    /// <summary>Tickets of our own, for what Python is given in the middle of a call, begin here.</summary>
+    private const long FirstOwnTicket = 1L << 61;
+
+    private readonly Dictionary<long, (object Value, long Ticket)> held = [];
     private readonly Dictionary<(Type Type, int Declared), int> numbers = [];
     private readonly Dictionary<long, WeakReference<Delegate>> delegates = [];
+    private readonly HashSet<long> running = [];
+    private readonly HashSet<long> unwanted = [];
+    private long ticket;
+    private long lastOwnTicket = FirstOwnTicket;
     private long last = Random.Shared.NextInt64(1L << (62 - TypeBits));
     private Type? lastType;
     private int lastDeclared;
@@ -50,14 +57,55 @@ public sealed class Objects(Type?[] types)
         }
 
         var handle = (++this.last << TypeBits) | (uint)this.lastNumber;
-        this.held.Add(handle, value);
+        this.held.Add(handle, (value, this.ticket));
         return handle;
     }
 
     /// <summary>The object of a handle.</summary>
     /// <exception cref="StaleObjectException">It is a handle of an instance before this one.</exception>
     public object? Get(long handle) => handle == 0 ? null
-        : this.held.TryGetValue(handle, out var value) ? value : throw new StaleObjectException();
+        : this.held.TryGetValue(handle, out var found) ? found.Value : throw new StaleObjectException();
+
+    /// <summary>A ticket for what Python is given in the middle of a call.</summary>
+    public long NewTicket() => ++this.lastOwnTicket;
+
+    /// <summary>From here on handles are those of an answer with this ticket; gives the one before.</summary>
+    public long Begin(long ticket)
+    {
+        var before = this.ticket;
+        this.ticket = ticket;
+        return before;
+    }
+
+    /// <summary>The answer was written, or not: then nobody will ever let go of its handles.</summary>
+    public void End(long ticket, long before, bool written)
+    {
+        this.ticket = before;
+        if (!written)
+        {
+            this.Remove(ticket);
+        }
+    }
+
+    /// <summary>A call goes on whose answer is written later.</summary>
+    public void Enter(long ticket) => this.running.Add(ticket);
+
+    /// <summary>Its answer would be written now.</summary>
+    /// <exception cref="OperationCanceledException">Nobody waits for it any more.</exception>
+    public void Want(long ticket)
+    {
+        if (this.unwanted.Contains(ticket))
+        {
+            throw new OperationCanceledException();
+        }
+    }
+
+    /// <summary>It has ended.</summary>
+    public void Leave(long ticket)
+    {
+        this.running.Remove(ticket);
+        this.unwanted.Remove(ticket);
+    }
 
     /// <summary>The delegate of a callable that has one already.</summary>
     public Delegate? Delegate(long number) =>
@@ -73,18 +121,37 @@ public sealed class Objects(Type?[] types)
     /// <summary>Let go what a payload begins with, and give the rest of it.</summary>
     public ReadOnlyMemory<byte> Release(ReadOnlyMemory<byte> input) => input[this.Release(input.Span)..];
 
-    /// <summary>Let go what a payload begins with, and say how long that was.</summary>
+    /// <summary>
+    /// Let go what a payload begins with, and say how long that was: objects by their handles, and all
+    /// objects of an answer that was lost by its ticket, below 0.
+    /// </summary>
     public int Release(ReadOnlySpan<byte> input)
     {
         var count = BitConverter.ToInt32(input[4..]);
         var handles = MemoryMarshal.Cast<byte, long>(input.Slice(8, checked(count * 8)));
         foreach (var handle in handles)
         {
-            this.held.Remove(handle);
+            if (handle < 0)
+            {
+                this.Discard(-handle);
+            }
+            else
+            {
+                this.held.Remove(handle);
+            }
         }
 
         return 8 + (count * 8);
     }
+
+    /// <summary>A record derives from the one that a method names, and Python has no class of it.</summary>
+    public static Exception Unknown(Type found, Type expected) => new NotSupportedException(
+        $"expected {expected} or a public record that derives from it, found {found}, whose fields " +
+        "Python would not have; make it public with properties that docs/typed.md names, or return an object");
+
+    /// <summary>A payload names a record that there is not.</summary>
+    public static Exception NotThere() =>
+        new InvalidDataException("A typed call's payload has a record of a type that it cannot be.");
 
     /// <summary>Whether a payload is for <see cref="Release(ReadOnlySpan{byte})"/>.</summary>
     public static bool IsRelease(int number) => number == ReleaseThem;
@@ -110,6 +177,27 @@ public sealed class Objects(Type?[] types)
                 return this.Live();
             default:
                 throw new InvalidDataException("A typed call's payload has a number that no method has.");
+        }
+    }
+
+    private void Discard(long ticket)
+    {
+        if (this.running.Contains(ticket))
+        {
+            this.unwanted.Add(ticket);
+        }
+
+        this.Remove(ticket);
+    }
+
+    private void Remove(long ticket)
+    {
+        foreach (var (handle, (_, of)) in this.held)
+        {
+            if (of == ticket)
+            {
+                this.held.Remove(handle);
+            }
         }
     }
 

@@ -67,6 +67,10 @@ public ref struct Reader(ReadOnlySpan<byte> input)
             : MemoryMarshal.Cast<byte, T>(this.Take(checked(count * Unsafe.SizeOf<T>()))).ToArray();
     }
 
+    /// <summary>So many values that lie one behind the other, where they are.</summary>
+    public ReadOnlySpan<T> Many<T>(int count)
+        where T : unmanaged => MemoryMarshal.Cast<byte, T>(this.Take(checked(count * Unsafe.SizeOf<T>())));
+
     /// <summary>The four numbers of <see cref="decimal.GetBits(decimal)"/>.</summary>
     public decimal Decimal() => new(
         [this.Get<int>(), this.Get<int>(), this.Get<int>(), this.Get<int>()]);

@@ -77,6 +77,9 @@ public sealed class Writer
         bytes.CopyTo(this.Take(bytes.Length));
     }
 
+    /// <summary>Bytes as they are.</summary>
+    public void Raw(ReadOnlySpan<byte> bytes) => bytes.CopyTo(this.Take(bytes.Length));
+
     /// <summary>The same of an array, or null.</summary>
     public void Array<T>(T[]? values)
         where T : unmanaged
