@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.errors import HostFunctionMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
+    from concurrent.futures import Future
 
-__all__ = ["CALLABLES", "lend", "take_back"]
+    from dotnet_wasm_host.imports.host_work import HostWork
+
+__all__ = ["CALLABLES_NAME", "begin_callable", "call_callable", "lend", "take_back"]
 
 #: What the C# half calls; ``Callables.HostName``.
-_NAME = "dotnet_wasm_host.callables"
+CALLABLES_NAME = "dotnet_wasm_host.callables".encode("utf-16-le")
 #: Not what keeps them: a callable may refer to the module that it was given to.
-_lent: MutableMapping[int, Callable[[bytes], bytes]] = weakref.WeakValueDictionary()
+_lent: MutableMapping[int, Callable[[bytes, HostWork], Any]] = weakref.WeakValueDictionary()
 
 
-def lend(function: Callable[[bytes], bytes]) -> int:
+def lend(function: Callable[[bytes, HostWork], Any]) -> int:
     """A number below 0 by which guests call a function.
+
+    It takes bytes and the meter of the instance that calls, and gives bytes or a future of them.
 
     Whoever lends it has to keep it. The number is the permission: it is drawn from 63 bits, and a
     guest has only those that it was given.
@@ -36,15 +41,23 @@ def take_back(number: int) -> None:
     _lent.pop(number, None)
 
 
-def _call(argument: bytes) -> bytes:
+def _find(argument: bytes) -> Callable[[bytes, HostWork], Any]:
     function = _lent.get(int.from_bytes(argument[:8], "little", signed=True))
     if function is None:
         raise HostFunctionMissing(
             "there is no callable for this delegate: the module that it was given to was closed "
             "or its call was cancelled; give it again"
         )
-    return function(argument)
+    return function
 
 
-#: Host functions that every guest has, by their names in UTF-16.
-CALLABLES: dict[bytes, Callable[[bytes], bytes]] = {_NAME.encode("utf-16-le"): _call}
+def call_callable(argument: bytes, work: HostWork) -> bytes:
+    """Call a callable, whose number the argument begins with; what it copies is charged."""
+    answer: bytes = _find(argument)(argument, work)
+    return answer
+
+
+def begin_callable(argument: bytes, work: HostWork) -> Future[bytes]:
+    """Begin a call of a callable that .NET awaits."""
+    begun: Future[bytes] = _find(argument)(argument, work)
+    return begun

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.abi import pack_fields
 from dotnet_wasm_host.errors import HostFunctionMissing, MemoryAccessError
-from dotnet_wasm_host.imports.callables import CALLABLES
+from dotnet_wasm_host.imports.callables import CALLABLES_NAME, begin_callable, call_callable
 from dotnet_wasm_host.imports.host_functions import LentFunctions, as_bytes
 from dotnet_wasm_host.memory import bytes_at
 
@@ -82,9 +82,10 @@ class HostCalls:
         self._address = 0
         self._view = memoryview(b"")
         self._functions = functions
-        self._by_name: Mapping[bytes, Callable[[bytes], Any]] = (
-            {**CALLABLES, **functions.by_utf16} if functions is not None else CALLABLES
-        )
+        self._by_name: Mapping[bytes, Callable[[bytes], Any]] = {
+            CALLABLES_NAME: lambda argument: call_callable(argument, work),
+            **({} if functions is None else functions.by_utf16),
+        }
         self._longest_name = max(map(len, self._by_name))
         self._arrivals = arrivals
         self._held = b""
@@ -121,11 +122,14 @@ class HostCalls:
         size = len(argument) + _CALL_BYTES
         self._work.keep(size)
         try:
-            if self._functions is None:
-                raise self._missing(name)
-            function = self._functions.by_utf16[name]
             context = copy_context() if self.context is None else self.context()
-            future = context.run(self._functions.begin, function, argument)
+            if name == CALLABLES_NAME:
+                future: Future[Any] = context.run(begin_callable, argument, self._work)
+            elif self._functions is None:
+                raise self._missing(name)
+            else:
+                function = self._functions.by_utf16[name]
+                future = context.run(self._functions.begin, function, argument)
         except Exception as error:  # noqa: BLE001 - it goes on in the guest
             self._work.drop(size)
             number, record = self._keep(self._plain(error, name), len(argument))

@@ -92,7 +92,7 @@ class HostFunctions:
         self._hold(share, size)
         try:
             if inspect.iscoroutinefunction(function):
-                future = self._run_coroutine(function(argument))
+                future = self.run_coroutine(function(argument))
             else:
                 future = self._queue(share, function, argument)
         except BaseException:
@@ -184,10 +184,11 @@ class HostFunctions:
     def _call(self, function: HostFunction, argument: bytes) -> object:
         result = function(argument)
         if inspect.isawaitable(result):  # a lambda or partial around a coroutine function
-            return self._run_coroutine(_await(result)).result()
+            return self.run_coroutine(_await(result)).result()
         return result
 
-    def _run_coroutine(self, coroutine: Coroutine[Any, Any, object]) -> Future[Any]:
+    def run_coroutine(self, coroutine: Coroutine[Any, Any, object]) -> Future[Any]:
+        """Run a coroutine on the loop that was adopted, or on one of its own."""
         import asyncio
 
         loop = self._caller_loop

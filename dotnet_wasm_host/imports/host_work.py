@@ -73,6 +73,11 @@ class HostWork:
         self._alarm = min(PORTION, budget)
 
     @property
+    def left(self) -> int:
+        """Units that the present call may still cost."""
+        return max(self.allowance - self.spent, 0)
+
+    @property
     def total(self) -> int:
         """Units of all calls so far."""
         return self._before + self.spent

@@ -21,6 +21,7 @@ from dotnet_wasm_host.ecma335.signatures import (
 from dotnet_wasm_host.typed import library
 from dotnet_wasm_host.typed.classes import make_abstract, make_enum, make_record, python_names
 from dotnet_wasm_host.typed.composing import (
+    MAPPINGS,
     checked,
     contains,
     is_hashable,
@@ -64,12 +65,6 @@ __all__ = ["ShapeBuilder", "csharp_name"]
 _MAX_DEPTH = 40
 #: Constructed types of an assembly's own generic types. A generic type can name ever larger ones.
 _MOST_CONSTRUCTED = 500
-_MAPPINGS = {
-    "System.Collections.Generic.Dictionary`2",
-    "System.Collections.Generic.IDictionary`2",
-    "System.Collections.Generic.IReadOnlyDictionary`2",
-    "System.Collections.Generic.SortedDictionary`2",
-}
 #: Records that derive from one: each has a number of a byte.
 _MOST_DERIVED = 250
 _VALUE_TUPLE, _KEY_VALUE = "System.ValueTuple`", "System.Collections.Generic.KeyValuePair`2"
@@ -333,7 +328,12 @@ class ShapeBuilder:
         result: Any,  # noqa: ANN401
     ) -> Delegate:
         """A delegate's shape."""
-        shapes = tuple(self.build(parameter) for parameter in parameters)
+        types = list(parameters)
+        tokens = tuple(n for n, type_ in enumerate(types) if type_ == library.TOKEN)
+        shapes = tuple(self.build(type_) for type_ in types if type_ != library.TOKEN)
+        result, task = library.task_of(result)
+        if tokens and not task:
+            raise Unsupported(f"{of.name} takes a CancellationToken and gives no task")
         if any(isinstance(shape, Block) and shape.result == "memoryview" for shape in shapes):
             raise Unsupported(f"{of.name} takes spans, which delegates of Python cannot")
         given = None if result == VOID else self.build(result)
@@ -342,9 +342,10 @@ class ShapeBuilder:
         number = self._next_number(of.name)
         cls = make_object_class(of.name, (), self._module, disposable=False)
         callable_: Any = abc.Callable
-        python = callable_[[s.python for s in shapes], given.python if given else None]
+        gives: Any = given.python if given else None
+        python = callable_[[s.python for s in shapes], abc.Awaitable[gives] if task else gives]
         name = ".".join(of.path)
-        shape = make_delegate(csharp, python, cls, number, name, shapes, given)
+        shape = make_delegate(csharp, python, cls, number, name, shapes, given, task, tokens)
         self.objects[of] = shape
         return shape
 
@@ -367,12 +368,22 @@ class ShapeBuilder:
         key = (name, *arguments)
         if key not in self._delegates:
             parameters, result = library.delegate_signature(name, arguments)
-            parts = [self.build(argument, 0) for argument in arguments]
+            parts = [self._csharp(argument) for argument in arguments]
             short = name.partition("`")[0]
-            inner = f"<{', '.join(part.csharp for part in parts)}>" if parts else ""
+            inner = f"<{', '.join(parts)}>" if parts else ""
             of = library_type(self._readers[0], short)
             self._delegates[key] = self._delegate(of, f"global::{short}{inner}", parameters, result)
         return self._delegates[key]
+
+    def _csharp(self, type_: Any) -> str:  # noqa: ANN401 - as the reader has it
+        """A type argument of a delegate of .NET as C# writes it."""
+        if type_ == library.TOKEN:
+            return "global::System.Threading.CancellationToken"
+        result, task = library.task_of(type_)
+        if not task:
+            return self.build(type_).csharp
+        inner = "" if result == VOID else f"<{self.build(result).csharp}>"
+        return f"global::System.Threading.Tasks.{task}{inner}"
 
     def _bases(self, of: TypeDefinition) -> Iterator[Handle]:
         """The base class, then interfaces, as far as they are public and not of .NET itself."""
@@ -476,7 +487,7 @@ class ShapeBuilder:
             csharp = f"global::System.Collections.Generic.KeyValuePair<{inner}>"
             python = alias(tuple, *(p.python for p in parts))
             return Tuple(csharp, python, tuple(parts), ("Key", "Value"), f"new {csharp}")
-        if name in _MAPPINGS and len(parts) == 2:
+        if name in MAPPINGS and len(parts) == 2:
             if not is_hashable(parts[0]):
                 raise Unsupported(f"{parts[0].csharp} cannot be the key of a dict in Python")
             return mapping_of(name, *parts)

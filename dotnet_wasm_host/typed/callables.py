@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import threading
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
 from dotnet_wasm_host.imports.callables import lend, take_back
+from dotnet_wasm_host.imports.host_functions import HostFunctions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
-    Adapted = Callable[[bytes], bytes]
+    from dotnet_wasm_host.imports.host_work import HostWork
 
-__all__ = ["CallableTable", "handler_key"]
+    #: Gives bytes, or a future of them where .NET awaits it.
+    Adapted = Callable[[bytes, HostWork], bytes | Future[bytes]]
+
+__all__ = ["CallableTable", "LentOnLoop", "handler_key"]
 
 #: Callables after which .NET is asked for the first time which it has still.
 _FIRST_SWEEP = 256
 #: Callables that .NET may have at a time.
 _MOST = 65_536
+
+
+class LentOnLoop(list[int]):
+    """Numbers of the callables that one call that is awaited has lent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
 
 
 @final
@@ -36,6 +50,8 @@ class CallableTable:
 
     def __init__(self, ask: Callable[[], bytes]) -> None:
         self._ask = ask
+        #: Has a loop for callables that are awaited where none runs.
+        self.loops: HostFunctions = HostFunctions({})
         self._lock = threading.Lock()
         self._flying: dict[int, Adapted] = {}
         self._landed: dict[int, Adapted] = {}
@@ -60,6 +76,21 @@ class CallableTable:
         self._flying[number] = adapted
         lent.append(number)
         return number
+
+    def begin_on(self, lent: list[int]) -> Callable[[Coroutine[Any, Any, bytes]], Future[bytes]]:
+        """What runs coroutines of a callable: on the loop of the call that it is given to.
+
+        A call that is not awaited holds up the loop of its thread, so that one will not do.
+        """
+        loop = lent.loop if isinstance(lent, LentOnLoop) else None
+        own = self.loops.run_coroutine
+
+        def begin(coroutine: Coroutine[Any, Any, bytes]) -> Future[bytes]:
+            if loop is None or not loop.is_running():
+                return own(coroutine)
+            return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+        return begin
 
     def lend_handler(self, key: object, adapted: Adapted, lent: list[int]) -> int:
         """The same for a handler of an event, which is found again by its key."""

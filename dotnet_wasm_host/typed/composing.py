@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.typed.definitions import TypeDefinition
 
 __all__ = [
+    "MAPPINGS",
     "checked",
     "contains",
     "is_hashable",
@@ -33,6 +34,13 @@ __all__ = [
     "tuple_of",
 ]
 
+#: Dictionaries of .NET.
+MAPPINGS = {
+    "System.Collections.Generic.Dictionary`2",
+    "System.Collections.Generic.IDictionary`2",
+    "System.Collections.Generic.IReadOnlyDictionary`2",
+    "System.Collections.Generic.SortedDictionary`2",
+}
 #: ``ValueTuple`8`` has the items behind the seventh in a tuple of its own.
 _REST = 8
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.columns.builtin_errors import typed_error
@@ -13,7 +14,7 @@ from dotnet_wasm_host.errors import (
     MarshallingError,
     MarshallingTypeError,
 )
-from dotnet_wasm_host.typed.callables import handler_key
+from dotnet_wasm_host.typed.callables import LentOnLoop, handler_key
 from dotnet_wasm_host.typed.library import PRIMITIVES
 from dotnet_wasm_host.typed.objects import CSharpObject
 from dotnet_wasm_host.typed.packing import Packer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import FunctionType
 
-    from dotnet_wasm_host.typed.callables import CallableTable
+    from dotnet_wasm_host.typed.callables import Adapted, CallableTable
     from dotnet_wasm_host.typed.objects import ObjectTable
     from dotnet_wasm_host.typed.signatures import Refused
 
@@ -141,7 +142,7 @@ class FunctionMaker:
         lines = []
         if lends:
             own.append("lent")
-            lines.append("    lent = []")
+            lines.append("    lent = on_loop()" if function.is_async else "    lent = []")
         if function.has_ticket:
             arguments, parameters = (_TICKET, *arguments), ["ticket", *parameters]
             lines.append("    ticket = next_ticket()")
@@ -175,31 +176,46 @@ class FunctionMaker:
 
     def lend(self, table: CallableTable, delegates: Iterable[Delegate]) -> None:
         """Let functions take callables of Python for these delegates."""
-        self._names.update(land=table.land, take_back=table.take_back)
+        self._names.update(
+            land=table.land, take_back=table.take_back, on_loop=LentOnLoop, isawaitable=isawaitable
+        )
         for shape in delegates:
             adapt = self._adapter(shape)
             self._names[f"D{shape.number}"] = _lender(shape, table, adapt)
             self._names[f"A{shape.number}"] = _handler_lender(shape, table, adapt)
             self._names[f"R{shape.number}"] = _handler_finder(shape, table)
 
-    def _adapter(self, shape: Delegate) -> Callable[[Any], Callable[[bytes], bytes]]:
-        """What makes of a callable a function that takes and gives the bytes of a delegate."""
+    def _adapter(self, shape: Delegate) -> Callable[..., Adapted]:
+        """What makes of a callable a function that takes and gives the bytes of a delegate.
+
+        One that .NET awaits gives a future of these; what runs its coroutine is given, too.
+        """
         name = f"the callable for {shape.name}"
         handle = PRIMITIVES[_LONG]
         head = (handle, handle) if shape.has_ticket else (handle,)
         given = Tuple("", tuple, (*head, *shape.parameters), (), "")
         reading, value = self._unpacker.unpack(given)
-        lines = ["def adapt(call):", "    def run(d):", "        try:"]
-        lines += [f"            {line}" for line in (*reading, f"given = {value}")]
-        lines += [
+        begin = ", begin" if shape.task else ""
+        # What is made of the bytes is charged: they may be many small objects.
+        limit = "c = [BUDGET]"
+        charges = limit in reading
+        reading = [line for line in reading if line != limit]
+        lost = "            discard_later(from_bytes(d[8:16], 'little'))"
+        lines = [
+            f"def adapt(call{begin}):",
+            "    def run(d, work):",
+            *(["        most = min(BUDGET, work.left)", "        c = [most]"] if charges else ()),
+            "        try:",
+            *(f"            {line}" for line in (*reading, f"given = {value}")),
             "        except Exception as error:",
-            *(
-                ["            discard_later(from_bytes(d[8:16], 'little'))"]
-                if len(head) > 1
-                else ()
-            ),
+            *([lost] if shape.has_ticket else ()),
             f"            raise malformed(error, {name!r}) from error",
-            f"        result = call(*given[{len(head)}:])",
+            *(["        finally: work.charge(most - c[0])"] if charges else ()),
+            f"        given = given[{len(head)}:]",
+            f"        return {'begin(go(given))' if shape.task else 'go(given)'}",
+            f"    {'async ' if shape.task else ''}def go(given):",
+            "        result = call(*given)",
+            *(["        if isawaitable(result): result = await result"] if shape.task else ()),
         ]
         if shape.result is None:
             lines.append("        return b''")
@@ -215,9 +231,7 @@ class FunctionMaker:
                 f"            return {again}(error, result)",
             ]
         lines.append("    return run")
-        adapt: Callable[[Any], Callable[[bytes], bytes]] = self._compile(
-            "\n".join(lines), "adapt", [Argument("call", "call", handle)], ()
-        )
+        adapt: Callable[..., Adapted] = self._compile("\n".join(lines), "adapt", (), ())
         return adapt
 
     def _again(
@@ -310,7 +324,7 @@ def _discard(function: Function) -> str:
 
 
 def _lender(
-    shape: Delegate, table: CallableTable, adapt: Callable[[Any], Callable[[bytes], bytes]]
+    shape: Delegate, table: CallableTable, adapt: Callable[..., Adapted]
 ) -> Callable[[Any, list[int]], Any]:
     """What gives the number of a callable; TypeError for what is none."""
 
@@ -323,13 +337,14 @@ def _lender(
             raise TypeError
         if not callable(value):
             raise TypeError
-        return table.lend(adapt(value), lent)
+        adapted = adapt(value, table.begin_on(lent)) if shape.task else adapt(value)
+        return table.lend(adapted, lent)
 
     return lender
 
 
 def _handler_lender(
-    shape: Delegate, table: CallableTable, adapt: Callable[[Any], Callable[[bytes], bytes]]
+    shape: Delegate, table: CallableTable, adapt: Callable[..., Adapted]
 ) -> Callable[[Any, list[int]], Any]:
     """The same for handlers of events, which are found again."""
     lend = _lender(shape, table, adapt)
@@ -337,7 +352,8 @@ def _handler_lender(
     def lender(value: Any, lent: list[int]) -> Any:  # noqa: ANN401 - that is asked
         if not callable(value) or isinstance(value, CSharpObject):
             return lend(value, lent)
-        return table.lend_handler((shape.number, *handler_key(value)), adapt(value), lent)
+        adapted = adapt(value, table.begin_on(lent)) if shape.task else adapt(value)
+        return table.lend_handler((shape.number, *handler_key(value)), adapted, lent)
 
     return lender
 

@@ -48,6 +48,8 @@ def make_delegate(
     name: str,
     parameters: tuple[Shape, ...],
     result: Shape | None,
+    task: str,
+    tokens: tuple[int, ...],
 ) -> Delegate:
     """The shape of a delegate; see :class:`Delegate` and :func:`make_handle`."""
     return Delegate(
@@ -64,6 +66,8 @@ def make_delegate(
         cls,
         parameters,
         result,
+        task,
+        tokens,
     )
 
 

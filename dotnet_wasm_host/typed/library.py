@@ -8,6 +8,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from dotnet_wasm_host.ecma335.signatures import INSTANCE, VOID
+from dotnet_wasm_host.typed.nullability import said_of
 from dotnet_wasm_host.typed.shapes import (
     Blob,
     Block,
@@ -26,9 +28,11 @@ __all__ = [
     "NAMED",
     "PRIMITIVES",
     "SEQUENCES",
+    "TOKEN",
     "block",
     "delegate_signature",
     "is_delegate",
+    "task_of",
 ]
 
 
@@ -58,6 +62,8 @@ def _own(csharp: str, python: type, kind: Kind, code: str, pack: str, unpack: st
     return Fixed(csharp, python, kind, code, pack, unpack, f"r.{name}()", f"w.{name}({{0}})")
 
 
+#: A token, as the reader has it.
+TOKEN = ("T", "System.Threading.CancellationToken")
 BYTE = _number("byte", "B")
 _CHAR = Fixed("char", str, Kind.CHAR, "H", "ord({0})", "chr({0})", "r.Get<char>()", "w.Put({0})")
 STRING = Text("string", str)
@@ -167,6 +173,11 @@ _SPANS = {
 BYTES = Blob("byte[]", bytes, "r.Array<byte>()", "w.Array<byte>({0})")
 
 _BOOL, _INT, _VOID = 0x02, 0x08, 0x01
+_TASKS = {
+    f"System.Threading.Tasks.{name}{arity}": name
+    for name in ("Task", "ValueTask")
+    for arity in ("", "`1")
+}
 _DELEGATE = re.compile(r"System\.(?:Func`\d+|Action(?:`\d+)?|Predicate`1|Comparison`1|Converter`2)")
 
 
@@ -183,6 +194,17 @@ def delegate_signature(name: str, arguments: list[Any]) -> tuple[list[Any], Any]
     if kind == "Comparison":
         return [arguments[0], arguments[0]], _INT
     return arguments, _BOOL if kind == "Predicate" else _VOID
+
+
+def task_of(type_: Any) -> tuple[Any, str]:  # noqa: ANN401 - as the reader has it
+    """What a type is when it was awaited, and the kind of task that it is; ``""`` for others."""
+    task = type_[2] if said_of(type_) else type_
+    if isinstance(task, tuple):
+        if task[0] == "T" and task[1] in _TASKS:
+            return VOID, _TASKS[task[1]]
+        if task[0] == INSTANCE and task[1][1] in _TASKS:
+            return task[2], _TASKS[task[1][1]]
+    return type_, ""
 
 
 def block(name: str, element: Number) -> Block | Blob | None:

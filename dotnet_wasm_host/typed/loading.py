@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from dotnet_wasm_host.columns.methods import ColumnMethod
+    from dotnet_wasm_host.imports.host_functions import HostFunctions
     from dotnet_wasm_host.typed.definitions import TypeDefinition
     from dotnet_wasm_host.typed.description import Description
     from dotnet_wasm_host.typed.statics import Statics
@@ -265,7 +266,8 @@ def _assemble(
     for kernel in kernels.hosted.values():
         kernel.keep(module)
     loaded = (function_id, *kernels.hosted)
-    module._end = weakref.finalize(module, _end, host, loaded, owned)
+    loops = None if lent is None else lent.loops
+    module._end = weakref.finalize(module, _end, host, loaded, owned, loops)
     maker.keep(module)
     return module
 
@@ -420,7 +422,14 @@ def _fill(
     )
 
 
-def _end(host: Runtime | RuntimePool, loaded: Iterable[str], owned: bool) -> None:  # noqa: FBT001
+def _end(
+    host: Runtime | RuntimePool,
+    loaded: Iterable[str],
+    owned: bool,  # noqa: FBT001
+    loops: HostFunctions | None,
+) -> None:
+    if loops is not None:
+        loops.close()
     if owned:
         host.close()
     elif not host.closed:

@@ -47,7 +47,13 @@ def read_members(  # noqa: C901 - one branch for each kind of member
     if isinstance(shape, Delegate):
         arguments = [Argument(f"arg{n}", f"arg{n}", p) for n, p in enumerate(shape.parameters, 1)]
         given = (Argument("self", "self", shape), *arguments)
-        yield Function(of, "Invoke", given, shape.result, role=Role.METHOD, template="{0}({rest})")
+        passed = [f"{{{n + 1}}}" for n in range(len(shape.parameters))]
+        for place in shape.tokens:
+            passed.insert(place, "token")
+        yield Function(
+            of, "Invoke", given, shape.result, shape.task,
+            role=Role.METHOD, template=f"{{0}}({', '.join(passed)})",
+        )  # fmt: skip
         return
     if not of.row:
         return  # a type of .NET itself

@@ -135,11 +135,15 @@ class Delegate(Handle):
 
     Attributes:
         parameters: what it is called with.
-        result: what it gives; ``None`` for ``void``.
+        result: what it gives, awaited if it gives a task; ``None`` for nothing.
+        task: ``Task`` or ``ValueTask`` if it gives one of that, else ``""``.
+        tokens: where it takes a ``CancellationToken``, which Python does not get.
     """
 
     parameters: tuple[Shape, ...]
     result: Shape | None
+    task: str = ""
+    tokens: tuple[int, ...] = ()
 
     @property
     def has_ticket(self) -> bool:

@@ -12,7 +12,7 @@ from uuid import UUID
 from dotnet_wasm_host.ecma335.signatures import BYREF, INSTANCE, VOID
 from dotnet_wasm_host.typed.building import csharp_name
 from dotnet_wasm_host.typed.classes import python_names
-from dotnet_wasm_host.typed.library import PRIMITIVES
+from dotnet_wasm_host.typed.library import PRIMITIVES, task_of
 from dotnet_wasm_host.typed.metadata import HAS_DEFAULT, IN, OUT
 from dotnet_wasm_host.typed.nullability import ANNOTATED, MAYBE
 from dotnet_wasm_host.typed.shapes import (
@@ -62,11 +62,6 @@ _STREAMS = {
     "System.Collections.Generic.IAsyncEnumerable`1": True,
 }
 _TOKEN = ("T", "System.Threading.CancellationToken")
-_TASKS = {
-    f"System.Threading.Tasks.{name}{arity}": name
-    for name in ("Task", "ValueTask")
-    for arity in ("", "`1")
-}
 
 
 class Passing(Enum):
@@ -286,7 +281,7 @@ def make_function(
         except Unsupported as reason:
             raise Unsupported(f"parameter {parameter.name!r}: {reason}") from None
     result, stream, asynchronous = _streamed(method.result)
-    result, task = _awaited(result)
+    result, task = task_of(result)
     if task and any(argument.is_returned for argument in arguments):
         raise Unsupported("a method that returns a task has no 'ref' and 'out'")
     try:
@@ -336,17 +331,6 @@ def _streamed(type_: Any) -> tuple[Any, bool, bool]:  # noqa: ANN401 - as the re
     if isinstance(type_, tuple) and type_[0] == INSTANCE and type_[1][1] in _STREAMS:
         return type_[2], True, _STREAMS[type_[1][1]]
     return given, False, False
-
-
-def _awaited(type_: Any) -> tuple[Any, str]:  # noqa: ANN401 - as the reader has it
-    """What a method's result is when it was awaited, and the kind of task that it is before."""
-    task = _unwrapped(type_)
-    if isinstance(task, tuple):
-        if task[0] == "T" and task[1] in _TASKS:
-            return VOID, _TASKS[task[1]]
-        if task[0] == INSTANCE and task[1][1] in _TASKS:
-            return task[2], _TASKS[task[1][1]]
-    return type_, ""
 
 
 def _unwrapped(type_: Any) -> Any:  # noqa: ANN401 - as the reader has it

@@ -63,8 +63,8 @@ def stub_text(description: Description) -> str:
         "import datetime",
         "import decimal",
         "import uuid",
-        "from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping",
-        "from collections.abc import Sequence",
+        "from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator",
+        "from collections.abc import Mapping, Sequence",
         "from dataclasses import dataclass",
         "from enum import IntEnum, IntFlag",
         "from types import TracebackType",
@@ -316,6 +316,8 @@ class _Writer:
         if isinstance(shape, Delegate):
             given = ", ".join(map(self._result, shape.parameters))
             result = "None" if shape.result is None else self._argument(shape.result)
+            if shape.task:
+                result = f"Awaitable[{result}]"
             return f"Callable[[{given}], {result}]"
         if shape.kind in {Kind.ENUM, Kind.OBJECT}:
             return str(shape.python.__name__)

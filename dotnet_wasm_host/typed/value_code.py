@@ -51,6 +51,8 @@ switch (number) {{
 }}
 static readonly Values values = new KnownValues();
 """
+_HOST, _CALLABLES = "global::MinimalRuntime.Host", '"dotnet_wasm_host.callables"'
+_CANCELLATION = "global::System.Threading.CancellationToken"
 _LIST = "global::System.Collections.Generic.List"
 
 
@@ -136,24 +138,32 @@ class ValueCode:
         if shape.number in self._delegates:
             return
         self._delegates.add(shape.number)
-        given = ", ".join(f"{p.csharp} a{n}" for n, p in enumerate(shape.parameters))
+        given = [f"{p.csharp} a{n}" for n, p in enumerate(shape.parameters)]
+        for place in shape.tokens:
+            given.insert(place, f"{_CANCELLATION} token{place}")
         writing = "".join(f"{self.write(p, f'a{n}')}\n" for n, p in enumerate(shape.parameters))
         if shape.has_ticket:
             writing = (
                 f"var ticket = objects.NewTicket();\nw.Put(ticket);\n{writing_with_ticket(writing)}"
             )
-        call = 'global::MinimalRuntime.Host.Call("dotnet_wasm_host.callables", w.Written)'
+        call = f"{_HOST}.Call({_CALLABLES}, w.Written)"
+        if shape.task:
+            token = f", token{shape.tokens[0]}" if shape.tokens else ""
+            call = f"await {_HOST}.CallAsync({_CALLABLES}, w.End(){token})"
         answer = f"{call};\n"
         if shape.result is not None:
-            answer = (
-                f"var r = new Reader({call});\nr.Get<int>();\n"
-                f"var v = {self.read(shape.result)};\nr.End();\nreturn v;\n"
+            # A method of its own: a reader cannot be in an asynchronous one.
+            answer = f"return Answer{shape.number}({call});\n"
+            self.helpers.append(
+                f"static {shape.result.csharp} Answer{shape.number}(byte[] answer) {{\n"
+                "var r = new Reader(answer);\nr.Get<int>();\n"
+                f"var v = {self.read(shape.result)};\nr.End();\nreturn v;\n}}\n"
             )
         self.helpers.append(
             f"static {shape.csharp} Delegate{shape.number}(long handle) {{\n"
             f"if (handle >= 0) {{ return ({shape.csharp})objects.Get(handle); }}\n"
             f"return ({shape.csharp})(objects.Delegate(handle) ?? objects.Keep(handle, "
-            f"({shape.csharp})(({given}) => {{\n"
+            f"({shape.csharp})({'async ' if shape.task else ''}({', '.join(given)}) => {{\n"
             f"var w = new Writer();\nw.Put(handle);\n{writing}{answer}}})));\n}}\n"
         )
 

@@ -49,7 +49,7 @@ public static void Refs(Passing p) { }
 public static void Spans(Spanning p) { }
 public static void Inside(List<Func<int>> p) { }
 public static void Nested(Func<Func<int>, int> p) { }
-public static int Late(Func<int, Task<int>> p) => 1;
+public static int Token(Action<CancellationToken> p) => 1;
 public static int Both(int x, Func<int, int> f, Func<int, int> g) => f(x) + g(x);
 public static IEnumerable<int> Mapped(int n, Func<int, int> f) {
     for (var i = 0; i < n; i++) yield return f(i);
@@ -152,7 +152,7 @@ def test_wrong_callables_and_results_are_refused(m: Any) -> None:
         ("Spans", "takes spans"),
         ("Inside", "delegates are not supported inside of other values"),
         ("Nested", "takes or gives delegates"),
-        ("Late", "System.Threading.Tasks.Task"),
+        ("Token", "takes a CancellationToken and gives no task"),
     ],
 )
 def test_delegates_that_cannot_be_given_say_why(m: Any, name: str, reason: str) -> None:
@@ -219,6 +219,26 @@ def test_callables_of_calls_that_did_not_happen_are_let_go(m: Any) -> None:
     gc.collect()
     assert gone() is None
     assert m.held_callables == before
+
+
+def test_what_callables_are_given_is_charged() -> None:
+    source = """
+    public static int Many(int times, Func<List<bool>, int> f) {
+        var n = 0;
+        for (var i = 0; i < times; i++) { n += f(Enumerable.Repeat(true, 100_000).ToList()); }
+        return n;
+    }
+    public static int Caught(Func<List<bool>, int> f) {
+        try { return Many(100, f); } catch (Exception) { return -1; }
+    }
+    """
+    # The bytes alone are a tenth of it.
+    with dwh.csharp(source, limits=dwh.Limits(host_work=10 << 20)) as m:
+        assert m.Many(5, len) == 500_000
+        with pytest.raises(dwh.LimitExceeded, match="host_work"):
+            m.Many(60, len)
+        with pytest.raises(dwh.LimitExceeded, match="host_work"):
+            m.Caught(len)
 
 
 def test_callables_end_with_their_instance_and_their_module() -> None:
