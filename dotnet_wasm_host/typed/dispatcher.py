@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.typed.shapes import Delegate, Fixed, Handle, Sequence, bare_shape
+from dotnet_wasm_host.typed.shapes import Delegate, Fixed, Handle, Sequence, Shape, Text, bare_shape
 from dotnet_wasm_host.typed.signatures import Passing, Stream
 from dotnet_wasm_host.typed.value_code import ValueCode, writing_with_ticket
 
@@ -157,19 +157,69 @@ def _is_collected(function: Function) -> bool:
 
 
 def _is_plain(function: Function) -> bool:
-    """Whether arguments and result are values of a fixed place and size, and nothing else."""
+    """Whether all arguments have a fixed place and size."""
+    return _is_direct(function) and all(
+        _is_readable(bare_shape(argument.shape)) for argument in function.arguments
+    )
+
+
+def _is_direct(function: Function) -> bool:
+    """Whether arguments and result are text and values of a fixed size, and nothing else."""
     result = None if function.result is None else bare_shape(function.result)
-    arguments = [(a.passing, bare_shape(a.shape)) for a in function.arguments]
+    shapes = [bare_shape(argument.shape) for argument in function.arguments]
     return (
         function.stream is None
-        and all(
-            passing is Passing.VALUE
-            and isinstance(shape, Fixed)
-            and not isinstance(shape, Delegate)
-            and _GET.search(shape.read)
-            for passing, shape in arguments
+        and all(argument.passing is Passing.VALUE for argument in function.arguments)
+        and all(isinstance(shape, Text) or _is_readable(shape) for shape in shapes)
+        and (
+            result is None
+            or isinstance(result, Text)
+            or (isinstance(result, Fixed) and _is_small(result))
         )
-        and (result is None or (isinstance(result, Fixed) and _is_small(result)))
+    )
+
+
+def _is_readable(shape: Shape) -> bool:
+    """Whether a value is read where it lies."""
+    return (
+        isinstance(shape, Fixed)
+        and not isinstance(shape, Delegate)
+        and _GET.search(shape.read) is not None
+    )
+
+
+def _direct_call(function: Function) -> str:
+    """The body of a case without reader and writer, of which one place follows from another."""
+    lines, given = ["var at = 4;\n"], []
+    for number, argument in enumerate(function.arguments):
+        shape, name = bare_shape(argument.shape), f"a{number}"
+        given.append(name)
+        if isinstance(shape, Text):
+            lines.append(f"var {name} = Texts.Read(input, ref at);\n")
+            continue
+        assert isinstance(shape, Fixed)
+        read = _GET.sub(r"Unsafe.ReadUnaligned<\1>(ref Unsafe.Add(ref b, at))", shape.read)
+        lines.append(
+            f"if (input.Length - at < {shape.size}) {{ throw Wrong(); }}\n"
+            f"var {name} = {read};\nat += {shape.size};\n"
+        )
+    lines.append("if (input.Length != at) { throw Wrong(); }\n")
+    return "".join((*lines, _answer_at_once(function, function.csharp(given))))
+
+
+def _answer_at_once(function: Function, call: str) -> str:
+    """Call, and return a result that is one small value, text or nothing."""
+    result = None if function.result is None else bare_shape(function.result)
+    if result is None:
+        return f"{call};\nreturn global::System.Array.Empty<byte>();\n"
+    if isinstance(result, Text):
+        return f"return Texts.Answer({call});\n"
+    assert isinstance(result, Fixed)
+    value = result.write.removeprefix("w.Put(")[:-1].format("v")
+    size = result.size
+    return (
+        f"var v = {call};\nvar s = s{size} ?? Small(ref s{size}, {size});\n"
+        f"Unsafe.WriteUnaligned(ref MemoryMarshal.GetArrayDataReference(s), {value});\nreturn s;\n"
     )
 
 
@@ -183,17 +233,7 @@ def _plain_call(function: Function) -> str:
         given.append(_GET.sub(rf"Unsafe.ReadUnaligned<\1>({place})", shape.read))
         offset += shape.size
     check = f"if (input.Length != {offset}) {{ throw Wrong(); }}\n"
-    call = function.csharp(given)
-    result = None if function.result is None else bare_shape(function.result)
-    if result is None:
-        return f"{check}{call};\nreturn global::System.Array.Empty<byte>();\n"
-    assert isinstance(result, Fixed)
-    value = result.write.removeprefix("w.Put(")[:-1].format("v")
-    size = result.size
-    return (
-        f"{check}var v = {call};\nvar s = s{size} ?? Small(ref s{size}, {size});\n"
-        f"Unsafe.WriteUnaligned(ref MemoryMarshal.GetArrayDataReference(s), {value});\nreturn s;\n"
-    )
+    return f"{check}{_answer_at_once(function, function.csharp(given))}"
 
 
 def _is_small(shape: Fixed) -> bool:
@@ -218,6 +258,8 @@ class _Generator:
         """The body of a case."""
         if not self._waits and _is_plain(function):
             return _plain_call(function)
+        if not self._waits and _is_direct(function):
+            return _direct_call(function)
         lines = ["var ticket = r.Get<long>();\n"] if function.has_ticket else []
         given = []
         for number, argument in enumerate(function.arguments):

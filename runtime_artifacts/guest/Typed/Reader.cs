@@ -3,7 +3,6 @@ using System.IO;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Text;
 
 namespace MinimalRuntime.Typed;
 
@@ -16,8 +15,6 @@ public ref struct Reader(ReadOnlySpan<byte> input)
 {
     /// <summary>Values inside of values, as deep as they may be.</summary>
     public const int MaxDepth = 100;
-
-    private static readonly UTF8Encoding Utf8 = new(false, throwOnInvalidBytes: true);
 
     private ReadOnlySpan<byte> rest = input;
     private int depth = 0;
@@ -46,7 +43,7 @@ public ref struct Reader(ReadOnlySpan<byte> input)
     public string? Text()
     {
         var length = this.Count();
-        return length < 0 ? null : Utf8.GetString(this.Take(length));
+        return length < 0 ? null : Texts.Decode(this.Take(length));
     }
 
     /// <summary>Values that lie one behind the other, where they are; empty for null.</summary>

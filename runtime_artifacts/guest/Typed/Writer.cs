@@ -1,4 +1,5 @@
 using System;
+using System.Buffers;
 using System.IO;
 using System.Numerics;
 using System.Runtime.CompilerServices;
@@ -11,8 +12,6 @@ namespace MinimalRuntime.Typed;
 public sealed class Writer
 {
     private const int SmallSize = 16;
-
-    private static readonly UTF8Encoding Utf8 = new(false, throwOnInvalidBytes: true);
 
     // The host copies a result before the next call begins, so small ones have one array for all.
     private readonly byte[]?[] small = new byte[]?[SmallSize + 1];
@@ -63,9 +62,17 @@ public sealed class Writer
             return;
         }
 
-        var size = Utf8.GetByteCount(text);
-        this.Put(size);
-        Utf8.GetBytes(text, this.Take(size));
+        var start = this.length;
+        var ascii = this.Take(sizeof(int) + text.Length)[sizeof(int)..];
+        var size = text.Length;
+        if (Ascii.FromUtf16(text, ascii, out _) != OperationStatus.Done)
+        {
+            size = Texts.Size(text);
+            this.length = start;
+            Texts.Encode(text, this.Take(sizeof(int) + size)[sizeof(int)..]);
+        }
+
+        Unsafe.WriteUnaligned(ref this.buffer[start], size);
     }
 
     /// <summary>Values that lie one behind the other.</summary>
