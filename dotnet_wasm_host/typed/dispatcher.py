@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, final
 
-from dotnet_wasm_host.typed.shapes import Delegate, Fixed, Handle, Sequence, Shape, Text, bare_shape
+from dotnet_wasm_host.typed.shapes import (
+    Blob,
+    Block,
+    Delegate,
+    Fixed,
+    Handle,
+    Sequence,
+    Shape,
+    Text,
+    bare_shape,
+)
 from dotnet_wasm_host.typed.signatures import Passing, Stream
 from dotnet_wasm_host.typed.value_code import ValueCode, writing_with_ticket
 
@@ -146,6 +156,8 @@ def blame(
 
 #: A value that lies in the payload as it does in memory.
 _GET = re.compile(r"r\.Get<([^()]+)>\(\)")
+#: Values that lie one behind the other.
+_BLOCK = re.compile(r"r\.((?:Span|Array)<[^<>]+>)\(\)")
 
 
 #: Before an answer is written that nobody may wait for any more.
@@ -164,13 +176,15 @@ def _is_plain(function: Function) -> bool:
 
 
 def _is_direct(function: Function) -> bool:
-    """Whether arguments and result are text and values of a fixed size, and nothing else."""
+    """Whether arguments are values of a fixed size, text and blocks, and the result is no block."""
     result = None if function.result is None else bare_shape(function.result)
     shapes = [bare_shape(argument.shape) for argument in function.arguments]
     return (
         function.stream is None
         and all(argument.passing is Passing.VALUE for argument in function.arguments)
-        and all(isinstance(shape, Text) or _is_readable(shape) for shape in shapes)
+        and all(
+            isinstance(shape, Text) or _is_readable(shape) or _is_block(shape) for shape in shapes
+        )
         and (
             result is None
             or isinstance(result, Text)
@@ -188,6 +202,11 @@ def _is_readable(shape: Shape) -> bool:
     )
 
 
+def _is_block(shape: Shape) -> bool:
+    """Whether it is a span or an array of numbers."""
+    return isinstance(shape, (Blob, Block)) and _BLOCK.fullmatch(shape.read) is not None
+
+
 def _direct_call(function: Function) -> str:
     """The body of a case without reader and writer, of which one place follows from another."""
     lines, given = ["var at = 4;\n"], []
@@ -196,6 +215,10 @@ def _direct_call(function: Function) -> str:
         given.append(name)
         if isinstance(shape, Text):
             lines.append(f"var {name} = Texts.Read(input, ref at);\n")
+            continue
+        if isinstance(shape, (Blob, Block)):
+            read = _BLOCK.sub(r"Blocks.\1(input, ref at)", shape.read)
+            lines.append(f"var {name} = {read};\n")
             continue
         assert isinstance(shape, Fixed)
         read = _GET.sub(r"Unsafe.ReadUnaligned<\1>(ref Unsafe.Add(ref b, at))", shape.read)
