@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dotnet_wasm_host.columns.failures import out_of_range, wrong_column, wrong_value
+from dotnet_wasm_host.columns.types import DECIMAL_DIGITS, DECIMAL_SCALE
 from dotnet_wasm_host.columns.wire import (
     HAS_NULLS,
     IS_AWARE,
@@ -24,12 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["ArrowColumn", "ArrowResult", "arrow_field", "arrow_schema"]
 
 _LARGEST_CHUNK = 1 << 31
+#: Numbers of Arrow's decimal type, without a digit less.
+_STEP = Decimal(1).scaleb(-DECIMAL_SCALE)
+_EXACT = Context(prec=DECIMAL_DIGITS, traps=[Inexact, InvalidOperation])
 
 
-def _type(name: tuple[str, ...]) -> Any:  # noqa: ANN401 - pyarrow has no types of its own
+def _type(name: tuple[Any, ...]) -> Any:  # noqa: ANN401 - pyarrow has no types of its own
     make, *arguments = name
     if make == "timestamp" and len(arguments) == 2:
         return pa.timestamp(arguments[0], arguments[1])
+    if make == "uuid" and not hasattr(pa, make):  # before 18
+        return pa.binary(16)
     return getattr(pa, make)(*arguments)
 
 
@@ -72,15 +79,10 @@ class ArrowColumn:
         parameter, types = self._parameter, pa.types
         name, wanted = parameter.type_name, parameter.type
         inner = given.value_type if types.is_dictionary(given) else given
-        if types.is_null(inner):
+        if types.is_null(inner) and not wanted.is_bytes:
             return _type(wanted.arrow) if not wanted.is_time else _type(wanted.arrow[:2])
-        text = types.is_string(inner) or types.is_large_string(inner) or types.is_string_view(inner)
-        if wanted.is_text:
-            fits, target = text, pa.string()
-        elif wanted.is_bytes:
-            binary = types.is_binary(inner) or types.is_large_binary(inner)
-            binary = binary or types.is_binary_view(inner) or types.is_fixed_size_binary(inner)
-            fits, target = binary, pa.binary()
+        if wanted.is_bytes:
+            fits, target = self._fits_bytes(inner), pa.string() if wanted.is_text else pa.binary()
         elif name in {"System.DateTime", "System.DateTimeOffset"}:
             fits = types.is_timestamp(inner) and (name == "System.DateTime" or self._aware)
             target = pa.timestamp(
@@ -103,6 +105,21 @@ class ArrowColumn:
         if not fits:
             raise wrong_column(self._method, parameter, given)
         return target
+
+    def _fits_bytes(self, inner: Any) -> bool:  # noqa: ANN401
+        """Whether a type of Arrow has what crosses as text or bytes."""
+        name, types = self._parameter.type_name, pa.types
+        if types.is_null(inner):
+            return True
+        if name == "System.Decimal":
+            return bool(types.is_decimal(inner) or types.is_integer(inner))
+        if self._parameter.type.is_text:
+            text = types.is_string(inner) or types.is_large_string(inner)
+            return bool(text or types.is_string_view(inner))
+        if types.is_fixed_size_binary(inner):
+            return name != "System.Guid" or inner.byte_width == 16
+        binary = types.is_binary(inner) or types.is_large_binary(inner)
+        return bool(binary or types.is_binary_view(inner))
 
     def part(self, start: int, stop: int) -> Part:
         """Rows of it, without a copy where they lie in one chunk as C# wants them."""
@@ -204,7 +221,9 @@ class ArrowResult:
 
     def __init__(self, method: ColumnMethod, *, chunked: bool) -> None:
         self._method = method
-        self._type = _type(method.result.arrow)
+        self._type = self._wire = _type(method.result.arrow)
+        if method.result.is_bytes:
+            self._wire = pa.string() if method.result.is_text else pa.binary()
         self._chunked = chunked
         self._chunks: dict[int, Any] = {}
 
@@ -223,10 +242,10 @@ class ArrowResult:
         buffers = [validity, values]
         if self._method.result.is_bytes:
             buffers.append(pa.py_buffer(answer.content))
-        elif pa.types.is_boolean(self._type):
+        elif pa.types.is_boolean(self._wire):
             flags = pa.Array.from_buffers(pa.uint8(), answer.rows, [None, values])
             buffers[1] = pc.not_equal(flags, pa.scalar(0, pa.uint8())).buffers()[1]
-        made = pa.Array.from_buffers(self._type, answer.rows, buffers, null_count)
+        made = pa.Array.from_buffers(self._wire, answer.rows, buffers, null_count)
         if self._method.result.is_bytes:
             try:
                 made.validate(full=True)
@@ -235,7 +254,37 @@ class ArrowResult:
                     f"{self._method.name}(): expected text and its offsets, found others: {error}; "
                     "install the package again"
                 ) from error
-        self._chunks[start] = made
+        self._chunks[start] = made if self._wire == self._type else self._typed(made, start)
+
+    def _typed(self, made: Any, start: int) -> Any:  # noqa: ANN401
+        """Numbers of text, identifiers of bytes."""
+        if pa.types.is_decimal(self._type):
+            return self._numbers(made, start)
+        try:
+            storage = made.cast(pa.binary(16))
+        except pa.ArrowInvalid as error:
+            raise MarshallingError(
+                f"{self._method.name}(): expected 16 bytes for each Guid, found others: {error}; "
+                "install the package again"
+            ) from error
+        if isinstance(self._type, pa.BaseExtensionType):
+            return pa.ExtensionArray.from_storage(self._type, storage)
+        return storage
+
+    def _numbers(self, made: Any, start: int) -> Any:  # noqa: ANN401
+        numbers = []
+        for row, text in enumerate(made.to_pylist(), start):
+            try:
+                value = None if text is None else Decimal(text)
+                numbers.append(value if value is None else _EXACT.quantize(value, _STEP))
+            except ArithmeticError as error:
+                raise MarshallingError(
+                    f"{self._method.name}(): expected numbers of at most {DECIMAL_SCALE} digits "
+                    f"behind the point and {DECIMAL_DIGITS - DECIMAL_SCALE} before it for "
+                    f"{self._type} of Arrow, found {text} in row {row}; return "
+                    f"Math.Round(x, {DECIMAL_SCALE})"
+                ) from error
+        return pa.array(numbers, self._type)
 
     def finish(self) -> Any:  # noqa: ANN401
         """The array."""

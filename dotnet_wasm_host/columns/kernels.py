@@ -8,6 +8,7 @@ from dotnet_wasm_host.columns.methods import Output
 
 if TYPE_CHECKING:
     from dotnet_wasm_host.columns.methods import ColumnMethod, ColumnParameter
+    from dotnet_wasm_host.columns.types import ColumnType
 
 __all__ = ["HANDLER", "kernel_source"]
 
@@ -53,9 +54,9 @@ def _column(number: int, parameter: ColumnParameter) -> str:
 def _value(number: int, parameter: ColumnParameter, row: str) -> str:
     """An expression for a value that is not null."""
     column, of = f"c{number}", parameter.type
-    if of.is_bytes:
-        return f"{column}.{'Text' if of.is_text else 'Bytes'}({row})"
     there = f"{column}[{row}]"
+    if of.is_bytes:
+        there = f"{column}.{'Text' if of.is_text else 'Bytes'}({row})"
     return of.read.format(there, f"f{number}") if of.read else there
 
 
@@ -65,8 +66,13 @@ def _nullable(number: int, parameter: ColumnParameter, row: str) -> str:
     if not parameter.nullable:
         return value
     there = f"!m{number}.IsEmpty && m{number}[{row}] != 0"
-    kind = parameter.type.csharp if parameter.type.is_bytes else f"{parameter.type.csharp}?"
+    kind = _kind(parameter.type, nullable=True)
     return f"({there} ? ({kind})null : {value})"
+
+
+def _kind(of: ColumnType, *, nullable: bool) -> str:
+    """The type of a value in C#."""
+    return f"{of.csharp}?" if nullable and not of.is_reference else of.csharp
 
 
 def _begin(method: ColumnMethod) -> str:
@@ -83,13 +89,15 @@ def _begin(method: ColumnMethod) -> str:
 def _store(method: ColumnMethod, value: str, row: str) -> str:
     """Statements that keep a result."""
     of = method.result
-    if of.is_bytes:
+    if of.is_reference:
         return f"w.Add({value});"
-    written = of.write.format("{0}") if of.write else "{0}"
+    written = of.write or "{0}"
+    keep, null = f"o[{row}] = {written};", f"nulls[{row}] = 1;"
+    if of.is_bytes:
+        keep, null = f"w.Add({written});", "w.AddNull();"
     if method.nullable:
-        then = written.format("x")
-        return f"if ({value} is {{ }} x) {{ o[{row}] = {then}; }} else {{ nulls[{row}] = 1; }}"
-    return f"o[{row}] = {written.format(value)};"
+        return f"if ({value} is {{ }} x) {{ {keep.format('x')} }} else {{ {null} }}"
+    return keep.format(value)
 
 
 def _loop(method: ColumnMethod) -> str:
@@ -112,9 +120,7 @@ def _whole(method: ColumnMethod) -> str:
         if parameter.type.is_plain and not parameter.nullable:
             given.append(f"c{number}")
             continue
-        kind = parameter.type.csharp
-        if parameter.nullable and not parameter.type.is_bytes:
-            kind += "?"
+        kind = _kind(parameter.type, nullable=parameter.nullable)
         made = kind.replace("[]", "[n][]") if kind.endswith("[]") else f"{kind}[n]"
         value = _nullable(number, parameter, "i")
         if not parameter.nullable:
@@ -130,7 +136,7 @@ def _whole(method: ColumnMethod) -> str:
 
 def _call_whole(method: ColumnMethod, given: list[str]) -> str:
     of = method.result
-    kind = of.csharp + ("?" if method.nullable and not of.is_bytes else "")
+    kind = _kind(of, nullable=method.nullable)
     direct = of.is_plain and not method.nullable
     arguments = ", ".join(given)
     if method.output is Output.FILLED and direct:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dotnet_wasm_host.columns.types import TYPES, ColumnType
+from dotnet_wasm_host.columns.types import ColumnType, column_type
 
 __all__ = ["ColumnMethod", "ColumnParameter", "Output"]
 
@@ -28,7 +28,7 @@ class ColumnParameter:
 
     Attributes:
         name: Python's name, and that of the column it gets; ``csharp_name`` is C#'s.
-        type_name: a key of :data:`~dotnet_wasm_host.columns.types.TYPES`.
+        type_name: for :func:`~dotnet_wasm_host.columns.types.column_type`.
         nullable: it takes null. Otherwise a row with a null has null for its result.
         is_span: it takes all rows at once.
         default: a constant in a tuple, or ``()``.
@@ -44,7 +44,7 @@ class ColumnParameter:
     @property
     def type(self) -> ColumnType:
         """What its values are."""
-        return TYPES[self.type_name]
+        return column_type(self.type_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ColumnMethod:
         csharp: the method as C# writes it, complete.
         name: its name, and that of the column it makes.
         parameters: what it takes, the span that it fills left out.
-        result_name: a key of :data:`~dotnet_wasm_host.columns.types.TYPES`.
+        result_name: for :func:`~dotnet_wasm_host.columns.types.column_type`.
         nullable: its results may be null.
         output: where they are.
         memory: they are in a ``Memory``, not a span.
@@ -77,4 +77,4 @@ class ColumnMethod:
     @property
     def result(self) -> ColumnType:
         """What its results are."""
-        return TYPES[self.result_name]
+        return column_type(self.result_name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from dotnet_wasm_host.columns.failures import out_of_range, wrong_column, wrong_value
-from dotnet_wasm_host.columns.plain import ListColumn, text_values
+from dotnet_wasm_host.columns.plain import ListColumn, object_values
 from dotnet_wasm_host.columns.wire import (
     HAS_NULLS,
     IS_AWARE,
@@ -58,7 +58,8 @@ def numpy_column(
     if values.dtype.kind in "OUST" or parameter.type.is_bytes:
         if not parameter.type.is_bytes and values.dtype.kind != "O":
             raise wrong_column(method, parameter, values.dtype)
-        if parameter.type.is_bytes and values.dtype.kind not in "OUST":
+        is_whole = parameter.type_name == "System.Decimal" and values.dtype.kind in "iu"
+        if parameter.type.is_bytes and values.dtype.kind not in "OUST" and not is_whole:
             raise wrong_column(method, parameter, values.dtype)
         objects: Any = values
         if nulls is not None:
@@ -199,7 +200,7 @@ class NumpyResult:
         """Results of some rows."""
         of, stop = self._method.result, start + answer.rows
         if of.is_bytes:
-            self._values[start:stop] = text_values(answer, text=of.is_text)
+            self._values[start:stop] = object_values(self._method, answer)
         elif self._wire.kind == "b":
             self._values[start:stop] = np.frombuffer(answer.values, np.uint8) != 0
         else:

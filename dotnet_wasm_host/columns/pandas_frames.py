@@ -63,7 +63,7 @@ class PandasResult:
     def finish(self) -> Any:  # noqa: ANN401
         """The series."""
         of, nulls = self._method.result, self._result.nulls
-        if of.is_bytes or of.layout.csharp != of.csharp:
+        if np.dtype(of.numpy).kind in "OmM":
             return self._other()
         values = self._result.values()
         nullable = _NULLABLE.get(values.dtype.name)
@@ -81,7 +81,7 @@ class PandasResult:
     def _other(self) -> Any:  # noqa: ANN401
         """Text, bytes, times."""
         values = self._result.finish()
-        if self._method.result.is_text:
+        if self._method.result_name in {"string", "char"}:
             return pd.Series(values, self._index, dtype=_text_dtype(), copy=False)
         series = pd.Series(values, self._index, copy=False)
         if self._method.result_name == "System.DateTimeOffset":

@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import math
+import operator
 import struct
+import uuid
 from array import array
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.columns.failures import wrong_value
@@ -14,11 +17,11 @@ from dotnet_wasm_host.columns.wire import HAS_NULLS, IS_AWARE, IS_INDEXED, Answe
 from dotnet_wasm_host.errors import MarshallingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dotnet_wasm_host.columns.methods import ColumnMethod, ColumnParameter
 
-__all__ = ["ConstantColumn", "ListColumn", "ListResult", "is_null"]
+__all__ = ["ConstantColumn", "ListColumn", "ListResult", "is_null", "object_values"]
 
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - naive ones are as they are
 _AWARE_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -89,11 +92,14 @@ class ListColumn:
         return Part(len(values), blocks, flags | (IS_AWARE if self._aware else 0))
 
     def _encode(self, value: Any, row: int) -> bytes:  # noqa: ANN401 - it is checked here
+        name = self._parameter.type_name
         try:
+            if name in _ENCODERS:
+                return _ENCODERS[name](value)
             if self._parameter.type.is_text:
                 return str.encode(value)
             return bytes(memoryview(value))
-        except (TypeError, UnicodeEncodeError) as error:
+        except (TypeError, ValueError) as error:
             raise wrong_value(self._method, self._parameter, value, row) from error
 
     def _pack(self, code: str, value: Any, row: int) -> bytes:  # noqa: ANN401 - it is checked here
@@ -125,6 +131,31 @@ class ListColumn:
         if name == "System.TimeSpan":
             return value // _MICRO
         return value
+
+
+def _character(value: Any) -> bytes:  # noqa: ANN401 - it is checked here
+    if not isinstance(value, str) or len(value) != 1 or ord(value) > 0xFFFF:
+        raise TypeError
+    return str.encode(value)
+
+
+def _digits(value: Any) -> bytes:  # noqa: ANN401 - it is checked here
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError
+        return str(value).encode()
+    if isinstance(value, bool):
+        raise TypeError
+    return str(operator.index(value)).encode()
+
+
+def _identifier(value: Any) -> bytes:  # noqa: ANN401 - it is checked here
+    if not isinstance(value, uuid.UUID):
+        raise TypeError
+    return value.bytes
+
+
+_ENCODERS = {"char": _character, "System.Decimal": _digits, "System.Guid": _identifier}
 
 
 def _is_none(value: object) -> bool:
@@ -184,7 +215,7 @@ class ListResult:
     def _read(self, answer: Answer) -> list[Any]:
         of, name = self._method.result, self._method.result_name
         if of.is_bytes:
-            return text_values(answer, text=of.is_text)
+            return object_values(self._method, answer)
         values = struct.unpack(f"<{answer.rows}{of.layout.code}", answer.values)
         try:
             return [_object(name, value) for value in values]
@@ -218,6 +249,28 @@ def text_values(answer: Answer, *, text: bool) -> list[Any]:
         raise MarshallingError(
             f"expected text in UTF-8, found other bytes: {error}; install the package again"
         ) from error
+
+
+def object_values(method: ColumnMethod, answer: Answer) -> list[Any]:
+    """What text or bytes of an answer stand for; nobody knows where there is null."""
+    values = text_values(answer, text=method.result.is_text)
+    decode = _DECODERS.get(method.result_name)
+    if decode is None:
+        return values
+    nulls = bytes(answer.nulls) if answer.nulls is not None else bytes(len(values))
+    try:
+        return [None if null else decode(value) for value, null in zip(values, nulls, strict=True)]
+    except (ArithmeticError, ValueError) as error:
+        raise MarshallingError(
+            f"{method.name}(): expected values of {method.result.python}, found others: {error}; "
+            "install the package again"
+        ) from error
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {
+    "System.Decimal": Decimal,
+    "System.Guid": lambda value: uuid.UUID(bytes=value),
+}
 
 
 def _object(name: str, value: Any) -> Any:  # noqa: ANN401 - of any type

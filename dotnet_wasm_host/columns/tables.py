@@ -247,6 +247,11 @@ class _PolarsResult:
     def __init__(self, method: ColumnMethod) -> None:
         from dotnet_wasm_host.columns.arrow_arrays import ArrowResult
 
+        if method.result_name == "System.Guid":
+            raise MarshallingTypeError(
+                f"{method.name}(): expected results that Polars has a type for, found Guid; return "
+                "x.ToString() or x.ToByteArray()"
+            )
         self._result = ArrowResult(method, chunked=True)
         self.add = self._result.add
 

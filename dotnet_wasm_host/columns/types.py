@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["TYPES", "ColumnType", "Layout"]
+__all__ = [
+    "DECIMAL_DIGITS",
+    "DECIMAL_SCALE",
+    "TYPES",
+    "ColumnType",
+    "Layout",
+    "column_type",
+    "enum_name",
+]
 
 _HELP = "Times."
 
@@ -17,11 +26,13 @@ class Layout:
         csharp: the unmanaged type that C# reads it as; ``""`` for offsets and bytes.
         code: its code of :mod:`struct` and :mod:`array`.
         size: bytes.
+        text: the bytes are UTF-8.
     """
 
     csharp: str
     code: str
     size: int
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,7 @@ class ColumnType:
     Attributes:
         csharp: as C# writes it, complete.
         layout: on the wire.
-        arrow: the function of ``pyarrow`` that makes its type, and that one's arguments.
+        arrow: the function of ``pyarrow`` that makes a column's type, and that one's arguments.
         numpy: its dtype.
         read: expression of C# for a value; ``{0}`` is what lies there, ``{1}`` the column's
             flags. ``""`` if it lies there as it is.
@@ -40,7 +51,7 @@ class ColumnType:
 
     csharp: str
     layout: Layout
-    arrow: tuple[str, ...]
+    arrow: tuple[Any, ...]
     numpy: str
     read: str = ""
     write: str = ""
@@ -48,7 +59,12 @@ class ColumnType:
     @property
     def is_text(self) -> bool:
         """Offsets and UTF-8."""
-        return self.csharp == "string"
+        return self.layout.text
+
+    @property
+    def is_reference(self) -> bool:
+        """C# has null for it without a question mark."""
+        return self.csharp in {"string", "byte[]"}
 
     @property
     def is_bytes(self) -> bool:
@@ -68,7 +84,7 @@ class ColumnType:
     @property
     def python(self) -> str:
         """For messages: what a column of it is."""
-        return self.csharp.removeprefix("global::System.")
+        return self.csharp.removeprefix("global::").removeprefix("System.").replace("@", "")
 
 
 _INT64 = Layout("long", "q", 8)
@@ -86,7 +102,10 @@ def _own(name: str, arrow: tuple[str, ...], numpy: str, layout: Layout = _INT64)
     )  # fmt: skip
 
 
-_BYTES = Layout("", "", 0)
+_BYTES, _TEXT = Layout("", "", 0), Layout("", "", 0, text=True)
+_SCALARS = "Scalars."
+#: ``decimal`` in Arrow: as Spark has it.
+DECIMAL_DIGITS, DECIMAL_SCALE = 38, 18
 #: By the name that a signature has: C#'s word, or the full name of a type.
 TYPES: dict[str, ColumnType] = {
     "bool": _plain("bool", "?", 1, "bool_", "bool"),
@@ -101,11 +120,39 @@ TYPES: dict[str, ColumnType] = {
     "float": _plain("float", "f", 4, "float32", "float32"),
     "double": _plain("double", "d", 8, "float64", "float64"),
     "System.Half": _plain("global::System.Half", "e", 2, "float16", "float16"),
-    "string": ColumnType("string", _BYTES, ("string",), "object"),
+    "string": ColumnType("string", _TEXT, ("string",), "object"),
+    "char": ColumnType(
+        "char", _TEXT, ("string",), "object", f"{_SCALARS}Char({{0}})", f"{_SCALARS}FromChar({{0}})"
+    ),
+    "System.Decimal": ColumnType(
+        "decimal", _TEXT, ("decimal128", DECIMAL_DIGITS, DECIMAL_SCALE), "object",
+        f"{_SCALARS}Decimal({{0}})", f"{_SCALARS}FromDecimal({{0}})",
+    ),
+    "System.Guid": ColumnType(
+        "global::System.Guid", _BYTES, ("uuid",), "object",
+        f"{_SCALARS}Guid({{0}})", f"{_SCALARS}FromGuid({{0}})",
+    ),
     "byte[]": ColumnType("byte[]", _BYTES, ("binary",), "object"),
     "System.DateTime": _own("DateTime", ("timestamp", "us"), "datetime64[us]"),
     "System.DateTimeOffset": _own("DateTimeOffset", ("timestamp", "us", "UTC"), "datetime64[us]"),
     "System.DateOnly": _own("DateOnly", ("date32",), "datetime64[D]", Layout("int", "i", 4)),
     "System.TimeOnly": _own("TimeOnly", ("time64", "us"), "timedelta64[us]"),
     "System.TimeSpan": _own("TimeSpan", ("duration", "us"), "timedelta64[us]"),
-}
+}  # fmt: skip
+_ENUM = "enum "
+
+
+def enum_name(csharp: str, underlying: str) -> str:
+    """The name of an enum's type, which has no line above: C#'s, and that of its numbers."""
+    return f"{_ENUM}{underlying} {csharp}"
+
+
+def column_type(name: str) -> ColumnType:
+    """The type of a name: one of those above, or an enum, which is a column of its numbers."""
+    if not name.startswith(_ENUM):
+        return TYPES[name]
+    underlying, csharp = name.removeprefix(_ENUM).split(" ", 1)
+    plain = TYPES[underlying]
+    return ColumnType(
+        csharp, plain.layout, plain.arrow, plain.numpy, f"({csharp}){{0}}", f"({underlying}){{0}}"
+    )

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dotnet_wasm_host.columns.functions import ColumnFunction
 from dotnet_wasm_host.columns.methods import ColumnMethod, ColumnParameter, Output
-from dotnet_wasm_host.columns.types import TYPES
+from dotnet_wasm_host.columns.types import TYPES, enum_name
 from dotnet_wasm_host.ecma335.signatures import INSTANCE, VECTOR, VOID
 from dotnet_wasm_host.errors import MarshallingTypeError
 from dotnet_wasm_host.typed.building import csharp_name
 from dotnet_wasm_host.typed.classes import python_names
+from dotnet_wasm_host.typed.framework import framework_type
 from dotnet_wasm_host.typed.library import PRIMITIVES
 from dotnet_wasm_host.typed.nullability import NEVER, bare, said_of
 from dotnet_wasm_host.typed.unsupported import Unsupported
@@ -122,10 +123,24 @@ def _named(type_: Any) -> tuple[str, bool]:  # noqa: ANN401 - as the reader has 
     if isinstance(type_, tuple):
         if type_[0] == "T" and isinstance(type_[1], str) and type_[1] in TYPES:
             return type_[1], False
+        if type_[0] == "T" and (enum := _enum(type_[1])):
+            return enum, False
         if type_[0] == VECTOR and _named(type_[1])[0] == "byte":
             return "byte[]", False
     known = ", ".join(of.python for of in TYPES.values())
-    raise Unsupported(f"values of a column are one of {known}, or null")
+    raise Unsupported(f"values of a column are one of {known}, an enum, or null")
+
+
+def _enum(of: TypeDefinition | str) -> str:
+    """The name of an enum's type for columns; ``""`` for other types."""
+    found = framework_type(of) if isinstance(of, str) else of
+    if found is None or not (found.is_enum and found.is_visible):
+        return ""
+    underlying, _ = found.reader.enum_members(found)
+    number = PRIMITIVES.get(underlying)
+    if number is None or number.csharp not in TYPES:
+        return ""
+    return enum_name(csharp_name(found), number.csharp)
 
 
 def add_columns(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import struct
+import uuid
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ import dotnet_wasm_host as dwh
 from dotnet_wasm_host.columns.types import TYPES
 from dotnet_wasm_host.columns.wire import read_answer
 
-# Nineteen types, of which each has kernels of its own to compile.
+# Twenty-four types, of which each has kernels of its own to compile.
 pytestmark = pytest.mark.slow
 UTC = dt.timezone.utc
 
@@ -54,11 +56,17 @@ CASES: dict[str, tuple[str, st.SearchStrategy[Any], Any, str]] = {
     "Clock": ("TimeOnly", st.times(), pa.time64("us"), ""),
     "Span": ("TimeSpan", st.timedeltas(dt.timedelta(-10**6), dt.timedelta(10**6)),
              pa.duration("us"), "m8[us]"),
+    "Char": ("char", st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]),
+             pa.string(), "O"),
+    "Number": ("decimal", st.decimals(-10**10, 10**10, places=18), pa.decimal128(38, 18), "O"),
+    "Id": ("Guid", st.uuids(), pa.uuid(), "O"),
+    "Level": ("Depth", st.sampled_from([0, 1, -7, 40_000]), pa.int64(), "i8"),
+    "Flag": ("Small", st.integers(0, 255), pa.uint8(), "u1"),
 }  # fmt: skip
 
 
 def _source() -> str:
-    lines = []
+    lines = ["public enum Depth : long { Low, High, Deep = -7 } public enum Small : byte { A }"]
     for name, (csharp, *_) in CASES.items():
         lines.append(f"public static {csharp}? {name}({csharp}? x) => x;")
         lines.append(f"public static {csharp} {name}Plain({csharp} x) => x;")
@@ -186,6 +194,12 @@ def test_frames(same: dwh.CSharpModule, name: str, data: st.DataObject) -> None:
     ]
     if name == "Half":  # Polars reads it as float32
         return
+    if name == "Id":
+        with pytest.raises(
+            dwh.MarshallingTypeError, match=r"Polars has a type for, found Guid; re"
+        ):
+            method(pl.DataFrame({"x": [bytes(16)]}))
+        return
     made = method(pl.DataFrame({"x": pl.from_arrow(arrow)}), chunk_rows=7)[name]
     assert made.to_list() == arrow.to_pylist()
 
@@ -199,6 +213,49 @@ def _as_pandas(name: str, value: Any) -> Any:
     if name == "Clock":
         return dt.datetime.combine(dt.date.min, value) - dt.datetime.combine(dt.date.min, dt.time())
     return value
+
+
+def test_decimals_keep_their_digits(same: dwh.CSharpModule) -> None:
+    exact = ["1.10", "-0.00", "79228162514264337593543950335", "1E+3", "0." + "1" * 28, "-5E-28"]
+    values = [*map(Decimal, exact), 3, None]
+    made = same.Number.columns({"x": values})["Number"]
+    assert [str(value) for value in made[:2]] == ["1.10", "0.00"]
+    assert made == values
+    with pytest.raises(dwh.InvocationError, match="decimal cannot hold") as caught:
+        same.Number.columns({"x": [Decimal(1), Decimal("0." + "1" * 29)]})
+    assert caught.value.row == 1
+    for wrong in (1.5, "1", True, Decimal("NaN")):
+        with pytest.raises(dwh.MarshallingTypeError, match=r"expected decimal, found .* in row 1"):
+            same.Number.columns({"x": [Decimal(1), wrong]})
+    wide = pa.array([Decimal("0." + "0" * 17 + "10"), Decimal(2)], pa.decimal256(60, 30))
+    assert same.Number.columns({"x": wide})["Number"].to_pylist() == wide.to_pylist()
+    assert same.Number.columns({"x": np.arange(3)})["Number"].tolist() == [0, 1, 2]
+    with dwh.csharp("public static decimal Third(decimal x) => x / 3;") as third:
+        assert third.columns({"x": [Decimal(1)]})["Third"] == [Decimal("0." + "3" * 28)]
+        with pytest.raises(dwh.MarshallingError, match=r"in row 1; return Math.Round\(x, 18\)"):
+            third.columns({"x": pa.array([Decimal(3), Decimal(1)])})
+
+
+def test_characters_identifiers_and_enums_are_checked(same: dwh.CSharpModule) -> None:
+    with pytest.raises(dwh.MarshallingTypeError, match="expected char, found str 'ab' in row 1"):
+        same.Char.columns({"x": ["a", "ab"]})
+    with pytest.raises(dwh.InvocationError, match="expected one character") as caught:
+        same.Char.columns({"x": pa.array(["a", None, "ab"])})
+    assert caught.value.row == 2
+    with pytest.raises(dwh.MarshallingTypeError, match="expected Guid, found str 'a' in row 0"):
+        same.Id.columns({"x": ["a"]})
+    with pytest.raises(dwh.MarshallingTypeError, match="a column of Guid, found string"):
+        same.Id.columns({"x": pa.array(["a"])})
+    with pytest.raises(dwh.MarshallingOverflowError, match=r"found 256 in row 0"):
+        same.Flag.columns({"x": [256]})
+    assert same.Level.columns({"x": [same.Depth.High, same.Depth.Deep]})["Level"] == [1, -7]
+    one = uuid.UUID(int=1)
+    made = same.Id.columns({"x": pa.array([one.bytes], pa.binary(16))})["Id"]
+    assert made.to_pylist() == [one]
+    assert same.Id.columns.schema == pa.schema([("Id", pa.uuid())])
+    days = "public static DayOfWeek Next(DayOfWeek d) => (DayOfWeek)(((int)d + 1) % 7);"
+    with dwh.csharp(days) as next_day:
+        assert next_day.columns({"d": np.arange(7)})["Next"].tolist() == [1, 2, 3, 4, 5, 6, 0]
 
 
 @pytest.mark.parametrize("name", ["int", "bool", "string", "System.DateTime"])

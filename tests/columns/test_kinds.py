@@ -48,7 +48,7 @@ public static class F {
     public static int Loops(int n) { while (n == 3) { } return n; }
     public static int[] Thrown(ReadOnlySpan<int> n) => throw new InvalidOperationException("all");
     public static DateTime Next(DateTime t, TimeSpan by) => t + by;
-    public static decimal Money(decimal d) => d;
+    public static Int128 Money(Int128 d) => d;
     public static int Twice(int n) => 2 * n;
     public static double Twice(double n) => 2 * n;
     public static int One() => 1;
