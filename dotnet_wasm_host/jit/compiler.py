@@ -52,8 +52,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compile_batch"]
 
-#: Entries of a method that are compiled: its start and heads of loops. Each is a function.
-_MAX_ENTRIES = 8
+#: Entries of a method that are compiled. Each is a function of all that is reached from there: no
+#: further one is written once they have so many bytes together.
+_MAX_ENTRIES, _ENTRY_BYTES = 16, 128 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +283,10 @@ class _Batch:
         compiled = set()
         direct = method.address in self._callable
         reason: tuple[str, str] | None = None  # not the error, which knows this frame
-        for entry in method.entries[:_MAX_ENTRIES]:
+        written = 0
+        for entry in method.best_entries(self._target.hot)[:_MAX_ENTRIES]:
+            if written > _ENTRY_BYTES:
+                break
             takes_records = entry == 0 and (direct or method.address in self._target.former)
             convention = Thunk(entry, self._target.records if takes_records else 0)
             try:
@@ -293,6 +297,7 @@ class _Batch:
                 code = convention.begin() + convention.leave(method.operations[1].at)
                 found = _Function(method.address, method.code, (), code)
             if found is not None:
+                written += len(found.body)
                 self._thunks.append(found)
                 compiled.add(entry)
         self._unused += (

@@ -149,6 +149,7 @@ class HotMethods:
         self._attempts: Counter[int] = Counter()
         self._pending: dict[int, None] = {}
         self._seen: set[tuple[int, int]] = set()
+        self._places: set[int] = set()
         self._outcomes: dict[int, _Outcome] = {}
         self._patches: list[_Patch] = []
         self._methods = self._code_bytes = self._rejected = self._discarded = self._work = 0
@@ -158,7 +159,7 @@ class HotMethods:
             note(*arguments) if (note := method()) else JITERPRETER_TRAINING
         )
 
-    def _note(self, frame: int, _method: int, _ip: int, _index: int, start: int, _size: int) -> int:
+    def _note(self, frame: int, _method: int, ip: int, _index: int, start: int, _size: int) -> int:
         """The interpreter has run a method often. In the middle of a call."""
         offset = self._facts.offsets.interp_frame_imethod
         self._charge_call(RECORD)
@@ -166,6 +167,8 @@ class HotMethods:
             method = self._host.memory.read_u32(frame + offset)
         except MemoryAccessError:
             return JITERPRETER_TRAINING
+        if len(self._places) < 4 * MAX_PENDING:
+            self._places.add(ip)
         if (method, start) not in self._seen and len(self._seen) < 4 * MAX_PENDING:
             self._seen.add((method, start))
             if len(self._pending) < MAX_PENDING:
@@ -272,6 +275,7 @@ class HotMethods:
         """Something was unloaded: addresses of methods may mean others from now on."""
         self._pending.clear()
         self._seen.clear()
+        self._places.clear()
         self._outcomes.clear()
         # A call of what is there now must not run what was there before.
         self._callees.clear()
@@ -290,8 +294,10 @@ class HotMethods:
         if not methods or left <= 0 or self._code_bytes >= MAX_CODE_BYTES:
             return None
         first = self._table + self._used_slots
-        callees, former = dict(self._callees), frozenset(self._former)
-        target = LinkTarget(first, self._context, self._records, callees, former, self._budget)
+        target = LinkTarget(
+            first, self._context, self._records, dict(self._callees), frozenset(self._former),
+            self._budget, frozenset(self._places),
+        )  # fmt: skip
         self.close()  # whoever took the last batch has done with it, or never will
         self._pages = LivePages(self._host.instance.memory)
         return Taken(methods, self._pages, target, left // STEP)

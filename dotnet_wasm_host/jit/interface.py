@@ -231,6 +231,8 @@ class LinkTarget:
             record of theirs may be there where they begin.
         budget: bytes of the interpreter's stack that compiled code in compiled code may use, and so
             for each KB a call that nests; ``BUDGET`` at the most.
+        hot: addresses of entry instructions that are known to run often: of a method's entries,
+            these come first.
     """
 
     first_slot: int
@@ -239,6 +241,7 @@ class LinkTarget:
     callees: Mapping[int, Callee] = field(default_factory=dict)
     former: frozenset[int] = frozenset()
     budget: int = BUDGET
+    hot: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

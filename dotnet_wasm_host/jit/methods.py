@@ -95,6 +95,19 @@ class Method:
         """Whether the interpreter comes in through compiled code, if there is any."""
         return bool(self.entries) and self.entries[0] == 0
 
+    def best_entries(self, hot: frozenset[int]) -> list[int]:
+        """Entries, the best first: the start, what is ``hot``, heads of loops, others.
+
+        The others are where the interpreter comes back from calls that it has made, and there are
+        more of them.
+        """
+        heads = {to for op in self.operations for to in op.targets if to <= op.at}
+        worth = {
+            at: (at == self.entries[0], self.code + 2 * at in hot, at in heads)
+            for at in self.entries
+        }
+        return sorted(self.entries, key=worth.__getitem__, reverse=True)
+
     @property
     def may_become_callable(self) -> bool:
         """Whether another method will be there in its place when it has run often enough."""
