@@ -72,7 +72,7 @@ def run(code: bytes, slots: dict[int, bytes], entry: int = 0) -> tuple[int, byte
     for offset, value in slots.items():
         content[FRAME + offset : FRAME + offset + len(value)] = value
     memory.write(store, bytes(content))
-    kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(8, None))
+    kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(32, None))
     table = wasmtime.Table(store, kind, None)
     linker = wasmtime.Linker(store.engine)
     linker.define(store, "env", "memory", memory)
@@ -390,3 +390,29 @@ def test_calls_go_as_deep_as_the_stack_has_room(room: int, n: int, fits: bool) -
     else:
         assert left_at == CALL_AT
         assert given_up < 1100
+
+
+def _many_entries() -> tuple[bytes, int]:
+    """A loop behind more entries than are compiled, and where its head is."""
+    before = [START] * 40
+    head = 4 * len(before)
+    code = assemble(*before, START, ("sub1.i4", 0, 0), ("brtrue.i4.s", 0, -7), ("ret", 0))
+    return code, head
+
+
+def test_the_head_of_a_loop_comes_before_entries_after_calls() -> None:
+    code, head = _many_entries()
+    places = {place for e in translate(code).entries for place in e.instructions}
+    assert {CODE, CODE + 2 * head} <= places
+    assert len(places) < 40
+    at, frame = run(code, {0: i4(5)}, entry=head)
+    assert (at, slot_i4(frame, 0)) == (head + 10, 0)
+
+
+def test_an_entry_that_is_told_of_comes_first() -> None:
+    code, _ = _many_entries()
+    wanted = CODE + 2 * 4 * 39
+    for hot in (frozenset[int](), frozenset({wanted})):
+        target = LinkTarget(3, 0, 0, hot=hot)
+        batch = compile_batch(FACTS, MemoryCopy(lay_out(code)), target, [METHOD])
+        assert (wanted in {e.instructions[0] for e in batch.entries}) == bool(hot)
