@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from dotnet_wasm_host.jit.interface import (
     Entry,
     OutOfView,
     Rejected,
+    Signature,
     Statistics,
 )
 from dotnet_wasm_host.jit.ir import Kind, Slot
@@ -55,6 +57,8 @@ __all__ = ["compile_batch"]
 #: Entries of a method that are compiled. Each is a function of all that is reached from there: no
 #: further one is written once they have so many bytes together.
 _MAX_ENTRIES, _ENTRY_BYTES = 16, 128 << 10
+#: Operations of a method that is written twice, with values for arguments and without.
+_SMALL = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,7 @@ class _Batch:
         self._callable: tuple[int, ...] = ()
         self._callees: dict[int, tuple[Callee, bytes]] = {}
         self._directs: list[_Function] = []
+        self._plain: dict[int, _Function] = {}
         self._thunks: list[_Function] = []
         self._rejected: list[Rejected] = []
         self._unused: list[tuple[int, int]] = []
@@ -187,6 +192,7 @@ class _Batch:
             self._give_values(method)
         for address in self._callable:
             self._directs.append(self._direct(self._methods[address], call(giving_up)))
+            self._write_plain(self._methods[address], call(giving_up))
         for method in self._methods.values():
             if method.address in self._requested or method.address in found:
                 self._write_thunks(method)
@@ -201,7 +207,7 @@ class _Batch:
                 slot, more = more, more + 1
             callee = Callee(
                 address, slot, number, method.frame_size, method.result_size, method.is_found,
-                method.signature,
+                method.is_boxed, method.signature,
             )  # fmt: skip
             self._callees[address] = (callee, call(first + number))
 
@@ -241,7 +247,12 @@ class _Batch:
         ]
         for callee, index in zip(callees, tuple(indices), strict=True):
             if not callee.signature.is_plain:
-                code = write_direct(callee.signature, call(index))
+                plain = self._plain.get(callee.method)
+                code = (
+                    write_direct(callee.signature, call(index))
+                    if plain is None
+                    else (plain.local_types, plain.body)
+                )
                 indices.append(builder.add_function(DIRECT, *code))
         for function in self._thunks:
             slot = len(indices)
@@ -277,6 +288,15 @@ class _Batch:
             found = None
         after = method.operations[1].at
         return found or _Function(method.address, method.code, (), convention.leave(after))
+
+    def _write_plain(self, method: Method, giving_up: bytes) -> None:
+        """A small method once more for callers that find it: one call instead of two."""
+        if method.is_found and not method.signature.is_plain and len(method.operations) <= _SMALL:
+            with suppress(CannotCompile):
+                convention = Direct(method.code, giving_up, Signature())
+                found = self._emit(method, 0, convention)
+                if found is not None:
+                    self._plain[method.address] = found
 
     def _write_thunks(self, method: Method) -> None:
         """What the interpreter calls, for each entry that is worth it."""
@@ -323,7 +343,7 @@ class _Batch:
             self._helpers, self._types, self._callees, method.frame_size,
             target.thread_context + o.thread_context_stack_end,
             target.thread_context + o.thread_context_stack_pointer,
-            target.records, o.interp_method_jit_call_info, target.budget,
+            target.records, o.interp_method_jit_call_info, target.budget, o.object_boxed_data,
         )  # fmt: skip
         emitter = FunctionEmitter(blocks, entry, method.taken, convention, around, work)
         if not needed and not emitter.repeats and _exits(blocks.values()):

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.wasm.binary import ValueType
 
 __all__ = [
+    "BOXED",
     "CALL_COST",
     "DIRECT",
     "GIVE_UP",
@@ -75,6 +76,8 @@ CALL_COST = 1 << 10
 MAX_FOUND_FRAME = 4096
 #: Set in a slot that only calls of a known method may use, and none that looks for its target.
 PLAIN_CALLS = -(1 << 31)
+#: Set in a slot of a method that calls which look for their target give what is in a box.
+BOXED = 1 << 30
 #: Before the records: how many there are, and a word for what helpers answer.
 SCRATCH = 8
 #: A record: the address of an instruction, and where a constructor was given up what ``this`` was,

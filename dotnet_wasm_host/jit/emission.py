@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.abi import COMPILED_ROOTS
 from dotnet_wasm_host.jit.control_flow import Dominators
 from dotnet_wasm_host.jit.conventions import (
+    BOXED,
     CALL_COST,
     MAX_FOUND_FRAME,
-    PLAIN_CALLS,
     SCRATCH,
     note_object,
 )
@@ -227,7 +227,7 @@ class FunctionEmitter:
         if method not in self._around.callees:
             slot = self.temporary("slot of a method")
             found = i32(item) + load("i32") + load("i32", self._around.found_at)
-            found += i32(~PLAIN_CALLS) + numeric("i32.and") + local_tee(slot)
+            found += i32(BOXED - 1) + numeric("i32.and") + local_tee(slot)
             stale = self._registers.stale(min(base, result), _REST, self._current)
             return (
                 self._leave_without_room(base, MAX_FOUND_FRAME)
@@ -265,16 +265,27 @@ class FunctionEmitter:
         found = method + load("i32", self._around.found_at) + local_tee(slot)
         code = self._call_slot(slot)
         stale = self._registers.stale(min(base, result), _REST, self._current)
+        boxed, this = self.temporary("is boxed"), self._slots + load("i32", base)
+        unboxed = i32(self._around.boxed_data)
         before = given_up = after = b""
         if receiver is not None:
             # The delegate is a root meanwhile: it stands in the frame again if it is given up.
             number = self._left(base) + i32(CALL_COST) + numeric("i32.div_u")
             root = number + i32(2) + numeric("i32.shl")
             root += i32(self._around.records + COMPILED_ROOTS) + numeric("i32.add")
-            before = root + self._slots + load("i32", base) + store("i32")
+            before = root + this + store("i32")
             before += self._slots + receiver + store("i32", base)
             after = root + i32(0) + store("i32")
             given_up = self._slots + root + load("i32") + store("i32", base) + after
+        else:
+            # The box stands in the frame again if it is given up.
+            given_up = local_get(boxed) + IF + self._slots + this + unboxed
+            given_up += numeric("i32.sub") + store("i32", base) + END
+        before += (
+            local_get(slot) + i32(BOXED) + numeric("i32.and") + local_tee(boxed) + IF
+            + self._slots + this + unboxed + numeric("i32.add") + store("i32", base)
+            + local_get(slot) + i32(BOXED - 1) + numeric("i32.and") + local_set(slot) + END
+        )  # fmt: skip
         return (
             self._leave_without_room(base, MAX_FOUND_FRAME)
             + self.leave_if(found + i32(1) + numeric("i32.lt_s"))

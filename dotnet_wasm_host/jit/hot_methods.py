@@ -17,7 +17,7 @@ from dotnet_wasm_host.abi import COMPILED_SLOTS
 from dotnet_wasm_host.errors import MemoryAccessError
 from dotnet_wasm_host.imports.host_work import ITEM, RECORD
 from dotnet_wasm_host.imports.mono import JITERPRETER_TRAINING
-from dotnet_wasm_host.jit.conventions import MAX_FOUND_FRAME, PLAIN_CALLS
+from dotnet_wasm_host.jit.conventions import BOXED, MAX_FOUND_FRAME, PLAIN_CALLS
 from dotnet_wasm_host.jit.interface import BUDGET, LinkTarget
 from dotnet_wasm_host.jit.reports import JitMethod, JitStats
 from dotnet_wasm_host.jit.translation import Taken
@@ -355,8 +355,8 @@ class HotMethods:
                 callee, slot=table + callee.slot, typed_slot=table + callee.typed_slot
             )
             if callee.frame_size <= MAX_FOUND_FRAME:
-                flag = 0 if callee.is_found else PLAIN_CALLS
-                self._let_find(callee.method, table + callee.slot | flag)
+                flags = (0 if callee.is_found else PLAIN_CALLS) | (BOXED if callee.is_boxed else 0)
+                self._let_find(callee.method, table + callee.slot | flags)
         self._outcomes.update((method, ("", batch.exits[method])) for method in wanted & valid)
         self._calls.update(batch.calls)
         lost = wanted.difference(callee.method for callee in batch.callees)

@@ -276,6 +276,7 @@ class Callee:
         result_size: bytes that a return writes at the most.
         is_found: calls whose target is found when they are made may find it, in its
             ``jit_call_info``; others calls that look there may, if its frame is small.
+        is_boxed: those that find it have its ``this`` in a box.
         signature: what callers that know it hand over.
     """
 
@@ -285,6 +286,7 @@ class Callee:
     frame_size: int
     result_size: int
     is_found: bool = False
+    is_boxed: bool = False
     signature: Signature = Signature()
 
 

@@ -71,8 +71,9 @@ class Method:
         taken: ranges of the frame whose address is taken.
         frame_size: bytes of its frame, calls left out.
         result_size: bytes that its returns write to where the caller wants the result.
-        is_found: it may be called where the target is found: ``this`` is no value type, which
-            would have to be unboxed, nothing else is ever written there, and its frame is small.
+        is_found: it may be called where the target is found: nothing else is ever written to where
+            ``this`` is, and its frame is small.
+        is_boxed: ``this`` is a value type, and who finds the method has it in a box.
         signature: what compiled code hands over that knows it.
         items: address of its data items.
         calls: addresses of the methods that it calls, by place.
@@ -86,6 +87,7 @@ class Method:
     frame_size: int
     result_size: int
     is_found: bool
+    is_boxed: bool
     signature: Signature
     items: int
     calls: dict[int, int] = field(default_factory=dict)
@@ -160,15 +162,16 @@ def read_method(
     }
     frame_size = words.u32(address + o.interp_method_alloca_size)
     klass = words.u32(words.u32(address + o.interp_method_method) + o.method_klass)
-    is_found = (
-        frame_size <= MAX_FOUND_FRAME
-        and not words.u32(klass + o.class_flags) & _VALUE_TYPE
-        and not any(map(_writes_this, operations))
+    is_found = frame_size <= MAX_FOUND_FRAME and not any(map(_writes_this, operations))
+    is_boxed = bool(
+        words.u8(address + o.interp_method_hasthis)
+        and words.u32(klass + o.class_flags) & _VALUE_TYPE
     )
     return Method(
         address, code, operations, [it.at for it in instructions if it.name in ENTRIES],
         [span for op in operations for span in op.ranges if span.access is Access.ADDRESS],
-        frame_size, _result_size(operations), is_found, signature, context.items, calls,
+        frame_size, _result_size(operations), is_found, is_boxed, signature, context.items,
+        calls,
     )  # fmt: skip
 
 

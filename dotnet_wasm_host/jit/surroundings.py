@@ -28,6 +28,7 @@ class Surroundings:
         records: address of :class:`.interface.LinkTarget`.
         found_at: offset of the slot in a method whose target is found when it is called.
         budget: of :class:`.interface.LinkTarget`.
+        boxed_data: offset of the value in a box.
     """
 
     helpers: Helpers
@@ -39,3 +40,4 @@ class Surroundings:
     records: int
     found_at: int
     budget: int
+    boxed_data: int

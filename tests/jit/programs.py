@@ -41,6 +41,13 @@ public sealed class Cube : Square {
     public override long Area(int n) => unchecked(6 * base.Area(n) ^ Sides);
     public override double Weight(double x) => base.Weight(x) / 3 - Side;
 }
+public struct Flat : IShape {
+    public long Wide; public int Sides { get; set; }
+    public long Area(int n) {
+        unchecked { Wide = Wide * 3 + n; return 99 / ((n & 31) - 7) ^ Wide; }
+    }
+    public override string ToString() => "flat" + Sides;
+}
 public struct Point {
     public int X; public double Y; public long Z;
     public Point(int x, double y) { X = x; Y = y; Z = unchecked(x * 31L); }
@@ -149,6 +156,8 @@ class _Writer:
             "Shape shape = new Square { Side = 5, Sides = 4 }; IShape shaped = shape;",
             "var box = new Box<long>(); var list = new List<int>(); var grid = new int[3, 5];",
             "object mixed = text; Counted kept = null; int first = Counted.Made;",
+            "Func<int, long> boxed = ((IShape)new Flat { Sides = 2 }).Area;",
+            "Func<int, int, int> open = Mix;",
             "Func<int, int> twice = n => unchecked(n * 2 + (int)point.Z);",
         ]
         after = []
@@ -296,12 +305,19 @@ class _Writer:
 
     def _virtual(self) -> str:
         name, of = self._draw.choice(self._locals)
+        flat = self._fresh("flat")
         return self._draw.choice(
             (
                 f"{name} = ({of})shape.Area({self._of('int')});",
                 f"{name} = ({of})shaped.Area({self._of('int')});",
                 f"{name} = ({of})shape.Weight({self._of('double')});",
                 f"shaped.Sides ^= {self._of('int')};",
+                (
+                    f"IShape {flat} = ({self._condition()}) ? new Flat {{ Sides = 3 }} : shape;"
+                    f" try {{ {name} = ({of}){flat}.Area({self._of('int')}); }}"
+                    f" catch (DivideByZeroException) {{ total += {flat}.Sides; }}"
+                    f" {flat}.Sides++; total ^= {flat}.Sides + {flat}.ToString().Length;"
+                ),
                 (
                     f"shape = ({self._condition()}) ? new Cube {{ Side = {self._of('long')} }}"
                     " : new Square { Side = 3, Sides = 2 }; shaped = shape;"
@@ -317,6 +333,8 @@ class _Writer:
         return self._draw.choice(
             (
                 f"{name} = ({of})twice({self._of('int')});",
+                f"{name} = ({of})boxed({self._of('int')} & 7);",
+                f"{name} = ({of})open({self._of('int')}, {self._of('int')});",
                 f"Func<long, long> {made} = n => n + (long){other}; {name} = ({of}){made}(outer);",
             )
         )

@@ -92,7 +92,7 @@ public sealed class Objects : MinimalRuntime.IFunctionHandler {
     }
     delegate int Step(int n);
     static int Static(int n) => n * 3;
-    struct Value { public int X; public int Add(int n) { X += n; return X; } }
+    struct Value { public int X; public int Add(int n) { X += n; return 70 / (n % 7) + X; } }
     [MethodImpl(MethodImplOptions.NoInlining)]
     static int Invoke(Step step, int n) => step(n) + 1;
     static string Delegates(int n) {
@@ -145,6 +145,41 @@ public sealed class Objects : MinimalRuntime.IFunctionHandler {
         }
         return $"{sum} {failed} {empty} {perThread}";
     }
+    interface ICounter { long Next(int n); string Name { get; set; } ICounter Self(int n); }
+    struct Small : ICounter {
+        long sum; public string Name { get; set; }
+        public long Next(int n) { sum += n; var at = 60 / (n % 4 - 1); sum ^= at; return sum; }
+        public ICounter Self(int n) { sum++; return n % 3 == 0 ? this : new Wide<string>(Name, n); }
+        public override string ToString() => Name + sum;
+        public override int GetHashCode() => (int)sum * 31 + OnTheStack((int)(sum & 7));
+        public override bool Equals(object o) => o is Small other && other.sum == sum;
+    }
+    struct Wide<T> : ICounter where T : class {
+        T kept; long a, b, c; List<object> garbage; public string Name { get; set; }
+        public Wide(T t, int n) { kept = t; a = n; b = c = 2; garbage = null; Name = "wide"; }
+        public long Next(int n) {
+            garbage ??= new(); garbage.Add(new long[n & 63]); a += n;
+            if (garbage.Count > 20) { garbage = null; throw new InvalidOperationException(Name); }
+            b = b * 3 + a; c ^= b; return c + (kept == null ? 1 : 2);
+        }
+        public ICounter Self(int n) { c += n; return n % 5 == 0 ? default(Small) : this; }
+    }
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    static long Advance(ICounter it, int n) => it.Next(n) * 3 + it.Next(n + 2) + it.Name.Length;
+    static string Boxes(int n) {
+        var all = new ICounter[] { new Small { Name = "s" }, new Wide<string>("k", 3),
+            new Small { Name = "t" }, new Wide<object>(new object(), 4) };
+        long sum = 0; int thrown = 0;
+        for (int i = 0; i < n; i++) {
+            var it = all[i & 3];
+            try { sum = sum * 3 + Advance(it, i); sum ^= it.ToString().Length; }
+            catch (DivideByZeroException) { thrown++; }
+            catch (InvalidOperationException e) { thrown += e.Message.Length; }
+            sum += all[0].GetHashCode() + (all[2].Equals(all[0]) ? 1 : 0);
+            if (i % 100 == 99) { all[i % 4] = it.Self(i); all[i % 4].Name ??= "new"; }
+        }
+        return $"{sum} {thrown} {all[0]} {all[2]}";
+    }
     static int lateCalls;
     [MethodImpl(MethodImplOptions.NoInlining)]
     static int Late(int n) { lateCalls += n; return lateCalls * 3; }
@@ -159,11 +194,14 @@ public sealed class Objects : MinimalRuntime.IFunctionHandler {
         var words = Encoding.UTF8.GetString(input).Split(' '); int n = int.Parse(words[1]);
         return Encoding.UTF8.GetBytes(words[0] switch {
             "collect" => Collect(n), "construct" => Construct(n), "delegates" => Delegates(n),
-            "casts" => Casts(n), _ => Lates(n) });
+            "casts" => Casts(n), "boxes" => Boxes(n), _ => Lates(n) });
     }
 }
 """
-PAYLOADS = (b"collect 2000", b"construct 900", b"delegates 400", b"casts 3000", b"late 3000")
+PAYLOADS = (
+    b"collect 2000", b"construct 900", b"delegates 400", b"casts 3000", b"late 3000",
+    b"boxes 3000",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -241,10 +279,14 @@ def test_an_object_that_is_made_twice_is_found(
 
 
 @pytest.mark.usefixtures("in_the_foreground")
-def test_a_delegate_that_is_not_put_back_is_found(
-    assembly: dwh.Assembly, expected: dict[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [2, 5])
+def test_a_receiver_that_is_not_put_back_is_found(
+    assembly: dwh.Assembly,
+    expected: dict[bytes, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
 ) -> None:
-    """The negative control of ``delegates``."""
+    """The negative control of ``delegates`` and ``boxes``."""
     call = emission.FunctionEmitter._call
 
     def forget(
@@ -253,4 +295,4 @@ def test_a_delegate_that_is_not_put_back_is_found(
         return call(self, base, result, code, b"")
 
     monkeypatch.setattr(emission.FunctionEmitter, "_call", forget)
-    assert differs(assembly, PAYLOADS[2], expected[PAYLOADS[2]])
+    assert differs(assembly, PAYLOADS[number], expected[PAYLOADS[number]])
