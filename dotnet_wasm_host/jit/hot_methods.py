@@ -323,7 +323,7 @@ class HotMethods:
         self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm) + read)
         self._rejected += len(batch.rejected)
         self._outcomes.update((it.method, (str(it), {})) for it in batch.rejected)
-        valid = {method for method, seen in translation.read.items() if self._unchanged(seen)}
+        valid = translation.seen.unchanged(self._host.memory.read)
         for method, address in batch.unused:
             if method in valid:
                 self._stop_counting(address)
@@ -333,7 +333,7 @@ class HotMethods:
         if self._used_slots + batch.slots > COMPILED_SLOTS:
             self._rejected += batch.statistics.methods
             return Linked(0, 0)
-        if batch.callees and len(valid) < len(translation.read):
+        if batch.callees and len(valid) < len(translation.seen):
             # Some method may call one that has changed. The others are compiled another time.
             return self._try_again(batch, valid)
         self._reserve(self._used_slots + batch.slots)
@@ -427,12 +427,6 @@ class HotMethods:
         missing = self._table + slots - self._linker.table_size
         if missing > 0:
             self._linker.grow_table(missing)
-
-    def _unchanged(self, read: dict[int, bytes]) -> bool:
-        memory = self._host.memory
-        return all(
-            memory.read(address, len(content)) == content for address, content in read.items()
-        )
 
     def _stop_counting(self, address: int) -> None:
         memory = self._host.memory

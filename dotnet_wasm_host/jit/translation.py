@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         LinkTarget,
         MintFacts,
     )
-    from dotnet_wasm_host.jit.view import LivePages
+    from dotnet_wasm_host.jit.view import LivePages, Seen
 
 __all__ = ["Pace", "Taken", "Translation", "translate"]
 
@@ -56,13 +56,13 @@ class Translation:
     Attributes:
         batch: what the compiler gave.
         module: machine code, ``None`` where there is none.
-        read: address to content of all that was read for each method.
+        seen: what was read for each method.
         copied: bytes of memory.
     """
 
     batch: CompiledBatch
     module: CompiledModule | None
-    read: dict[int, dict[int, bytes]]
+    seen: Seen
     copied: int
 
 
@@ -112,4 +112,4 @@ def translate(
         facts, view, taken.target, taken.methods, limits, before_method=view.begin, pace=pace
     )
     module = compile_module(batch.wasm) if batch.wasm else None
-    return Translation(batch, module, view.read_for, taken.memory.copied)
+    return Translation(batch, module, view.finish(), taken.memory.copied)

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.jit.interface import OutOfView
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from dotnet_wasm_host.engines.base import LinearMemory
     from dotnet_wasm_host.jit.interface import GuestView
 
-__all__ = ["GuestGone", "LivePages", "MemoryCopy", "RecordingView", "Words"]
+__all__ = ["GuestGone", "LivePages", "MemoryCopy", "RecordingView", "Seen", "Words"]
 
 _PAGE_BITS = 12
 _PAGE = 1 << _PAGE_BITS
@@ -68,6 +70,11 @@ class LivePages:
         return self._size
 
     @property
+    def pages(self) -> Mapping[int, bytes]:
+        """Content of the pages that were copied so far, by their number."""
+        return self._pages
+
+    @property
     def copied(self) -> int:
         """Bytes that were copied so far."""
         return len(self._pages) * _PAGE
@@ -110,36 +117,104 @@ class LivePages:
         return ctypes.string_at(linear.address + address, min(_PAGE, self._size - address))
 
 
-@final
-class RecordingView:
-    """A view that keeps what was read, to be compared with memory before code is linked.
+#: Address and bytes.
+Span = tuple[int, int]
 
-    Attributes:
-        read_for: method to what was read for it, by address.
+
+@final
+class Seen:
+    """What was read for methods, to be compared with memory before their code is linked.
+
+    Args:
+        pages: content of each page that was read, by its number.
+        spans: what was read for each method.
     """
 
-    __slots__ = ("_reads", "_view", "read_for")
+    __slots__ = ("_pages", "_spans")
 
-    def __init__(self, view: GuestView) -> None:
-        self._view = view
-        self.read_for: dict[int, dict[int, bytes]] = {}
-        self._reads: dict[int, bytes] = {}
+    def __init__(self, pages: Mapping[int, bytes], spans: Mapping[int, Sequence[Span]]) -> None:
+        self._pages = pages
+        self._spans = spans
+
+    def __len__(self) -> int:
+        """How many methods there are."""
+        return len(self._spans)
+
+    def unchanged(self, read: Callable[[int, int], bytes]) -> set[int]:
+        """The methods for which ``read`` answers what was read.
+
+        Whole pages are compared first: few of them have changed.
+        """
+        pages = self._pages
+        changed = {
+            number: now
+            for number, content in pages.items()
+            if (now := read(number << _PAGE_BITS, len(content))) != content
+        }
+        return {
+            method
+            for method, spans in self._spans.items()
+            if not any(
+                number in changed
+                and _part(changed[number], number, span) != _part(pages[number], number, span)
+                for span in spans
+                for number in range(span[0] >> _PAGE_BITS, (sum(span) - 1 >> _PAGE_BITS) + 1)
+            )
+        }
+
+
+def _part(page: bytes, number: int, span: Span) -> bytes:
+    """What of a page is in a span."""
+    start = span[0] - (number << _PAGE_BITS)
+    return page[max(start, 0) : max(start + span[1], 0)]
+
+
+@final
+class RecordingView:
+    """A view of pages that keeps what was read for each method."""
+
+    __slots__ = ("_method", "_pages", "_reads", "_spans")
+
+    def __init__(self, pages: LivePages) -> None:
+        self._pages = pages
+        self._method: int | None = None
+        self._reads: dict[int, int] = {}
+        self._spans: dict[int, tuple[Span, ...]] = {}
 
     def begin(self, method: int) -> None:
         """What is read from now on is read for ``method``."""
-        self._reads = self.read_for[method] = {}
+        self._finish()
+        self._method = method
 
     @property
     def size(self) -> int:
         """Bytes that can be read, from address 0."""
-        return self._view.size
+        return self._pages.size
 
     def read(self, address: int, count: int) -> bytes:
         """Read ``count`` bytes. OutOfView if they are not all inside."""
-        content = self._view.read(address, count)
-        if count > len(self._reads.get(address, b"")):
-            self._reads[address] = content
+        content = self._pages.read(address, count)
+        if count > self._reads.get(address, 0):
+            self._reads[address] = count
         return content
+
+    def finish(self) -> Seen:
+        """What was read."""
+        self._finish()
+        return Seen(self._pages.pages, self._spans)
+
+    def _finish(self) -> None:
+        """Join what was read for a method to few spans: it reads a table word by word."""
+        joined: list[Span] = []
+        for address, count in sorted(self._reads.items()):
+            if joined and address <= sum(joined[-1]):
+                start, before = joined[-1]
+                joined[-1] = start, max(before, address + count - start)
+            else:
+                joined.append((address, count))
+        if self._method is not None:
+            self._spans[self._method] = (*self._spans.get(self._method, ()), *joined)
+        self._reads = {}
 
 
 @final

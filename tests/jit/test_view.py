@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
+from collections.abc import Callable
 from typing import final
 
 import pytest
 
 from dotnet_wasm_host.jit.interface import OutOfView
-from dotnet_wasm_host.jit.view import GuestGone, LivePages
+from dotnet_wasm_host.jit.view import GuestGone, LivePages, RecordingView
 
 
 @final
@@ -74,3 +75,30 @@ def test_closing_waits_for_a_page_that_is_copied() -> None:
     del linear
     assert gone() is None  # whatever the reader does
     reader.join()
+
+
+def test_what_was_read_for_a_method_is_compared_and_nothing_else() -> None:
+    content = bytes(range(256)) * 128
+    pages = LivePages(FakeLinear(content))
+    view = RecordingView(pages)
+    reads = {7: [(4000, 200), (4200, 4), (100, 4)], 8: [(104, 4), (104, 8)], 9: [(20000, 9000)]}
+    for method, spans in reads.items():
+        view.begin(method)
+        for address, count in spans:
+            assert view.read(address, count) == content[address : address + count]
+    seen = view.finish()
+    assert len(seen) == 3
+    read = {
+        method: {n for address, count in spans for n in range(address, address + count)}
+        for method, spans in reads.items()
+    }
+    for place in (0, 99, 100, 103, 104, 111, 112, 3999, 4000, 4095, 4096, 4199, 4203, 4204, 20000,
+                  24576, 28999, 29000, 32767):  # fmt: skip
+        expected = {method for method, places in read.items() if place not in places}
+        assert seen.unchanged(_changed(content, place)) == expected
+
+
+def _changed(content: bytes, place: int) -> Callable[[int, int], bytes]:
+    now = bytearray(content)
+    now[place] ^= 1
+    return lambda address, count: bytes(now[address : address + count])
