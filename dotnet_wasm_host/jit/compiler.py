@@ -34,6 +34,7 @@ from dotnet_wasm_host.jit.interface import (
 from dotnet_wasm_host.jit.ir import Kind, Slot
 from dotnet_wasm_host.jit.methods import (
     callable_methods,
+    is_not_optimised,
     leave_for_call,
     leave_for_context,
     read_method,
@@ -56,7 +57,7 @@ __all__ = ["compile_batch"]
 
 #: Entries of a method that are compiled. Each is a function of all that is reached from there: no
 #: further one is written once they have so many bytes together.
-_MAX_ENTRIES, _ENTRY_BYTES = 16, 128 << 10
+_MAX_ENTRIES, _ENTRY_BYTES = 16, 64 << 10
 #: Operations of a method that is written twice, with values for arguments and without.
 _SMALL = 48
 
@@ -122,6 +123,7 @@ class _Batch:
         self._types = {name: builder.type(kind) for name, kind in CALL_TYPES.items()}
         self._types["direct"] = builder.type(DIRECT)
         self._methods: dict[int, Method] = {}
+        self._late: set[int] = set()
         self._work: dict[int, Work] = {}
         self._requested: Mapping[int, object] = {}
         self._callable: tuple[int, ...] = ()
@@ -146,6 +148,9 @@ class _Batch:
                 continue
             self._before_method(address)
             try:
+                if address not in methods and is_not_optimised(self._facts, self._words, address):
+                    self._late.add(address)
+                    continue
                 work = self._work[address] = Work(self._limits.method_work, self._all_work)
                 method = read_method(self._facts, self._words, self._limits, address, select, work)
             except OutOfView:
@@ -166,7 +171,7 @@ class _Batch:
     def write(self) -> None:
         """Write all functions."""
         known = self._target.callees if self._calls else {}
-        late = {m.address for m in self._methods.values() if self._calls and m.may_become_callable}
+        late = self._late
         found = self._find_callable({*known, *late})
         for method in self._methods.values():
             for operation in method.operations:

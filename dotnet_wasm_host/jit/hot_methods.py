@@ -323,7 +323,17 @@ class HotMethods:
         self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm) + read)
         self._rejected += len(batch.rejected)
         self._outcomes.update((it.method, (str(it), {})) for it in batch.rejected)
-        valid = translation.seen.unchanged(self._host.memory.read)
+        compiled = {it.method for it in (*batch.entries, *batch.callees)}
+        valid = translation.seen.unchanged(
+            self._host.memory.read,
+            (
+                place
+                for calls in batch.calls.values()
+                for place, callee in calls
+                # Compiled code looks there again: another method may be there by now.
+                if callee not in compiled and callee not in translation.known
+            ),
+        )
         for method, address in batch.unused:
             if method in valid:
                 self._stop_counting(address)
@@ -333,7 +343,7 @@ class HotMethods:
         if self._used_slots + batch.slots > COMPILED_SLOTS:
             self._rejected += batch.statistics.methods
             return Linked(0, 0)
-        if batch.callees and len(valid) < len(translation.seen):
+        if batch.callees and not compiled <= valid:
             # Some method may call one that has changed. The others are compiled another time.
             return self._try_again(batch, valid)
         self._reserve(self._used_slots + batch.slots)

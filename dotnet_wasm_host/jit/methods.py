@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 
     Select = Callable[[SelectionContext, Instruction], Operation]
 
-__all__ = ["Method", "callable_methods", "leave_for_call", "leave_for_context", "read_method"]
+__all__ = [
+    "Method",
+    "callable_methods",
+    "is_not_optimised",
+    "leave_for_call",
+    "leave_for_context",
+    "read_method",
+]
 
 #: How methods begin that are counted, and replaced by optimised ones.
 _NOT_OPTIMISED = "tier_enter_method"
@@ -98,22 +105,18 @@ class Method:
         return bool(self.entries) and self.entries[0] == 0
 
     def best_entries(self, hot: frozenset[int]) -> list[int]:
-        """Entries, the best first: the start, what is ``hot``, heads of loops, others.
+        """Entries that are worth a function, the best first.
 
-        The others are where the interpreter comes back from calls that it has made, and there are
-        more of them.
+        These are the start, what is ``hot``, and heads of loops. The others are where the
+        interpreter comes back from calls that it has made: there are more of them.
         """
         heads = {to for op in self.operations for to in op.targets if to <= op.at}
         worth = {
             at: (at == self.entries[0], self.code + 2 * at in hot, at in heads)
             for at in self.entries
         }
-        return sorted(self.entries, key=worth.__getitem__, reverse=True)
-
-    @property
-    def may_become_callable(self) -> bool:
-        """Whether another method will be there in its place when it has run often enough."""
-        return bool(self.operations) and self.operations[0].name == _NOT_OPTIMISED
+        wanted = (at for at in self.entries if any(worth[at]))
+        return sorted(wanted, key=worth.__getitem__, reverse=True)
 
     @property
     def made_calls(self) -> tuple[tuple[int, int], ...]:
@@ -173,6 +176,16 @@ def read_method(
         frame_size, _result_size(operations), is_found, is_boxed, signature, context.items,
         calls,
     )  # fmt: skip
+
+
+def is_not_optimised(facts: MintFacts, words: Words, address: int) -> bool:
+    """Whether another method will be there in its place when it has run often enough.
+
+    OutOfView if it is no method.
+    """
+    code = words.pointer(address + facts.offsets.interp_method_code)
+    first = int.from_bytes(words.block(code, 2), "little")
+    return first == facts.numbers.get(_NOT_OPTIMISED)
 
 
 def _code(facts: MintFacts, words: Words, limits: CompilerLimits, method: int) -> tuple[int, bytes]:

@@ -14,7 +14,7 @@ from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.view import RecordingView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from dotnet_wasm_host.engines.base import CompiledModule
     from dotnet_wasm_host.jit.interface import (
@@ -58,12 +58,14 @@ class Translation:
         module: machine code, ``None`` where there is none.
         seen: what was read for each method.
         copied: bytes of memory.
+        known: methods of former batches that its code may call.
     """
 
     batch: CompiledBatch
     module: CompiledModule | None
     seen: Seen
     copied: int
+    known: Container[int]
 
 
 @final
@@ -112,4 +114,4 @@ def translate(
         facts, view, taken.target, taken.methods, limits, before_method=view.begin, pace=pace
     )
     module = compile_module(batch.wasm) if batch.wasm else None
-    return Translation(batch, module, view.finish(), taken.memory.copied)
+    return Translation(batch, module, view.finish(), taken.memory.copied, taken.target.callees)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 from dotnet_wasm_host.jit.interface import OutOfView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dotnet_wasm_host.engines.base import LinearMemory
     from dotnet_wasm_host.jit.interface import GuestView
@@ -140,17 +140,23 @@ class Seen:
         """How many methods there are."""
         return len(self._spans)
 
-    def unchanged(self, read: Callable[[int, int], bytes]) -> set[int]:
+    def unchanged(self, read: Callable[[int, int], bytes], loose: Iterable[int] = ()) -> set[int]:
         """The methods for which ``read`` answers what was read.
 
-        Whole pages are compared first: few of them have changed.
+        Whole pages are compared first: few of them have changed. ``loose`` are addresses of words
+        that code reads again when it runs.
         """
         pages = self._pages
-        changed = {
-            number: now
-            for number, content in pages.items()
-            if (now := read(number << _PAGE_BITS, len(content))) != content
-        }
+        changed: dict[int, bytes] = {}
+        for number, content in pages.items():
+            now = read(number << _PAGE_BITS, len(content))
+            if now != content:
+                changed[number] = now
+        for place in loose:
+            number, at = place >> _PAGE_BITS, place & _PAGE - 1
+            now = changed.get(number)
+            if now is not None:
+                changed[number] = now[:at] + pages[number][at : at + 4] + now[at + 4 :]
         return {
             method
             for method, spans in self._spans.items()

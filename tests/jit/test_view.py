@@ -98,6 +98,20 @@ def test_what_was_read_for_a_method_is_compared_and_nothing_else() -> None:
         assert seen.unchanged(_changed(content, place)) == expected
 
 
+def test_a_word_that_is_read_again_may_change() -> None:
+    content = bytes(range(256)) * 32
+    view = RecordingView(LivePages(FakeLinear(content)))
+    for method, address in ((1, 4000), (2, 4004), (3, 4008)):
+        view.begin(method)
+        view.read(address, 4)
+    seen = view.finish()
+    for place in range(4004, 4008):
+        read = _changed(content, place)
+        assert seen.unchanged(read) == {1, 3}
+        assert seen.unchanged(read, [4004]) == {1, 2, 3}
+        assert seen.unchanged(read, [4000, 4008, 12]) == {1, 3}
+
+
 def _changed(content: bytes, place: int) -> Callable[[int, int], bytes]:
     now = bytearray(content)
     now[place] ^= 1
