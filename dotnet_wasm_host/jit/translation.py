@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from dotnet_wasm_host.jit.compiler import compile_batch
-from dotnet_wasm_host.jit.view import RecordingView
+from dotnet_wasm_host.jit.view import RecordingView, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
         LinkTarget,
         MintFacts,
     )
-    from dotnet_wasm_host.jit.view import LivePages, Seen
+    from dotnet_wasm_host.jit.view import LivePages
 
-__all__ = ["Pace", "Taken", "Translation", "translate"]
+__all__ = ["Pace", "Process", "Taken", "Translation", "translate"]
 
 #: Seconds of Python after which other threads may have the interpreter lock, and for how long: a
 #: thread that waits for it needs some 50 microseconds to wake up.
 _SLICE, _REST = 0.0003, 0.0002
+#: Methods for which a process is started that is not there yet.
+_WORTH_A_PROCESS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,23 @@ class Translation:
     known: Container[int]
 
 
+class Process(Protocol):
+    """Translates somewhere else."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started."""
+
+    def translate(
+        self, facts: MintFacts, taken: Taken, limits: CompilerLimits
+    ) -> tuple[CompiledBatch, Seen] | None:
+        """Translate methods; ``None`` if it has to be done here.
+
+        Raises:
+            GuestGone: so is the instance.
+        """
+
+
 @final
 class Pace:
     """Gives other threads the interpreter lock after each fraction of a millisecond.
@@ -94,6 +113,7 @@ def translate(
     taken: Taken,
     limits: CompilerLimits,
     pace: Callable[[], object] | None = None,
+    process: Process | None = None,
 ) -> Translation:
     """Compile methods. From any thread.
 
@@ -103,15 +123,22 @@ def translate(
         taken: methods, and where they are.
         limits: what they may cost.
         pace: called often meanwhile, and may let others work.
+        process: translates, if it can.
 
     Raises:
         ValueError: the engine refuses the module, which is a defect of the compiler.
         GuestGone: so is the instance.
     """
-    view = RecordingView(taken.memory)
     limits = replace(limits, batch_work=min(limits.batch_work, taken.work))
-    batch = compile_batch(
-        facts, view, taken.target, taken.methods, limits, before_method=view.begin, pace=pace
-    )
+    found = None
+    if process is not None and (process.is_running or len(taken.methods) >= _WORTH_A_PROCESS):
+        found = process.translate(facts, taken, limits)
+    if found is None:
+        view = RecordingView(taken.memory)
+        batch = compile_batch(
+            facts, view, taken.target, taken.methods, limits, before_method=view.begin, pace=pace
+        )
+        found = batch, Seen(taken.memory.pages, view.spans)
+    batch, seen = found
     module = compile_module(batch.wasm) if batch.wasm else None
-    return Translation(batch, module, view.finish(), taken.memory.copied, taken.target.callees)
+    return Translation(batch, module, seen, taken.memory.copied, taken.target.callees)

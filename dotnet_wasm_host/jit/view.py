@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.engines.base import LinearMemory
     from dotnet_wasm_host.jit.interface import GuestView
 
-__all__ = ["GuestGone", "LivePages", "MemoryCopy", "RecordingView", "Seen", "Words"]
+__all__ = [
+    "GuestGone", "LivePages", "MemoryCopy", "PagesOnDemand", "RecordingView", "Seen", "Words",
+]  # fmt: skip
 
 _PAGE_BITS = 12
 _PAGE = 1 << _PAGE_BITS
@@ -45,24 +47,20 @@ class MemoryCopy:
         return bytes(self._content[address : address + count])
 
 
-@final
-class LivePages:
-    """A guest's linear memory while the guest may run: each page is copied when it is first read.
+class PagesOnDemand:
+    """Linear memory whose pages are fetched when they are first read, and kept.
 
-    Pages are of different moments, and what is written meanwhile may be torn. Whoever uses what was
-    read compares it with memory when nothing runs (:class:`RecordingView`).
-
-    Thread-safe. :meth:`close` comes before the instance goes; nothing here keeps it. The memory is
-    where it was for as long as it exists: the engine reserves all that 32 bits address.
+    Args:
+        size: bytes of it.
+        fetch: the content of a page, by its number.
     """
 
-    __slots__ = ("_linear", "_lock", "_pages", "_size")
+    __slots__ = ("_fetch", "_pages", "_size")
 
-    def __init__(self, linear: LinearMemory) -> None:
-        self._linear: LinearMemory | None = linear
-        self._lock = threading.Lock()
+    def __init__(self, size: int, fetch: Callable[[int], bytes]) -> None:
+        self._size = size
+        self._fetch = fetch
         self._pages: dict[int, bytes] = {}
-        self._size = linear.size
 
     @property
     def size(self) -> int:
@@ -71,25 +69,20 @@ class LivePages:
 
     @property
     def pages(self) -> Mapping[int, bytes]:
-        """Content of the pages that were copied so far, by their number."""
+        """Content of the pages that were fetched so far, by their number."""
         return self._pages
 
     @property
     def copied(self) -> int:
-        """Bytes that were copied so far."""
+        """Bytes that were fetched so far."""
         return len(self._pages) * _PAGE
-
-    def close(self) -> None:
-        """The instance is about to go: let go of it. Waits for the copy of a page at most."""
-        with self._lock:
-            self._linear = None
 
     def read(self, address: int, count: int) -> bytes:
         """Read ``count`` bytes.
 
         Raises:
             OutOfView: they are not all inside.
-            GuestGone: after :meth:`close`.
+            GuestGone: so is the instance.
         """
         if min(address, count) < 0 or address + count > self._size:
             raise _outside(address, count, self._size)
@@ -101,15 +94,47 @@ class LivePages:
         pages = b"".join(map(self._page, range(first, last + 1)))
         return pages[start : start + count]
 
+    def page(self, number: int) -> bytes:
+        """A whole page; the same as :meth:`read` otherwise."""
+        if not 0 <= number << _PAGE_BITS < self._size:
+            raise _outside(number << _PAGE_BITS, _PAGE, self._size)
+        return self._page(number)
+
     def _page(self, number: int) -> bytes:
         found = self._pages.get(number)
         if found is None:
-            with self._lock:
-                found = self._copy(number << _PAGE_BITS)
-            self._pages[number] = found
+            found = self._pages[number] = self._fetch(number)
         return found
 
-    def _copy(self, address: int) -> bytes:
+
+@final
+class LivePages(PagesOnDemand):
+    """A guest's linear memory while the guest may run: each page is copied when it is first read.
+
+    Pages are of different moments, and what is written meanwhile may be torn. Whoever uses what was
+    read compares it with memory when nothing runs (:class:`RecordingView`).
+
+    Thread-safe. :meth:`close` comes before the instance goes; nothing here keeps it. The memory is
+    where it was for as long as it exists: the engine reserves all that 32 bits address.
+    """
+
+    __slots__ = ("_linear", "_lock")
+
+    def __init__(self, linear: LinearMemory) -> None:
+        super().__init__(linear.size, self._copy)
+        self._linear: LinearMemory | None = linear
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """The instance is about to go: let go of it. Waits for the copy of a page at most."""
+        with self._lock:
+            self._linear = None
+
+    def _copy(self, number: int) -> bytes:
+        with self._lock:
+            return self._copy_now(number << _PAGE_BITS)
+
+    def _copy_now(self, address: int) -> bytes:
         # Its own function: what it refers to is forgotten before the lock is released.
         linear = self._linear
         if linear is None:
@@ -177,12 +202,12 @@ def _part(page: bytes, number: int, span: Span) -> bytes:
 
 @final
 class RecordingView:
-    """A view of pages that keeps what was read for each method."""
+    """A view that notes what was read for each method."""
 
-    __slots__ = ("_method", "_pages", "_reads", "_spans")
+    __slots__ = ("_method", "_reads", "_spans", "_view")
 
-    def __init__(self, pages: LivePages) -> None:
-        self._pages = pages
+    def __init__(self, view: GuestView) -> None:
+        self._view = view
         self._method: int | None = None
         self._reads: dict[int, int] = {}
         self._spans: dict[int, tuple[Span, ...]] = {}
@@ -195,19 +220,20 @@ class RecordingView:
     @property
     def size(self) -> int:
         """Bytes that can be read, from address 0."""
-        return self._pages.size
+        return self._view.size
 
     def read(self, address: int, count: int) -> bytes:
         """Read ``count`` bytes. OutOfView if they are not all inside."""
-        content = self._pages.read(address, count)
+        content = self._view.read(address, count)
         if count > self._reads.get(address, 0):
             self._reads[address] = count
         return content
 
-    def finish(self) -> Seen:
-        """What was read."""
+    @property
+    def spans(self) -> Mapping[int, Sequence[Span]]:
+        """What was read so far, by method."""
         self._finish()
-        return Seen(self._pages.pages, self._spans)
+        return self._spans
 
     def _finish(self) -> None:
         """Join what was read for a method to few spans: it reads a table word by word."""

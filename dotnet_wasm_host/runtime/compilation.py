@@ -16,6 +16,7 @@ from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
 from dotnet_wasm_host.jit.reports import JitReport, JitStats
+from dotnet_wasm_host.jit.translating_process import TranslatingProcess
 from dotnet_wasm_host.jit.translation import Pace, translate
 from dotnet_wasm_host.jit.view import GuestGone
 from dotnet_wasm_host.runtime.forks import Forks
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.images.frozen import FrozenRuntime
     from dotnet_wasm_host.jit.interface import CompiledBatch, MintFacts
     from dotnet_wasm_host.jit.reports import JitMethod
-    from dotnet_wasm_host.jit.translation import Taken, Translation
+    from dotnet_wasm_host.jit.translation import Process, Taken, Translation
     from dotnet_wasm_host.runtime.current_guest import CurrentGuest
 
 __all__ = ["Compilation"]
@@ -45,6 +46,7 @@ _BATCH = 32
 
 
 _forks: Forks[Compilation] = Forks()
+_process = TranslatingProcess()
 
 
 @final
@@ -248,7 +250,9 @@ class _Task:
 
 
 def _compile_a_batch(
-    reference: weakref.ref[Compilation], pace: Callable[[], object] | None = None
+    reference: weakref.ref[Compilation],
+    pace: Callable[[], object] | None = None,
+    process: Process | None = None,
 ) -> tuple[Linked, CompiledBatch | None] | None:
     """Compile what waits, ``None`` if there is nothing to do.
 
@@ -268,7 +272,7 @@ def _compile_a_batch(
             return None
         try:
             translation = translate(
-                task.facts, task.engine.compile, task.taken, _BACKGROUND_LIMITS, pace
+                task.facts, task.engine.compile, task.taken, _BACKGROUND_LIMITS, pace, process
             )
         except GuestGone:
             return Linked(0, 0), None
@@ -285,6 +289,7 @@ def _compile_a_batch(
 
 def _compile_in_background(reference: weakref.ref[Compilation]) -> None:
     more = True
-    while more:
-        time.sleep(_GATHER)
-        more = _compile_a_batch(reference, Pace()) is not None
+    with _process as process:
+        while more:
+            time.sleep(_GATHER)
+            more = _compile_a_batch(reference, Pace(), process) is not None

@@ -11,7 +11,7 @@ from typing import final
 import pytest
 
 from dotnet_wasm_host.jit.interface import OutOfView
-from dotnet_wasm_host.jit.view import GuestGone, LivePages, RecordingView
+from dotnet_wasm_host.jit.view import GuestGone, LivePages, RecordingView, Seen
 
 
 @final
@@ -86,7 +86,7 @@ def test_what_was_read_for_a_method_is_compared_and_nothing_else() -> None:
         view.begin(method)
         for address, count in spans:
             assert view.read(address, count) == content[address : address + count]
-    seen = view.finish()
+    seen = Seen(pages.pages, view.spans)
     assert len(seen) == 3
     read = {
         method: {n for address, count in spans for n in range(address, address + count)}
@@ -100,11 +100,12 @@ def test_what_was_read_for_a_method_is_compared_and_nothing_else() -> None:
 
 def test_a_word_that_is_read_again_may_change() -> None:
     content = bytes(range(256)) * 32
-    view = RecordingView(LivePages(FakeLinear(content)))
+    pages = LivePages(FakeLinear(content))
+    view = RecordingView(pages)
     for method, address in ((1, 4000), (2, 4004), (3, 4008)):
         view.begin(method)
         view.read(address, 4)
-    seen = view.finish()
+    seen = Seen(pages.pages, view.spans)
     for place in range(4004, 4008):
         read = _changed(content, place)
         assert seen.unchanged(read) == {1, 3}
