@@ -323,7 +323,7 @@ class HotMethods:
         self._charge(STEP * batch.statistics.work + CODE_BYTE * len(batch.wasm) + read)
         self._rejected += len(batch.rejected)
         self._outcomes.update((it.method, (str(it), {})) for it in batch.rejected)
-        compiled = {it.method for it in (*batch.entries, *batch.callees)}
+        compiled = {it.method for it in batch.entries} | {it.method for it in batch.callees}
         valid = translation.seen.unchanged(
             self._host.memory.read,
             (

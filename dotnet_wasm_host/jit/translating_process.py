@@ -148,7 +148,7 @@ def _translate(
     memory: LivePages = taken.memory
     task = Task(taken.methods, memory.size, taken.target, limits)
     _send(process, Message.TASK, encode_task(task))
-    messages = []
+    messages: list[tuple[Message, bytes]] = []
     while not messages or messages[-1][0] is not Message.CODE:
         kind, content = take()
         if kind is Message.FAILED:

@@ -179,8 +179,8 @@ class Seen:
                 changed[number] = now
         for place in loose:
             number, at = place >> _PAGE_BITS, place & _PAGE - 1
-            now = changed.get(number)
-            if now is not None:
+            if number in changed:
+                now = changed[number]
                 changed[number] = now[:at] + pages[number][at : at + 4] + now[at + 4 :]
         return {
             method

@@ -181,9 +181,10 @@ def _callee(it: Callee) -> list[object]:
 
 
 def _to_callee(values: Sequence[Any]) -> Callee:
-    *numbers, arguments, result = values
+    *words, is_found, is_boxed, arguments, result = values
+    method, slot, typed_slot, frame_size, result_size = words
     signature = Signature(
         tuple((offset, ValueType(of)) for offset, of in arguments),
         None if result is None else ValueType(result),
     )
-    return Callee(*numbers, signature)
+    return Callee(method, slot, typed_slot, frame_size, result_size, is_found, is_boxed, signature)

@@ -153,7 +153,12 @@ def test_what_it_cannot_do_is_done_here(
     if when == "before":
         running.kill()
     else:
-        monkeypatch.setattr(taken.memory, "_fetch", lambda _: running.kill() or bytes(4096))
+
+        def fetch(_: int) -> bytes:
+            running.kill()
+            return bytes(4096)
+
+        monkeypatch.setattr(taken.memory, "_fetch", fetch)
         taken.memory._pages.clear()
     assert process.translate(hot._facts, taken, LIMITS) is None
     assert not process.is_running
