@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, final
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.jit.translation import Taken
     from dotnet_wasm_host.jit.view import LivePages
 
-__all__ = ["TranslatingProcess"]
+__all__ = ["TranslatingProcess", "shared_process"]
 
 _START = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -114,6 +114,12 @@ class TranslatingProcess:
             with suppress(OSError):
                 _there(pipe).close()
         process.wait()
+
+
+@cache
+def shared_process() -> TranslatingProcess:
+    """The one for all guests of this process."""
+    return TranslatingProcess()
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -16,7 +16,7 @@ from dotnet_wasm_host.errors import DotnetHostError, LimitExceeded
 from dotnet_wasm_host.jit.hot_methods import HotMethods, Linked
 from dotnet_wasm_host.jit.interface import CompilerLimits
 from dotnet_wasm_host.jit.reports import JitReport, JitStats
-from dotnet_wasm_host.jit.translating_process import TranslatingProcess
+from dotnet_wasm_host.jit.translating_process import shared_process
 from dotnet_wasm_host.jit.translation import Pace, translate
 from dotnet_wasm_host.jit.view import GuestGone
 from dotnet_wasm_host.runtime.forks import Forks
@@ -46,7 +46,6 @@ _BATCH = 32
 
 
 _forks: Forks[Compilation] = Forks()
-_process = TranslatingProcess()
 
 
 @final
@@ -289,7 +288,7 @@ def _compile_a_batch(
 
 def _compile_in_background(reference: weakref.ref[Compilation]) -> None:
     more = True
-    with _process as process:
+    with shared_process() as process:
         while more:
             time.sleep(_GATHER)
             more = _compile_a_batch(reference, Pace(), process) is not None

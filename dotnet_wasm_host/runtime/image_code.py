@@ -17,7 +17,8 @@ from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.jit.facts import load_facts
 from dotnet_wasm_host.jit.hot_methods import HotMethods
 from dotnet_wasm_host.jit.interface import CompilerLimits
-from dotnet_wasm_host.jit.translation import translate
+from dotnet_wasm_host.jit.translating_process import shared_process
+from dotnet_wasm_host.jit.translation import Pace, translate
 from dotnet_wasm_host.options import MAX_MEMORY_BYTES, Limits, WasiOptions
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.images.frozen import FrozenRuntime
     from dotnet_wasm_host.jit.hot_methods import Prepared
     from dotnet_wasm_host.jit.interface import MintFacts
+    from dotnet_wasm_host.jit.translation import Process
 
 __all__ = ["ImageCode"]
 
@@ -77,19 +79,29 @@ class ImageCode:
             return self._prepared[0]
         self._started += 1
         if self._started == 2:
-            maker = threading.Thread(target=self.make, daemon=True, name="dotnet-jit-image")
+            maker = threading.Thread(
+                target=self._make_in_background, daemon=True, name="dotnet-jit-image"
+            )
             with suppress(LimitExceeded):  # without a thread everything is interpreted
                 start(maker)
         return None
 
-    def make(self) -> None:
-        """Compile the image's hot methods, once. A failure leaves it without code."""
+    def _make_in_background(self) -> None:
+        with shared_process() as process:
+            self.make(process)
+
+    def make(self, process: Process | None = None) -> None:
+        """Compile the image's hot methods, once. A failure leaves it without code.
+
+        Args:
+            process: translates them, if it can.
+        """
         with self._making:
             image = self._image()
             if self._prepared is not None or image is None:
                 return
             try:
-                self._prepared = (_make(image, self.facts),)
+                self._prepared = (_make(image, self.facts, process),)
             except Exception:  # noqa: BLE001 - the interpreter can do everything
                 self._prepared = (None,)
                 _log.warning("an image stays interpreted: the compiler failed", exc_info=True)
@@ -125,7 +137,7 @@ def _compile(engine: Engine, cache: ImageCache | None, wasm: bytes) -> CompiledM
     return module
 
 
-def _make(image: FrozenRuntime, facts: MintFacts) -> Prepared | None:
+def _make(image: FrozenRuntime, facts: MintFacts, process: Process | None) -> Prepared | None:
     state = image.parts.state
     guest = image.start(Limits(memory_bytes=MAX_MEMORY_BYTES), WasiOptions())
     try:
@@ -133,10 +145,11 @@ def _make(image: FrozenRuntime, facts: MintFacts) -> Prepared | None:
         if linker is None or not state.records:
             return None
         hot = HotMethods(guest.host, linker, facts, state.records, state.thread_context)
+        pace = None if process is None else Pace()
         compile_module = partial(_compile, image.engine, ImageCache.locate())
         return hot.prepare(
             state.hot_methods,
-            lambda taken: translate(facts, compile_module, taken, _LIMITS),
+            lambda taken: translate(facts, compile_module, taken, _LIMITS, pace, process),
             compile_module,
         )
     finally:

@@ -19,10 +19,9 @@ from dotnet_wasm_host.jit import translating_process, translation
 from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.hot_methods import HotMethods
 from dotnet_wasm_host.jit.interface import CompilerLimits
-from dotnet_wasm_host.jit.translating_process import TranslatingProcess
+from dotnet_wasm_host.jit.translating_process import TranslatingProcess, shared_process
 from dotnet_wasm_host.jit.view import GuestGone, RecordingView
 from dotnet_wasm_host.jit.wire import Message, receive, send
-from dotnet_wasm_host.runtime import compilation
 from dotnet_wasm_host.runtime.compilation import Compilation
 from tests.jit.differential import ask_early
 
@@ -227,7 +226,7 @@ def test_the_background_uses_it(words: dwh.Assembly, monkeypatch: pytest.MonkeyP
     for thread in threading.enumerate():
         if thread.name == "dotnet-jit":
             thread.join(60)
-    assert not compilation._process.is_running
+    assert not shared_process().is_running
 
 
 @pytest.mark.parametrize(
