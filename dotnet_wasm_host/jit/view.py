@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.jit.interface import OutOfView
+from dotnet_wasm_host.overriding import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,20 +49,18 @@ class MemoryCopy:
         return bytes(self._content[address : address + count])
 
 
-class PagesOnDemand:
-    """Linear memory whose pages are fetched when they are first read, and kept.
+class _Pages(ABC):
+    """Linear memory whose pages are fetched when they are first read, and kept."""
 
-    Args:
-        size: bytes of it.
-        fetch: the content of a page, by its number.
-    """
+    __slots__ = ("_pages", "_size")
 
-    __slots__ = ("_fetch", "_pages", "_size")
-
-    def __init__(self, size: int, fetch: Callable[[int], bytes]) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._fetch = fetch
         self._pages: dict[int, bytes] = {}
+
+    @abstractmethod
+    def _fetch(self, number: int) -> bytes:
+        """The content of a page."""
 
     @property
     def size(self) -> int:
@@ -108,7 +108,27 @@ class PagesOnDemand:
 
 
 @final
-class LivePages(PagesOnDemand):
+class PagesOnDemand(_Pages):
+    """Linear memory that somebody else has.
+
+    Args:
+        size: bytes of it.
+        ask: for the content of a page, by its number.
+    """
+
+    __slots__ = ("_ask",)
+
+    def __init__(self, size: int, ask: Callable[[int], bytes]) -> None:
+        super().__init__(size)
+        self._ask = ask
+
+    @override
+    def _fetch(self, number: int) -> bytes:
+        return self._ask(number)
+
+
+@final
+class LivePages(_Pages):
     """A guest's linear memory while the guest may run: each page is copied when it is first read.
 
     Pages are of different moments, and what is written meanwhile may be torn. Whoever uses what was
@@ -118,10 +138,10 @@ class LivePages(PagesOnDemand):
     where it was for as long as it exists: the engine reserves all that 32 bits address.
     """
 
-    __slots__ = ("_linear", "_lock")
+    __slots__ = ("__weakref__", "_linear", "_lock")
 
     def __init__(self, linear: LinearMemory) -> None:
-        super().__init__(linear.size, self._copy)
+        super().__init__(linear.size)
         self._linear: LinearMemory | None = linear
         self._lock = threading.Lock()
 
@@ -130,11 +150,12 @@ class LivePages(PagesOnDemand):
         with self._lock:
             self._linear = None
 
-    def _copy(self, number: int) -> bytes:
+    @override
+    def _fetch(self, number: int) -> bytes:
         with self._lock:
-            return self._copy_now(number << _PAGE_BITS)
+            return self._copy(number << _PAGE_BITS)
 
-    def _copy_now(self, address: int) -> bytes:
+    def _copy(self, address: int) -> bytes:
         # Its own function: what it refers to is forgotten before the lock is released.
         linear = self._linear
         if linear is None:

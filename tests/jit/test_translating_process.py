@@ -20,7 +20,7 @@ from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.hot_methods import HotMethods
 from dotnet_wasm_host.jit.interface import CompilerLimits
 from dotnet_wasm_host.jit.translating_process import TranslatingProcess, shared_process
-from dotnet_wasm_host.jit.view import GuestGone, RecordingView
+from dotnet_wasm_host.jit.view import GuestGone, LivePages, RecordingView
 from dotnet_wasm_host.jit.wire import Message, receive, send
 from dotnet_wasm_host.runtime.compilation import Compilation
 from tests.jit.differential import ask_early
@@ -153,11 +153,11 @@ def test_what_it_cannot_do_is_done_here(
         running.kill()
     else:
 
-        def fetch(_: int) -> bytes:
+        def fetch(_self: LivePages, _number: int) -> bytes:
             running.kill()
             return bytes(4096)
 
-        monkeypatch.setattr(taken.memory, "_fetch", fetch)
+        monkeypatch.setattr(LivePages, "_fetch", fetch)
         taken.memory._pages.clear()
     assert process.translate(hot._facts, taken, LIMITS) is None
     assert not process.is_running

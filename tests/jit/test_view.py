@@ -57,6 +57,14 @@ def test_after_closing_nothing_is_read_and_nothing_kept() -> None:
         pages.read(4096, 4)
 
 
+def test_pages_go_without_the_garbage_collector() -> None:
+    pages = LivePages(FakeLinear(bytes(8192)))
+    pages.read(0, 4)
+    gone = weakref.ref(pages)
+    del pages
+    assert gone() is None
+
+
 def test_closing_waits_for_a_page_that_is_copied() -> None:
     linear = FakeLinear(bytes(1 << 22))
     pages = LivePages(linear)
