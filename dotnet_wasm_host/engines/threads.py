@@ -11,6 +11,7 @@ import _thread
 import ctypes
 import sys
 from ctypes import byref, c_size_t, c_void_p
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,9 @@ __all__ = [
 
 #: Seconds after which a greenlet that waits for its turn looks for a deadline or cancellation.
 LOOK_UP_PERIOD = 0.1
-#: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere.
-_ATTRIBUTES_SIZE = 256
+#: ``pthread_attr_t`` has 56 bytes on 64-bit Linux, fewer or as many elsewhere. A type that is made
+#: for each thread would be garbage for the collector, and so would a library.
+_Attributes = ctypes.c_char * 256
 
 
 def _unpatched(name: str) -> Any:  # noqa: ANN401 - a function or a class
@@ -57,9 +59,14 @@ def stack_size() -> int | None:
             return _windows()
         if sys.platform == "darwin":
             return _darwin()
-        return stack_bounds(ctypes.CDLL(None))[1]
+        return stack_bounds(_c_library())[1]
     except (AttributeError, OSError):  # another C library
         return None
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
 
 
 def stack_bounds(library: ctypes.CDLL) -> tuple[int, int]:
@@ -68,7 +75,7 @@ def stack_bounds(library: ctypes.CDLL) -> tuple[int, int]:
     OSError if the thread has none that is known, AttributeError if it is another C library.
     """
     library.pthread_self.restype = c_void_p
-    attributes = ctypes.create_string_buffer(_ATTRIBUTES_SIZE)
+    attributes = _Attributes()
     if library.pthread_getattr_np(c_void_p(library.pthread_self()), attributes):
         raise OSError("the thread has no attributes")
     low, size = c_void_p(), c_size_t()
@@ -80,7 +87,7 @@ def stack_bounds(library: ctypes.CDLL) -> tuple[int, int]:
 
 
 def _darwin() -> int:
-    library = ctypes.CDLL(None)
+    library = _c_library()
     library.pthread_self.restype = c_void_p
     library.pthread_get_stacksize_np.restype = c_size_t
     return int(library.pthread_get_stacksize_np(c_void_p(library.pthread_self())))
