@@ -114,16 +114,19 @@ def encode_task(task: Task) -> bytes:
     target = task.target
     return _write([
         list(task.methods), task.size, asdict(task.limits), target.first_slot,
-        target.thread_context, target.records, sorted(target.former), sorted(target.hot),
+        target.thread_context, target.records, sorted(target.former), target.budget,
+        sorted(target.hot),
         [_callee(callee) for callee in target.callees.values()],
     ])  # fmt: skip
 
 
 def decode_task(content: bytes) -> Task:
     """Read :func:`encode_task`."""
-    methods, size, limits, first, context, records, former, hot, callees = json.loads(content)
+    methods, size, limits, first, context, records, former, budget, hot, callees = json.loads(
+        content
+    )
     known = {callee.method: callee for callee in map(_to_callee, callees)}
-    target = LinkTarget(first, context, records, known, frozenset(former), frozenset(hot))
+    target = LinkTarget(first, context, records, known, frozenset(former), budget, frozenset(hot))
     return Task(methods, size, target, CompilerLimits(**limits))
 
 

@@ -18,11 +18,12 @@ from dotnet_wasm_host.engines.base import Engine
 from dotnet_wasm_host.jit import translating_process, translation
 from dotnet_wasm_host.jit.compiler import compile_batch
 from dotnet_wasm_host.jit.hot_methods import HotMethods
-from dotnet_wasm_host.jit.interface import CompilerLimits
+from dotnet_wasm_host.jit.interface import Callee, CompilerLimits, LinkTarget, Signature
 from dotnet_wasm_host.jit.translating_process import TranslatingProcess, shared_process
 from dotnet_wasm_host.jit.view import GuestGone, LivePages, RecordingView
-from dotnet_wasm_host.jit.wire import Message, receive, send
+from dotnet_wasm_host.jit.wire import Message, Task, decode_task, encode_task, receive, send
 from dotnet_wasm_host.runtime.compilation import Compilation
+from dotnet_wasm_host.wasm.assembly import F64, I32, I64
 from tests.jit.differential import ask_early
 
 SOURCE = """
@@ -227,6 +228,16 @@ def test_the_background_uses_it(words: dwh.Assembly, monkeypatch: pytest.MonkeyP
         if thread.name == "dotnet-jit":
             thread.join(60)
     assert not shared_process().is_running
+
+
+def test_a_task_comes_as_it_was_sent() -> None:
+    signature = Signature(((0, I32), (8, F64)), I64)
+    callee = Callee(7, 1, 2, 64, 8, is_found=True, is_boxed=True, signature=signature)
+    target = LinkTarget(
+        3, 4, 5, {7: callee, 8: Callee(8, 3, 4, 32, 0)}, frozenset({9}), 1 << 14, frozenset({11})
+    )
+    task = Task([1, 2, 3], 1 << 20, target, CompilerLimits(method_work=77))
+    assert decode_task(encode_task(task)) == task
 
 
 @pytest.mark.parametrize(
