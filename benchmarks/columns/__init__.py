@@ -1,0 +1,1 @@
+"""A method over columns beside NumPy, Numba, DuckDB and pythonnet, and through Dask and Spark."""
