@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -194,6 +195,17 @@ def test_a_folder_that_others_can_exchange_is_not_used(
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(above / "mine" / "images"))
     assert (ImageCache.locate() is not None) is used
     assert used or f"is inside of {above}, where everybody can put" in caplog.text
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="root can give it away")
+@pytest.mark.parametrize(("owner", "used"), [(0, True), (4321, False)])
+def test_a_folder_of_root_is_used_and_one_of_others_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: int, used: bool
+) -> None:
+    os.chown(tmp_path, owner, owner)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    assert (ImageCache.locate() is not None) is used
 
 
 def test_an_empty_setting_turns_the_cache_off(monkeypatch: pytest.MonkeyPatch) -> None:
