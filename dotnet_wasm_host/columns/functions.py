@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, final
@@ -20,7 +21,7 @@ from dotnet_wasm_host.errors import (
 )
 from dotnet_wasm_host.pool.cpus import usable_cpus
 from dotnet_wasm_host.pool.pool import RuntimePool
-from dotnet_wasm_host.pool.portable import DotnetFunction
+from dotnet_wasm_host.pool.portable import DotnetFunction, MismatchedFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -97,15 +98,26 @@ class PortableKernel:
         """Call it in a runtime of this process."""
         return self.function(payload, timeout=timeout)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PortableKernel):
+            return NotImplemented
+        return self is other or self.function == other.function
+
+    def __hash__(self) -> int:
+        return hash(self.function)
+
     def __reduce__(self) -> tuple[object, ...]:
-        return _kernel, (self.function, self.method, self.bases)
+        # What another version can read is the function alone.
+        return _kernel, (self.function, pickle.dumps((self.method, self.bases), protocol=5))
 
 
 def _kernel(
-    function: DotnetFunction, method: ColumnMethod, bases: dict[str, str]
-) -> PortableKernel:
+    function: DotnetFunction | MismatchedFunction, rest: bytes
+) -> PortableKernel | MismatchedFunction:
+    if isinstance(function, MismatchedFunction):
+        return function
     made = PortableKernel.__new__(PortableKernel)
-    made.method, made.bases = method, bases
+    made.method, made.bases = pickle.loads(rest)  # noqa: S301 - as trusted as what it is a part of
     made._function, made._lock = function, threading.Lock()  # noqa: SLF001 - its own
     return made
 
@@ -342,12 +354,29 @@ class ColumnFunction:
             made._attach_note(_rows(start, stop))  # noqa: SLF001
         return made
 
+    def __dask_tokenize__(self) -> object:
+        """Dask's name for the value, without pickling it."""
+        kernel = self._kernel
+        return kernel.function.function_id if isinstance(kernel, PortableKernel) else id(kernel)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ColumnFunction):
+            return NotImplemented
+        return self._kernel == other._kernel
+
+    def __hash__(self) -> int:
+        return hash(self._kernel)
+
     def __reduce__(self) -> tuple[object, ...]:
-        return ColumnFunction, (self._kernel,)
+        return _columns, (self._kernel,)
 
     def __repr__(self) -> str:
         given = ", ".join(p.name for p in self._method.parameters)
         return f"<ColumnFunction {self._method.name}({given})>"
+
+
+def _columns(kernel: ColumnKernel | MismatchedFunction) -> ColumnFunction | MismatchedFunction:
+    return kernel if isinstance(kernel, MismatchedFunction) else ColumnFunction(kernel)
 
 
 def _rows(start: int, stop: int) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import pickle
 import sys
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from dotnet_wasm_host.assembly import MalformedImage, identify, read_assembly, read_dependencies
 from dotnet_wasm_host.errors import AssemblyLoadError, FunctionNotLoaded, VersionMismatch
+from dotnet_wasm_host.pool.carriers import Carried, PartMissing, carry, pickling_engine
 from dotnet_wasm_host.pool.contents import read_contents, register_reducer, write_contents
 from dotnet_wasm_host.pool.pool import RuntimePool
 from dotnet_wasm_host.pool.travelling import PoolOptions, pool_options
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions
 
-__all__ = ["DotnetFunction"]
+__all__ = ["DotnetFunction", "MismatchedFunction"]
 
 #: Functions that a process keeps loaded; the one that was loaded first goes first.
 MOST_LOADED = 256
+
+_Content: TypeAlias = "tuple[bytes, ...] | str | Carried"
 
 
 @final
@@ -35,8 +39,9 @@ class DotnetFunction:
     """A function that can be pickled: bytes in, bytes out, in whichever process it is called.
 
     It carries its assembly. A process loads it at the first call and keeps it for the next ones,
-    so it can be mapped over data by any engine that pickles callables: Dask, joblib, Ray,
-    ``concurrent.futures``. Calls may come from several threads; they run in parallel.
+    so it can be mapped over data by any engine that pickles callables: Dask, joblib, Ray, Spark,
+    ``concurrent.futures``. With these, assemblies travel once to a worker; what goes with a task
+    has a few hundred bytes. Calls may come from several threads; they run in parallel.
 
     ::
 
@@ -65,8 +70,9 @@ class DotnetFunction:
     Raises:
         MarshallingTypeError: an option belongs to this process and cannot travel.
         VersionMismatch: at a call: another version of this package has pickled it.
-        AssemblyLoadError: it is no .NET assembly or cannot be read. Whatever else can be wrong
-            with it shows at the first call, as the errors of :meth:`Runtime.load_assembly`.
+        AssemblyLoadError: it is no .NET assembly or cannot be read; at a call: its assemblies did
+            not come to this worker. Whatever else can be wrong with it shows at the first call,
+            as the errors of :meth:`Runtime.load_assembly`.
     """
 
     def __init__(
@@ -104,13 +110,15 @@ class DotnetFunction:
     def _begin(
         self,
         function_id: str,
-        content: tuple[bytes, ...] | str,
+        content: _Content,
         handler_type: str | None,
         options: PoolOptions,
     ) -> None:
         self._function_id = function_id
-        #: The assembly and its dependencies, or a file of this machine with them.
-        self._content = content
+        #: The assembly and its dependencies, a file of this machine with them, or what an engine
+        #: of a cluster has.
+        self._content: _Content = content
+        self._digests: tuple[str, ...] = ()
         self._handler_type, self._options = handler_type, options
         # Ray takes functions, not bound methods.
         vars(self)["__call__"] = _function_of(self)
@@ -147,31 +155,51 @@ class DotnetFunction:
 
     def _read(self) -> tuple[bytes, ...]:
         """The assembly and its dependencies. AssemblyLoadError if its file is not there."""
-        if not isinstance(self._content, str):
+        if isinstance(self._content, str):
+            content, where = read_contents(self._content), self._content
+        elif isinstance(self._content, Carried):
+            try:
+                content, where = self._content.read(), f"what {self._content.engine} carried"
+            except PartMissing as error:
+                raise AssemblyLoadError(
+                    self._function_id, "System.IO.FileNotFoundException", str(error)
+                ) from error
+        else:
             return self._content
-        content = read_contents(self._content)
         if not self._function_id.endswith(_digest(content, self._handler_type, self._options)):
             raise AssemblyLoadError(
                 self._function_id,
                 "System.BadImageFormatException",
-                f"{self._content} has changed since the function was pickled; send it again",
+                f"{where} has changed since the function was pickled; send it again",
             )
         return content
 
     def __reduce__(self) -> tuple[object, ...]:
-        """With all that it needs. Its id is not computed again for each task of a cluster."""
+        """With all that it needs, if no engine carries that once for all.
+
+        Its id is not computed again for each task of a cluster.
+        """
         register_reducer(DotnetFunction, DotnetFunction._reduce_here)
-        return self._reduced(self._read())
+        if isinstance(self._content, Carried) and self._content.engine == pickling_engine():
+            return self._reduced(self._content)
+        if not pickling_engine():
+            return self._reduced(self._read())
+        parts = self._read()
+        if not self._digests:
+            self._digests = tuple(hashlib.sha256(part).hexdigest() for part in parts)
+        return self._reduced(carry(self._digests, parts) or parts)
 
     def _reduce_here(self) -> tuple[object, ...]:
         """For processes of this machine: with the name of a file that has what it needs."""
         if not isinstance(self._content, str):
-            return self._reduced(write_contents(self._function_id, self._content))
+            return self._reduced(write_contents(self._function_id, self._read()))
         return self._reduced(self._content)
 
-    def _reduced(self, content: tuple[bytes, ...] | str) -> tuple[object, ...]:
-        state = (self._function_id, content, self._handler_type, self._options)
-        return _remake, (_version(), *state)
+    def _reduced(self, content: _Content) -> tuple[object, ...]:
+        # Plain values only, so that another version can read the first of them.
+        plain = ("", *content) if isinstance(content, Carried) else content
+        rest = pickle.dumps((self._handler_type, self._options), protocol=5)
+        return _remake, (_version(), self._function_id, plain, rest)
 
     def __dask_tokenize__(self) -> str:
         """Dask's name for the value: equal functions are computed once."""
@@ -213,8 +241,13 @@ def _remake(version: str, *state: Any) -> DotnetFunction | MismatchedFunction:  
     """What was pickled. State of another version is not looked at."""
     if version != _version():
         return MismatchedFunction(version)
+    function_id, content, rest = state
+    if content[0] == "":
+        content = Carried(*content[1:])
+    # As trusted as the pickle that it is a part of.
+    handler_type, options = pickle.loads(rest)  # noqa: S301
     made = DotnetFunction.__new__(DotnetFunction)
-    made._begin(*state)
+    made._begin(function_id, content, handler_type, options)
     return made
 
 

@@ -236,6 +236,26 @@ def test_schema(f: dwh.CSharpModule) -> None:
     assert f.Words.columns.schema.field("Words").type == pa.string()
 
 
+def test_another_version_is_an_error_of_the_call(
+    f: dwh.CSharpModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pickle.dumps(f.Score.columns)
+    monkeypatch.setattr(dwh, "__version__", "9.9.9")
+    with pytest.raises(dwh.VersionMismatch, match=r"pickled by dotnet-wasm-host 9\.9\.9"):
+        pickle.loads(data)({"a": [1.0], "b": [2.0]})
+
+
+def test_copies_are_equal(f: dwh.CSharpModule) -> None:
+    from dask.base import tokenize
+
+    copy = pickle.loads(pickle.dumps(f.Score.columns))
+    assert copy == f.Score.columns
+    assert hash(copy) == hash(f.Score.columns)
+    assert tokenize(copy) == tokenize(f.Score.columns)
+    assert f.Scaled.columns != copy
+    assert tokenize(f.Scaled.columns) != tokenize(copy)
+
+
 def test_pickled(f: dwh.CSharpModule) -> None:
     copy = pickle.loads(pickle.dumps(f.Score.columns))
     assert copy.__name__ == "Score"

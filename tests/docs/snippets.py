@@ -7,6 +7,7 @@ A block's language says what it is: ``python``, ``csharp``, ``sh`` and the file 
     <!-- snippet: context=NAME --> what surrounds a block (see contexts.py)
     <!-- snippet: raises=NAME -->  the block ends in this error
     <!-- snippet: file=NAME -->    a file of a guide, which tests/guides runs with the others
+    <!-- snippet: context=ray -->   and spark: a program that `python -m tests.clusters` runs
 
 Every block has a language that the tests know. So none is left out without anybody noticing.
 """
@@ -21,12 +22,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["DIRECTIVES", "LANGUAGES", "ROOT", "Snippet", "documents", "snippets_of"]
+__all__ = ["CLUSTERS", "DIRECTIVES", "LANGUAGES", "ROOT", "Snippet", "documents", "snippets_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 LANGUAGES = frozenset(
     ("csharp", "dockerfile", "ini", "json", "nginx", "python", "sh", "text", "toml", "xml")
 )
+#: Contexts that are programs for an engine of a cluster.
+CLUSTERS = frozenset(("ray", "spark"))
 #: Directives of the documentation site, which its build checks.
 DIRECTIVES = frozenset(("{eval-rst}", "{toctree}"))
 _FENCE = re.compile(r"^( *)```([^`\n]*)\n(.*?)^\1```[ ]*$", re.MULTILINE | re.DOTALL)

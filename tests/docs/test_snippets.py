@@ -28,7 +28,15 @@ from packaging.requirements import Requirement
 
 import dotnet_wasm_host as dwh
 from tests.docs.contexts import CSHARP, Names, fill_folder, free_names
-from tests.docs.snippets import DIRECTIVES, LANGUAGES, ROOT, Snippet, documents, snippets_of
+from tests.docs.snippets import (
+    CLUSTERS,
+    DIRECTIVES,
+    LANGUAGES,
+    ROOT,
+    Snippet,
+    documents,
+    snippets_of,
+)
 from tests.worker.servers import Server
 
 if TYPE_CHECKING:
@@ -45,7 +53,7 @@ else:
 SNIPPETS = [snippet for document in documents() for snippet in snippets_of(document)]
 COMMAND = "from dotnet_wasm_host.cli.main import main; main()"
 #: Programs of others in shell snippets, whose arguments we do not know better than they do.
-FOREIGN = frozenset(("cd", "cp", "curl", "diff", "git", "npm", "pytest-cov", "source"))
+FOREIGN = frozenset(("cd", "cp", "curl", "diff", "git", "npm", "pytest-cov", "source", "tar"))
 
 
 def of(*languages: str) -> Callable[..., Any]:
@@ -53,9 +61,13 @@ def of(*languages: str) -> Callable[..., Any]:
     chosen = [
         snippet
         for snippet in SNIPPETS
-        # Python that is a file of a guide is run by tests/guides.
+        # Python that is a file of a guide is run by tests/guides, that for Ray and Spark by
+        # tests/clusters.
         if snippet.language in languages
-        and not (snippet.language == "python" and "file" in snippet.options)
+        and not (
+            snippet.language == "python"
+            and ("file" in snippet.options or snippet.context in CLUSTERS)
+        )
     ]
     return pytest.mark.parametrize("snippet", chosen, ids=str)
 
