@@ -16,7 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.conformance import results
-from tests.conformance.building import xunit
+from tests.conformance.building import key_of, xunit
 from tests.conformance.corpus import FOLDER, SOURCE, Unit, fetch, units
 from tests.conformance.results import UnitResult
 from tests.conformance.running import Settings, run, silence
@@ -62,11 +62,12 @@ def _run(options: argparse.Namespace) -> int:
         options.outer,
         options.corpus / "built",
     )
-    done = results.read(path)
+    known = {unit.name for unit in units(options.corpus)}
+    done = {name: result for name, result in results.read(path).items() if name in known}
     wanted = units(options.corpus, options.units)
+    xunit(settings.cache)  # here, so that processes need not make it at the same time
     if not options.again:
-        wanted = [unit for unit in wanted if not _is_known(done.get(unit.name))]
-    xunit(settings.cache)  # so that processes need not make it at the same time
+        wanted = [one for one in wanted if not _is_known(done.get(one.name), key_of(one))]
     end = time.monotonic() + options.minutes * 60
     try:
         _run_all(wanted, settings, options.jobs, end, done, path)
@@ -77,8 +78,8 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _is_known(result: UnitResult | None) -> bool:
-    return result is not None and result.is_complete
+def _is_known(result: UnitResult | None, key: str) -> bool:
+    return result is not None and result.is_complete and result.key == key
 
 
 def _counts(sums: collections.Counter[str]) -> str:

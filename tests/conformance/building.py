@@ -13,7 +13,7 @@ import dotnet_wasm_host as dwh
 from tests.conformance.corpus import FOLDER, Unit
 from tests.conformance.cutting import cut
 
-__all__ = ["CACHE", "Built", "build", "xunit"]
+__all__ = ["CACHE", "Built", "build", "key_of", "xunit"]
 
 CACHE = FOLDER / "built"
 _XUNIT = Path(__file__).parent / "xunit"
@@ -27,12 +27,14 @@ class Built:
     """A unit that was compiled.
 
     Attributes:
-        key: of sources and of the stand-in for xunit.
+        key: of the sources.
+        shim: of the stand-in for xunit that they were compiled against.
         removed: members, types and files that do not compile, each with its first error.
         error: why there is no assembly.
     """
 
     key: str
+    shim: str
     removed: list[str] = field(default_factory=list)
     error: str = ""
 
@@ -55,13 +57,21 @@ def xunit(cache: Path = CACHE) -> Path:
 def build(unit: Unit, cache: Path = CACHE) -> Built:
     """Compile a unit, unless the cache has it."""
     shim = xunit(cache)
-    built = Built(_hash([("", shim.stem), *unit.sources.items()]))
+    built = Built(key_of(unit), shim.stem)
     description = cache / f"{built.key}.json"
     if description.exists():
-        return Built(**json.loads(description.read_text(encoding="utf-8")))
+        known = Built(**json.loads(description.read_text(encoding="utf-8")))
+        # What compiled as it is needs no other stand-in. Of the others more may compile with it.
+        if known.shim == built.shim or not (known.removed or known.error):
+            return known
     _compile(unit, shim, built, cache)
     _write(description, json.dumps(asdict(built), indent=1).encode())
     return built
+
+
+def key_of(unit: Unit) -> str:
+    """A hash of what a unit is compiled of."""
+    return _hash(unit.sources.items())
 
 
 def _compile(unit: Unit, shim: Path, built: Built, cache: Path) -> None:

@@ -26,6 +26,7 @@ class UnitResult:
         messages: case to what was said of it.
         removed: what was cut out because it does not compile.
         error: why nothing was run.
+        compiled_methods: .NET methods with machine code in the instance that ran last.
         compile_seconds, run_seconds: that it took.
     """
 
@@ -36,6 +37,7 @@ class UnitResult:
     messages: dict[str, str] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     error: str = ""
+    compiled_methods: int = 0
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
 

@@ -108,6 +108,7 @@ class _Run:
             self._result.messages.clear()
             for test in tests:
                 self._run_test(test)
+        self._result.compiled_methods = self._runtime.stats().jit.methods
 
     def _run_test(self, test: dict[str, Any]) -> None:
         name = f"{test['name']}#0"
