@@ -81,10 +81,10 @@ def summary(unit: UnitResult) -> str:
     """A line about a unit."""
     sums = totals([unit])
     counts = " ".join(f"{outcome} {sums[outcome]:6}" for outcome in OUTCOMES)
-    times = f"compiled in {unit.compile_seconds:.0f} s, ran {unit.run_seconds:.0f} s"
-    return (
-        f"{unit.name:24} {counts}  cut {len(unit.removed):3}  {times} {unit.error[:200]}".rstrip()
-    )
+    times = f"built in {unit.compile_seconds:.0f} s, ran {unit.run_seconds:.0f} s"
+    jit = f", {unit.compiled_methods} methods compiled" if unit.compiled_methods else ""
+    cut = f"cut {len(unit.removed):3}"
+    return f"{unit.name:24} {counts}  {cut}  {times}{jit} {unit.error[:200]}".rstrip()
 
 
 def differences(
