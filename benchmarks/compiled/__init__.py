@@ -1,0 +1,1 @@
+"""Compiled methods beside interpreted ones, and beside calls that have nothing to do with them."""
