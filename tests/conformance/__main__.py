@@ -19,7 +19,7 @@ from tests.conformance import results
 from tests.conformance.building import key_of, xunit
 from tests.conformance.corpus import FOLDER, SOURCE, Unit, fetch, units
 from tests.conformance.results import UnitResult
-from tests.conformance.running import Settings, run, silence
+from tests.conformance.running import Settings, prepare_process, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -97,7 +97,7 @@ def _run_all(
     spawn = multiprocessing.get_context("spawn")
     waiting = collections.deque(wanted)
     running: set[Future[UnitResult]] = set()
-    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=silence) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=prepare_process) as pool:
         while running or (waiting and time.monotonic() < end):
             while waiting and len(running) < jobs and time.monotonic() < end:
                 running.add(pool.submit(run, waiting.popleft(), settings))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from tests.conformance.building import CACHE, build, xunit
 from tests.conformance.corpus import Unit
 from tests.conformance.results import UnitResult
 
-__all__ = ["Settings", "run", "silence"]
+__all__ = ["Settings", "prepare_process", "run"]
 
 _ID = "tests"
 #: Discovery reads attributes of thousands of methods.
@@ -47,9 +50,20 @@ class Settings(NamedTuple):
     cache: Path = CACHE
 
 
-def silence() -> None:
-    """What tests that end their instance say is in their results."""
+def prepare_process() -> None:
+    """Make this process one that runs units for another, and ends when that ends.
+
+    What tests that end their instance say is in their results.
+    """
     logging.disable(logging.CRITICAL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def run(unit: Unit, settings: Settings) -> UnitResult:
