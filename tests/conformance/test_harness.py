@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -177,3 +179,25 @@ def test_the_command(tmp_path: Path) -> None:
     both = command("compare", tmp_path / "off.json", tmp_path / "off.json")
     assert both.returncode == 0
     assert "of which 0 differ" in both.stdout
+
+
+@pytest.mark.long
+def test_processes_end_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "src" / "System.Threading.Channels" / "tests"
+    folder.mkdir(parents=True)
+    (folder / "SomeTests.cs").write_text(TESTS, encoding="utf-8")
+    words = ["-m", "tests.conformance", "--corpus", str(tmp_path), "run", "Channels", "--jobs", "1"]
+    with subprocess.Popen([sys.executable, *words]) as command:
+        compiled = tmp_path / "built"
+        until(lambda: any("xunit" not in path.name for path in compiled.glob("*.dll")))
+        children = subprocess.check_output(["pgrep", "-P", str(command.pid)], text=True).split()
+        command.kill()
+    assert children
+    until(lambda: not any(Path("/proc", child).exists() for child in children))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
