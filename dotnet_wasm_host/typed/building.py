@@ -109,7 +109,10 @@ class ShapeBuilder:
         self.records: dict[TypeDefinition, Record] = {}
         #: Types whose objects stay in .NET, likewise.
         self.objects: dict[TypeDefinition, Handle] = {}
-        self._families = Families(t for r in self._readers for t in r.types.values())
+        self._families = Families(
+            (t for r in self._readers for t in r.types.values()),
+            lambda of, arguments: self._closed(of, arguments, 0),
+        )
         self._begun: set[TypeDefinition] = set()
         self._delegates: dict[tuple[Any, ...], Delegate] = {}
         self._dynamic: Dynamic | None = None
@@ -458,7 +461,7 @@ class ShapeBuilder:
             if of.is_abstract or not of.is_visible or of.generic_count:
                 continue
             try:
-                shape = self.build(("T", of), 1)
+                shape = self._simple(of)
             except Unsupported:
                 shape = base
             if isinstance(shape, Record) and shape is not base and count < _MOST_DERIVED:

@@ -50,6 +50,14 @@ public record Num(int Value) : Expr;
 public record Sum(Expr Left, Expr Right) : Expr;
 public static int Eval(Expr e) => e is Num n ? n.Value : Eval(((Sum)e).Left) + Eval(((Sum)e).Right);
 public static Expr Tower(int n) => n == 0 ? new Num(1) : new Sum(Tower(n - 1), new Num(1));
+public abstract record Result<T>;
+public record Ok<T>(T Value) : Result<T>;
+public record Error<T>(string Message) : Result<T>;
+public record Odd<A, B>(A Value) : Result<B>;
+public static Result<int> Half(int n) => n % 2 == 0 ? new Ok<int>(n / 2) : new Error<int>("odd");
+public static Result<int> Other() => new Odd<string, int>("x");
+public static string Said(Result<int> r) =>
+    r is Ok<int> ok ? $"{ok.Value}" : ((Error<int>)r).Message;
 public record Box<T>(T Item);
 public record IntBox(int Item, int More) : Box<int>(Item);
 public static Box<int> Boxed(Box<int> box) => box;
@@ -175,6 +183,12 @@ def test_records_derive_from_generic_ones(m: Any) -> None:
     assert m.Boxed(m.IntBox(1, 2)) == m.IntBox(1, 2)
     assert m.Boxed(m.Box_int(1)) == m.Box_int(1)
     assert m.Texts() == [m.Box_string("a")]
+    assert m.Half(4) == m.Ok_int(2)
+    assert m.Half(3) == m.Error_int("odd")
+    assert m.Said(m.Ok_int(5)) == "5"
+    assert isinstance(m.Error_int("x"), m.Result_int)
+    with pytest.raises(dwh.InvocationError, match="a public record that derives from it, found"):
+        m.Other()
 
 
 # -------------------------------------------------------------------- object
