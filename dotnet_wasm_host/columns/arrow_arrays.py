@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any, final
 
@@ -272,6 +273,9 @@ class ArrowResult:
         return storage
 
     def _numbers(self, made: Any, start: int) -> Any:  # noqa: ANN401
+        with suppress(pa.ArrowInvalid):
+            return made.cast(self._type)
+        # Which one has too many digits, or is written as Arrow does not read it.
         numbers = []
         for row, text in enumerate(made.to_pylist(), start):
             try:
