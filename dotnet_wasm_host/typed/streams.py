@@ -75,10 +75,15 @@ async def _iterate_async(
     go_on: Callable[[int], Awaitable[list[Any]]],
     end: Callable[[int], Awaitable[None]],
 ) -> AsyncIterator[Any]:
-    # A beginning that is cancelled may have begun.
+    begun = True
     try:
-        await begin()
+        try:
+            await begin()
+        except Exception:
+            begun = False  # one that is cancelled may have begun
+            raise
         while found := await go_on(number):
             yield found[0]
     finally:
-        await end(number)
+        if begun:
+            await end(number)

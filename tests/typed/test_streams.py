@@ -107,6 +107,16 @@ def test_a_borrowed_pool_has_no_streams() -> None:
         assert m.Sum([1]) == 1
 
 
+def test_a_stream_that_does_not_begin_says_why() -> None:
+    async def first(stream: AsyncIterator[str]) -> None:
+        await anext(stream)
+
+    with dwh.csharp(LATE) as m:
+        assert m.Ended() == 0
+    with pytest.raises(dwh.MarshallingTypeError, match="parameter 'n': expected int"):
+        asyncio.run(first(m.Late("x")))
+
+
 def test_asynchronous_streams() -> None:
     async def all_kinds(m: Any) -> None:
         assert [x async for x in m.Late(5)] == [0, 1, 2, 3, 4]
