@@ -68,6 +68,7 @@ _MOST_CONSTRUCTED = 500
 #: Records that derive from one: each has a number of a byte.
 _MOST_DERIVED = 250
 _VALUE_TUPLE, _KEY_VALUE = "System.ValueTuple`", "System.Collections.Generic.KeyValuePair`2"
+_OPEN = "type parameters are not supported; write the method for one type"
 _ADVICE = "use a record, a struct or a type that docs/typed.md names"
 
 
@@ -150,8 +151,7 @@ class ShapeBuilder:
         reasons: dict[Any, str] = {
             BYREF: "references are not supported here",
             POINTER: "pointers cannot be passed; use a span",
-            VAR: "type parameters are not supported; write the method for one type",
-            METHOD_VAR: "type parameters are not supported; write the method for one type",
+            **dict.fromkeys((VAR, METHOD_VAR), _OPEN),
         }
         raise Unsupported(reasons.get(head, "this type is not supported"))
 
@@ -168,13 +168,16 @@ class ShapeBuilder:
     def finish(self) -> None:
         """Say what values of ``object`` may be, when all signatures are known."""
         if self._dynamic is not None:
-            self._dynamic.records = [r for r in self.records.values() if not r.is_abstract]
-            self._dynamic.enums = [one for one in self.enums if isinstance(one, Fixed)]
+            records = self.records.values()
+            self._dynamic.records.extend(r for r in records if not r.is_abstract)
+            self._dynamic.enums.extend(one for one in self.enums if isinstance(one, Fixed))
 
     def _simple(self, of: TypeDefinition | str) -> Shape:
         if isinstance(of, str):
             if library.is_delegate(of):
                 return self._library_delegate(of, [])
+            if of == library.EVENT_ARGUMENTS:
+                return replace(self._object(), csharp=f"global::{of}")
             found = library.FIXED.get(of) or library.NAMED.get(of)
             if found is not None:
                 return found
@@ -197,7 +200,7 @@ class ShapeBuilder:
     def _object_or_record(self, of: TypeDefinition) -> None:
         """A record if Python can have all of it, else an object that stays in .NET."""
         if is_record(of):
-            before = self._state()
+            before = [kept.copy() for kept in self._kept()]
             try:
                 self._record(of)
             except Unsupported:
@@ -206,9 +209,6 @@ class ShapeBuilder:
             else:
                 return
         self._named[of] = self.objects[of] = self._handle(of)
-
-    def _state(self) -> list[Any]:
-        return [kept.copy() for kept in self._kept()]
 
     def _restore(self, before: list[Any]) -> None:
         for kept, content in zip(self._kept(), before, strict=True):

@@ -8,7 +8,7 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
-from dotnet_wasm_host.ecma335.signatures import INSTANCE, VOID
+from dotnet_wasm_host.ecma335.signatures import INSTANCE, OBJECT, VOID
 from dotnet_wasm_host.typed.nullability import said_of
 from dotnet_wasm_host.typed.shapes import (
     Blob,
@@ -24,6 +24,7 @@ from dotnet_wasm_host.typed.shapes import (
 
 __all__ = [
     "BYTE",
+    "EVENT_ARGUMENTS",
     "FIXED",
     "NAMED",
     "PRIMITIVES",
@@ -62,6 +63,8 @@ def _own(csharp: str, python: type, kind: Kind, code: str, pack: str, unpack: st
     return Fixed(csharp, python, kind, code, pack, unpack, f"r.{name}()", f"w.{name}({{0}})")
 
 
+#: Base of what handlers of events get.
+EVENT_ARGUMENTS = "System.EventArgs"
 #: A token, as the reader has it.
 TOKEN = ("T", "System.Threading.CancellationToken")
 BYTE = _number("byte", "B")
@@ -178,7 +181,10 @@ _TASKS = {
     for name in ("Task", "ValueTask")
     for arity in ("", "`1")
 }
-_DELEGATE = re.compile(r"System\.(?:Func`\d+|Action(?:`\d+)?|Predicate`1|Comparison`1|Converter`2)")
+_DELEGATE = re.compile(
+    r"System\.(?:Func`\d+|Action(?:`\d+)?|Predicate`1|Comparison`1|Converter`2"
+    r"|EventHandler(?:`1)?)"
+)
 
 
 def is_delegate(name: str) -> bool:
@@ -191,6 +197,8 @@ def delegate_signature(name: str, arguments: list[Any]) -> tuple[list[Any], Any]
     kind = name.removeprefix("System.").partition("`")[0]
     if kind in {"Func", "Converter"}:
         return arguments[:-1], arguments[-1]
+    if kind == "EventHandler":
+        return [OBJECT, arguments[0] if arguments else ("T", EVENT_ARGUMENTS)], _VOID
     if kind == "Comparison":
         return [arguments[0], arguments[0]], _INT
     return arguments, _BOOL if kind == "Predicate" else _VOID

@@ -128,7 +128,7 @@ class ValueCode:
             return shape.read
         if isinstance(shape, Dynamic):
             self._dynamic = shape
-            return "values.Read(ref r)"
+            return f"({shape.csharp})values.Read(ref r)"
         if isinstance(shape, Grid) and isinstance(shape.element, Number):
             return f"({shape.csharp})Grids.Numbers<{shape.element.csharp}>(ref r, {shape.rank})"
         return f"{self._reader(shape)}(ref r)"

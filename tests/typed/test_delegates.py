@@ -221,6 +221,41 @@ def test_callables_of_calls_that_did_not_happen_are_let_go(m: Any) -> None:
     assert m.held_callables == before
 
 
+def test_handlers_of_events_of_dotnet() -> None:
+    source = """
+    public class Changed(string name) : EventArgs { public string Name => name; }
+    public class Button {
+        public event EventHandler? Clicked;
+        public event EventHandler<Changed>? Renamed;
+        public event EventHandler<int>? Counted;
+        public void Click() => Clicked?.Invoke(this, EventArgs.Empty);
+        public void Rename(string name) => Renamed?.Invoke(this, new Changed(name));
+        public void Count(int n) => Counted?.Invoke(null, n);
+    }
+    public static void Call(EventHandler handler, EventArgs? args) => handler(3, args!);
+    """
+    with dwh.csharp(source) as m:
+        button, got = m.Button(), []
+
+        def keep(sender: Any, arguments: Any) -> None:
+            got.append((sender, arguments))
+
+        button.Clicked += keep
+        button.Renamed += keep
+        button.Counted += keep
+        button.Click()
+        button.Rename("new")
+        button.Count(2)
+        button.Clicked -= keep
+        button.Click()
+        m.Call(keep, m.Changed("given"))
+        m.Call(keep, None)
+        assert [type(sender) for sender, _ in got] == [m.Button, m.Button, type(None), int, int]
+        assert got[0][0] == button
+        assert isinstance(got[0][1], dwh.CSharpObject)
+        assert [got[1][1].Name, got[2][1], got[3][1].Name, got[4][1]] == ["new", 2, "given", None]
+
+
 def test_what_callables_are_given_is_charged() -> None:
     source = """
     public static int Many(int times, Func<List<bool>, int> f) {
