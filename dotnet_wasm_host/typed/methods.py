@@ -19,7 +19,7 @@ from dotnet_wasm_host.typed.json_schemas import SchemaMaker
 from dotnet_wasm_host.typed.json_writing import to_json
 from dotnet_wasm_host.typed.loading import compile_dispatcher, dispatcher_name, support_of
 from dotnet_wasm_host.typed.overloads import distance_of
-from dotnet_wasm_host.typed.shapes import Fixed, Kind, Shape, has_handles
+from dotnet_wasm_host.typed.shapes import Fixed, Handle, Kind, Shape, has_handles, has_kind
 from dotnet_wasm_host.typed.signatures import Function, Refused, Role
 
 if TYPE_CHECKING:
@@ -279,6 +279,8 @@ def _refused(function: Function | Refused) -> Function | Refused:
     if not any(map(has_handles, shapes)):
         return function
     reason = "objects of classes stay in .NET, and requests have none; use records or structs"
+    if not any(has_kind(shape, (Handle,)) for shape in shapes):
+        reason = "requests do not say which type an object is of; use JsonElement"
     return Refused(function.owner, function.name, reason)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "alias",
     "bare_shape",
     "has_handles",
+    "has_kind",
     "is_fixed",
     "item_weight",
     "minimum_size",
@@ -394,10 +395,15 @@ def minimum_size(shape: Shape) -> int:
 
 def has_handles(shape: Shape) -> bool:
     """Whether a value may have objects in it that stay in .NET."""
+    return has_kind(shape, (Handle, Dynamic))
+
+
+def has_kind(shape: Shape, kinds: tuple[type[Shape], ...]) -> bool:
+    """Whether a shape is of one of these classes, or has one inside that is."""
     pending, seen = [shape], {id(shape)}
     while pending:
         part = pending.pop()
-        if isinstance(part, (Handle, Dynamic)):
+        if isinstance(part, kinds):
             return True
         new = [inner for inner in part.parts() if id(inner) not in seen]
         seen.update(map(id, new))
