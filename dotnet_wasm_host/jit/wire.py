@@ -93,7 +93,7 @@ def receive(read: Callable[[int], bytes]) -> tuple[Message, bytes]:
     kind, length = _HEAD.unpack(_exactly(read, _HEAD.size))
     if length > _MAX_BYTES:
         raise ValueError(
-            f"expected at most {_MAX_BYTES} bytes, found a message of {length}; end the process"
+            f"expected at most {_MAX_BYTES} bytes, found a message of {length}; close the process"
         )
     return Message(kind), _exactly(read, length)
 
@@ -154,7 +154,7 @@ def decode_batch(messages: Sequence[tuple[Message, bytes]]) -> tuple[CompiledBat
     """Read :func:`encode_batch`. ValueError, TypeError, LookupError if it is none."""
     kinds = [kind for kind, _ in messages]
     if kinds[:1] + kinds[-1:] != [Message.BATCH, Message.CODE]:
-        raise ValueError(f"expected a batch and its code, found {kinds!r:.80}; end the process")
+        raise ValueError(f"expected a batch and its code, found {kinds!r:.80}; close the process")
     slots, entries, callees, rejected, unused, numbers = json.loads(messages[0][1])
     spans: dict[int, list[tuple[int, int]]] = {}
     exits, calls = {}, {}
