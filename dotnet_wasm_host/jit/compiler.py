@@ -40,15 +40,15 @@ from dotnet_wasm_host.jit.methods import (
     read_method,
 )
 from dotnet_wasm_host.jit.selection.table import select
+from dotnet_wasm_host.jit.shape import Shape
 from dotnet_wasm_host.jit.surroundings import Surroundings
 from dotnet_wasm_host.jit.view import Words
 from dotnet_wasm_host.wasm.assembly import call, call_indirect, i32
 from dotnet_wasm_host.wasm.builder import ModuleBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from dotnet_wasm_host.jit.control_flow import Block
     from dotnet_wasm_host.jit.interface import GuestView, LinkTarget, MintFacts
     from dotnet_wasm_host.jit.methods import Method
     from dotnet_wasm_host.wasm.binary import ValueType
@@ -131,6 +131,7 @@ class _Batch:
         self._directs: list[_Function] = []
         self._plain: dict[int, _Function] = {}
         self._thunks: list[_Function] = []
+        self._shapes: dict[int, Shape] = {}
         self._rejected: list[Rejected] = []
         self._unused: list[tuple[int, int]] = []
         self._bytes = 0
@@ -201,6 +202,7 @@ class _Batch:
         for method in self._methods.values():
             if method.address in self._requested or method.address in found:
                 self._write_thunks(method)
+                self._shapes.pop(method.address, None)
 
     def _give_slots(self, first: int) -> None:
         """Typed functions come first, then those that call them for callers that know nothing."""
@@ -336,13 +338,23 @@ class _Batch:
             else:
                 self._reject(method.address, "is left before it repeats anything")
 
+    def _shape(self, method: Method, entry: int) -> Shape:
+        """Of functions that begin at an entry: at the start there are up to three."""
+        shape = self._shapes.get(method.address) if entry == 0 else None
+        if shape is None:
+            blocks = find_blocks(method.operations, entry, self._limits.method_blocks)
+            shape = Shape(blocks, entry, method.taken, self._work[method.address])
+            if entry == 0:
+                self._shapes[method.address] = shape
+        return shape
+
     def _emit(
         self, method: Method, entry: int, convention: Direct | Thunk, *, needed: bool = True
     ) -> _Function | None:
         """A function; none where it is not worth it."""
         work = self._work[method.address]
         work.charge(len(method.operations))
-        blocks = find_blocks(method.operations, entry, self._limits.method_blocks)
+        shape = self._shape(method, entry)
         target, o = self._target, self._facts.offsets
         around = Surroundings(
             self._helpers, self._types, self._callees, method.frame_size,
@@ -350,9 +362,9 @@ class _Batch:
             target.thread_context + o.thread_context_stack_pointer,
             target.records, o.interp_method_jit_call_info, target.budget, o.object_boxed_data,
         )  # fmt: skip
-        emitter = FunctionEmitter(blocks, entry, method.taken, convention, around, work)
-        if not needed and not emitter.repeats and _exits(blocks.values()):
+        if not needed and not shape.loops and shape.exits:
             return None  # to go in and out again costs more than what is done between
+        emitter = FunctionEmitter(shape, convention, around, work)
         body = emitter.write_function()
         if isinstance(convention, Thunk):
             body = convention.begin() + body
@@ -363,7 +375,3 @@ class _Batch:
         self._bytes += len(body)
         instruction = method.code + 2 * entry
         return _Function(method.address, instruction, tuple(emitter.local_types), body)
-
-
-def _exits(blocks: Iterable[Block]) -> bool:
-    return any(block.operations[-1].kind is Kind.EXIT for block in blocks)

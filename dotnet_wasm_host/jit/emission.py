@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.abi import COMPILED_ROOTS
-from dotnet_wasm_host.jit.control_flow import Dominators
 from dotnet_wasm_host.jit.conventions import (
     BOXED,
     CALL_COST,
@@ -24,7 +23,7 @@ from dotnet_wasm_host.jit.conventions import (
 )
 from dotnet_wasm_host.jit.interface import BUDGET, CannotCompile
 from dotnet_wasm_host.jit.ir import SIZES, Access, Kind, Slot
-from dotnet_wasm_host.jit.registers import Registers, moves
+from dotnet_wasm_host.jit.registers import moves
 from dotnet_wasm_host.wasm.assembly import (
     BLOCK,
     END,
@@ -48,11 +47,12 @@ from dotnet_wasm_host.wasm.assembly import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
-    from dotnet_wasm_host.jit.control_flow import Block, Work
+    from dotnet_wasm_host.jit.control_flow import Work
     from dotnet_wasm_host.jit.conventions import Convention
-    from dotnet_wasm_host.jit.ir import Made, Operation, Range
+    from dotnet_wasm_host.jit.ir import Made, Operation
+    from dotnet_wasm_host.jit.shape import Shape
     from dotnet_wasm_host.jit.surroundings import Surroundings
     from dotnet_wasm_host.wasm.binary import ValueType
 
@@ -75,9 +75,7 @@ class FunctionEmitter:
     """Writes one function.
 
     Args:
-        blocks: what is reached from the entry.
-        entry: the block that is entered.
-        taken: ranges of the frame whose address is taken somewhere in the method.
+        shape: what is reached from the entry.
         convention: how the function is called.
         around: what it refers to.
         work: what the method may still cost.
@@ -85,9 +83,7 @@ class FunctionEmitter:
 
     def __init__(
         self,
-        blocks: Mapping[int, Block],
-        entry: int,
-        taken: Sequence[Range],
+        shape: Shape,
         convention: Convention,
         around: Surroundings,
         work: Work,
@@ -98,25 +94,19 @@ class FunctionEmitter:
         self._slots = local_get(convention.slots)
         self._first = convention.parameters
         self.local_types: list[ValueType] = []
-        self._blocks = blocks
-        self._entry = entry
+        self._shape = shape
+        self._blocks = shape.blocks
+        self._dominators = shape.dominators
+        self._registers = shape.registers
         self._temporaries: dict[str, int] = {}
-        self._at = entry
+        self._at = shape.entry
         self._current: Operation | None = None
         self._context: list[tuple[str, int]] = []
-        self._dominators = Dominators(entry, {at: b.successors for at, b in blocks.items()}, work)
-        self._loops, self._merges = self._classify()
-        self._registers = Registers(blocks, entry, self._repeated(), taken, work)
         self.local_types += [slot.type for slot in self._registers.chosen]
-
-    @property
-    def repeats(self) -> bool:
-        """Whether there is a loop in it."""
-        return bool(self._loops)
 
     def write_function(self) -> bytes:
         """The function's instructions."""
-        code = self._tree(self._entry) + UNREACHABLE
+        code = self._tree(self._shape.entry) + UNREACHABLE
         return self._start_budget() + self._load_at_entry() + code
 
     def _load_at_entry(self) -> bytes:
@@ -331,29 +321,14 @@ class FunctionEmitter:
     def _leave_at(self, at: int) -> bytes:
         return self._convention.leave(at)
 
-    def _classify(self) -> tuple[set[int], set[int]]:
-        number, loops = self._dominators.number, set()
-        forward: dict[int, int] = {}
-        merges: set[int] = set()
-        for at, block in self._blocks.items():
-            for target in block.successors:
-                if number[target] > number[at]:
-                    forward[target] = forward.get(target, 0) + 1
-                elif self._dominators.dominates(target, at):
-                    loops.add(target)
-            if block.operations[-1].kind is Kind.SWITCH:
-                merges.update(t for t in block.successors if number[t] > number[at])
-        merges.update(target for target, count in forward.items() if count > 1)
-        return loops, merges
-
     def _tree(self, at: int) -> bytes:
         """A block and all that it dominates."""
         if len(self._context) > _MAX_NESTING:
             raise CannotCompile(f"nests deeper than {_MAX_NESTING} blocks")
         number = self._dominators.number
-        merges = [child for child in self._dominators.children[at] if child in self._merges]
+        merges = [child for child in self._dominators.children[at] if child in self._shape.merges]
         merges.sort(key=number.__getitem__, reverse=True)
-        if at not in self._loops:
+        if at not in self._shape.loops:
             return self._within(at, merges)
         self._context.append(("loop", at))
         body = self._within(at, merges)
@@ -424,26 +399,6 @@ class FunctionEmitter:
             )
             code.append(self._set(Slot(to, kind), value, operation if len(pairs) == 1 else None))
         return b"".join(code)
-
-    def _repeated(self) -> set[int]:
-        """Blocks that are inside of a loop."""
-        number = self._dominators.number
-        before: dict[int, list[int]] = {}
-        for at, block in self._blocks.items():
-            for target in block.successors:
-                before.setdefault(target, []).append(at)
-        found: set[int] = set()
-        for head in self._loops:
-            body = {head}
-            pending = [at for at in before[head] if number[at] >= number[head]]
-            while pending:
-                at = pending.pop()
-                if at not in body:
-                    self._work.charge(1)
-                    body.add(at)
-                    pending += before.get(at, ())
-            found |= body
-        return found
 
     def _branch(self, at: int, operation: Operation, otherwise: int | None) -> bytes:
         assert operation.condition is not None
