@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import decimal
+import math
 import re
 import struct
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import MarshallingError
 from dotnet_wasm_host.overriding import override
@@ -43,8 +45,15 @@ if TYPE_CHECKING:
 __all__ = ["ArgumentNotValid", "read_json"]
 
 _INTEGER = re.compile(r"[+-]?\d{1,4000}")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _FLOATS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 _SHOWN = 60
+#: ``JsonReaderOptions.MaxDepth`` of .NET, which reads the JSON again.
+_JSON_DEPTH = 64
+#: Takes any number of digits and refuses more than a decimal may have, in linear time.
+_FEW_DIGITS = decimal.Context(
+    prec=200, traps=[decimal.InvalidOperation, decimal.Inexact, decimal.Overflow]
+)
 
 
 class ArgumentNotValid(MarshallingError):
@@ -80,7 +89,7 @@ def read_json(shape: Shape, value: Any, where: str, depth: int = 0) -> Any:  # n
     if isinstance(shape, Fixed):
         return _FIXED[shape.kind](shape, value, where)
     if isinstance(shape, Json):
-        return _plain(value)
+        return _plain(value, where)
     if isinstance(shape, Checked):
         if value is None and not shape.is_nullable:
             raise ArgumentNotValid(where, f"a value for {_short(shape)}", "null")
@@ -101,8 +110,7 @@ def describe(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "..."
-        return f"the string {shown!r}"
+        return f"the string {_cut(value)!r}"
     if isinstance(value, list):
         return f"an array of {len(value)}"
     if isinstance(value, dict):
@@ -110,18 +118,30 @@ def describe(value: object) -> str:
         return f"an object with {names:.{_SHOWN}}" if value else "an object without members"
     if isinstance(value, int) and value.bit_length() > 4 * _SHOWN:
         return "an integer of many digits"
-    return f"the number {value}"
+    return f"the number {_cut(str(value))}"
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - of any type
-    """The same with floats where there are decimals."""
-    if isinstance(value, decimal.Decimal):
-        return float(value)
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _plain(value: Any, where: str, depth: int = 0) -> Any:  # noqa: ANN401 - of any type
+    """The same with floats where there are decimals, if .NET can read its JSON."""
+    if isinstance(value, (float, decimal.Decimal)):
+        number = float(value)
+        if not math.isfinite(number):
+            raise ArgumentNotValid(where, "a number that double can hold", describe(value))
+        return number
+    if isinstance(value, str):
+        return _unicode(value, where)
+    if not isinstance(value, (list, dict)):
+        return value
+    if depth == _JSON_DEPTH:
+        expected = f"at most {_JSON_DEPTH} arrays and objects inside of each other"
+        raise ArgumentNotValid(where, expected, "more")
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value
+        return [_plain(item, where, depth + 1) for item in value]
+    return {_unicode(name, where): _plain(item, where, depth + 1) for name, item in value.items()}
 
 
 def _short(shape: Shape) -> str:
@@ -187,7 +207,8 @@ def _decimal(_: Fixed, value: Any, where: str) -> decimal.Decimal:  # noqa: ANN4
         raise ArgumentNotValid(where, expected, describe(value))
     try:
         # A float's shortest text is the number that was written.
-        number = decimal.Decimal(str(value) if isinstance(value, float) else value)
+        written = decimal.Decimal(str(value) if isinstance(value, float) else value)
+        number = _FEW_DIGITS.plus(written)
         scalars.decimal_bytes(number)
     except (ArithmeticError, ValueError) as error:
         raise ArgumentNotValid(where, expected, describe(value)) from error
@@ -270,6 +291,10 @@ def _optional(shape: Optional, value: Any, where: str, depth: int) -> Any:  # no
 def _text(_: Shape, value: Any, where: str, __: int) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise ArgumentNotValid(where, "a string", describe(value))
+    return _unicode(value, where)
+
+
+def _unicode(value: str, where: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -331,7 +356,9 @@ def _mapping(shape: Mapping, value: Any, where: str, depth: int) -> dict[Any, An
     if isinstance(value, dict) and is_object:
         pairs: list[Any] = [[_key(shape.key, key, where), item] for key, item in value.items()]
     elif isinstance(value, list) and all(isinstance(v, list) and len(v) == 2 for v in value):
-        pairs = [[read_json(shape.key, k, f"{where}: a key", depth + 1), v] for k, v in value]
+        pairs = [
+            [_hashable(read_json(shape.key, k, f"{where}: a key", depth + 1)), v] for k, v in value
+        ]
     else:
         kind = "an object" if is_object else "an array of pairs"
         raise ArgumentNotValid(where, f"{kind} for {_short(shape)}", describe(value))
@@ -340,16 +367,28 @@ def _mapping(shape: Mapping, value: Any, where: str, depth: int) -> dict[Any, An
     }
 
 
+@final
+class _RecordKey(SimpleNamespace):
+    """A record that is the key of a dictionary."""
+
+    @override
+    def __hash__(self) -> int:  # type: ignore[override] # SimpleNamespace has none
+        return hash(tuple(vars(self).values()))
+
+
+def _hashable(key: Any) -> Any:  # noqa: ANN401
+    if isinstance(key, dict):
+        return _RecordKey(**{name: _hashable(value) for name, value in key.items()})
+    return tuple(map(_hashable, key)) if isinstance(key, tuple) else key
+
+
 def _key(shape: Shape, text: str, where: str) -> Any:  # noqa: ANN401
     """A key of an object, which is text always."""
     value: Any = text
     if isinstance(shape, Fixed) and shape.kind is Kind.BOOL:
         value = {"true": True, "false": False}.get(text.lower(), text)
-    elif isinstance(shape, Fixed) and shape.kind is Kind.FLOAT and text not in _FLOATS:
-        try:
-            value = decimal.Decimal(text)
-        except decimal.InvalidOperation:
-            value = text
+    elif isinstance(shape, Fixed) and shape.kind is Kind.FLOAT and _NUMBER.fullmatch(text):
+        value = float(text)
     return read_json(shape, value, f"{where}: key {text!r:.40}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -98,7 +98,7 @@ class CallableMethod:
         for name in arguments:
             if name not in known:
                 expected = f"one of {', '.join(known)}" if known else "no arguments"
-                raise ArgumentNotValid(name, expected, "an argument of another name")
+                raise ArgumentNotValid(f"{name:.60}", expected, "an argument of another name")
         for name, argument in known.items():
             if name not in arguments and not argument.default:
                 raise ArgumentNotValid(name, short_type(argument.shape), "nothing")
@@ -334,7 +334,7 @@ def _loads(body: bytes, *, exact: bool) -> Any:  # noqa: ANN401 - whatever JSON 
         return {}
     try:
         return json.loads(
-            body.decode(), parse_float=Decimal if exact else None, parse_constant=_no_constant
+            body.decode(), parse_float=_exact if exact else None, parse_constant=_no_constant
         )
     except UnicodeDecodeError as error:
         raise MarshallingError(
@@ -345,6 +345,14 @@ def _loads(body: bytes, *, exact: bool) -> Any:  # noqa: ANN401 - whatever JSON 
             f"expected JSON, an object of named arguments, found what is none: {error}; send for "
             'example {"name": "Ada"}'
         ) from None
+
+
+def _exact(text: str) -> Decimal | float:
+    """A number with all its digits. Exponents of more than 18 digits are infinity, or zero."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return float(text)
 
 
 def _no_constant(name: str) -> None:

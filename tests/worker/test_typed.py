@@ -113,9 +113,17 @@ TYPES: dict[str, list[tuple[Any, Any]]] = {
         ({"12345678-1234-1234-1234-123456789abc": True},) * 2,
     ],
     "Dictionary<(int, int), string>": [([[[1, 2], "a"]], [[[1, 2], "a"]])],
+    "Dictionary<double, int>": [({"1.5": 1, "NaN": 2}, {"1.5": 1, "NaN": 2})],
+    "Dictionary<Point, string>": [([[{"X": 1, "Y": 2}, "a"]], [[{"X": 1, "Y": 2.0}, "a"]])],
+    "Dictionary<(Point, int), string>": [
+        ([[[{"X": 1, "Y": 2}, 3], "a"]], [[[{"X": 1, "Y": 2.0}, 3], "a"]]),
+    ],
     "byte[]": [("AQID", "AQID")],
     "byte[]?": [(None, None)],
-    "System.Text.Json.JsonElement": [({"a": [1, None, 1.5]}, {"a": [1, None, 1.5]})],
+    "System.Text.Json.JsonElement": [
+        ({"a": [1, None, 1.5]}, {"a": [1, None, 1.5]}),
+        (json.loads("[" * 64 + "]" * 64),) * 2,
+    ],
 }
 #: Values that a type does not take.
 REFUSED: dict[str, list[Any]] = {
@@ -141,6 +149,13 @@ REFUSED: dict[str, list[Any]] = {
     "int[]": [["a"], {}, "AQID"],
     "byte[]": ["A", "****", [1]],
     "Dictionary<string, int>": [{"a": "b"}, [1]],
+    "Dictionary<double, int>": [{"sNaN": 1}, {"1_0": 1}, {"1e999": 1}],
+    "System.Text.Json.JsonElement": [
+        json.loads("[" * 65 + "]" * 65),
+        json.loads('{"a":' * 800 + "1" + "}" * 800),
+        {"a": "\ud800"},
+        {"\ud800": 1},
+    ],
 }
 
 
@@ -166,9 +181,12 @@ def deploy(client: TestClient, function_id: str, source: str, **parameters: str)
 
 
 def call(client: TestClient, method: str, arguments: object, **headers: str) -> httpx2.Response:
-    content = json.dumps(arguments).encode()
+    return raw(client, method, json.dumps(arguments), **headers)
+
+
+def raw(client: TestClient, method: str, body: str | bytes, **headers: str) -> httpx2.Response:
     headers = {"content-type": "application/json", **headers}
-    return client.post(f"/functions/all/{method}", content=content, headers=headers)
+    return client.post(f"/functions/all/{method}", content=body, headers=headers)
 
 
 def result(client: TestClient, method: str, **arguments: object) -> Any:
@@ -196,11 +214,25 @@ def test_wrong_values_are_named(typed: TestClient, name: str) -> None:
         assert problem["given"]
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e9999999999999999999999", "0." + "1" * 100_000])
+@pytest.mark.parametrize("name", ["sbyte", "decimal", "System.Text.Json.JsonElement"])
+def test_numbers_that_are_too_large_or_too_long_are_named(
+    typed: TestClient, name: str, number: str
+) -> None:
+    answer = raw(typed, f"T{list(TYPES).index(name)}", f'{{"v": {number}}}')
+    if name.endswith("JsonElement") and number.startswith("0."):
+        assert answer.json() == 0.1111111111111111
+        return
+    assert (answer.status_code, answer.json()["parameter"]) == (422, "v")
+    assert len(answer.content) < 1000
+
+
+def test_the_last_of_several_arguments_of_a_name_counts(typed: TestClient) -> None:
+    assert raw(typed, "Kind", '{"a": 1, "a": "1"}').json() == "string"
+
+
 def test_numbers_are_exact_for_decimal(typed: TestClient) -> None:
-    content = b'{"a": 0.1000000000000000055511151231, "b": 1.10}'
-    answer = typed.post(
-        "/functions/all/Sum", content=content, headers={"content-type": "application/json"}
-    )
+    answer = raw(typed, "Sum", '{"a": 0.1000000000000000055511151231, "b": 1.10}')
     assert answer.json() == "1.2000000000000000055511151231"
 
 
@@ -238,6 +270,7 @@ def test_arguments_are_named(typed: TestClient) -> None:
     unknown = call(typed, "Greet", {"name": "A", "nmae": 1})
     assert unknown.status_code == 422
     assert unknown.json()["parameter"] == "nmae"
+    assert len(call(typed, "Greet", {"n" * 1_000_000: "A"}).content) < 1000
     inside = call(typed, "Move", {"p": {"X": "x", "Y": 1}, "dx": 1}).json()
     assert inside["parameter"] == "p.X"
     assert call(typed, "Kind", {"a": []}).status_code == 422
@@ -246,9 +279,7 @@ def test_arguments_are_named(typed: TestClient) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"name": NaN}', b"[" * 100_000, b"1e", b"'a'"])
 def test_what_is_no_json_is_refused(typed: TestClient, body: bytes) -> None:
-    answer = typed.post(
-        "/functions/all/Greet", content=body, headers={"content-type": "application/json"}
-    )
+    answer = raw(typed, "Greet", body)
     assert answer.status_code == 400
     assert "JSON" in answer.json()["detail"]
 
