@@ -71,7 +71,7 @@ class FunctionService:
     @property
     def started(self) -> bool:
         """True from :meth:`start` to :meth:`close`."""
-        return self._served.pool is not None and not self._closed
+        return self._follower.started and not self._closed
 
     @property
     def ready(self) -> bool:
@@ -84,11 +84,14 @@ class FunctionService:
         return self._follower.failure
 
     def start(self) -> None:
-        """Load what is deployed. Idempotent; takes a moment, and seconds for a new image."""
+        """Load what is deployed. Takes a moment, and seconds for a new image.
+
+        Idempotent; after a failure it begins again.
+        """
         with self._starting:
             if self._closed:
                 raise RuntimeClosed("the worker was closed; make a new one")
-            if self._served.pool is None:
+            if not self._follower.started:
                 self._follower.start()
 
     def close(self) -> None:

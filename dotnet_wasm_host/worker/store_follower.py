@@ -55,6 +55,11 @@ class StoreFollower:
         self.failure: str | None = None
 
     @property
+    def started(self) -> bool:
+        """What was deployed is served, and changes are looked for; until :meth:`stop`."""
+        return self._thread is not None
+
+    @property
     def up_to_date(self) -> bool:
         """Everything that is deployed is served, as far as the last look tells."""
         return self._version >= 0 and self.failure is None
@@ -65,13 +70,13 @@ class StoreFollower:
         Raises:
             StoreError: the store cannot be read.
         """
-        self._reloads = self._store.reloads()
-        self._served.open()
+        if self._served.pool is None:  # there is one if it was started before, and failed
+            self._reloads = self._store.reloads()
+            self._served.open()
         self._follow()
-        self._thread = threading.Thread(
-            target=self._run, name="dotnet_wasm_host store", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="dotnet_wasm_host store", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def stop(self) -> None:
         """End the thread; waits for a look that is under way."""

@@ -40,6 +40,7 @@ def serving(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(60)
+        assert not thread.is_alive()
 
 
 def quoted(function_id: str) -> str:

@@ -70,7 +70,7 @@ def client(make_client: MakeClient) -> TestClient:
     return make_client()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # one that stays would be there in tests of what is left
 def page_server() -> Iterator[str]:
     from tests.worker.browsing import serving
 

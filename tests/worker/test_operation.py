@@ -134,6 +134,22 @@ def test_a_store_that_is_gone_for_a_while_stops_no_calls(echo: dwh.Assembly) -> 
         wait_until(lambda: client.get("/ready").status_code == 200)
 
 
+def test_a_start_that_failed_is_made_up_for(echo: dwh.Assembly) -> None:
+    store = FailingStore()
+    app = create_app(WorkerOptions(poll_seconds=0.01), store=store)  # type: ignore[arg-type]
+    client = TestClient(app)  # without its lifespan, as in an app that does not hand it on
+    store.broken = {"functions"}
+    for _ in range(2):
+        problem(client.get("/functions"), 503, "store-unavailable")
+    assert not app.state.worker.started
+    store.broken = set()
+    put(client, "f", echo)
+    # What another process does is followed from now on.
+    store.inner.delete("f", Condition())
+    wait_until(lambda: client.post("/functions/f/invoke").status_code == 404)
+    app.state.worker.close()
+
+
 def test_what_cannot_be_loaded_any_more_does_not_stop_the_rest(
     make_client: MakeClient, tmp_path: Path, echo: dwh.Assembly, no_handler: dwh.Assembly
 ) -> None:
@@ -447,7 +463,6 @@ def test_a_host_hands_its_lifespan_on(echo: dwh.Assembly) -> None:
 
 
 def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
-    before = set(threading.enumerate())
     worker = create_app()
     service = worker.state.worker
     service.start()
@@ -466,7 +481,6 @@ def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
 
     asyncio.run(main())
     service.close()
-    begun = set(threading.enumerate()) - before
-    left = [t.name for t in begun if t.name.startswith("dotnet_wasm_host")]
+    left = [t.name for t in threading.enumerate() if t.name.startswith("dotnet_wasm_host")]
     # The engines' own threads serve all runtimes of the process and stay.
     assert set(left) <= {"dotnet_wasm_host watch"}

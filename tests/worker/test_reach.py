@@ -10,14 +10,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import uvicorn
 
 import dotnet_wasm_host as dwh
 from dotnet_wasm_host.pool.quickness import FIRST_TRIAL
 from dotnet_wasm_host.worker import WorkerOptions, create_app
+from tests.worker.browsing import serving
 from tests.worker.conftest import MakeClient, put
 from tests.worker.servers import Server
-from tests.worker.test_operation import call, wait_until
+from tests.worker.test_operation import call
 from tests.worker.test_processes import serve_and_fail
 
 SOURCE = """
@@ -121,11 +121,12 @@ def test_settings_that_cannot_be(arguments: tuple[str, ...], message: str, tmp_p
 
 
 def test_functions_of_the_host(reach: dwh.Assembly) -> None:
-    loops, threads = set(), set()
+    loops: dict[asyncio.AbstractEventLoop, threading.Thread] = {}
+    threads: set[threading.Thread] = set()
 
     async def later(payload: bytes) -> bytes:
         await asyncio.sleep(0.01)
-        loops.add(asyncio.get_running_loop())
+        loops[asyncio.get_running_loop()] = threading.current_thread()
         return payload.upper()
 
     def double(payload: bytes) -> bytes:
@@ -133,23 +134,16 @@ def test_functions_of_the_host(reach: dwh.Assembly) -> None:
         return payload * 2
 
     app = create_app(WorkerOptions(), host_functions={"later": later, "double": double})
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    wait_until(lambda: server.started, 60)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}/functions") as client:
+    with serving(app) as url, httpx2.Client(base_url=f"{url}/functions") as client:
         for name, handler in (("f", "Reach"), ("g", "CallsHost")):
             deployed = client.put(f"/{name}", content=reach.data, params={"handler": handler})
             assert deployed.status_code == 201, deployed.text
         assert client.post("/f/invoke", content=b"host later").content == b"HOST LATER"
         for _ in range(FIRST_TRIAL + 10):
             assert client.post("/g/invoke", content=b"ab").content == b"abab"
-    server.should_exit = True
-    thread.join(60)
     assert len(loops) == 1
     # It might block for as long as it likes, so it never runs on the event loop, however quick.
-    assert thread not in threads
+    assert threads.isdisjoint(loops.values())
 
 
 def test_they_stay_off_the_event_loop_with_directories_too(
