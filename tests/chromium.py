@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+from tests.programs import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: Set where the browser must be there, as .ci/run does: then its absence is a failure.
-REQUIRED = "DOTNET_WASM_HOST_REQUIRE_CHROMIUM"
-
 
 @contextmanager
 def chromium(profile: Path, *arguments: str) -> Iterator[Chrome]:
     """A browser with its profile in a folder."""
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if program is None or driver is None:
-        message = "the page was NOT tested: install the Debian packages chromium, chromium-driver"
-        if os.environ.get(REQUIRED):
-            pytest.fail(message)
-        pytest.skip(message)
+    program = require("chromium", "chromium")
+    driver = require("chromedriver", "chromium-driver", with_="chromium")
     options = ChromeOptions()
     options.binary_location = program
     for argument in (

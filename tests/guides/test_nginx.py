@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,14 +19,13 @@ from cryptography.x509.oid import NameOID
 
 from tests.guides.guide_files import files_of
 from tests.guides.test_processes import free_port
+from tests.programs import require
 from tests.worker.conftest import ECHO, TOKEN
 from tests.worker.servers import Server
 from tests.worker.test_operation import wait_until
 
 pytestmark = pytest.mark.long
 
-#: Set where nginx must be there, as .ci/run does: then its absence is a failure.
-REQUIRED = "DOTNET_WASM_HOST_REQUIRE_NGINX"
 NAME = "functions.example.org"
 HOSTS = ("--allow-host", NAME, "--allow-host", "127.0.0.1")
 TALKATIVE = ECHO.replace("while (text", 'Console.WriteLine("began"); while (text').encode()
@@ -94,12 +92,7 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def nginx(worker: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """A client of the worker behind nginx."""
-    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if program is None:
-        message = "the guide for nginx was NOT tested: install the Debian package nginx-light"
-        if os.environ.get(REQUIRED):
-            pytest.fail(message)
-        pytest.skip(message)
+    program = require("nginx", "nginx-light", path="/usr/sbin")
     folder = tmp_path_factory.mktemp("nginx")
     make_certificate(folder)
     port = free_port()
