@@ -64,6 +64,9 @@ def create_app(
             :class:`~dotnet_wasm_host.Runtime`. Plain ones run in the pool's threads, several at a
             time; coroutine functions on the event loop that serves.
 
+    It answers whatever name a request has in ``Host``, unless the options have ``allowed_hosts``:
+    set them where there is no token, or web pages could deploy by DNS rebinding.
+
     Mounted, an app is not told when its host starts and ends. It starts with the first request
     then; close it from the host's own lifespan::
 
