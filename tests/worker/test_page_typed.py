@@ -26,7 +26,9 @@ public static class Shop {
         return $"{customer} {count} {size} {gift} {where.X} {where.Y} {price} {id}";
     }
     public static Point Move(Point p, int by) => p with { X = p.X + by };
-    public static IEnumerable<int> Count(int to) { for (var i = 0; i < to; i++) yield return i; }
+    public static IEnumerable<int> Count(int __proto__) {
+        for (var i = 0; i < __proto__; i++) yield return i;
+    }
     public static long Big(long n = 5) => n;
     public static void Nothing() { }
 }
@@ -99,7 +101,7 @@ def test_a_form_of_the_signature(browser: Chrome, url: str) -> None:
     fill(browser, "by", "4")
     invoke(browser, '"X": 5')
     choose(browser, "#method", "2")
-    fill(browser, "to", "3")
+    fill(browser, "__proto__", "3")  # a name like any other
     invoke(browser, "0\n1\n2")
     choose(browser, "#method", "3")
     invoke(browser, "5")

@@ -96,7 +96,7 @@ export class MethodForm {
   }
 
   read() {
-    const values = {};
+    const values = Object.create(null); // "__proto__" is a name, too
     for (const { name, required, schema, field } of this.parameters) {
       const value = valueOf(field.control, schema, required, name);
       if (value !== undefined) values[name] = value;
@@ -210,6 +210,6 @@ function integer(text, name) {
 function number(text, name) {
   if (["NaN", "Infinity", "-Infinity"].includes(text)) return text;
   const value = Number(text);
-  if (Number.isNaN(value)) throw new WrongInput("Give a number.", name);
+  if (!Number.isFinite(value)) throw new WrongInput("Give a number.", name);
   return value;
 }
