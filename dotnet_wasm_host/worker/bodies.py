@@ -35,6 +35,8 @@ __all__ = ["BodyReader", "BodyTimeout", "BodyTooLarge", "Disconnected", "TooMany
 
 #: Bytes that take more than a moment to put together.
 _LARGE_BODY = 1 << 20
+#: Bytes that a value of JSON takes while it is read, about: an empty list is two of text, and 56.
+_VALUE_BYTES = 64
 
 
 class BodyTooLarge(DotnetHostError):
@@ -71,7 +73,7 @@ class BodyReader:
 
     def __init__(self, options: WorkerOptions) -> None:
         self._seconds = options.body_seconds
-        self._room = options.buffered_bytes
+        self._room = self._most = options.buffered_bytes
 
     async def read(self, scope: Scope, receive: Receive, most: int) -> Body:
         """The whole body. Use it as a context manager: it holds a share of the memory.
@@ -115,6 +117,23 @@ class BodyReader:
             body.content = await asyncio.to_thread(b"".join, chunks)
         else:
             body.content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def values(self, content: bytes) -> Body:
+        """Memory for the values of JSON while they are read; a context manager.
+
+        Raises:
+            BodyTooLarge, TooManyBodies: they take more than there is, or than is left.
+        """
+        held = Body(self)
+        if len(content) > SMALL_BODY:
+            count = sum(map(content.count, (b",", b":", b"[", b"{")))
+            if count * _VALUE_BYTES > self._most:
+                raise BodyTooLarge(
+                    f"the body has some {count} values of JSON; at most "
+                    f"{self._most // _VALUE_BYTES} are accepted"
+                )
+            held.reserve(count * _VALUE_BYTES)
+        return held
 
     def take(self, count: int) -> None:
         """Reserve memory."""

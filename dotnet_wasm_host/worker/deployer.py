@@ -108,6 +108,24 @@ class Deployer:
         """Load and check an assembly or a bundle, store it, then serve it.
 
         Returns the stored record, and whether the function is new.
+
+        Args:
+            function_id: its id.
+            content: an assembly, or a zip archive of one with its dependencies.
+            parts: what is stored with it.
+            client: who asks; clients take turns.
+            assembly: file name of the DLL of an archive that has the handler.
+            handler: full name of the handler type.
+            timeout: seconds its calls may take, at most those of the worker's limits.
+            concurrency: its calls at the same time, at most the worker's.
+            condition: version that it replaces.
+
+        Raises:
+            AssemblyLoadError, MarshallingError: it cannot be loaded.
+            PreconditionFailed: the condition does not hold.
+            TooManyCalls: too many deploys wait.
+            TooManyFunctions: as many are deployed as may be.
+            StoreError: it could not be written down.
         """
         self._check(function_id, timeout, concurrency)
         record = FunctionRecord(

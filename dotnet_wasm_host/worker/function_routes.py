@@ -121,7 +121,7 @@ def _deploy_route(app: FastAPI, context: WorkerContext) -> None:
         body = await context.body(request.scope, request.receive, options.assembly_bytes)
         with body as content:
             made = await _compile(context, request, content) if is_source else Compiled(content)
-            record, new = await service.deploy(
+            record, new = await service.deployer.deploy(
                 function_id,
                 made.content,
                 parts=made.parts,

@@ -59,7 +59,7 @@ def legacy_routes(app: FastAPI, context: WorkerContext) -> None:
             await context.ensure_started()
             with await context.body(scope, request.receive, options.json_bytes) as content:
                 function_id, assembly = await _read(content, "assembly", options.assembly_bytes)
-                await service.deploy(function_id, assembly, client=client_of(scope))
+                await service.deployer.deploy(function_id, assembly, client=client_of(scope))
         except DotnetHostError as error:
             return context.legacy_failure(scope, error)
         return JSONResponse({"success": True})

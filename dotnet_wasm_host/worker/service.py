@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.served_functions import ServedFunction
-    from dotnet_wasm_host.worker.store import FunctionRecord, FunctionStore, StoredFunction
+    from dotnet_wasm_host.worker.store import FunctionStore, StoredFunction
 
 __all__ = ["FunctionService"]
 
@@ -37,8 +37,12 @@ class FunctionService:
 
     It puts the parts together: :class:`ServedFunctions` has the pool, :class:`StoreFollower`
     brings deploys of other processes, :class:`Compilations` compiles sources, :class:`Deployer`
-    makes deploys, :class:`CallDispatcher` calls. Thread-safe; ``invoke``, ``compile``, ``deploy``
-    and ``remove`` belong to the event loop.
+    makes deploys, :class:`CallDispatcher` calls. Thread-safe; ``invoke``, ``compile``, ``remove``
+    and the deployer belong to the event loop.
+
+    Attributes:
+        options, store, metrics: what it was made of.
+        deployer: loads, checks, stores and serves functions.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class FunctionService:
             self._served, store, options.poll_seconds, self.update_gauges
         )
         self._compilations = Compilations(options)
-        self._deployer = Deployer(
+        self.deployer: Deployer = Deployer(
             options, store, self._served, self._follower, metrics, self._compilations
         )
         reaches_host = host_functions or options.http is not None or options.wasi.directories
@@ -103,7 +107,7 @@ class FunctionService:
         self._calls.close()
         self._follower.stop()
         self._compilations.close()
-        self._deployer.close()
+        self.deployer.close()
         self._served.close()
         self.store.close()
 
@@ -171,54 +175,9 @@ class FunctionService:
             self.metrics.deployed(type(error).__name__)
             raise
 
-    async def deploy(
-        self,
-        function_id: str,
-        content: bytes,
-        *,
-        parts: Mapping[str, bytes] | None = None,
-        client: str = "",
-        assembly: str | None = None,
-        handler: str | None = None,
-        timeout: float | None = None,
-        concurrency: int | None = None,
-        condition: Condition | None = None,
-    ) -> tuple[FunctionRecord, bool]:
-        """Load, check, store and serve a function; True with it if it is a new one.
-
-        Args:
-            function_id: its id.
-            content: an assembly, or a zip archive of one with its dependencies.
-            parts: what is stored with it.
-            client: who asks; clients take turns.
-            assembly: file name of the DLL of an archive that has the handler.
-            handler: full name of the handler type.
-            timeout: seconds its calls may take, at most those of the worker's limits.
-            concurrency: its calls at the same time, at most the worker's.
-            condition: version that it replaces.
-
-        Raises:
-            AssemblyLoadError, MarshallingError: it cannot be loaded.
-            PreconditionFailed: the condition does not hold.
-            TooManyCalls: too many deploys wait.
-            TooManyFunctions: as many are deployed as may be.
-            StoreError: it could not be written down.
-        """
-        return await self._deployer.deploy(
-            function_id,
-            content,
-            parts=parts,
-            client=client,
-            assembly=assembly,
-            handler=handler,
-            timeout=timeout,
-            concurrency=concurrency,
-            condition=condition,
-        )
-
     async def remove(self, function_id: str, condition: Condition | None = None) -> bool:
         """Unload a function and forget it; False if there was none."""
-        return await self._deployer.remove(function_id, condition or Condition())
+        return await self.deployer.remove(function_id, condition or Condition())
 
     async def read(self, function_id: str) -> StoredFunction:
         """A function with its assembly, from the store."""

@@ -52,7 +52,8 @@ async def call_method(
     """Call a method of a deployed function for a request.
 
     Raises:
-        ArgumentNotValid, MethodNotFound, UnsupportedType: the request will not do.
+        ArgumentNotValid, BodyTooLarge, MethodNotFound, UnsupportedType: the request will not do.
+        TooManyBodies: there is no memory for its values just now.
         InvocationError: the method threw; of the class that the exception means.
     """
     _check_type(scope, body)
@@ -67,7 +68,8 @@ async def call_method(
             )
         named = methods.find(name)
         read = partial(read_arguments, named, body)
-        method, payload = await _here_or_in_thread(len(body), read)
+        with context.bodies.values(body):
+            method, payload = await _here_or_in_thread(len(body), read)
         try:
             answer = await context.invoke(scope, receive, function_id, payload)
         except InvocationError as error:

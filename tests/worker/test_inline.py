@@ -98,7 +98,7 @@ def test_quick_calls_run_in_the_thread_of_the_loop(
     monkeypatch.setattr(CallPort, "begin", recorded)
 
     async def main() -> None:
-        await service.deploy("f", echo.data)
+        await service.deployer.deploy("f", echo.data)
         served = service.functions()["f"]
         assert await service.invoke("f", b"count") == b"1"
         assert threads[-1] is not threading.current_thread()
@@ -116,7 +116,7 @@ def test_a_call_that_overruns_on_the_loop_is_done_in_a_thread(
     service: FunctionService, echo: dwh.Assembly
 ) -> None:
     async def main() -> None:
-        await service.deploy("f", echo.data)
+        await service.deployer.deploy("f", echo.data)
         served = service.functions()["f"]
         served.quickness.inline = True
         longest, last = 0.0, time.perf_counter()
@@ -139,7 +139,7 @@ def test_a_timeout_below_the_loops_own_is_final(
     service: FunctionService, echo: dwh.Assembly
 ) -> None:
     async def main() -> None:
-        await service.deploy("f", echo.data, timeout=0.02)
+        await service.deployer.deploy("f", echo.data, timeout=0.02)
         service.functions()["f"].quickness.inline = True
         with pytest.raises(dwh.InvocationTimeout):
             await service.invoke("f", b"loop")
@@ -151,7 +151,7 @@ def test_when_no_place_is_free_it_waits_for_one(
     service: FunctionService, echo: dwh.Assembly
 ) -> None:
     async def main() -> None:
-        await service.deploy("f", echo.data)
+        await service.deployer.deploy("f", echo.data)
         slow = asyncio.create_task(service.invoke("f", b"sleep 200"))
         await asyncio.sleep(0.05)
         service.functions()["f"].quickness.inline = True

@@ -468,7 +468,7 @@ def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
     service.start()
 
     async def main() -> None:
-        await service.deploy("f", echo.data)
+        await service.deployer.deploy("f", echo.data)
         running = asyncio.create_task(service.invoke("f", b"sleep 300"))
         await asyncio.sleep(0.1)
         closing = asyncio.create_task(asyncio.to_thread(service.close))
@@ -477,7 +477,7 @@ def test_closing_lets_calls_end(echo: dwh.Assembly) -> None:
         with pytest.raises(dwh.RuntimeClosed):
             await service.invoke("f", b"x")
         with pytest.raises(dwh.RuntimeClosed):
-            await service.deploy("f", echo.data)
+            await service.deployer.deploy("f", echo.data)
 
     asyncio.run(main())
     service.close()

@@ -231,6 +231,24 @@ def test_the_last_of_several_arguments_of_a_name_counts(typed: TestClient) -> No
     assert raw(typed, "Kind", '{"a": 1, "a": "1"}').json() == "string"
 
 
+def test_values_take_their_share_of_the_memory_for_bodies(
+    make_client: Callable[..., TestClient],
+) -> None:
+    """An empty array is two bytes of text, and a list of 56."""
+    client = make_client(WorkerOptions(buffered_bytes=4 << 20))
+    deploy(client, "f", "public static int F(List<int[]> v, string s) => v.Count + s.Length;")
+
+    def ask(arrays: int, text: int) -> httpx2.Response:
+        return client.post("/functions/f/F", json={"v": [[]] * arrays, "s": "x" * text})
+
+    assert ask(10_000, 0).json() == 10_000  # the body is smaller than others are counted from
+    assert ask(10_000, 1 << 20).json() == 10_000 + (1 << 20)
+    refused = ask(40_000, 0)
+    assert refused.status_code == 413
+    assert "values of JSON" in refused.json()["detail"]
+    assert ask(10_000, 1 << 20).status_code == 200  # nothing is held any more
+
+
 def test_numbers_are_exact_for_decimal(typed: TestClient) -> None:
     answer = raw(typed, "Sum", '{"a": 0.1000000000000000055511151231, "b": 1.10}')
     assert answer.json() == "1.2000000000000000055511151231"
