@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
-from tests.programs import require
+from tests.installed_programs import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

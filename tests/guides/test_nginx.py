@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.guides.guide_files import files_of
 from tests.guides.test_processes import free_port
-from tests.programs import require
+from tests.installed_programs import require
 from tests.worker.conftest import ECHO, TOKEN
 from tests.worker.servers import Server
 from tests.worker.test_operation import wait_until

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import CompiledSources
 from tests.docs.snippets import ROOT, snippets_of
 from tests.guides.guide_files import GUIDES, files_of, run, write_guide
-from tests.programs import require
+from tests.installed_programs import require
 from tests.worker.conftest import ECHO
 from tests.worker.servers import Server
 
