@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.programs.running import run_csharp
     from dotnet_wasm_host.runtime.stats import RuntimeStats
     from dotnet_wasm_host.standalone.building import build_wasm
+    from dotnet_wasm_host.telemetry.instrumentation import instrument, uninstrument
     from dotnet_wasm_host.typed.module import CSharpModule
     from dotnet_wasm_host.typed.objects import CSharpObject
     from dotnet_wasm_host.typed.sources import csharp, load
@@ -169,11 +170,13 @@ __all__ = [
     "capability_assembly",
     "compile_csharp",
     "csharp",
+    "instrument",
     "json_function",
     "load",
     "load_ipython_extension",
     "resolve_packages",
     "run_csharp",
+    "uninstrument",
 ]
 
 #: Imported at first use: a process that only calls functions starts faster without them.
@@ -201,6 +204,8 @@ _LAZY = {
     "StandaloneModule": "dotnet_wasm_host.linking.module",
     "build_wasm": "dotnet_wasm_host.standalone.building",
     "RuntimeStats": "dotnet_wasm_host.runtime.stats",
+    "instrument": "dotnet_wasm_host.telemetry.instrumentation",
+    "uninstrument": "dotnet_wasm_host.telemetry.instrumentation",
     "CSharpModule": "dotnet_wasm_host.typed.module",
     "CSharpObject": "dotnet_wasm_host.typed.objects",
     "csharp": "dotnet_wasm_host.typed.sources",

@@ -19,6 +19,7 @@ from dotnet_wasm_host.errors import InvocationTimeout
 from dotnet_wasm_host.images.image import RuntimeImage, derive_image
 from dotnet_wasm_host.nuget.deadline import Deadline
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.runtime.observing import unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -60,7 +61,8 @@ class PackageRules:
         if progress is not None:
             base = RuntimeImage.load("full", engine=engine, progress=progress)
             derive_image(base, _FUNCTION, _make_image, progress=progress)
-        self._runtime = Runtime(_image(engine))
+        with unobserved():
+            self._runtime = Runtime(_image(engine))
         self._answers: dict[bytes, bytes] = {}
 
     def __enter__(self) -> PackageRules:
@@ -158,7 +160,7 @@ def _image(engine: Engine) -> RuntimeImage:
 def _make_image(base: RuntimeImage) -> RuntimeImage:
     store = ArtifactStore.locate()
     nuget = [store.read(name) for name in store.names("nuget/")]
-    with Runtime(base) as runtime:
+    with unobserved(), Runtime(base) as runtime:
         rules = store.read("guest/MinimalRuntime.Packages.dll")
         runtime.load_assembly(_FUNCTION, rules, dependencies=nuget)
         for _ in range(3):

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, NamedTuple, Protocol, final
 
 from dotnet_wasm_host.pool.pump_scheduler import PumpScheduler
+from dotnet_wasm_host.pool.stats import total
 from dotnet_wasm_host.runtime.registry import FunctionState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dotnet_wasm_host.images.image import RuntimeImage
+    from dotnet_wasm_host.jit.reports import JitStats
     from dotnet_wasm_host.pool.deployments import Deployment
     from dotnet_wasm_host.runtime import Runtime
     from dotnet_wasm_host.runtime.lifetime import Lifetime
 
 __all__ = ["Instances", "StartRuntime"]
+
+
+class Counts(NamedTuple):
+    """Of all runtimes of a pool.
+
+    Attributes:
+        runtimes: that exist.
+        recycles: how often one was replaced.
+        host_work: units that the host has worked.
+        jit: machine code of those that exist.
+    """
+
+    runtimes: int
+    recycles: int
+    host_work: int
+    jit: JitStats
 
 
 class StartRuntime(Protocol):
@@ -52,7 +70,7 @@ class Instances:
         self._runtimes: set[Runtime] = set()
         # Those that go as soon as no call waits in them.
         self._leaving: set[Runtime] = set()
-        self._recycles = 0  # of runtimes that are gone
+        self._recycles = self._host_work = 0  # of runtimes that are gone
         self._pump_scheduler = PumpScheduler(visits, self._is_idle, thread_start)
 
     def start(self, image: RuntimeImage | None = None) -> Runtime:
@@ -84,6 +102,7 @@ class Instances:
             if runtime in self._runtimes:
                 self._runtimes.discard(runtime)
                 self._recycles += runtime._port.recycles
+                self._host_work += runtime._port.host_work
             self._leaving.discard(runtime)
 
     def retire(self, deployment: Deployment) -> None:
@@ -97,11 +116,16 @@ class Instances:
                 break
             self.give_up(runtime)
 
-    def count(self) -> tuple[int, int]:
-        """Runtimes that exist, and how often one was replaced."""
+    def count(self) -> Counts:
+        """All runtimes, and what those that are gone have counted."""
         with self._lock:
-            recycles = self._recycles + sum(runtime._port.recycles for runtime in self._runtimes)
-            return len(self._runtimes), recycles
+            ports = [runtime._port for runtime in self._runtimes]
+            return Counts(
+                len(ports),
+                self._recycles + sum(port.recycles for port in ports),
+                self._host_work + sum(port.host_work for port in ports),
+                total(port.jit for port in ports),
+            )
 
     def end_waiting(self) -> None:
         """The pool is closed: end the calls that wait in runtimes."""

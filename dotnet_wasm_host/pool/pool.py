@@ -26,6 +26,7 @@ from dotnet_wasm_host.pool.stats import PoolStats
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.runtime.forks import Forks
 from dotnet_wasm_host.runtime.lifetime import Lifetime
+from dotnet_wasm_host.runtime.observing import Figures, observer, observing
 from dotnet_wasm_host.runtime.registry import FunctionRegistry, LoadedFunction, check_name
 from dotnet_wasm_host.uncopyable import Uncopyable
 
@@ -63,6 +64,7 @@ class RuntimePool(Uncopyable):
             :meth:`invoke_async`, while one does.
         thread_start: called in every thread of the pool that runs guests before its first call,
             to set its priority for example.
+        jit: as for :class:`~dotnet_wasm_host.Runtime`.
         quick_calls: whether :meth:`invoke_async` may call functions on the event loop itself that
             take less than half a millisecond, which saves the way to a thread and back. After 64
             calls in threads of which the best was so quick; never an asynchronous function, nor
@@ -95,15 +97,18 @@ class RuntimePool(Uncopyable):
         wasi: WasiOptions | None = None,
         host_functions: Mapping[str, Callable[[bytes], Any]] | None = None,
         http: HttpPolicy | None = None,
+        jit: str | None = None,
         thread_start: Callable[[], object] | None = None,
         quick_calls: bool = True,
     ) -> None:
         _check_options(size, limits, wasi, http)
         limits = limits if limits is not None else Limits()
         if isinstance(image, str):
-            image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes)
+            image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes, jit=jit)
         frozen_of(image)  # is it one?
         self._image = image
+        self._jit = jit
+        self._observer = observer()
         self._isolation = isolation
         # The pool counts the crashes of a function, wherever they happen.
         self._limits = replace(limits, crash_limit=None)
@@ -138,6 +143,8 @@ class RuntimePool(Uncopyable):
         self._awaited = AwaitedCalls(
             self._size, self._slots, self._calls, self._functions, thread_start
         )
+        if self._observer is not None:
+            self._observer.watch(self, _figures)
         _forks.watch(self, RuntimePool._after_fork_in_child)
 
     # ---------------------------------------------------------------- functions
@@ -273,7 +280,10 @@ class RuntimePool(Uncopyable):
         noticed when the place is there.
         """
         self._deployments.get(function_id)
-        return self._calls.invoke(function_id, None, payload, timeout, cancellation)
+        if self._observer is None:
+            return self._calls.invoke(function_id, None, payload, timeout, cancellation)
+        with observing(self._observer, function_id):
+            return self._calls.invoke(function_id, None, payload, timeout, cancellation)
 
     def invoke_now(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
@@ -283,10 +293,15 @@ class RuntimePool(Uncopyable):
         For event loops, whose thread must not wait: give a ``timeout`` that it can spare. An
         asynchronous function is never called so.
         """
-        return self.call_now(function_id, payload, timeout)
+        if self._deployments.get(function_id).function.is_async:
+            return None
+        with observing(self._observer, function_id) as count:
+            result = self._calls.invoke_now(function_id, payload, timeout)
+            count(int(result is not None))
+            return result
 
     def call_now(self, function_id: str, payload: Buffer, timeout: float | None) -> bytes | None:
-        """:meth:`invoke_now` for those who pass it on as a function of these three."""
+        """As :meth:`invoke_now`, for those who observe calls themselves."""
         if self._deployments.get(function_id).function.is_async:
             return None
         return self._calls.invoke_now(function_id, payload, timeout)
@@ -301,15 +316,23 @@ class RuntimePool(Uncopyable):
         is taken out of it; one that runs is stopped, and its instance replaced.
         """
         deployment = self._deployments.get(function_id)
+        call = None if self._observer is None else self._observer.begin(function_id)
         quickness = deployment.quickness
-        if quickness.inline and self._may_be_quick:
-            most = self._timeout if timeout is None else timeout
-            answer = quickness.call(self._calls.invoke_now, function_id, payload, most)
-            if answer is not None:
-                return answer
-        result, seconds = await self._awaited.invoke(function_id, payload, timeout)
-        if self._may_be_quick:
-            quickness.took_in_thread(seconds)
+        result: bytes | None = None
+        try:
+            if quickness.inline and self._may_be_quick:
+                most = self._timeout if timeout is None else timeout
+                result = quickness.call(self._calls.invoke_now, function_id, payload, most)
+            if result is None:
+                result, seconds = await self._awaited.invoke(function_id, payload, timeout)
+                if self._may_be_quick:
+                    quickness.took_in_thread(seconds)
+        except BaseException as error:
+            if call is not None:
+                call.end(error)
+            raise
+        if call is not None:
+            call.end(None)
         return result
 
     async def invoke_timed(
@@ -317,7 +340,8 @@ class RuntimePool(Uncopyable):
     ) -> tuple[bytes, float]:
         """As :meth:`invoke_async`, and the seconds that the call held its thread.
 
-        They are ``inf`` for a call that went on without one.
+        They are ``inf`` for a call that went on without one. It is for those who observe calls
+        themselves.
         """
         self._deployments.get(function_id)
         return await self._awaited.invoke(function_id, payload, timeout)
@@ -327,17 +351,19 @@ class RuntimePool(Uncopyable):
         idle = list(self._strategy.idle())
         for deployment in self._deployments.all():
             idle += tuple(deployment.stock.runtimes)
-        runtimes, recycles = self._instances.count()
+        counts = self._instances.count()
         return PoolStats(
             size=self._size,
             running=self._slots.taken,
             waiting=self._slots.waiting,
-            runtimes=runtimes,
+            runtimes=counts.runtimes,
             invocations=self._calls.invocations,
             failed_invocations=self._calls.failed,
-            recycles=recycles,
+            recycles=counts.recycles,
             linear_memory_bytes=sum(map(_memory_size, idle)),
             suspended=self._calls.suspended(),
+            host_work=counts.host_work,
+            jit=counts.jit,
         )
 
     def load_of(self, function_id: str) -> tuple[int, int]:
@@ -353,6 +379,8 @@ class RuntimePool(Uncopyable):
             if self._lifetime.closed:
                 return
             self._lifetime.closed = True
+        if self._observer is not None:
+            self._observer.forget(self)
         self._instances.end_waiting()
         self._slots.close()
         self._awaited.close()
@@ -413,17 +441,31 @@ class RuntimePool(Uncopyable):
     def _invoke_generation(
         self, function: LoadedFunction, payload: Buffer, timeout: float | None
     ) -> bytes:
-        return self._calls.invoke(function.function_id, function, payload, timeout)
+        with observing(self._observer, function.function_id):
+            return self._calls.invoke(function.function_id, function, payload, timeout)
 
     def _make_runtime(self, image: RuntimeImage | None = None) -> Runtime:
-        return Runtime(
+        runtime = Runtime(
             self._image if image is None else image,
             limits=self._limits,
             wasi=self._wasi,
             host_functions=self._functions,
             # Instances of a function's own image are one tenant.
             http=None if self._tenants is None else self._tenants.of(image),
+            jit=self._jit,
         )
+        if self._observer is not None:
+            self._observer.ignore(runtime._port)
+        return runtime
+
+
+def _figures(pool: RuntimePool) -> Figures:
+    """For an observer."""
+    stats = pool.stats()
+    return Figures(
+        stats.running, stats.waiting, stats.runtimes, stats.suspended, stats.linear_memory_bytes,
+        stats.jit.methods, stats.jit.code_bytes, stats.recycles, stats.host_work,
+    )  # fmt: skip
 
 
 def _memory_size(runtime: Runtime) -> int:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
-__all__ = ["PoolStats"]
+from dotnet_wasm_host.jit.reports import JitStats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["PoolStats", "total"]
+
+
+def total(parts: Iterable[JitStats | None]) -> JitStats:
+    """Machine code of several instances."""
+    known = [part for part in parts if part is not None]
+    return JitStats(*(sum(getattr(p, each.name) for p in known) for each in fields(JitStats)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,9 @@ class PoolStats:
             left too much behind.
         linear_memory_bytes: linear memory of the idle instances.
         suspended: functions that are not called any more, because they crashed too often.
+        host_work: what the host did on behalf of guests since the pool was made, in the units of
+            ``Limits.host_work``.
+        jit: machine code of the present instances.
     """
 
     size: int
@@ -31,3 +46,5 @@ class PoolStats:
     recycles: int
     linear_memory_bytes: int
     suspended: int = 0
+    host_work: int = 0
+    jit: JitStats = field(default_factory=JitStats)

@@ -22,6 +22,7 @@ from dotnet_wasm_host.roslyn.protocol import (
     reference_request,
 )
 from dotnet_wasm_host.runtime import Runtime
+from dotnet_wasm_host.runtime.observing import unobserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -193,7 +194,7 @@ class CSharpCompiler:
             raise MarshallingError(
                 f"the source cannot be UTF-8: {error.reason}; replace lone surrogates"
             ) from None
-        with Runtime(self._image, limits=_LIMITS) as runtime:
+        with unobserved(), Runtime(self._image, limits=_LIMITS) as runtime:
             result = runtime.invoke(_FUNCTION, payload, timeout=timeout, cancellation=cancellation)
         answer = CompileAnswer.decode(result, request.sources)
         if not answer.success:
@@ -221,7 +222,7 @@ def _load(
 def _make_image(base: RuntimeImage, edition: RoslynEdition | None = None) -> RuntimeImage:
     store = ArtifactStore.locate()
     edition = edition or shipped_edition()
-    with Runtime(base, limits=_LIMITS) as runtime:
+    with unobserved(), Runtime(base, limits=_LIMITS) as runtime:
         compiler = store.read("guest/MinimalRuntime.Compiler.dll")
         runtime.load_assembly(_FUNCTION, compiler, dependencies=edition.assemblies)
         runtime.invoke(

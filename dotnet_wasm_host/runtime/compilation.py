@@ -138,7 +138,8 @@ class Compilation:
     @property
     def stats(self) -> JitStats:
         """Of the present guest."""
-        return JitStats() if self._hot is None else self._hot.stats
+        hot = self._hot  # any thread may ask
+        return JitStats() if hot is None else hot.stats
 
     def describe(self) -> tuple[JitMethod, ...]:
         """Methods of the present guest that ran often, whose code may be executed for it."""

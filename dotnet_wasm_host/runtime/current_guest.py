@@ -85,7 +85,8 @@ class CurrentGuest:
     @property
     def host_work(self) -> int:
         """Units that the host has worked for this guest and those before it."""
-        return self._former_work + self.guest.host.work.total
+        guest = self.present
+        return self._former_work + (0 if guest is None else guest.host.work.total)
 
     def run(self, operation: Callable[[Guest], T], timeout: float | None = None) -> T:
         """Carry out an operation other than a call of a function, within a deadline."""
@@ -148,6 +149,7 @@ class CurrentGuest:
         for tenant in self.tenants:
             tenant.evicted()
         self._let_go(self.guest, error)
+        self._former_work = self.host_work
         del self.guest  # a closed runtime may be kept, its tens of megabytes not
         self.tenants = ()  # they know this object: nothing should wait for the garbage collector
 

@@ -269,6 +269,13 @@ class Functions(Tenant):
         for entry in self.entries.values():
             self.handle(entry)
 
+    @property
+    def suspended(self) -> int:
+        """Functions that crashed so often in a row that they are not called. From any thread."""
+        limit = self._limits.crash_limit
+        entries = tuple(self.entries.values())
+        return 0 if limit is None else sum(entry.crashes >= limit for entry in entries)
+
     def frozen(self) -> list[FrozenFunction]:
         """All of them, as parts of an image of the present guest."""
         frozen = []

@@ -29,6 +29,7 @@ from dotnet_wasm_host.runtime.functions import Functions
 from dotnet_wasm_host.runtime.lent_services import LentServices
 from dotnet_wasm_host.runtime.lifetime import Lifetime
 from dotnet_wasm_host.runtime.loading import Loader
+from dotnet_wasm_host.runtime.observing import observed, observer, observing, timed
 from dotnet_wasm_host.runtime.registry import (
     FunctionRegistry,
     FunctionState,
@@ -122,7 +123,8 @@ class Runtime(Uncopyable):
         self._services = LentServices(host_functions, http, event_count.notify, limits.memory_bytes)
         wasi = with_output(wasi, "inherit")
         start = partial(self._frozen.start, limits, wasi, self._lock, self._services.offered)
-        self._current = CurrentGuest(start, limits, event_count)
+        self._observer = told = observer()
+        self._current = CurrentGuest(timed(told, start), limits, event_count)
         loader = Loader(self._current, self._frozen.base_library)
         self._functions = Functions(self._current, loader, limits, self._lifetime)
         self._capabilities = Capabilities(self._current, loader, image.capabilities)
@@ -137,10 +139,14 @@ class Runtime(Uncopyable):
         self._waiting = WaitingCalls(self._current, limits, self._lock, event_count)
         self._calls = Calls(self._current, self._functions, self._waiting, limits)
         # The hot path has no attribute look-ups that could be done once.
-        self._entry, self._begin = self._functions.entry, self._calls.begin
+        self._entry = self._functions.entry
+        self._begin = observed(told, self._calls.begin, self._waiting.wait_for)
         self._port = CallPort(
-            self._entry, self._begin, self._waiting, self._current, self._lock, event_count
-        )
+            self._functions, self._calls.begin, self._waiting, self._current, self._lock,
+            event_count, self._compilation,
+        )  # fmt: skip
+        if told is not None:
+            told.watch(self._port, CallPort.figures)
         for frozen in image.functions:
             self._functions.add_frozen(frozen, self._invoke_generation)
         self._lifetime.closed = False
@@ -263,7 +269,8 @@ class Runtime(Uncopyable):
         """
         with self._lock:
             if cancellation is not None:
-                return self._calls.invoke_covered(function_id, payload, timeout, cancellation)
+                with observing(self._observer, function_id):
+                    return self._calls.invoke_covered(function_id, payload, timeout, cancellation)
             result = self._begin(self._entry(function_id), payload, timeout)
             return self._waiting.wait_for(result) if type(result) is PendingCall else result
 
@@ -284,8 +291,10 @@ class Runtime(Uncopyable):
         Results come in order. The first error ends it, and the results before it are lost. With
         a ``Limits.timeout`` each payload is a call of its own, because each has the deadline.
         """
-        with self._lock:
-            return self._calls.invoke_many(function_id, payloads)
+        with self._lock, observing(self._observer, function_id) as count:
+            results = self._calls.invoke_many(function_id, payloads)
+            count(len(results))
+            return results
 
     def unload_assembly(self, function_id: str) -> bool:
         """Unload a function. False when the id was not loaded, which is no error.
@@ -377,24 +386,12 @@ class Runtime(Uncopyable):
         (``jit="auto"``); without, that is done when the second one starts.
         """
         with self._entered():
-            self._functions.load_all()
-            waiting = self._waiting.count
-            if waiting:
-                raise DotnetHostError(
-                    f"{waiting} calls wait in the runtime; take a snapshot when none does"
-                )
-            self._current.run(lambda guest: guest.rest())
-            functions = self._functions.frozen()
-            freeze = partial(
-                self._frozen.freeze, self._current.guest, functions, self.capabilities, name
-            )
-            if self._compilation is None:
-                return RuntimeImage(freeze())
-            with self._compilation.unlinked() as hot:
-                frozen = freeze(hot)
-            if jit:
-                self._compilation.prepare(frozen)
-            return RuntimeImage(frozen)
+            from dotnet_wasm_host.runtime.freezing import freeze
+
+            return freeze(
+                self._frozen, self._current, self._functions, self._capabilities, self._waiting,
+                self._compilation, name, compile_now=jit,
+            )  # fmt: skip
 
     def compile_hot_methods(self) -> JitReport:
         """Compile now what has run often, and wait for it. Does nothing with ``jit="off"``.
@@ -457,6 +454,8 @@ class Runtime(Uncopyable):
             self._free()
 
     def _free(self) -> None:
+        if self._observer is not None:
+            self._observer.forget(self._port)
         self._lifetime.closed = True
         self._current.close(RuntimeClosed("the runtime was closed while the call waited"))
         self._services.close()

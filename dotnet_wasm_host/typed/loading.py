@@ -19,6 +19,7 @@ from dotnet_wasm_host.pool.travelling import pool_options
 from dotnet_wasm_host.roslyn import CompilerOptions, CSharpCompiler
 from dotnet_wasm_host.runtime import Runtime
 from dotnet_wasm_host.runtime.cancellation import Cancellation
+from dotnet_wasm_host.runtime.observing import observer
 from dotnet_wasm_host.typed.callables import CallableTable
 from dotnet_wasm_host.typed.column_methods import add_columns
 from dotnet_wasm_host.typed.dispatcher import blame, dispatcher_source
@@ -338,7 +339,7 @@ def _make_functions(
             refused.setdefault(function.owner, {}).setdefault(key, call)
             continue
         parts = [
-            maker.make(index + n, part, _documented(description, function))
+            _observed(maker.make(index + n, part, _documented(description, function)))
             for n, part in enumerate(function.entries)
         ]
         index += len(parts)
@@ -363,6 +364,12 @@ def _make_functions(
         for key, call in calls.items():
             made.setdefault(of, {}).setdefault(key, call)
     return made
+
+
+def _observed(call: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, for whoever is told of calls: they have the name of the method."""
+    told = observer()
+    return call if told is None else told.named(call.__qualname__, call)
 
 
 def _one(function: Function, call: Callable[..., Any]) -> Callable[..., Any]:

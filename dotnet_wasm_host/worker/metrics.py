@@ -87,6 +87,11 @@ class WorkerMetrics:
             "linear_memory_bytes": "Linear memory of idle instances",
             "resident_memory_bytes": "Memory of the process that is in RAM",
             "functions_suspended": "Functions that crashed so often that they are not called",
+            "host_work": "What guests have cost of the budget host_work, in its units",
+            "jit_methods": "Methods with machine code",
+            "jit_code_bytes": "WebAssembly that was compiled for them",
+            "jit_pending_methods": "Methods that ran often and wait to be compiled",
+            "jit_rejected_methods": "Methods that stay interpreted",
             "ready": "1 when everything deployed is served",
         }
         self._gauges = {
@@ -139,6 +144,11 @@ class WorkerMetrics:
         gauges["linear_memory_bytes"].set(stats.linear_memory_bytes)
         gauges["resident_memory_bytes"].set(_resident_bytes())
         gauges["functions_suspended"].set(stats.suspended)
+        gauges["host_work"].set(stats.host_work)
+        gauges["jit_methods"].set(stats.jit.methods)
+        gauges["jit_code_bytes"].set(stats.jit.code_bytes)
+        gauges["jit_pending_methods"].set(stats.jit.pending)
+        gauges["jit_rejected_methods"].set(stats.jit.rejected)
         gauges["ready"].set(ready)
 
     def exposition(self) -> bytes:

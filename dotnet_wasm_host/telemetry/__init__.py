@@ -1,0 +1,1 @@
+"""Calls as OpenTelemetry has them: spans and metrics."""
