@@ -25,6 +25,7 @@ from dotnet_wasm_host.cli import (
     stubs,
 )
 from dotnet_wasm_host.cli.console import BEFORE_RUNNING, EXIT_CODES, ProgramExit, report_error
+from dotnet_wasm_host.cli.grouped_command import GroupedCommand
 from dotnet_wasm_host.errors import DotnetHostError
 
 __all__ = ["app", "main"]
@@ -44,7 +45,7 @@ app.command()(compiling.contract)
 app.command(name="publish")(publishing.publish_function)
 app.command()(building.build)
 app.command()(building.inspect)
-app.command()(serving.serve)
+app.command(cls=GroupedCommand)(serving.serve)
 app.command()(deploying.deploy)
 app.command()(stubs.stubs)
 app.command()(agents.mcp)

@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from dotnet_wasm_host.cli.console import progress
 from dotnet_wasm_host.errors import ExtraNotInstalled
 from dotnet_wasm_host.images.image import RuntimeImage
-from dotnet_wasm_host.worker.settings import REPEATABLE, ServeSettings
+from dotnet_wasm_host.worker.settings import PAIRS, REPEATABLE, ServeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,7 +51,7 @@ def serve(**values: Any) -> None:
         raise typer.BadParameter(str(error)) from error
     if settings.image_file is None:
         # Once, before several processes need it.
-        RuntimeImage.load(settings.image, progress=progress)
+        RuntimeImage.load(settings.image, progress=progress, jit=settings.jit)
     run(settings)
 
 
@@ -70,13 +70,14 @@ def _parameter(each: Field[Any], type_: Any) -> inspect.Parameter:
     default = None if each.default is MISSING else each.default
     name = each.name.replace("_", "-")
     flag = [f"--{name}/--no-{name}"] if type_ is bool else [f"--{name}"]
-    if each.default_factory is not MISSING or default == ():
+    if each.name in (*PAIRS, *REPEATABLE):
         type_, default = list[str] | None, None
     option = typer.Option(
         *flag,
         help=each.metadata["help"],
         envvar=VARIABLE_PREFIX + each.name.upper(),
         show_envvar=False,
+        rich_help_panel=each.metadata["group"],
         min=each.metadata.get("min"),
         max=each.metadata.get("max"),
     )
@@ -90,8 +91,10 @@ def _keyword(name: str, annotation: Any, default: object) -> inspect.Parameter:
 
 def _of_option(name: str, value: Any) -> Any:
     """What a setting is made of: repeatable options are lists here."""
-    if name in {"env", "mount"}:
-        return _pairs(value or (), f"--{name}")
+    if name in PAIRS:
+        return _pairs(value or (), f"--{name.replace('_', '-')}")
+    if not value and name in REPEATABLE:
+        return getattr(ServeSettings(), name)
     return tuple(value or ()) if name in REPEATABLE else value
 
 

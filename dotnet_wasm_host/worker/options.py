@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dotnet_wasm_host.options import KIB, MIB, Limits, WasiOptions
+from dotnet_wasm_host.options import KIB, MIB, Limits, WasiOptions, compiles_methods
 from dotnet_wasm_host.pool.cpus import usable_cpus
 from dotnet_wasm_host.pool.isolation import Isolation
 
@@ -72,6 +72,7 @@ class WorkerOptions:
         http: what ``HttpClient`` in functions may do; ``None``: they have no network.
         wasi: what else they see of the host: environment, files, directories, where their output
             goes. The same for all of them.
+        jit: ``"auto"`` compiles methods that run often, see :class:`~dotnet_wasm_host.Runtime`.
         waiting, waiting_per_function: calls that may wait for a place; more get 429.
         refusal_seconds: how long a refused call waits for its 429, so that clients who ask again
             at once do not take the time of others.
@@ -107,6 +108,7 @@ class WorkerOptions:
     concurrency: int = field(default_factory=_concurrency)
     http: HttpPolicy | None = None
     wasi: WasiOptions = field(default_factory=WasiOptions)
+    jit: str | None = None
     waiting: int = 1000
     waiting_per_function: int = 64
     refusal_seconds: float = 0.1
@@ -132,6 +134,7 @@ class WorkerOptions:
             raise ValueError(
                 "limits.timeout is None; give seconds, because calls of a worker need a deadline"
             )
+        compiles_methods(self.jit)
         for token in self.tokens:
             check_token(token)
         if self.previous_token is not None and self.token is None:

@@ -259,6 +259,7 @@ class ServedFunctions:
             wasi=options.wasi,
             host_functions=self._host_functions,
             http=options.http,
+            jit=options.jit,
             thread_start=yield_to_event_loop,
         )
 
@@ -266,7 +267,11 @@ class ServedFunctions:
         image = self._options.image
         if isinstance(image, RuntimeImage):
             return image
-        return RuntimeImage.load(image) if isinstance(image, str) else RuntimeImage.open(image)
+        return (
+            RuntimeImage.load(image, jit=self._options.jit)
+            if isinstance(image, str)
+            else RuntimeImage.open(image)
+        )
 
     def _drain(self, pool: RuntimePool) -> None:
         end = time.monotonic() + self._options.drain_seconds

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+import re
+from dataclasses import Field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import dotnet_wasm_host.worker.serving as server
+from dotnet_wasm_host import options as dwh_options
 from dotnet_wasm_host.cli.main import app
 from dotnet_wasm_host.worker import WorkerOptions
-from dotnet_wasm_host.worker.settings import ServeSettings
+from dotnet_wasm_host.worker.settings import NETWORK, ServeSettings
 
-#: Fields of WorkerOptions that a server sets under another name, or from several settings.
-COMPOSED = {
-    "limits", "http", "wasi", "allowed_hosts", "previous_token", "package_sources",
-    "allow_packages",
-}  # fmt: skip
+#: Functions, which no command line has.
+CODE = {"wasi.clock", "wasi.random"}
+
+
+def leaves(options: type[Any] = WorkerOptions, above: str = "") -> set[str]:
+    """Every field of WorkerOptions, and of the parts that it is made of."""
+    found = set()
+    for each in fields(options):
+        named = [getattr(dwh_options, word, None) for word in re.findall(r"\w+", str(each.type))]
+        parts = [part for part in named if is_dataclass(part)]
+        for part in parts:
+            assert isinstance(part, type)
+            found |= leaves(part, f"{above}{each.name}.")
+        if not parts:
+            found.add(above + each.name)
+    return found
 
 
 def served(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServeSettings:
@@ -31,21 +45,100 @@ def served(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> ServeSettings:
 
 
 def test_every_option_of_the_worker_is_a_setting() -> None:
-    names = {each.name for each in fields(ServeSettings)}
-    assert {each.name for each in fields(WorkerOptions)} - names == COMPOSED
+    sets = {where for each in fields(ServeSettings) for where in each.metadata["sets"]}
+    assert leaves() - sets == CODE
+    assert sets <= leaves()
 
 
 def test_defaults_are_those_of_the_worker() -> None:
     options, default = ServeSettings().options(), WorkerOptions()
-    for name in {each.name for each in fields(WorkerOptions)} - COMPOSED:
-        assert getattr(options, name) == getattr(default, name), name
-    assert options.limits == default.limits
+    # The command has a server's defaults for these.
+    streams = replace(default.wasi, stdout="logging", stderr="logging", clock=options.wasi.clock)
+    assert options == replace(
+        default, allowed_hosts=("127.0.0.1", "localhost", "[::1]"), wasi=streams
+    )
+
+
+def value_at(options: WorkerOptions, where: str) -> Any:
+    value: Any = options
+    for name in where.split("."):
+        value = None if value is None else getattr(value, name)
+    return value
+
+
+def words(folder: Path) -> dict[str, str]:
+    """What is given for settings that are no numbers, or take only some."""
+    token, file, client = folder / "token", folder / "file", folder / "client"
+    token.write_text("0123456789abcdef\nfedcba9876543210")
+    file.write_text("content")
+    tls = Path(__file__).parents[1] / "http/tls"
+    client.write_text((tls / "certificate.pem").read_text() + (tls / "key.pem").read_text())
+    return {
+        "token_file": f"{token}", "allow_host": "a.example", "isolation": "per-invocation",
+        "package_source": f"{folder}", "allow_package": "Acme.*", "allow_http": "a.example",
+        "http_scheme": "https", "http_method": "PUT", "http_ca_file": f"{tls / 'certificate.pem'}",
+        "http_client_file": f"{client}", "image": "minimal", "image_file": f"{file}",
+        "jit": "auto", "argument": "a", "env": "A=b", "stdin_file": f"{file}",
+        "stdout": "discard", "stderr": "inherit", "file": f"/a={file}", "mount": f"/a={folder}",
+        "mount_writable": f"/a={folder}", "memory": "128", "stack_bytes": "524288",
+        "timeout": "7.5", "crash_limit": "0", "http_timeout": "0",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [each for each in fields(ServeSettings) if each.metadata["sets"] and each.name != "token"],
+    ids=lambda each: each.name,
+)
+def test_each_setting_reaches_the_options(
+    setting: Field[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As an option, as a variable of the environment, and in another process."""
+    known = words(tmp_path)
+    needed = {
+        "allow_package": ["--package-source", str(tmp_path)],
+        "token_for_calls": ["--token-file", known["token_file"]],
+    }.get(setting.name, [])
+    if setting.metadata["group"] == NETWORK and setting.name != "allow_http":
+        needed = ["--allow-http", "example.org"]
+    option = setting.name.replace("_", "-")
+    if isinstance(setting.default, bool):
+        word = str(not setting.default)
+        arguments = [f"--no-{option}" if setting.default else f"--{option}"]
+    else:
+        number: Any = setting.default
+        word = known.get(setting.name) or str(number + 1)
+        arguments = [f"--{option}", word]
+    before = served(monkeypatch, *needed).options()
+    by_option = served(monkeypatch, *needed, *arguments)
+    monkeypatch.setenv(f"DOTNET_WASM_HOST_SERVE_{setting.name.upper()}", word)
+    by_variable = served(monkeypatch, *needed)
+    elsewhere = ServeSettings.from_json(json.loads(json.dumps(by_option.to_json())))
+    assert by_option == by_variable == elsewhere
+    for where in setting.metadata["sets"]:
+        assert value_at(by_option.options(), where) != value_at(before, where), where
+
+
+def test_what_functions_get_is_what_was_named(tmp_path: Path) -> None:
+    known = words(tmp_path)
+    settings = ServeSettings(
+        stdin_file=known["stdin_file"],
+        file={"/a/b": known["stdin_file"]},
+        mount={"/r": str(tmp_path)},
+        mount_writable={"/w": str(tmp_path)},
+        crash_limit=0,
+    )
+    options = settings.options()
+    assert (options.wasi.stdin, options.wasi.files) == (b"content", {"/a/b": b"content"})
+    assert options.wasi.directories == {"/r": str(tmp_path), "/w": (str(tmp_path), False)}
+    assert options.limits.crash_limit is None
 
 
 def test_every_setting_is_an_option_with_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     text = CliRunner().invoke(app, ["serve", "--help"]).output
     for each in fields(ServeSettings):
+        assert f"\n{each.metadata.get('group', 'Options')}:\n" in text
         if each.name != "token":  # on a command line every process could read it
             assert f"--{each.name.replace('_', '-')} " in text, each.name
         assert each.metadata["help"]
@@ -121,7 +214,12 @@ def test_a_token_file_that_cannot_be_is_a_usage_error(
     [
         (["--env", "NAME"], "has no '='"),
         (["--waiting", "-1"], "0"),
-        (["--allow-private-addresses"], "no host is"),
+        (["--allow-private-addresses"], "add --allow-http"),
+        (["--http-timeout", "5"], "--http-timeout"),
+        (["--file", "/a=/not/there"], "cannot be read"),
+        (["--allow-http", "a.example", "--http-ca-file", "/not/there"], "PEM"),
+        (["--jit", "on"], "auto"),
+        (["--stdout", "nowhere"], "discard"),
         (["--host", "0.0.0.0"], "token"),
     ],
 )
