@@ -103,12 +103,8 @@ class RuntimePool(Uncopyable):
     ) -> None:
         _check_options(size, limits, wasi, http)
         limits = limits if limits is not None else Limits()
-        if isinstance(image, str):
-            image = RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes, jit=jit)
-        frozen_of(image)  # is it one?
-        self._image = image
-        self._jit = jit
-        self._observer = observer()
+        self._image = _opened(image, engine, limits, jit)
+        self._jit, self._observer = jit, observer()
         self._isolation = isolation
         # The pool counts the crashes of a function, wherever they happen.
         self._limits = replace(limits, crash_limit=None)
@@ -466,6 +462,15 @@ def _figures(pool: RuntimePool) -> Figures:
         stats.running, stats.waiting, stats.runtimes, stats.suspended, stats.linear_memory_bytes,
         stats.jit.methods, stats.jit.code_bytes, stats.recycles, stats.host_work,
     )  # fmt: skip
+
+
+def _opened(
+    image: str | RuntimeImage, engine: str | Engine | None, limits: Limits, jit: str | None
+) -> RuntimeImage:
+    if isinstance(image, str):
+        return RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes, jit=jit)
+    frozen_of(image)  # is it one?
+    return image
 
 
 def _memory_size(runtime: Runtime) -> int:
