@@ -14,7 +14,8 @@ from platformdirs import user_data_path
 from dotnet_wasm_host.cli.console import progress
 from dotnet_wasm_host.errors import ExtraNotInstalled
 from dotnet_wasm_host.images.image import RuntimeImage
-from dotnet_wasm_host.worker.settings import PAIRS, REPEATABLE, ServeSettings
+from dotnet_wasm_host.worker.inherited_socket import SocketNotUsable
+from dotnet_wasm_host.worker.settings import PAIRS, REPEATABLE, InsecureAddress, ServeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -52,7 +53,10 @@ def serve(**values: Any) -> None:
     if settings.image_file is None:
         # Once, before several processes need it.
         RuntimeImage.load(settings.image, progress=progress, jit=settings.jit)
-    run(settings)
+    try:
+        run(settings)
+    except (InsecureAddress, SocketNotUsable) as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _with_options(command: Callable[..., None]) -> None:

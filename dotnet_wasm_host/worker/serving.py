@@ -9,20 +9,24 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.supervisors.multiprocess import Multiprocess
 
 from dotnet_wasm_host.engines.threads import can_start_threads
 from dotnet_wasm_host.errors import LimitExceeded
 from dotnet_wasm_host.worker.access_log import ACCESS_LOG
 from dotnet_wasm_host.worker.admin import admin_listener
 from dotnet_wasm_host.worker.app import create_app
+from dotnet_wasm_host.worker.inherited_socket import inherited_socket
 from dotnet_wasm_host.worker.metrics import forget_dead_processes, multiprocess_folder
 from dotnet_wasm_host.worker.settings import ServeSettings
 
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 __all__ = ["app_of_environment", "serve"]
 
 _log = logging.getLogger(__name__)
+_APP = "dotnet_wasm_host.worker.serving:app_of_environment"
+#: As ``uvicorn.run`` has it.
+_START_FAILED = 3
 #: Settings on their way to the processes that uvicorn starts.
 VARIABLE = "DOTNET_WASM_HOST_WORKER"
 #: Seconds that an idle connection is kept: longer than proxies and load balancers keep theirs
@@ -57,30 +64,58 @@ def serve(settings: ServeSettings) -> None:
     """Serve until SIGTERM or SIGINT; then finish what runs.
 
     SIGHUP reloads the image and the token file: in a single process by itself, with several
-    processes by replacing one after the other.
+    processes by replacing one after the other. A socket that was passed to the process, as systemd
+    does, is listened at instead of the address of the settings.
 
     Raises:
+        InsecureAddress: others could reach the socket that was passed, and there is no token.
+        SocketNotUsable: it does not listen, or there are several.
         LimitExceeded: the process may not have the threads that a worker needs in any case.
     """
+    inherited = inherited_socket()
+    if inherited is not None:
+        settings = _listening_at(settings, inherited)
     settings.check()
     _require_threads(settings.workers * (THREADS + 1 if settings.workers > 1 else THREADS))
     _set_up_logging()
     # uvicorn raises the signal again when it is done; to end as asked is success.
     signal.signal(signal.SIGTERM, _leave)
+    options: dict[str, Any] = {
+        "factory": True,
+        "host": settings.host,
+        "port": settings.port,
+        "workers": settings.workers,
+        "access_log": False,  # ours is structured
+        "server_header": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": settings.grace,
+        "timeout_worker_healthcheck": 60,
+        "log_config": None,
+    }
     with _environment(settings):
-        uvicorn.run(
-            "dotnet_wasm_host.worker.serving:app_of_environment",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            access_log=False,  # ours is structured
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=settings.grace,
-            timeout_worker_healthcheck=60,
-            log_config=None,
-        )
+        if inherited is None:
+            uvicorn.run(_APP, **options)
+        else:
+            _serve_at(inherited, uvicorn.Config(_APP, **options))
+
+
+def _listening_at(settings: ServeSettings, inherited: socket.socket) -> ServeSettings:
+    """The settings with the address at which the socket really listens."""
+    address = inherited.getsockname()
+    if inherited.family not in {socket.AF_INET, socket.AF_INET6}:
+        return replace(settings, host="localhost")  # of this machine, as its permissions say
+    return replace(settings, host=address[0], port=address[1])
+
+
+def _serve_at(inherited: socket.socket, config: uvicorn.Config) -> None:
+    _log.info("listening at the inherited socket %s", inherited.getsockname())
+    if config.workers > 1:
+        Multiprocess(config, [inherited]).run()
+        return
+    server = uvicorn.Server(config)
+    server.run([inherited])
+    if not server.started:
+        sys.exit(_START_FAILED)
 
 
 def app_of_environment() -> FastAPI:

@@ -6,6 +6,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,24 +18,41 @@ import httpx2
 from typing_extensions import Self
 
 COMMAND = "from dotnet_wasm_host.cli.main import main; main()"
+#: The same with a socket, as systemd passes it: the first argument is its descriptor.
+INHERITING = (
+    "import os, sys; os.dup2(int(sys.argv.pop(1)), 3); os.environ['LISTEN_FDS'] = '1'; "
+    "os.environ['LISTEN_PID'] = str(os.getpid()); "
+    f"os.execv(sys.executable, [sys.executable, '-c', {COMMAND!r}, *sys.argv[1:]])"
+)
 
 
 class Server:
-    """A running worker. Use it as a context manager."""
+    """A running worker. Use it as a context manager.
 
-    def __init__(self, store: Path, *arguments: str, token: str | None = None) -> None:
+    It listens at a port of its own, or at a ``listening`` socket that it inherits.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        *arguments: str,
+        token: str | None = None,
+        listening: socket.socket | None = None,
+    ) -> None:
         environment = {**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
         if token is not None:
             environment["DOTNET_WASM_HOST_TOKEN"] = token
+        program = [COMMAND] if listening is None else [INHERITING, str(listening.fileno())]
         self.process = subprocess.Popen(
             [
-                sys.executable, "-c", COMMAND, "serve", "--port", "0", "--store", str(store),
+                sys.executable, "-c", *program, "serve", "--port", "0", "--store", str(store),
                 *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
             start_new_session=True,
+            pass_fds=() if listening is None else (listening.fileno(),),
         )  # fmt: skip
         self.errors: list[str] = []
         self.access: list[str] = []
@@ -63,6 +81,14 @@ class Server:
                     return
             except httpx2.TransportError:
                 pass
+            assert self.process.poll() is None, self.errors
+            assert time.monotonic() < end, self.errors
+            time.sleep(0.02)
+
+    def wait_until_started(self, seconds: float = 60) -> None:
+        """Until it accepts connections, also where others answer at its address."""
+        end = time.monotonic() + seconds
+        while not any("startup complete" in line for line in self.errors):
             assert self.process.poll() is None, self.errors
             assert time.monotonic() < end, self.errors
             time.sleep(0.02)
@@ -111,6 +137,9 @@ class Server:
             found = re.search(r"running on (http://\S+)", text)
             if found:
                 self._url.put(found[1])
+            found = re.search(r"at the inherited socket \('([\d.]+)', (\d+)\)", text)
+            if found:
+                self._url.put(f"http://{found[1]}:{found[2]}")
         self._url.put("http://ended")
 
     def _read_access(self, stream: IO[bytes]) -> None:
