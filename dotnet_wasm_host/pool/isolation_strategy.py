@@ -112,7 +112,8 @@ class SharedWorkers(IsolationStrategy):
         except IndexError:
             worker = _Worker(self._instances.start())
         try:
-            worker.prepare(deployment, self._deployments.current)
+            if worker.loaded.get(deployment.function.function_id) is not deployment:
+                worker.prepare(deployment, self._deployments.current)
             runtime = worker.runtime
             result = runtime._port.begin(
                 deployment.function.function_id, payload, timeout, cancellation
@@ -142,21 +143,20 @@ class SharedWorkers(IsolationStrategy):
 class _Worker:
     """A shared runtime, and which generations are loaded in it."""
 
+    __slots__ = ("loaded", "runtime")
+
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self._loaded: dict[str, Deployment] = {}
+        self.loaded: dict[str, Deployment] = {}
 
     def prepare(self, deployment: Deployment, current: dict[str, Deployment]) -> None:
-        """Have this generation loaded, and nothing that the pool has no more."""
-        function_id = deployment.function.function_id
-        if self._loaded.get(function_id) is deployment:
-            return
+        """Load this generation, and have nothing that the pool has no more."""
         # Seldom enough to look at everything: a function's first call in this worker.
-        for stale in [i for i, d in self._loaded.items() if current.get(i) is not d]:
-            del self._loaded[stale]
+        for stale in [i for i, d in self.loaded.items() if current.get(i) is not d]:
+            del self.loaded[stale]
             self.runtime.unload_assembly(stale)
         deployment.load(self.runtime)
-        self._loaded[function_id] = deployment
+        self.loaded[deployment.function.function_id] = deployment
 
 
 @final

@@ -291,16 +291,21 @@ class RuntimePool(Uncopyable):
         """
         if self._deployments.get(function_id).function.is_async:
             return None
+        if self._observer is None:
+            return self._calls.invoke_now(function_id, payload, timeout)
         with observing(self._observer, function_id) as count:
             result = self._calls.invoke_now(function_id, payload, timeout)
             count(int(result is not None))
             return result
 
-    def call_now(self, function_id: str, payload: Buffer, timeout: float | None) -> bytes | None:
-        """As :meth:`invoke_now`, for those who observe calls themselves."""
-        if self._deployments.get(function_id).function.is_async:
+    def call_quickly(
+        self, function_id: str, payload: Buffer, timeout: float | None
+    ) -> bytes | None:
+        """As :meth:`invoke_now`, for those who observe calls themselves, without host functions."""
+        deployment = self._deployments.get(function_id)
+        if deployment.function.is_async:
             return None
-        return self._calls.invoke_now(function_id, payload, timeout)
+        return self._calls.invoke_quickly(deployment, payload, timeout)
 
     async def invoke_async(
         self, function_id: str, payload: Buffer = b"", *, timeout: float | None = None
@@ -318,7 +323,7 @@ class RuntimePool(Uncopyable):
         try:
             if quickness.inline and self._may_be_quick:
                 most = self._timeout if timeout is None else timeout
-                result = quickness.call(self._calls.invoke_now, function_id, payload, most)
+                result = quickness.call(self._calls.invoke_quickly, deployment, payload, most)
             if result is None:
                 result, seconds = await self._awaited.invoke(function_id, payload, timeout)
                 if self._may_be_quick:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from dotnet_wasm_host.errors import InvocationTimeout
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from typing_extensions import Buffer
+
+T = TypeVar("T")
 
 __all__ = ["FIRST_TRIAL", "OVERRUN_SECONDS", "Quickness"]
 
@@ -57,8 +59,8 @@ class Quickness:
 
     def call(
         self,
-        invoke: Callable[[str, Buffer, float], bytes | None],
-        function_id: str,
+        invoke: Callable[[T, Buffer, float], bytes | None],
+        function: T,
         payload: Buffer,
         most: float | None,
     ) -> bytes | None:
@@ -66,7 +68,7 @@ class Quickness:
 
         Args:
             invoke: calls it in this thread if there is a place; its last argument is a deadline.
-            function_id: which.
+            function: which.
             payload: what it gets.
             most: seconds that the call may take in a thread; ``None`` for any time.
 
@@ -78,7 +80,7 @@ class Quickness:
         processor = time.thread_time() if watched else 0.0
         started = time.perf_counter()
         try:
-            return invoke(function_id, payload, deadline)
+            return invoke(function, payload, deadline)
         except InvocationTimeout:
             # Of a call that nobody watched one cannot tell whether it was the machine; the next is.
             self.overran(time.thread_time() - processor if watched else 0.0)

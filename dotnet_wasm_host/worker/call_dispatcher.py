@@ -120,7 +120,7 @@ class CallDispatcher:
         assert pool is not None
         try:
             return served.quickness.call(
-                pool.call_now, served.record.function_id, payload, served.timeout
+                pool.call_quickly, served.record.function_id, payload, served.timeout
             )
         except RuntimeClosed:
             return None  # a reload; the other way finds the new pool
