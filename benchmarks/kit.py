@@ -16,12 +16,20 @@ from dotnet_wasm_host.artifacts.store import ArtifactStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["COMPUTE", "json_payload", "make_kit", "regex_payload"]
+__all__ = ["COMPUTE", "json_payload", "make_bridge", "make_kit", "regex_payload"]
 
 SOURCES = Path(__file__).parent / "functions"
 FUNCTIONS = ("echo", "fib", "sieve", "json", "regex")
 MODULES = ("compute", "extism_compute", "extism_echo")
 SEED = 10
+
+
+def make_bridge(folder: Path) -> None:
+    """What pythonnet needs to run the functions."""
+    bridge = (SOURCES / "bridge.cs").read_text(encoding="utf-8")
+    dwh.compile_csharp(bridge, assembly_name="Benchmarks.Bridge").save(folder)
+    contract = ArtifactStore.locate().read("guest/contract/MinimalRuntime.dll")
+    (folder / "MinimalRuntime.dll").write_bytes(contract)
 
 
 def make_kit(folder: Path, progress: Callable[[str], object]) -> None:
@@ -30,12 +38,9 @@ def make_kit(folder: Path, progress: Callable[[str], object]) -> None:
     for name in FUNCTIONS:
         source = (SOURCES / f"{name}.cs").read_text(encoding="utf-8")
         dwh.compile_csharp(source, assembly_name=f"Benchmarks.{name}").save(folder / f"{name}.dll")
-    bridge = (SOURCES / "bridge.cs").read_text(encoding="utf-8")
-    dwh.compile_csharp(bridge, assembly_name="Benchmarks.Bridge").save(folder)
+    make_bridge(folder)
     exports = (SOURCES / "node_exports.cs").read_text(encoding="utf-8")
     dwh.compile_csharp(exports, assembly_name=Path(EXPORTS).stem).save(folder)
-    contract = ArtifactStore.locate().read("guest/contract/MinimalRuntime.dll")
-    (folder / "MinimalRuntime.dll").write_bytes(contract)
     for name in MODULES:
         text = (SOURCES / f"{name}.wat").read_text(encoding="utf-8")
         (folder / f"{name}.wasm").write_bytes(wasmtime.wat2wasm(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import subprocess
@@ -27,49 +28,88 @@ __all__ = [
     "app_server",
     "constant_app",
     "constant_server",
+    "coreclr_app",
     "embedding_app",
     "worker_server",
 ]
 
 PAYLOAD = b"x" * 100
-#: Where an application finds the function that it embeds.
-FUNCTION = "BENCHMARK_FUNCTION"
+#: Where an application finds what it embeds, the bytes of its answers, and its first route.
+FOLDER, SIZE, FIRST = "BENCHMARK_FOLDER", "BENCHMARK_BYTES", "BENCHMARK_FIRST"
 
 
 def constant_app() -> FastAPI:
     """What the framework does at best: as many bytes as the echo, and no work."""
     app = FastAPI()
-
-    @app.post("/constant")
-    async def constant() -> Response:
-        return Response(PAYLOAD, media_type="application/octet-stream")
-
+    add_constant(app)
     return app
 
 
+def add_constant(app: FastAPI) -> None:
+    """Give an application a constant answer of as many bytes as requests have."""
+    content = PAYLOAD[:1] * int(os.environ.get(SIZE, len(PAYLOAD)))
+
+    @app.post("/constant")
+    async def constant() -> Response:
+        return Response(content, media_type="application/octet-stream")
+
+
 def embedding_app() -> FastAPI:
-    """A constant answer, and a function in a pool of this application."""
-    app = constant_app()
+    """A function in a pool of this application, and a constant answer.
+
+    What is measured has the first route: each one before costs a match of its path.
+    """
     pool = dwh.RuntimePool()
-    pool.load_assembly("echo", Path(os.environ[FUNCTION]).read_bytes())
+    pool.load_assembly("echo", (Path(os.environ[FOLDER]) / "echo.dll").read_bytes())
+    app = FastAPI()
+    if os.environ[FIRST] == "constant":
+        add_constant(app)
 
     @app.post("/echo")
     async def echo(request: Request) -> Response:
         answer = await pool.invoke_async("echo", await request.body())
         return Response(answer, media_type="application/octet-stream")
 
+    if os.environ[FIRST] != "constant":
+        add_constant(app)
+    return app
+
+
+def coreclr_app() -> FastAPI:
+    """The same function by pythonnet on CoreCLR, the cheapest way: by address and length."""
+    from benchmarks.peers.coreclr import start_coreclr
+
+    folder = Path(os.environ[FOLDER])
+    bridge = start_coreclr(folder)
+    invoke = bridge.Load(bridge.Read(str(folder / "echo.dll"))).InvokeAt
+    pointer, address_type = ctypes.c_char_p, ctypes.c_void_p
+    app = FastAPI()
+
+    @app.post("/echo")
+    async def echo(request: Request) -> Response:
+        body = await request.body()
+        address = ctypes.cast(pointer(body), address_type).value
+        return Response(bytes(invoke(address, len(body))), media_type="application/octet-stream")
+
     return app
 
 
 @contextmanager
-def app_server(name: str, function: Path) -> Iterator[Server]:
-    """A server of an application of this module, without an access log."""
+def app_server(name: str, folder: Path, size: int, first: str = "") -> Iterator[Server]:
+    """A server of an application of this module, without an access log.
+
+    Args:
+        name: of the function that makes the application.
+        folder: where ``echo.dll`` is.
+        size: bytes of a constant answer.
+        first: which of its routes is the first.
+    """
     port = _free_port()
     command = [
         "-m", "uvicorn", "--factory", f"benchmarks.http.servers:{name}", "--port", str(port),
         "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
-    with _process(command, port, {FUNCTION: str(function)}) as server:
+    with _process(command, port, {FOLDER: str(folder), SIZE: str(size), FIRST: first}) as server:
         yield server
 
 

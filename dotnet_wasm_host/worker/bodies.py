@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from dotnet_wasm_host.errors import DotnetHostError
 from dotnet_wasm_host.worker.options import SMALL_BODY
@@ -24,9 +24,9 @@ else:
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Generator
 
-    from starlette.types import Receive, Scope
+    from starlette.types import Message, Receive, Scope
 
     from dotnet_wasm_host.worker.options import WorkerOptions
 
@@ -64,6 +64,42 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 @final
+class _Begun:
+    """Something awaitable that was begun at once, as a task would without waiting for its turn.
+
+    Attributes:
+        ended: it had nothing to wait for.
+        result: what it gave; empty before.
+    """
+
+    __slots__ = ("_awaited", "_steps", "ended", "result")
+
+    def __init__(self, awaitable: Awaitable[Message]) -> None:
+        self._steps = awaitable.__await__()
+        self.ended = False
+        self.result: Message = {}
+        try:
+            self._awaited = next(self._steps)
+        except StopIteration as end:
+            self.ended, self.result = True, end.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        """Wait for what it waits for, as ``await`` would have."""
+        awaited = self._awaited
+        try:
+            while True:
+                try:
+                    given = yield awaited
+                except BaseException as error:  # noqa: BLE001 - it is for what was begun
+                    awaited = self._steps.throw(error)
+                else:
+                    awaited = self._steps.send(given)
+        except StopIteration as end:
+            result: Message = end.value
+            return result
+
+
+@final
 class BodyReader:
     """Reads bodies, none larger than allowed and not too many large ones at a time.
 
@@ -88,8 +124,13 @@ class BodyReader:
         body = Body(self)
         try:
             body.reserve(length)
+            coming = _Begun(receive())
+            if coming.ended and not coming.result.get("more_body", False):
+                # A short body is there with its request; a timer would cost more than to read it.
+                await self._fill(body, coming, receive, most)
+                return body
             async with timeout(self._seconds):
-                await self._fill(body, receive, most)
+                await self._fill(body, coming, receive, most)
         except TimeoutError:
             body.release()
             raise BodyTimeout(f"the body did not arrive within {self._seconds:g} s") from None
@@ -98,11 +139,11 @@ class BodyReader:
             raise
         return body
 
-    async def _fill(self, body: Body, receive: Receive, most: int) -> None:
+    async def _fill(self, body: Body, coming: _Begun, receive: Receive, most: int) -> None:
         chunks: list[bytes] = []
         size = 0
+        message = coming.result if coming.ended else await coming
         while True:
-            message = await receive()
             if message["type"] == "http.disconnect":
                 raise Disconnected("the client left")
             chunk = message.get("body", b"")
@@ -113,6 +154,7 @@ class BodyReader:
             if not message.get("more_body", False):
                 break
             body.reserve(size)
+            message = await receive()
         if size > _LARGE_BODY:  # the event loop has others to serve meanwhile
             body.content = await asyncio.to_thread(b"".join, chunks)
         else:

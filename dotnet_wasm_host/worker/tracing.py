@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["make_trace"]
 
+#: How long after its calls have begun an application may set up OpenTelemetry unnoticed.
+LOOK_SECONDS = 0.5
+
 
 def make_trace() -> Trace | None:
     """A span for each call: a child of the framework's, or of the one in the caller's headers.
@@ -32,10 +36,17 @@ def make_trace() -> Trace | None:
 
     tracer = trace.get_tracer("dotnet_wasm_host.worker")
     nothing = nullcontext()
+    next_look = 0.0
 
     def traced(scope: Scope, function_id: str) -> AbstractContextManager[None]:
-        # Without an SDK spans would be made and dropped, at several times the cost of a call.
+        nonlocal next_look
+        # Without an SDK spans would be made and dropped, at several times the cost of a call. To
+        # ask for the provider reads the environment each time, as long as there is none.
+        now = time.monotonic()
+        if now < next_look:
+            return nothing
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            next_look = now + LOOK_SECONDS
             return nothing
         return span_of(scope, function_id)
 
