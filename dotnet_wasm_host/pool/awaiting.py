@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from dotnet_wasm_host.imports.host_functions import HostFunctions
-    from dotnet_wasm_host.pool.calls import Calls
+    from dotnet_wasm_host.pool.calls import Calls, Series
 
 __all__ = ["AwaitedCalls"]
 
@@ -67,11 +67,22 @@ class AwaitedCalls:
         call = _AwaitedCall(function_id, payload, timeout, loop, self._start)
         if self._functions is not None:
             self._functions.adopt(loop)
+        return await self._wait_for(call), call.seconds
+
+    async def run_series(self, function_id: str, series: Series) -> None:
+        """Have a function called several times in one instance, in a thread that has a place.
+
+        Cancelling the task that awaits it cancels the series.
+        """
+        call = _AwaitedCall(function_id, b"", None, asyncio.get_running_loop(), self._start, series)
+        await self._wait_for(call)
+
+    async def _wait_for(self, call: _AwaitedCall) -> bytes:
         self._slots.request(call)
         result = call.result
         assert result is not None
         try:
-            return await result, call.seconds
+            return await result
         except BaseException:
             # Cancelled, or nobody waits any more. If the call is over, this does nothing.
             if not self._slots.withdraw(call):
@@ -105,9 +116,13 @@ class AwaitedCalls:
             begun: BegunCall | None = None
             started = time.perf_counter()
             try:
-                result = call.context.run(
-                    calls.run, call.key, None, call.payload, call.timeout, call.cancellation
-                )
+                result: bytes | BegunCall = b""
+                if call.series is not None:
+                    call.context.run(calls.run_series, call.key, call.series, call.cancellation)
+                else:
+                    result = call.context.run(
+                        calls.run, call.key, None, call.payload, call.timeout, call.cancellation
+                    )
                 if type(result) is BegunCall:
                     begun = result
                     calls.look_after(begun)
@@ -135,7 +150,7 @@ class _AwaitedCall(Ticket):
     """A call from asyncio, which waits for its place in the queue."""
 
     __slots__ = ("_begun", "_loop", "_start", "cancellation", "context", "payload", "result",
-                 "seconds", "timeout")  # fmt: skip
+                 "seconds", "series", "timeout")  # fmt: skip
 
     def __init__(
         self,
@@ -144,8 +159,10 @@ class _AwaitedCall(Ticket):
         timeout: float | None,
         loop: asyncio.AbstractEventLoop,
         start: Callable[[_AwaitedCall], None],
+        series: Series | None = None,
     ) -> None:
         super().__init__(function_id)
+        self.series = series
         self.payload = payload
         self.context: Context = copy_context()
         self.timeout = timeout

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import wait
 from threading import get_ident
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from dotnet_wasm_host.errors import (
     FunctionNotLoaded,
@@ -28,7 +29,18 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.runtime.lifetime import Lifetime
     from dotnet_wasm_host.runtime.registry import LoadedFunction
 
-__all__ = ["Calls"]
+__all__ = ["CallInSeries", "Calls", "Series"]
+
+
+class CallInSeries(Protocol):
+    """Calls the function of a series once more, in the same instance."""
+
+    def __call__(self, payload: bytes, timeout: float, *, last: bool = False) -> bytes:
+        """``timeout`` is seconds; the ``last`` call is made also of a series that is cancelled."""
+
+
+#: Makes several calls, in a thread of the pool.
+Series = Callable[[CallInSeries], None]
 
 
 @final
@@ -186,6 +198,33 @@ class Calls:
         finally:
             if marked:
                 self._busy.discard(get_ident())
+
+    def run_series(self, function_id: str, series: Series, cancellation: Cancellation) -> None:
+        """Have a function called several times in one instance; the caller has a place."""
+        cancellation.require()
+        deployment = self._deployments.get(function_id)
+        with self._strategy.lend(deployment) as runtime:
+
+            def call(payload: bytes, timeout: float, *, last: bool = False) -> bytes:
+                limit = self._crash_limit
+                self.invocations += 1
+                try:
+                    if limit is not None and deployment.crashes >= limit:
+                        raise FunctionSuspended(function_id, deployment.crashes)
+                    result = runtime.invoke(
+                        function_id,
+                        payload,
+                        timeout=timeout,
+                        cancellation=None if last else cancellation,
+                    )
+                except BaseException as error:
+                    self.failed += 1
+                    deployment.count(error)
+                    raise
+                deployment.count(None)
+                return result
+
+            series(call)
 
     def suspended(self) -> int:
         """Functions that crashed so often in a row that they are not called."""

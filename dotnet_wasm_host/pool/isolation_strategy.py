@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, final
 
 from dotnet_wasm_host.engines.thread_pool import ThreadPool
@@ -16,7 +16,8 @@ from dotnet_wasm_host.pool.deployments import Deployment, Stock
 from dotnet_wasm_host.pool.isolation import Isolation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from typing_extensions import Buffer
 
@@ -56,6 +57,9 @@ class IsolationStrategy(Protocol):
         cancellation: Cancellation | None,
     ) -> bytes | BegunCall:
         """Call a function in a runtime that no other call uses until it returns or waits."""
+
+    def lend(self, deployment: Deployment) -> AbstractContextManager[Runtime]:
+        """A runtime that no other call uses in the ``with`` block, with the function loaded."""
 
     def prepare(self, deployment: Deployment) -> None:
         """A function will be served."""
@@ -121,6 +125,20 @@ class SharedWorkers(IsolationStrategy):
             if type(result) is PendingCall:
                 return BegunCall(result, runtime, deployment)
             return result
+        finally:
+            self._workers.append(worker)
+
+    @override
+    @contextmanager
+    def lend(self, deployment: Deployment) -> Iterator[Runtime]:
+        try:
+            worker = self._workers.pop()
+        except IndexError:
+            worker = _Worker(self._instances.start())
+        try:
+            if worker.loaded.get(deployment.function.function_id) is not deployment:
+                worker.prepare(deployment, self._deployments.current)
+            yield worker.runtime
         finally:
             self._workers.append(worker)
 
@@ -194,6 +212,17 @@ class FunctionInstances(IsolationStrategy):
             if not deployment.function.is_alive:
                 self._instances.retire(deployment)
 
+    @override
+    @contextmanager
+    def lend(self, deployment: Deployment) -> Iterator[Runtime]:
+        runtime = _take_free(deployment) or self._load(deployment)
+        try:
+            yield runtime
+        finally:
+            deployment.stock.runtimes.append(runtime)
+            if not deployment.function.is_alive:
+                self._instances.retire(deployment)
+
     def _load(self, deployment: Deployment) -> Runtime:
         runtime = self._instances.start()
         try:
@@ -259,8 +288,17 @@ class PristineInstances(IsolationStrategy):
                 self._instances.give_up(runtime)
             else:
                 self._instances.leave_when_idle(runtime)
-            with suppress(LimitExceeded):  # without a thread the next call starts its own
-                self._keeper.submit(self._refill_later, deployment)
+            self._refill_soon(deployment)
+
+    @override
+    @contextmanager
+    def lend(self, deployment: Deployment) -> Iterator[Runtime]:
+        runtime = _take_free(deployment) or self._instances.start(deployment.stock.image)
+        try:
+            yield runtime
+        finally:
+            self._instances.give_up(runtime)
+            self._refill_soon(deployment)
 
     @override
     def prepare(self, deployment: Deployment) -> None:
@@ -271,6 +309,10 @@ class PristineInstances(IsolationStrategy):
             stock.runtimes.append(self._instances.start(stock.image))
         if not function.is_alive:
             self._instances.retire(deployment)
+
+    def _refill_soon(self, deployment: Deployment) -> None:
+        with suppress(LimitExceeded):  # without a thread the next call starts its own
+            self._keeper.submit(self._refill_later, deployment)
 
     def _refill_later(self, deployment: Deployment) -> None:
         try:

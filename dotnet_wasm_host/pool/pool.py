@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.fetch.tenant import HttpTenants
-from dotnet_wasm_host.images.image import RuntimeImage, frozen_of
-from dotnet_wasm_host.imports.host_functions import HostFunctions
-from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions, require_type, with_output
+from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions, with_output
+from dotnet_wasm_host.pool.arguments import check_options, lendable, opened
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
 from dotnet_wasm_host.pool.cpus import usable_cpus
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
     from dotnet_wasm_host.assembly import AssemblySource, DependencySource
     from dotnet_wasm_host.engines.base import Engine
+    from dotnet_wasm_host.images.image import RuntimeImage
+    from dotnet_wasm_host.pool.calls import Series
     from dotnet_wasm_host.pool.deployments import Stock
     from dotnet_wasm_host.runtime.cancellation import Cancellation
 
@@ -101,15 +102,15 @@ class RuntimePool(Uncopyable):
         thread_start: Callable[[], object] | None = None,
         quick_calls: bool = True,
     ) -> None:
-        _check_options(size, limits, wasi, http)
+        check_options(size, limits, wasi, http)
         limits = limits if limits is not None else Limits()
-        self._image = _opened(image, engine, limits, jit)
+        self._image = opened(image, engine, limits, jit)
         self._jit, self._observer = jit, observer()
         self._isolation = isolation
         # The pool counts the crashes of a function, wherever they happen.
         self._limits = replace(limits, crash_limit=None)
         self._wasi = with_output(wasi, "logging")
-        self._functions = _lendable(host_functions)
+        self._functions = lendable(host_functions)
         self._http = HttpAccess(http, shared=True) if http is not None else None
         self._tenants = HttpTenants(self._http) if self._http is not None else None
         self._size = size or usable_cpus()
@@ -347,6 +348,16 @@ class RuntimePool(Uncopyable):
         self._deployments.get(function_id)
         return await self._awaited.invoke(function_id, payload, timeout)
 
+    async def run_series(self, function_id: str, series: Series) -> None:
+        """Have a function called several times in one instance, which no other call uses meanwhile.
+
+        ``series`` runs in a thread of the pool, which takes a place for that long. It gets a
+        function that takes a payload and a timeout, and gives the result. Cancelling the task
+        cancels the calls. For those who observe calls themselves.
+        """
+        self._deployments.get(function_id)
+        await self._awaited.run_series(function_id, series)
+
     def stats(self) -> PoolStats:
         """Counters and sizes."""
         idle = list(self._strategy.idle())
@@ -469,31 +480,8 @@ def _figures(pool: RuntimePool) -> Figures:
     )  # fmt: skip
 
 
-def _opened(
-    image: str | RuntimeImage, engine: str | Engine | None, limits: Limits, jit: str | None
-) -> RuntimeImage:
-    if isinstance(image, str):
-        return RuntimeImage.load(image, engine=engine, stack_bytes=limits.stack_bytes, jit=jit)
-    frozen_of(image)  # is it one?
-    return image
-
-
 def _memory_size(runtime: Runtime) -> int:
     try:
         return runtime.memory.size
     except RuntimeClosed:  # given up meanwhile
         return 0
-
-
-def _lendable(
-    host_functions: Mapping[str, Callable[[bytes], Any]] | None,
-) -> HostFunctions | None:
-    return None if host_functions is None else HostFunctions(host_functions, shared=True)
-
-
-def _check_options(size: int | None, limits: object, wasi: object, http: object) -> None:
-    if size is not None and size < 1:
-        raise ValueError(f"size is {size}; give 1 or more, the calls that may run at a time")
-    require_type("limits", limits, Limits)
-    require_type("wasi", wasi, WasiOptions)
-    require_type("http", http, HttpPolicy)

@@ -16,6 +16,7 @@ from dotnet_wasm_host.typed.codecs import Codec, CodecMaker
 from dotnet_wasm_host.typed.dispatcher import dispatcher_source
 from dotnet_wasm_host.typed.json_reading import ArgumentNotValid, describe, read_json
 from dotnet_wasm_host.typed.json_schemas import SchemaMaker
+from dotnet_wasm_host.typed.json_streams import JsonStream
 from dotnet_wasm_host.typed.json_writing import to_json
 from dotnet_wasm_host.typed.loading import compile_dispatcher, dispatcher_name, support_of
 from dotnet_wasm_host.typed.overloads import distance_of
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CallableMethod", "MethodNotFound", "MethodTable", "read_arguments"]
 
+#: What a stream has in a dispatcher.
+_ENTRIES = 3
 #: A method's number has 19 bits that tell versions apart, and these.
 MOST_METHODS, _BASES = 1 << 12, 0x7FFFF000
 _NAMESPACES = re.compile(r"(?:\w+\.)+")
@@ -65,18 +68,29 @@ class CallableMethod:
     """
 
     def __init__(
-        self, name: str, function: Function, comment: Comment | None, make: Callable[[], Codec]
+        self,
+        name: str,
+        function: Function,
+        comment: Comment | None,
+        make: Callable[[], Codec],
+        make_stream: Callable[[], JsonStream] | None,
     ) -> None:
         self.name: str = name
         self.function: Function = function
         self.summary: str = comment.summary if comment else ""
         self._comments = comment.parameters if comment else {}
         self._make = make
+        self._make_stream = make_stream
         self.is_exact: bool = any(map(_has_decimal, (a.shape for a in function.given)))
 
     @cached_property
     def _codec(self) -> Codec:
         return self._make()
+
+    @cached_property
+    def stream(self) -> JsonStream | None:
+        """The same as calls that give one result each; ``None`` if it returns no stream."""
+        return None if self._make_stream is None else self._make_stream()
 
     @property
     def csharp(self) -> str:
@@ -103,8 +117,11 @@ class CallableMethod:
             if name not in arguments and not argument.default:
                 raise ArgumentNotValid(name, short_type(argument.shape), "nothing")
 
-    def payload(self, arguments: Mapping[str, Any]) -> bytes:
-        """The bytes of a call. ArgumentNotValid if an argument will not do."""
+    def payload(self, arguments: Mapping[str, Any], *, streamed: bool = False) -> bytes:
+        """The bytes of a call. ArgumentNotValid if an argument will not do.
+
+        ``streamed``: of the call that begins a stream, for a method that returns one.
+        """
         self.check_names(arguments)
         values = []
         for argument in self.function.given:
@@ -113,7 +130,8 @@ class CallableMethod:
                 values.append(read_json(argument.shape, arguments[name], name))
             else:
                 values.append(argument.default[0])
-        return self._codec.pack(*values)
+        stream = self.stream if streamed else None
+        return (self._codec if stream is None else stream.begin).pack(*values)
 
     def distance(self, arguments: Mapping[str, Any]) -> int:
         """How far these are from what the method takes, for one of several overloads."""
@@ -175,11 +193,13 @@ class MethodTable:
     def __init__(self, description: Description) -> None:
         self._description = description
         found = [_refused(f) for f in description.functions if f.role is Role.STATIC]
-        self._functions = [f.collected for f in found if isinstance(f, Function)]
+        callable_ = [f for f in found if isinstance(f, Function)]
+        self._functions = [f.collected for f in callable_]
+        self._streams = [f for f in callable_ if len(f.entries) > 1]
         self.refused: tuple[Refused, ...] = tuple(f for f in found if isinstance(f, Refused))
         if not self._functions:
             raise MarshallingError(_nothing_to_call(self.refused))
-        if len(self._functions) > MOST_METHODS:
+        if len(self._functions) + _ENTRIES * len(self._streams) > MOST_METHODS:
             raise MarshallingError(
                 f"expected at most {MOST_METHODS} methods, found {len(self._functions)}; deploy a "
                 "class with those that are called, and the others as its dependency"
@@ -203,12 +223,25 @@ class MethodTable:
         comments = self._description.documentation
         comment = comments.comment(function.owner.path, function.name, names)
         return CallableMethod(
-            name, function, comment, lambda: self._codecs.make(self._base + index, function)
+            name,
+            function,
+            comment,
+            lambda: self._codecs.make(self._base + index, function),
+            None if function.stream is None else lambda: self._stream(index),
         )
+
+    def _stream(self, index: int) -> JsonStream:
+        """What begins the stream of a function, goes on with it, and ends it."""
+        position = sum(f.stream is not None for f in self._functions[:index])
+        stream = self._streams[position]
+        first = self._base + len(self._functions) + _ENTRIES * position
+        codecs = [self._codecs.make(first + n, entry) for n, entry in enumerate(stream.entries)]
+        assert stream.result is not None
+        return JsonStream(codecs[0], codecs[1], codecs[2], stream.result)
 
     @property
     def _source(self) -> str:
-        return dispatcher_source(self._functions, base=self._base)
+        return dispatcher_source([*self._functions, *self._streams], base=self._base)
 
     @property
     def assembly_name(self) -> str:
@@ -293,12 +326,15 @@ def _nothing_to_call(refused: Sequence[Refused]) -> str:
     )
 
 
-def read_arguments(methods: Sequence[CallableMethod], body: bytes) -> tuple[CallableMethod, bytes]:
+def read_arguments(
+    methods: Sequence[CallableMethod], body: bytes, *, streamed: bool = False
+) -> tuple[CallableMethod, bytes]:
     """The method for these arguments, and the payload of its call.
 
     Args:
         methods: of one name.
         body: JSON, an object of named arguments; nothing at all for none.
+        streamed: of a method that returns a stream, the payload of the call that begins it.
 
     Raises:
         ArgumentNotValid: an argument will not do.
@@ -308,12 +344,12 @@ def read_arguments(methods: Sequence[CallableMethod], body: bytes) -> tuple[Call
     if not isinstance(arguments, dict):
         raise ArgumentNotValid("", "an object of named arguments", describe(arguments))
     if len(methods) == 1:
-        return methods[0], methods[0].payload(arguments)
+        return methods[0], methods[0].payload(arguments, streamed=streamed)
     best: tuple[int, CallableMethod, bytes] | None = None
     reasons: list[ArgumentNotValid] = []
     for method in methods:
         try:
-            payload = method.payload(arguments)
+            payload = method.payload(arguments, streamed=streamed)
         except ArgumentNotValid as reason:
             reasons.append(reason)
         else:

@@ -15,6 +15,7 @@ from dotnet_wasm_host.worker.round_robin import RoundRobin
 if TYPE_CHECKING:
     from starlette.types import Receive
 
+    from dotnet_wasm_host.pool.calls import Series
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.served_functions import ServedFunction, ServedFunctions
@@ -77,17 +78,35 @@ class CallDispatcher:
                     served.quickness.took_in_thread(itself)
         except BaseException as error:
             outcome = type(error).__name__
-            served.failures += 1
             raise
         else:
             return result
         finally:
-            seconds = time.perf_counter() - started
-            served.calls += 1
-            served.recent.append(seconds)
-            # A label of one that was unloaded meanwhile would never be taken back.
-            label = function_id if self._served.get(function_id) is not None else OTHER
-            self._metrics.called(label, outcome, seconds)
+            self._ended(served, outcome, time.perf_counter() - started)
+
+    async def run_series(self, function_id: str, series: Series) -> None:
+        """Have a function called several times in one instance, and count it as one call."""
+        served, pool = self._served.get(function_id), self._served.pool
+        if served is None or pool is None:
+            raise FunctionNotLoaded(function_id, "is not deployed any more; deploy it again")
+        started = time.perf_counter()
+        outcome = "success"
+        try:
+            await pool.run_series(function_id, series)
+        except BaseException as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            self._ended(served, outcome, time.perf_counter() - started)
+
+    def _ended(self, served: ServedFunction, outcome: str, seconds: float) -> None:
+        served.calls += 1
+        served.failures += outcome != "success"
+        served.recent.append(seconds)
+        function_id = served.record.function_id
+        # A label of one that was unloaded meanwhile would never be taken back.
+        label = function_id if self._served.get(function_id) is not None else OTHER
+        self._metrics.called(label, outcome, seconds)
 
     def retry_after(self, function_id: str) -> int:
         """Seconds after which a refused call may find a place: when half of the queue is done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, final
 
 from starlette.responses import JSONResponse, Response
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
     from dotnet_wasm_host.errors import DotnetHostError
+    from dotnet_wasm_host.pool.calls import Series
     from dotnet_wasm_host.worker.options import WorkerOptions
     from dotnet_wasm_host.worker.served_functions import ServedFunction
     from dotnet_wasm_host.worker.service import FunctionService
@@ -68,6 +70,12 @@ class WorkerContext:
             return await self.service.invoke(function_id, payload, receive)
         with self._trace(scope, function_id):
             return await self.service.invoke(function_id, payload, receive)
+
+    async def run_series(self, scope: Scope, function_id: str, series: Series) -> None:
+        """Have a function called several times in one instance, for a request."""
+        scope[EXCHANGE].function = function_id
+        with nullcontext() if self._trace is None else self._trace(scope, function_id):
+            await self.service.run_series(function_id, series)
 
     async def look_again(self, scope: Scope, function_id: str) -> ServedFunction:
         """What another process deployed a moment ago; FunctionNotLoaded if none did."""

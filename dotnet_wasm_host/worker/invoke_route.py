@@ -101,7 +101,10 @@ class InvokeRoute:
                     result = await context.invoke(scope, receive, function_id, payload)
                     media_type = b"application/octet-stream"
                 else:
-                    result, media_type = await call_method(context, scope, receive, served, payload)
+                    answer = await call_method(context, scope, receive, send, served, payload)
+                    if answer is None:
+                        return
+                    result, media_type = answer
         except DotnetHostError as error:
             await context.pause(error)
             await context.problem(scope, error)(scope, receive, send)

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from dotnet_wasm_host.typed.json_schemas import SchemaMaker
 from dotnet_wasm_host.worker.openapi import PROBLEMS
-from dotnet_wasm_host.worker.typed_calls import JSON, NDJSON
+from dotnet_wasm_host.worker.result_streams import NDJSON
+from dotnet_wasm_host.worker.typed_calls import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
+    from dotnet_wasm_host.pool.calls import Series
     from dotnet_wasm_host.worker.compilations import Compiled
     from dotnet_wasm_host.worker.metrics import WorkerMetrics
     from dotnet_wasm_host.worker.options import WorkerOptions
@@ -122,6 +123,10 @@ class FunctionService:
         ``Disconnected`` when the client leaves: its guest is stopped and its place free.
         """
         return await self._calls.invoke(function_id, payload, receive)
+
+    async def run_series(self, function_id: str, series: Series) -> None:
+        """Have a function called several times in one instance; see ``RuntimePool.run_series``."""
+        await self._calls.run_series(function_id, series)
 
     def retry_after(self, function_id: str) -> int:
         """Seconds after which a refused call may find a place, 1 to 60."""

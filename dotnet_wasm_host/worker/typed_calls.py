@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, InvocationError
 from dotnet_wasm_host.typed.codecs import AnswerDamaged
@@ -13,22 +12,20 @@ from dotnet_wasm_host.typed.methods import MethodNotFound, read_arguments
 from dotnet_wasm_host.worker.bodies import header
 from dotnet_wasm_host.worker.number_arrays import LARGE
 from dotnet_wasm_host.worker.problems import UnsupportedType
+from dotnet_wasm_host.worker.result_streams import dump, form_of, send_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.types import Receive, Scope
+    from starlette.types import Receive, Scope, Send
 
     from dotnet_wasm_host.typed.methods import CallableMethod
     from dotnet_wasm_host.worker.context import WorkerContext
     from dotnet_wasm_host.worker.served_functions import ServedFunction
 
-__all__ = ["NDJSON", "JsonAnswer", "call_method"]
+__all__ = ["JsonAnswer", "call_method"]
 
 JSON = "application/json"
-NDJSON = "application/x-ndjson"
-#: One value a line, as it is asked for by the names that are in use.
-_LINES = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl")
 #: What .NET says of a method's number that the version which is called does not have.
 _NO_SUCH_NUMBER = "System.MissingMethodException"
 _MOST_RETRIES = 5
@@ -46,10 +43,11 @@ async def call_method(
     context: WorkerContext,
     scope: Scope,
     receive: Receive,
+    send: Send,
     served: ServedFunction,
     body: bytes,
-) -> JsonAnswer:
-    """Call a method of a deployed function for a request.
+) -> JsonAnswer | None:
+    """Call a method of a deployed function for a request; ``None`` if it was answered already.
 
     Raises:
         ArgumentNotValid, BodyTooLarge, MethodNotFound, UnsupportedType: the request will not do.
@@ -67,10 +65,18 @@ async def call_method(
                 (),
             )
         named = methods.find(name)
-        read = partial(read_arguments, named, body)
+        form = form_of(scope)
+        read = partial(read_arguments, named, body, streamed=form is not None)
         with context.bodies.values(body):
             method, payload = await _here_or_in_thread(len(body), read)
+        stream = method.stream if form is not None else None
         try:
+            if form is not None and stream is not None:
+                await send_results(
+                    context, scope, receive, send,
+                    stream=stream, payload=payload, form=form, seconds=served.timeout,
+                )  # fmt: skip
+                return None
             answer = await context.invoke(scope, receive, function_id, payload)
         except InvocationError as error:
             changed = context.service.find(function_id)
@@ -78,25 +84,17 @@ async def call_method(
                 served = changed  # It was deployed again meanwhile, and nothing was called.
                 continue
             raise methods.failure(error, method) from error
-        lines = method.function.stream is not None and _wants_lines(scope)
-        write = partial(_answer, method, answer, lines=lines)
+        write = partial(_answer, method, answer)
         return await _here_or_in_thread(len(answer), write)
     raise FunctionNotLoaded(function_id, "is deployed again and again; try later")
 
 
-def _answer(method: CallableMethod, answer: bytes, *, lines: bool) -> JsonAnswer:
+def _answer(method: CallableMethod, answer: bytes) -> JsonAnswer:
     result = method.result(answer)
     try:
-        if lines:
-            content = "".join(f"{_dumps(item)}\n" for item in result or ())
-            return JsonAnswer(content.encode(), NDJSON.encode())
-        return JsonAnswer(_dumps(result).encode(), JSON.encode())
+        return JsonAnswer(dump(result), JSON.encode())
     except (ValueError, RecursionError) as error:
         raise AnswerDamaged(f"{method.name}() gave what JSON cannot hold: {error}") from error
-
-
-def _dumps(value: Any) -> str:  # noqa: ANN401 - whatever JSON has
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 async def _here_or_in_thread(size: int, work: Callable[[], T]) -> T:
@@ -114,8 +112,3 @@ def _check_type(scope: Scope, body: bytes) -> None:
             f"{media_type.decode('latin-1')!r} is not supported here; send the arguments as an "
             f"object with their names, and Content-Type: {JSON}"
         )
-
-
-def _wants_lines(scope: Scope) -> bool:
-    accepted = header(scope, b"accept") or b""
-    return any(name in accepted.lower() for name in _LINES)

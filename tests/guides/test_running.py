@@ -63,7 +63,8 @@ def figures(said: str) -> list[float]:
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     program = require("systemd-analyze", "systemd")
-    [unit] = [s for s in snippets_of(GUIDES / "systemd.md") if s.language == "ini"]
+    unit, listener = (s for s in snippets_of(GUIDES / "systemd.md") if s.language == "ini")
+    (tmp_path / "functions.socket").write_text(listener.text, encoding="utf-8")
     path = tmp_path / "functions.service"
     text = unit.text.replace("/opt/functions/bin/dotnet-wasm-host", "/bin/true")
     text = text.replace("User=functions", "User=root")
@@ -72,16 +73,17 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
         """What it says of the unit; it may complain about others of this machine, too."""
         path.write_text(text, encoding="utf-8")
         done = subprocess.run(
-            [program, "verify", "--man=no", str(path)],
+            [program, "verify", "--man=no", str(path), str(tmp_path / "functions.socket")],
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
-        return [line for line in done.stderr.splitlines() if "functions.service" in line]
+        return [line for line in done.stderr.splitlines() if "functions." in line]
 
     assert complaints(text.replace("[Service]", "[Service]\nNoSuchSetting=1"))
     assert complaints(text) == []
+    assert complaints(text.replace("[Unit]", "[Unit]\nRequires=functions.socket")) == []
 
 
 def test_every_file_that_a_guide_shows_is_run() -> None:
