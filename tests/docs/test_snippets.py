@@ -371,6 +371,8 @@ def test_units_start_commands_that_exist(snippet: Snippet, folder: Path) -> None
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(snippet.text)
+    if "Socket" in unit:  # systemd looks through it: tests/guides
+        return
     assert {"Unit", "Service", "Install"} <= set(unit)
     for key in ("ExecStartPre", "ExecStart"):
         program, *arguments = unit["Service"][key].split()

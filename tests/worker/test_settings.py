@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import dotnet_wasm_host.worker.serving as server
 from dotnet_wasm_host import options as dwh_options
 from dotnet_wasm_host.cli.main import app
 from dotnet_wasm_host.worker import WorkerOptions
-from dotnet_wasm_host.worker.settings import NETWORK, ServeSettings
+from dotnet_wasm_host.worker.settings import NETWORK, PAIRS, REPEATABLE, ServeSettings
 
 #: Functions, which no command line has.
 CODE = {"wasi.clock", "wasi.random"}
@@ -85,38 +85,77 @@ def words(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [each for each in fields(ServeSettings) if each.metadata["sets"] and each.name != "token"],
-    ids=lambda each: each.name,
-)
-def test_each_setting_reaches_the_options(
-    setting: Field[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def changed(folder: Path) -> dict[str, Any]:
+    """For each setting but the token a value that is not its default."""
+    known = words(folder)
+    values: dict[str, Any] = {}
+    for each in fields(ServeSettings):
+        default: Any = getattr(ServeSettings(), each.name)
+        word = known.get(each.name)
+        if isinstance(default, bool):
+            values[each.name] = not default
+        elif word is None:
+            values[each.name] = "elsewhere" if isinstance(default, str) else (default or 1) + 1
+        elif each.name in PAIRS:
+            values[each.name] = dict([word.split("=", 1)])
+        elif each.name in REPEATABLE:
+            values[each.name] = (word,)
+        elif isinstance(default, float):
+            values[each.name] = float(word)
+        else:
+            values[each.name] = int(word) if word.isdigit() else word
+    values["token"] = None
+    return values
+
+
+def test_each_setting_sets_what_it_says_and_nothing_else(tmp_path: Path) -> None:
+    values = changed(tmp_path)
+    for each in fields(ServeSettings):
+        if not each.metadata["sets"] or each.name == "token":
+            continue
+        needed: dict[str, Any] = {
+            "allow_package": {"package_source": ("x",)},
+            "token_for_calls": {"token_file": values["token_file"]},
+        }.get(each.name, {})
+        if each.metadata["group"] == NETWORK and each.name != "allow_http":
+            needed = {"allow_http": ("example.org",)}
+        before = ServeSettings(**needed).options()
+        after = replace(ServeSettings(**needed), **{each.name: values[each.name]}).options()
+        different = {
+            where for where in leaves() - CODE if value_at(after, where) != value_at(before, where)
+        }
+        if each.name == "allow_http":  # there was no policy before
+            different = {w for w in different if not w.startswith("http.")} | {"http.allowed_hosts"}
+        # With a token every Host is answered.
+        assert different - {"allowed_hosts"} == {*each.metadata["sets"]} - {"allowed_hosts"}
+        assert each.name != "allow_host" or "allowed_hosts" in different
+
+
+def test_each_setting_is_an_option_and_a_variable_and_travels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As an option, as a variable of the environment, and in another process."""
-    known = words(tmp_path)
-    needed = {
-        "allow_package": ["--package-source", str(tmp_path)],
-        "token_for_calls": ["--token-file", known["token_file"]],
-    }.get(setting.name, [])
-    if setting.metadata["group"] == NETWORK and setting.name != "allow_http":
-        needed = ["--allow-http", "example.org"]
-    option = setting.name.replace("_", "-")
-    if isinstance(setting.default, bool):
-        word = str(not setting.default)
-        arguments = [f"--no-{option}" if setting.default else f"--{option}"]
-    else:
-        number: Any = setting.default
-        word = known.get(setting.name) or str(number + 1)
-        arguments = [f"--{option}", word]
-    before = served(monkeypatch, *needed).options()
-    by_option = served(monkeypatch, *needed, *arguments)
-    monkeypatch.setenv(f"DOTNET_WASM_HOST_SERVE_{setting.name.upper()}", word)
-    by_variable = served(monkeypatch, *needed)
-    elsewhere = ServeSettings.from_json(json.loads(json.dumps(by_option.to_json())))
-    assert by_option == by_variable == elsewhere
-    for where in setting.metadata["sets"]:
-        assert value_at(by_option.options(), where) != value_at(before, where), where
+    values = {**changed(tmp_path), "store": "x", "image": "full"}  # another would be built
+    known = {
+        **words(tmp_path),
+        **{k: str(v) for k, v in values.items() if k not in words(tmp_path)},
+    }
+    arguments: list[str] = []
+    for name, value in values.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            arguments.append(option if value else f"--no-{option[2:]}")
+        elif name != "token":  # others could read it on a command line
+            arguments += [option, "full" if name == "image" else known[name]]
+    by_option = served(monkeypatch, *arguments)
+    assert by_option == ServeSettings(**values)
+    for name in values:
+        if name != "token":
+            variable = f"DOTNET_WASM_HOST_SERVE_{name.upper()}"
+            monkeypatch.setenv(variable, "full" if name == "image" else known[name])
+    assert served(monkeypatch) == by_option
+    monkeypatch.setenv("DOTNET_WASM_HOST_TOKEN", "0123456789abcdef")
+    assert served(monkeypatch).token == "0123456789abcdef"
+    assert ServeSettings.from_json(json.loads(json.dumps(by_option.to_json()))) == by_option
 
 
 def test_what_functions_get_is_what_was_named(tmp_path: Path) -> None:
