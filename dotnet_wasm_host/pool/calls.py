@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import wait
+from contextlib import ExitStack
 from threading import get_ident
 from typing import TYPE_CHECKING, Protocol, final
 
@@ -202,8 +203,15 @@ class Calls:
     def run_series(self, function_id: str, series: Series, cancellation: Cancellation) -> None:
         """Have a function called several times in one instance; the caller has a place."""
         cancellation.require()
-        deployment = self._deployments.get(function_id)
-        with self._strategy.lend(deployment) as runtime:
+        with ExitStack() as lent:
+            while True:
+                deployment = self._deployments.get(function_id)
+                try:
+                    runtime = lent.enter_context(self._strategy.lend(deployment))
+                    break
+                except RuntimeClosed:  # replaced between the look and the loan, as in run()
+                    if self._lifetime.disowned or deployment.function.is_alive:
+                        raise
 
             def call(payload: bytes, timeout: float, *, last: bool = False) -> bytes:
                 limit = self._crash_limit

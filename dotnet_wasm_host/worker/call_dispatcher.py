@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, final
 
 from dotnet_wasm_host.errors import FunctionNotLoaded, RuntimeClosed
+from dotnet_wasm_host.worker.bodies import Disconnected
 from dotnet_wasm_host.worker.cancel_on_disconnect import cancel_on_disconnect
 from dotnet_wasm_host.worker.metrics import OTHER
 from dotnet_wasm_host.worker.round_robin import RoundRobin
@@ -93,6 +94,9 @@ class CallDispatcher:
         outcome = "success"
         try:
             await pool.run_series(function_id, series)
+        except asyncio.CancelledError:
+            outcome = Disconnected.__name__
+            raise
         except BaseException as error:
             outcome = type(error).__name__
             raise

@@ -97,7 +97,7 @@ async def send_results(
     pipe = _Pipe(asyncio.get_running_loop())
     produce = partial(_produce, pipe=pipe, stream=stream, payload=payload, form=form, end=seconds)
     series = asyncio.ensure_future(context.run_series(scope, function_id, produce))
-    series.add_done_callback(lambda _: pipe.end())
+    series.add_done_callback(pipe.end)
     answer = _Answer(send, form)
     try:
         with cancel_on_disconnect(receive):
@@ -190,8 +190,10 @@ class _Pipe:
             self._changed.notify()
         return data
 
-    def end(self) -> None:
+    def end(self, series: asyncio.Future[None]) -> None:
         """Nothing comes any more. On the event loop."""
+        if not series.cancelled():
+            series.exception()  # where nobody awaits it any more, it is nobody's business
         self._ended = True
         self._filled.set()
 
