@@ -21,7 +21,7 @@ imports: arrivals base callables cxx_exceptions emscripten gate guest_log host h
     host_functions host_work javascript mono output services waits
 imports.javascript: http js_objects
 runtime: call_port calls cancellation capabilities current_guest event_count forks functions
-    lent_services lifetime loading registry runtime source_compiler waiting
+    lent_services lifetime loading observing registry runtime source_compiler waiting
 """
 #: Of others, what takes long to import and few processes need.
 _HEAVY = """

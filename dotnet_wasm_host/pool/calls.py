@@ -15,6 +15,7 @@ from dotnet_wasm_host.errors import (
     LimitExceeded,
     RuntimeClosed,
 )
+from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.pool.begun import BegunCall
 
 if TYPE_CHECKING:
@@ -219,20 +220,29 @@ class Calls:
                 try:
                     if limit is not None and deployment.crashes >= limit:
                         raise FunctionSuspended(function_id, deployment.crashes)
-                    result = runtime.invoke(
-                        function_id,
-                        payload,
-                        timeout=timeout,
-                        cancellation=None if last else cancellation,
-                    )
+                    stop = None if last else cancellation
+                    result = runtime._port.begin(function_id, payload, timeout, stop)
                 except BaseException as error:
                     self.failed += 1
                     deployment.count(error)
                     raise
+                if type(result) is PendingCall:
+                    return self._wait_out(BegunCall(result, runtime, deployment), stop)
                 deployment.count(None)
                 return result
 
             series(call)
+
+    def _wait_out(self, begun: BegunCall, cancellation: Cancellation | None) -> bytes:
+        """Wait for a call; one that is cancelled, until it has ended or was given up.
+
+        What is left of it would cost the next series of calls the instance that they share.
+        """
+        self.look_after(begun)
+        try:
+            return begun.wait(cancellation)
+        finally:
+            wait([begun.call.outcome])
 
     def suspended(self) -> int:
         """Functions that crashed so often in a row that they are not called."""

@@ -18,7 +18,7 @@ class JsonStream:
     """The calls of one method that returns a stream. They go to one instance.
 
     Args:
-        begin: takes the method's arguments, gives the stream's number.
+        begin: takes the stream's number and the method's arguments.
         go_on: takes the number, gives a list of the next result, or of nothing.
         end: takes the number.
         element: what the results are.
@@ -29,11 +29,6 @@ class JsonStream:
         self._go_on = go_on
         self._end = end
         self._element = element
-
-    def begun(self, answer: bytes) -> int:
-        """The number of the stream. AnswerDamaged for bytes that are none."""
-        number: int = self.begin.unpack(answer)
-        return number
 
     def next(self, number: int) -> bytes:
         """The payload that asks for the next result."""

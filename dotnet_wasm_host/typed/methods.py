@@ -117,10 +117,10 @@ class CallableMethod:
             if name not in arguments and not argument.default:
                 raise ArgumentNotValid(name, short_type(argument.shape), "nothing")
 
-    def payload(self, arguments: Mapping[str, Any], *, streamed: bool = False) -> bytes:
+    def payload(self, arguments: Mapping[str, Any], *, stream_number: int | None = None) -> bytes:
         """The bytes of a call. ArgumentNotValid if an argument will not do.
 
-        ``streamed``: of the call that begins a stream, for a method that returns one.
+        ``stream_number``: of the stream that the call begins, for a method that returns one.
         """
         self.check_names(arguments)
         values = []
@@ -130,8 +130,10 @@ class CallableMethod:
                 values.append(read_json(argument.shape, arguments[name], name))
             else:
                 values.append(argument.default[0])
-        stream = self.stream if streamed else None
-        return (self._codec if stream is None else stream.begin).pack(*values)
+        stream = self.stream if stream_number is not None else None
+        if stream is None:
+            return self._codec.pack(*values)
+        return stream.begin.pack(stream_number, *values)
 
     def distance(self, arguments: Mapping[str, Any]) -> int:
         """How far these are from what the method takes, for one of several overloads."""
@@ -327,14 +329,15 @@ def _nothing_to_call(refused: Sequence[Refused]) -> str:
 
 
 def read_arguments(
-    methods: Sequence[CallableMethod], body: bytes, *, streamed: bool = False
+    methods: Sequence[CallableMethod], body: bytes, *, stream_number: int | None = None
 ) -> tuple[CallableMethod, bytes]:
     """The method for these arguments, and the payload of its call.
 
     Args:
         methods: of one name.
         body: JSON, an object of named arguments; nothing at all for none.
-        streamed: of a method that returns a stream, the payload of the call that begins it.
+        stream_number: for the payload of the call that begins a stream, of a method that returns
+            one.
 
     Raises:
         ArgumentNotValid: an argument will not do.
@@ -344,12 +347,12 @@ def read_arguments(
     if not isinstance(arguments, dict):
         raise ArgumentNotValid("", "an object of named arguments", describe(arguments))
     if len(methods) == 1:
-        return methods[0], methods[0].payload(arguments, streamed=streamed)
+        return methods[0], methods[0].payload(arguments, stream_number=stream_number)
     best: tuple[int, CallableMethod, bytes] | None = None
     reasons: list[ArgumentNotValid] = []
     for method in methods:
         try:
-            payload = method.payload(arguments, streamed=streamed)
+            payload = method.payload(arguments, stream_number=stream_number)
         except ArgumentNotValid as reason:
             reasons.append(reason)
         else:

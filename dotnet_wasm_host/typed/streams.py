@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-__all__ = ["streamed"]
+__all__ = ["next_number", "streamed"]
 
 #: Streams have numbers of ours, so that one whose beginning was lost can be ended, too.
-_next_number = itertools.count(1).__next__
+next_number = itertools.count(1).__next__
 
 
 def streamed(
@@ -35,14 +35,14 @@ def streamed(
 
     def call(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - what C# has
         bound = given.bind(*args, **kwargs)
-        number = _next_number()
+        number = next_number()
         made = _iterate(number, lambda: start(number, *bound.args, **bound.kwargs), go_on, end)
         next(made)  # begins, and from now on the end of this is the end of the stream
         return made
 
     def call_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: ANN401
         bound = given.bind(*args, **kwargs)
-        number = _next_number()
+        number = next_number()
         return _iterate_async(
             number, lambda: start(number, *bound.args, **bound.kwargs), go_on, end
         )

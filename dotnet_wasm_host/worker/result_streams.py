@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, final
 
 from dotnet_wasm_host.errors import (
     DotnetHostError,
-    InvocationCancelled,
     InvocationTimeout,
     is_crash,
 )
@@ -32,14 +31,28 @@ if TYPE_CHECKING:
     from dotnet_wasm_host.typed.json_streams import JsonStream
     from dotnet_wasm_host.worker.context import WorkerContext
 
-__all__ = ["NDJSON", "Form", "dump", "form_of", "send_results"]
+__all__ = ["NDJSON", "Begins", "Form", "dump", "form_of", "send_results"]
 
 _log = logging.getLogger(__name__)
 NDJSON = "application/x-ndjson"
 #: Bytes of results that wait for the client, beyond which the method waits, too.
 MOST_WAITING = 64 * 1024
-#: Seconds that a method has to clean up when its stream ends before its end.
+#: Seconds that a method has to notice that its client left, and again to clean up.
 END_SECONDS = 1.0
+
+
+class Begins(NamedTuple):
+    """How a stream begins.
+
+    Attributes:
+        stream: its calls.
+        number: which one it is.
+        payload: of the call that begins it.
+    """
+
+    stream: JsonStream
+    number: int
+    payload: bytes
 
 
 class Form(NamedTuple):
@@ -82,8 +95,7 @@ async def send_results(
     receive: Receive,
     send: Send,
     *,
-    stream: JsonStream,
-    payload: bytes,
+    begins: Begins,
     form: Form,
     seconds: float,
 ) -> None:
@@ -95,7 +107,7 @@ async def send_results(
     """
     function_id = scope["path_params"]["function_id"]
     pipe = _Pipe(asyncio.get_running_loop())
-    produce = partial(_produce, pipe=pipe, stream=stream, payload=payload, form=form, end=seconds)
+    produce = partial(_produce, pipe=pipe, begins=begins, form=form, end=seconds)
     series = asyncio.ensure_future(context.run_series(scope, function_id, produce))
     series.add_done_callback(pipe.end)
     answer = _Answer(send, form)
@@ -113,15 +125,16 @@ async def send_results(
             _log.warning("the answer of %r ended before its end: %s", function_id, error)
     finally:
         pipe.close()
-        series.cancel()
+        if not series.done():
+            # What the method does now may end by itself, and its instance stays then.
+            asyncio.get_running_loop().call_later(END_SECONDS, series.cancel)
 
 
-def _produce(
-    call: CallInSeries, *, pipe: _Pipe, stream: JsonStream, payload: bytes, form: Form, end: float
-) -> None:
+def _produce(call: CallInSeries, *, pipe: _Pipe, begins: Begins, form: Form, end: float) -> None:
     """The calls of one stream, in a thread that has a place for them."""
+    stream, number, payload = begins
     end += time.monotonic()
-    number = stream.begun(call(payload, _left(end)))
+    call(payload, _left(end))
     try:
         while results := stream.results(call(stream.next(number), _left(end))):
             try:
@@ -129,8 +142,7 @@ def _produce(
             except (ValueError, RecursionError) as error:
                 raise AnswerDamaged(f"a result is what JSON cannot hold: {error}") from error
     except BaseException as error:
-        # With its instance the stream is gone.
-        if not is_crash(error) and not isinstance(error, InvocationCancelled):
+        if not is_crash(error):  # with its instance the stream is gone
             with suppress(DotnetHostError):
                 call(stream.end(number), END_SECONDS, last=True)
         raise

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from dotnet_wasm_host.errors import FunctionNotLoaded, InvocationError
 from dotnet_wasm_host.typed.codecs import AnswerDamaged
 from dotnet_wasm_host.typed.methods import MethodNotFound, read_arguments
+from dotnet_wasm_host.typed.streams import next_number
 from dotnet_wasm_host.worker.bodies import header
 from dotnet_wasm_host.worker.number_arrays import LARGE
 from dotnet_wasm_host.worker.problems import UnsupportedType
-from dotnet_wasm_host.worker.result_streams import dump, form_of, send_results
+from dotnet_wasm_host.worker.result_streams import Begins, dump, form_of, send_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,15 +67,16 @@ async def call_method(
             )
         named = methods.find(name)
         form = form_of(scope)
-        read = partial(read_arguments, named, body, streamed=form is not None)
+        number = None if form is None else next_number()
+        read = partial(read_arguments, named, body, stream_number=number)
         with context.bodies.values(body):
             method, payload = await _here_or_in_thread(len(body), read)
         stream = method.stream if form is not None else None
         try:
-            if form is not None and stream is not None:
+            if form is not None and number is not None and stream is not None:
                 await send_results(
                     context, scope, receive, send,
-                    stream=stream, payload=payload, form=form, seconds=served.timeout,
+                    begins=Begins(stream, number, payload), form=form, seconds=served.timeout,
                 )  # fmt: skip
                 return None
             answer = await context.invoke(scope, receive, function_id, payload)

@@ -52,15 +52,15 @@ def test_quick_functions_are_called_on_the_event_loop(counter: dwh.Assembly) -> 
     async def main(pool: dwh.RuntimePool) -> None:
         await until_quick(pool)
         assert quickness(pool).inline
-        calls = pool._calls
+        strategy = pool._strategy
         seen: list[int] = []
-        begin = calls._begin
+        begin = strategy.begin
 
         def noted(*arguments: object) -> object:
             seen.append(threading.get_ident())
             return begin(*arguments)  # type: ignore[arg-type]
 
-        calls._begin = noted  # type: ignore[method-assign, assignment]
+        strategy.begin = noted  # type: ignore[method-assign, assignment]
         before = int(await pool.invoke_async("f"))
         assert int(await pool.invoke_async("f")) == before + 1
         assert seen == [threading.get_ident()] * 2

@@ -107,7 +107,7 @@ def test_what_the_command_line_allows(tmp_path: Path, reach: dwh.Assembly, site:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--allow-private-addresses",), "no host is"),
+        (("--allow-private-addresses",), "found none; add --allow-http HOST"),
         (("--allow-http", "no host"), "is no host"),
         (("--env", "NAME"), "has no '='"),
         (("--mount", "/data=/does/not/exist"), "is not a directory"),

@@ -106,7 +106,7 @@ def test_results_are_lines_or_records(client: httpx2.Client) -> None:
 
 
 def test_results_come_while_the_method_runs(client: httpx2.Client) -> None:
-    before = call(client, "Made")
+    before, ended = call(client, "Made"), call(client, "Ended")
     with client.stream(
         "POST", "/Ticks", json={"n": 20, "milliseconds": 50}, headers=LINES
     ) as answer:
@@ -115,6 +115,7 @@ def test_results_come_while_the_method_runs(client: httpx2.Client) -> None:
     # The client has left: the method was ended, with its finally block.
     made = call(client, "Made") - before
     assert 1 <= made < 20
+    assert call(client, "Ended") == ended + 1
 
 
 def test_a_client_who_leaves_ends_the_stream(
