@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ pytestmark = [
 def ray() -> Iterator[Any]:
     import ray
 
+    # Workers of Ray have a niceness of 15, and start for minutes on a machine that is busy.
+    os.environ["RAY_worker_niceness"] = "0"
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()

@@ -37,7 +37,12 @@ def test_a_recipe_runs(recipe: Snippet, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(program)],
         cwd=tmp_path,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+        env={
+            **os.environ,
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "RAY_worker_niceness": "0",
+        },
         capture_output=True,
         text=True,
         timeout=600,
