@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "Clock",
     "CompileOptions",
     "HttpPolicy",
@@ -57,6 +58,8 @@ def compiles_methods(jit: str | None) -> bool:
     Raises:
         ValueError: it is something else.
     """
+    if jit is None and JIT_VARIABLE not in os.environ:  # several times as fast as get()
+        return False
     chosen = os.environ.get(JIT_VARIABLE) or "off" if jit is None else jit
     if chosen not in {"auto", "off"}:
         where = f"{JIT_VARIABLE}=" if jit is None else ""
@@ -148,6 +151,10 @@ class Limits:
     def __reduce__(self) -> tuple[object, ...]:
         """By name: what dataclasses do is by position, and fields are added now and then."""
         return _unpickle_limits, (_PICKLE, {f.name: getattr(self, f.name) for f in fields(self)})
+
+
+#: What is used where nobody gives any; made once, for to check each value takes some microseconds.
+DEFAULT_LIMITS = Limits()
 
 
 def _unpickle_limits(version: int, values: dict[str, Any]) -> Limits:

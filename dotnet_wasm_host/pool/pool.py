@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, final
 from dotnet_wasm_host.errors import RuntimeClosed
 from dotnet_wasm_host.fetch.access import HttpAccess
 from dotnet_wasm_host.fetch.tenant import HttpTenants
-from dotnet_wasm_host.options import HttpPolicy, Limits, WasiOptions, with_output
+from dotnet_wasm_host.options import (
+    DEFAULT_LIMITS,
+    HttpPolicy,
+    Limits,
+    WasiOptions,
+    with_output,
+)
 from dotnet_wasm_host.pool.arguments import check_options, lendable, opened
 from dotnet_wasm_host.pool.awaiting import AwaitedCalls
 from dotnet_wasm_host.pool.calls import Calls
@@ -103,7 +109,7 @@ class RuntimePool(Uncopyable):
         quick_calls: bool = True,
     ) -> None:
         check_options(size, limits, wasi, http)
-        limits = limits if limits is not None else Limits()
+        limits = limits if limits is not None else DEFAULT_LIMITS
         self._image = opened(image, engine, limits, jit)
         self._jit, self._observer = jit, observer()
         self._isolation = isolation

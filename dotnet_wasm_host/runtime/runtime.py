@@ -13,6 +13,7 @@ from dotnet_wasm_host.errors import AssemblyLoadError, DotnetHostError, RuntimeC
 from dotnet_wasm_host.guest.pending import PendingCall
 from dotnet_wasm_host.images.image import RuntimeImage, check_stack, frozen_of
 from dotnet_wasm_host.options import (
+    DEFAULT_LIMITS,
     Limits,
     WasiOptions,
     compiles_methods,
@@ -116,7 +117,7 @@ class Runtime(Uncopyable):
             raise ValueError("the image belongs to its engine already; leave engine out")
         self._image = image
         self._frozen = frozen_of(image)
-        limits = limits if limits is not None else Limits()
+        limits = limits if limits is not None else DEFAULT_LIMITS
         check_stack(image, limits)
         self._lock = threading.RLock()
         event_count = EventCount()
