@@ -29,7 +29,7 @@ def ray() -> Iterator[Any]:
     import ray
 
     # Workers of Ray have a niceness of 15, and start for minutes on a machine that is busy.
-    os.environ["RAY_worker_niceness"] = "0"
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - its name
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield ray
     ray.shutdown()
