@@ -28,6 +28,7 @@ NOT_ASKED = {
     "forging": "host functions",
     "interop": "functions of JavaScript: refused when the file is built",
     "moody": "ends instances; test_library.py has that",
+    "waiting": "how long a wait takes is the host's to say; test_waits.py has them",
     "world": "clocks, environment and output of the host; test_library.py has them",
 }
 #: At least this many questions are asked; fewer would mean that something was left out.

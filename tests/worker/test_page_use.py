@@ -151,7 +151,9 @@ def test_nobody_is_kept_out(
         found = browser.execute_cdp_cmd(
             "Runtime.evaluate",
             {
-                "expression": "axe.run().then((found) => JSON.stringify(found.violations))",
+                # Colours are what they are when transitions have ended.
+                "expression": "Promise.all(document.getAnimations().map((each) => each.finished))"
+                ".then(() => axe.run()).then((found) => JSON.stringify(found.violations))",
                 "awaitPromise": True,
                 "returnByValue": True,
             },
